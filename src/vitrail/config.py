@@ -1,0 +1,209 @@
+"""Every setting of a run as frozen dataclasses: the same words on the command line, in Python and in JSON.
+
+Nothing here imports torch, so that the command line can answer at once.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import types
+import typing
+from dataclasses import dataclass
+from typing import Any, Literal, TypeVar
+
+from vitrail.errors import ConfigError, nearest
+
+T = TypeVar("T")
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class Preprocessing:
+    """How a picture becomes the model's input; it travels inside every checkpoint.
+
+    The picture's values are scaled to [0, 1], then ``(value - mean) / std`` is taken per channel.
+    """
+
+    image_size: tuple[int, int] = (224, 224)
+    """Height and width of the input, in pixels."""
+    channels: int = 3
+    """3 for colour, 1 for grey."""
+    mean: tuple[float, ...] = IMAGENET_MEAN
+    std: tuple[float, ...] = IMAGENET_STD
+    resize: Literal["crop", "squash"] = "crop"
+    """crop: shorter side to image_size / crop_share, then the centre. squash: straight to image_size."""
+    crop_share: float = 0.875
+    """Share of the resized picture that the centre crop keeps, in (0, 1]."""
+
+
+@dataclass(frozen=True)
+class Augment:
+    """What is done to a training picture, drawn anew for each picture and epoch."""
+
+    crop: Literal["random", "fixed", "none"] = "random"
+    """random: random resized crop; fixed: a random place at fixed size; none: as in evaluation."""
+    crop_scale: tuple[float, float] = (0.35, 1.0)
+    """Smallest and largest share of the picture's area that a random resized crop keeps."""
+    crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
+    """Narrowest and widest width/height of a random resized crop."""
+    flip: float = 0.5
+    """Probability of a left-right flip."""
+    color_jitter: float = 0.0
+    """Strength of the change of brightness, contrast and saturation; 0 is off."""
+    rand_augment: int = 0
+    """Magnitude of RandAugment, 1 to 30; 0 is off."""
+    rand_augment_ops: int = 2
+    """Operations a picture gets from RandAugment."""
+    erasing: float = 0.0
+    """Probability that one rectangle is replaced by noise."""
+    mixup: float = 0.0
+    """Alpha of mixup's Beta distribution; 0 is off."""
+    cutmix: float = 0.0
+    """Alpha of cutmix's Beta distribution; 0 is off."""
+    mix_probability: float = 1.0
+    """Probability that a batch is mixed at all."""
+    mix_switch: float = 0.5
+    """Probability of cutmix rather than mixup when both are on."""
+
+
+@dataclass(frozen=True)
+class Loader:
+    """How pictures get from the disk to the model."""
+
+    workers: int = -1
+    """Processes that load pictures; 0 loads in the main process, -1 chooses by the machine."""
+    cache: Literal["auto", "on", "off"] = "auto"
+    """Keep decoded pictures in memory; auto does so when all of them fit easily."""
+    balanced: bool = False
+    """Draw every class equally often."""
+
+
+@dataclass(frozen=True)
+class Optim:
+    """The optimizer, and what is done to gradients and weights around it."""
+
+    kind: Literal["adamw", "sgd"] = "adamw"
+    betas: tuple[float, float] = (0.9, 0.999)
+    """AdamW's decay rates of the first and second moment."""
+    momentum: float = 0.9
+    """SGD's momentum."""
+    weight_decay: float = 0.05
+    """Not applied to biases, norms, the class token and positions."""
+    layer_decay: float = 1.0
+    """Each layer below the head learns at this factor of the rate of the layer above it."""
+    clip: float = 1.0
+    """Largest norm of the whole gradient; 0 is off."""
+    ema: float = 0.0
+    """Decay of the exponential moving average of the weights, evaluated in their stead; 0 is off."""
+
+
+@dataclass(frozen=True)
+class Schedule:
+    """The learning rate over the steps of a run, as a factor of the peak."""
+
+    kind: Literal["cosine", "linear", "constant"] = "cosine"
+    """The way down after the warm-up."""
+    warmup_epochs: float = 1.0
+    """Linear rise from 0, in epochs; at most half of the run."""
+    min_factor: float = 0.0
+    """Factor at the end, in [0, 1]."""
+
+
+@dataclass(frozen=True)
+class Run:
+    """How a run is carried out; nothing here changes what is learned but seed and precision."""
+
+    seed: int = 0
+    device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    """auto: bf16 where the hardware computes in it, else fp32."""
+    micro_batch: int = 0
+    """Pictures per forward pass and process; 0 takes the process's whole share of the batch."""
+    evaluate_every: float = 1.0
+    """Epochs between evaluations; the end of the run is always evaluated."""
+    save_every: float = 1.0
+    """Epochs between checkpoints."""
+    save_minutes: float = 5.0
+    """A checkpoint is also written when this many minutes have passed since the last; 0 is off."""
+    keep: int = 2
+    """How many of the newest checkpoints stay, besides the best one."""
+    patience: int = 0
+    """Stop after this many evaluations without a better one; 0 is off."""
+    tensorboard: bool = False
+    """Write TensorBoard event files beside metrics.jsonl (needs the extra tensorboard)."""
+
+
+def pair(size: int | tuple[int, int] | list[int]) -> tuple[int, int]:
+    """Return height and width; a single number stands for both."""
+    return (size, size) if isinstance(size, int) else (size[0], size[1])
+
+
+def to_json(value: Any) -> Any:
+    """Turn a config (dataclasses, tuples, dicts, plain values) into what the json module writes."""
+    if dataclasses.is_dataclass(value) and not isinstance(value, type):
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+    if isinstance(value, dict):
+        return {key: to_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [to_json(item) for item in value]
+    return value
+
+
+def from_json(kind: type[T], data: dict[str, Any]) -> T:
+    """Build the dataclass ``kind`` from what `to_json` made of it; the inverse of `to_json`.
+
+    Raises:
+        ConfigError: ``data`` has a key that ``kind`` lacks; the nearest right ones are named.
+    """
+    hints = typing.get_type_hints(kind)
+    for name in data:
+        if name not in hints:
+            raise ConfigError(f"{kind.__name__} has no setting {name!r}{nearest(name, hints)}")
+    return kind(**{name: _restore(hints[name], value) for name, value in data.items()})
+
+
+def _restore(hint: Any, value: Any) -> Any:
+    """Turn lists back into tuples and dicts back into dataclasses, as the type hint says."""
+    options = typing.get_args(hint)
+    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
+        return value if value is None else _restore(next(o for o in options if o is not type(None)), value)
+    if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, dict):
+        return from_json(hint, value)
+    if typing.get_origin(hint) is tuple and isinstance(value, (list, tuple)):
+        return tuple(value)
+    return value
+
+
+def replace(config: T, **changes: Any) -> T:
+    """Copy a config with some settings changed; a nested one takes a dict or a dataclass.
+
+    Raises:
+        ConfigError: a name is not a setting of the config; the nearest right ones are named.
+    """
+    names = {f.name for f in dataclasses.fields(config)}  # type: ignore[arg-type]
+    for name, value in changes.items():
+        if name not in names:
+            raise ConfigError(f"{type(config).__name__} has no setting {name!r}{nearest(name, names)}")
+        current = getattr(config, name)
+        if dataclasses.is_dataclass(current) and isinstance(value, dict):
+            changes[name] = replace(current, **value)
+    return dataclasses.replace(config, **changes)  # type: ignore[type-var]
+
+
+__all__ = [
+    "IMAGENET_MEAN",
+    "IMAGENET_STD",
+    "Augment",
+    "Loader",
+    "Optim",
+    "Preprocessing",
+    "Run",
+    "Schedule",
+    "from_json",
+    "pair",
+    "replace",
+    "to_json",
+]

@@ -1,0 +1,1 @@
+"""The parts models are made of: patches, positions, attention, block, masking. Nothing here knows a model."""

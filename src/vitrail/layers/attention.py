@@ -1,0 +1,80 @@
+"""Multi-head self-attention, and the choice of how to compute it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+# Up to this many tokens the (N, N) matrix of a head stays in a CPU's cache, and two plain matrix products
+# beat the fused kernel, most of all in the backward pass (docs/log.md has the measurements).
+PLAIN_ON_CPU_UP_TO = 1024
+
+
+def plain_attention(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, dropout: float = 0.0
+) -> tuple[Tensor, Tensor]:
+    """softmax(q k^T / sqrt(E) + bias) v, step by step (ViT, equations 5 to 7 of appendix A).
+
+    Args:
+        q, k, v: ``(B, K, N, E)``.
+        bias: added to the scores, broadcastable to ``(B, K, N, N)``.
+        dropout: probability that a weight is dropped, in [0, 1).
+
+    Returns:
+        The result ``(B, K, N, E)`` and the weights before dropout ``(B, K, N, N)``.
+    """
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    if bias is not None:
+        scores = scores + bias
+    weights = scores.softmax(dim=-1)
+    dropped = F.dropout(weights, dropout) if dropout else weights
+    return dropped.to(v.dtype) @ v, weights
+
+
+def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, dropout: float = 0.0) -> Tensor:
+    """Attention by the fastest path for device and length; all paths give the same result up to rounding.
+
+    Arguments and result as in `plain_attention`, without the weights.
+    """
+    if q.device.type == "cpu" and q.shape[-2] <= PLAIN_ON_CPU_UP_TO:
+        return plain_attention(q, k, v, bias, dropout)[0]
+    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
+
+
+class Attention(nn.Module):
+    """Multi-head self-attention (ViT, appendix A) with one matrix for queries, keys and values.
+
+    Attributes:
+        observe: when set, called with the weights ``(B, K, N, N)`` of every forward pass; the result is the
+            same up to rounding. `vitrail.look.record` sets and unsets it.
+    """
+
+    observe: Callable[[Tensor], None] | None = None
+
+    def __init__(
+        self, width: int, num_heads: int, attention_dropout: float = 0.0, dropout: float = 0.0
+    ) -> None:
+        super().__init__()
+        if width % num_heads:
+            raise ValueError(f"width {width} is not divisible by num_heads {num_heads}")
+        self.num_heads = num_heads
+        self.attention_dropout = attention_dropout
+        self.qkv = nn.Linear(width, 3 * width)
+        self.proj = nn.Linear(width, width)
+        self.dropout = nn.Dropout(dropout)
+
+    def forward(self, tokens: Tensor, bias: Tensor | None = None) -> Tensor:
+        """Let every token look at every token: ``(B, N, D)`` to ``(B, N, D)``."""
+        batch, count, width = tokens.shape
+        qkv = self.qkv(tokens).view(batch, count, 3, self.num_heads, width // self.num_heads)
+        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        dropout = self.attention_dropout if self.training else 0.0
+        if self.observe is None:
+            mixed = attend(q, k, v, bias, dropout)
+        else:
+            mixed, weights = plain_attention(q, k, v, bias, dropout)
+            self.observe(weights)
+        return self.dropout(self.proj(mixed.transpose(1, 2).reshape(batch, count, width)))
+

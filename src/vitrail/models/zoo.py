@@ -1,0 +1,118 @@
+"""Every model by its name, and the one function that builds it."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from torch import nn
+
+from vitrail.config import pair, replace
+from vitrail.errors import ConfigError, nearest
+from vitrail.models.classifier import ImageClassifier
+from vitrail.models.mae import MAE, MAEConfig
+from vitrail.models.vit import ViT, ViTConfig
+
+# ViT, table 1; Ti and S are DeiT's (Touvron et al. 2021, table 1).
+VIT_SIZES: dict[str, ViTConfig] = {
+    "vit_ti16": ViTConfig(width=192, depth=12, num_heads=3),
+    "vit_s16": ViTConfig(width=384, depth=12, num_heads=6),
+    "vit_b16": ViTConfig(width=768, depth=12, num_heads=12),
+    "vit_b32": ViTConfig(width=768, depth=12, num_heads=12, patch_size=32),
+    "vit_l16": ViTConfig(width=1024, depth=24, num_heads=16),
+    "vit_l32": ViTConfig(width=1024, depth=24, num_heads=16, patch_size=32),
+    "vit_h14": ViTConfig(width=1280, depth=32, num_heads=16, patch_size=14),
+}
+
+# timm's and the published names, for those who have them in their fingers.
+ALIASES: dict[str, str] = {
+    "vit_tiny_patch16_224": "vit_ti16",
+    "deit_tiny_patch16_224": "vit_ti16",
+    "vit_small_patch16_224": "vit_s16",
+    "deit_small_patch16_224": "vit_s16",
+    "vit_base_patch16_224": "vit_b16",
+    "deit_base_patch16_224": "vit_b16",
+    "vit_base_patch32_224": "vit_b32",
+    "vit_large_patch16_224": "vit_l16",
+    "vit_large_patch32_224": "vit_l32",
+    "vit_huge_patch14_224": "vit_h14",
+    "mae_vit_base_patch16": "mae_vit_b16",
+    "mae_vit_large_patch16": "mae_vit_l16",
+    "mae_vit_huge_patch14": "mae_vit_h14",
+}
+
+
+@dataclass(frozen=True)
+class ModelSpec:
+    """What it takes to build a model again: its name and the options that differ from the name's own."""
+
+    name: str
+    options: dict[str, Any] = dataclasses.field(default_factory=dict)
+
+
+def list_models() -> list[str]:
+    """Return the name of every model."""
+    return [*VIT_SIZES, *(f"mae_{name}" for name in VIT_SIZES)]
+
+
+def canonical_name(name: str) -> str:
+    """Return vitrail's own name for a model, given that or one of timm's.
+
+    Raises:
+        ConfigError: no such model; the nearest right names are given.
+    """
+    found = ALIASES.get(name, name)
+    if found not in list_models():
+        known = [*list_models(), *ALIASES]
+        raise ConfigError(f"there is no model {name!r}{nearest(name, known) or '; see: vitrail models'}")
+    return found
+
+
+def build_model(name: str, **options: Any) -> nn.Module:
+    """Build a model by name, with random weights; `vitrail.create_model` also loads weights.
+
+    Args:
+        name: one of `list_models`, or timm's name for it.
+        **options: ``num_classes`` (default 1000; 0 gives the bare backbone), ``image_size`` (pixels, or height
+            and width), and any field of `ViTConfig`; for ``mae_*`` also any field of `MAEConfig`.
+
+    Returns:
+        An `ImageClassifier` with ``.backbone`` and ``.head``, a bare `ViT`, or a `MAE` with ``.encoder``.
+
+    Raises:
+        ConfigError: unknown name or option; the nearest right ones are given.
+    """
+    name = canonical_name(name)
+    if "image_size" in options:
+        options["image_size"] = pair(options["image_size"])
+    return _mae(name, options) if name.startswith("mae_") else _vit(name, options)
+
+
+def _vit(name: str, options: dict[str, Any]) -> nn.Module:
+    num_classes = options.pop("num_classes", 1000)
+    backbone = ViT(_sized(VIT_SIZES[name], options))
+    return ImageClassifier(backbone, backbone.config.width, num_classes) if num_classes else backbone
+
+
+def _mae(name: str, options: dict[str, Any]) -> MAE:
+    own_names = frozenset(f.name for f in dataclasses.fields(MAEConfig)) - {"encoder"}
+    own = {key: options.pop(key) for key in list(options) if key in own_names}
+    if "decoder_width" in own and "decoder_heads" not in own:
+        own["decoder_heads"] = max(1, own["decoder_width"] // 32)  # 32 channels a head, as in the paper's
+    encoder = _sized(
+        VIT_SIZES[name.removeprefix("mae_")], {"positions": "sincos_2d", **options}, more_names=own_names
+    )
+    return MAE(MAEConfig(encoder=encoder, **own))
+
+
+def _sized(config: ViTConfig, options: dict[str, Any], more_names: frozenset[str] = frozenset()) -> ViTConfig:
+    """Apply options to a named size; a new width keeps 64 channels a head unless heads are given."""
+    known = {f.name for f in dataclasses.fields(config)}
+    for option in options:
+        if option not in known:
+            hint = nearest(option, known | more_names | {"num_classes"})
+            raise ConfigError(f"a model has no option {option!r}{hint}")
+    if "width" in options and "num_heads" not in options:
+        options["num_heads"] = max(1, options["width"] // 64)
+    return replace(config, **options)

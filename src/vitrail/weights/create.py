@@ -1,0 +1,29 @@
+"""Build a model and, if asked, give it weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from vitrail.models.zoo import build_model
+from vitrail.weights.load import load_weights
+
+
+def create_model(name: str, *, weights: str | Path | None = None, **options: Any) -> nn.Module:
+    """Build a model by name, with random weights or those of a file.
+
+    Args:
+        name: one of `vitrail.list_models`, or timm's name for it.
+        weights: a weights file or checkpoint to start from.
+        **options: as for `vitrail.models.zoo.build_model`.
+
+    Raises:
+        ConfigError: unknown name or option; the nearest right ones are given.
+        WeightsError: the weights cannot be read, or do not belong to the model.
+    """
+    model = build_model(name, **options)
+    if weights is not None:
+        load_weights(model, weights)
+    return model
