@@ -11,15 +11,14 @@ class ImageClassifier(nn.Module):
     """Backbone, then one linear map from its vector to class scores.
 
     Args:
-        backbone: any module with ``embed``, ``layer_of``, ``depth`` and ``no_weight_decay``.
-        width: D, length of the backbone's vector.
+        backbone: any module with ``embed``, ``width``, ``depth``, ``layer_of`` and ``no_weight_decay``.
         num_classes: number of classes.
     """
 
-    def __init__(self, backbone: Any, width: int, num_classes: int) -> None:
+    def __init__(self, backbone: Any, num_classes: int) -> None:
         super().__init__()
         self.backbone = backbone
-        self.head = nn.Linear(width, num_classes)
+        self.head = nn.Linear(backbone.width, num_classes)
         # Small, so that training starts from nearly even scores whatever the backbone says.
         nn.init.trunc_normal_(self.head.weight, std=0.01)
         nn.init.zeros_(self.head.bias)

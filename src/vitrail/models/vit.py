@@ -48,6 +48,18 @@ class ViTConfig:
             )
 
 
+# ViT, table 1; Ti and S are DeiT's (Touvron et al. 2021, table 1).
+SIZES: dict[str, ViTConfig] = {
+    "vit_ti16": ViTConfig(width=192, depth=12, num_heads=3),
+    "vit_s16": ViTConfig(width=384, depth=12, num_heads=6),
+    "vit_b16": ViTConfig(width=768, depth=12, num_heads=12),
+    "vit_b32": ViTConfig(width=768, depth=12, num_heads=12, patch_size=32),
+    "vit_l16": ViTConfig(width=1024, depth=24, num_heads=16),
+    "vit_l32": ViTConfig(width=1024, depth=24, num_heads=16, patch_size=32),
+    "vit_h14": ViTConfig(width=1280, depth=32, num_heads=16, patch_size=14),
+}
+
+
 class ViT(nn.Module):
     """A backbone: pictures to tokens, feature maps or one vector each.
 
@@ -59,12 +71,14 @@ class ViT(nn.Module):
         strides: pixels between two neighbouring places of each of those maps.
         prefix: how many tokens come before the grid (1 with a class token).
         depth: number of blocks, L.
+        width: D, length of the vector that `embed` gives.
     """
 
     def __init__(self, config: ViTConfig) -> None:
         super().__init__()
         self.config = config
         self.depth = config.depth
+        self.width = config.width
         self.prefix = int(config.class_token)
         self.patch_embed = PatchEmbedding(config.patch_size, config.channels, config.width)
         self.channels = (config.width,)

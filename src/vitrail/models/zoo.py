@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -10,19 +11,13 @@ from torch import nn
 
 from vitrail.config import pair, replace
 from vitrail.errors import ConfigError, nearest
+from vitrail.models import vit
 from vitrail.models.classifier import ImageClassifier
 from vitrail.models.mae import MAE, MAEConfig
-from vitrail.models.vit import ViT, ViTConfig
 
-# ViT, table 1; Ti and S are DeiT's (Touvron et al. 2021, table 1).
-VIT_SIZES: dict[str, ViTConfig] = {
-    "vit_ti16": ViTConfig(width=192, depth=12, num_heads=3),
-    "vit_s16": ViTConfig(width=384, depth=12, num_heads=6),
-    "vit_b16": ViTConfig(width=768, depth=12, num_heads=12),
-    "vit_b32": ViTConfig(width=768, depth=12, num_heads=12, patch_size=32),
-    "vit_l16": ViTConfig(width=1024, depth=24, num_heads=16),
-    "vit_l32": ViTConfig(width=1024, depth=24, num_heads=16, patch_size=32),
-    "vit_h14": ViTConfig(width=1280, depth=32, num_heads=16, patch_size=14),
+# Every backbone: its class and the shape that its name stands for.
+BACKBONES: dict[str, tuple[Callable[[Any], nn.Module], Any]] = {
+    **{name: (vit.ViT, config) for name, config in vit.SIZES.items()},
 }
 
 # timm's and the published names, for those who have them in their fingers.
@@ -53,7 +48,7 @@ class ModelSpec:
 
 def list_models() -> list[str]:
     """Return the name of every model."""
-    return [*VIT_SIZES, *(f"mae_{name}" for name in VIT_SIZES)]
+    return [*BACKBONES, *(f"mae_{name}" for name in vit.SIZES)]
 
 
 def canonical_name(name: str) -> str:
@@ -75,10 +70,10 @@ def build_model(name: str, **options: Any) -> nn.Module:
     Args:
         name: one of `list_models`, or timm's name for it.
         **options: ``num_classes`` (default 1000; 0 gives the bare backbone), ``image_size`` (pixels, or height
-            and width), and any field of `ViTConfig`; for ``mae_*`` also any field of `MAEConfig`.
+            and width), and any field of the model's config (`ViTConfig`; for ``mae_*`` also `MAEConfig`).
 
     Returns:
-        An `ImageClassifier` with ``.backbone`` and ``.head``, a bare `ViT`, or a `MAE` with ``.encoder``.
+        An `ImageClassifier` with ``.backbone`` and ``.head``, a bare backbone, or a `MAE` with ``.encoder``.
 
     Raises:
         ConfigError: unknown name or option; the nearest right ones are given.
@@ -86,33 +81,30 @@ def build_model(name: str, **options: Any) -> nn.Module:
     name = canonical_name(name)
     if "image_size" in options:
         options["image_size"] = pair(options["image_size"])
-    return _mae(name, options) if name.startswith("mae_") else _vit(name, options)
-
-
-def _vit(name: str, options: dict[str, Any]) -> nn.Module:
+    if name.startswith("mae_"):
+        return _mae(vit.SIZES[name.removeprefix("mae_")], options)
     num_classes = options.pop("num_classes", 1000)
-    backbone = ViT(_sized(VIT_SIZES[name], options))
-    return ImageClassifier(backbone, backbone.config.width, num_classes) if num_classes else backbone
+    build, config = BACKBONES[name]
+    backbone: Any = build(_sized(config, options))
+    return ImageClassifier(backbone, num_classes) if num_classes else backbone
 
 
-def _mae(name: str, options: dict[str, Any]) -> MAE:
+def _mae(encoder: vit.ViTConfig, options: dict[str, Any]) -> MAE:
     own_names = frozenset(f.name for f in dataclasses.fields(MAEConfig)) - {"encoder"}
     own = {key: options.pop(key) for key in list(options) if key in own_names}
     if "decoder_width" in own and "decoder_heads" not in own:
         own["decoder_heads"] = max(1, own["decoder_width"] // 32)  # 32 channels a head, as in the paper's
-    encoder = _sized(
-        VIT_SIZES[name.removeprefix("mae_")], {"positions": "sincos_2d", **options}, more_names=own_names
-    )
-    return MAE(MAEConfig(encoder=encoder, **own))
+    options = {"positions": "sincos_2d", **options}
+    return MAE(MAEConfig(encoder=_sized(encoder, options, more_names=own_names), **own))
 
 
-def _sized(config: ViTConfig, options: dict[str, Any], more_names: frozenset[str] = frozenset()) -> ViTConfig:
-    """Apply options to a named size; a new width keeps 64 channels a head unless heads are given."""
+def _sized(config: Any, options: dict[str, Any], more_names: frozenset[str] = frozenset()) -> Any:
+    """Apply options to a named shape; a new width keeps 64 channels a head unless heads are given."""
     known = {f.name for f in dataclasses.fields(config)}
     for option in options:
         if option not in known:
             hint = nearest(option, known | more_names | {"num_classes"})
             raise ConfigError(f"a model has no option {option!r}{hint}")
-    if "width" in options and "num_heads" not in options:
+    if "width" in options and "num_heads" in known and "num_heads" not in options:
         options["num_heads"] = max(1, options["width"] // 64)
     return replace(config, **options)
