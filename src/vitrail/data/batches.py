@@ -1,0 +1,273 @@
+"""Batches that depend on seed, epoch and step alone: not on workers, processes, or where a run was resumed."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import DataLoader, Dataset
+
+from vitrail.data.samples import Key, Sample, Samples, seed_of
+from vitrail.errors import ConfigError, DataError, ImageError, VitrailError
+
+Batch = dict[str, Any]
+TrainSlot = tuple[int, list[Key]]
+"""The position of a micro-batch in its global batch, and the keys of its samples."""
+
+WORKER_TIMEOUT = 600.0
+"""Seconds without a batch after which a data worker counts as hung: far above any honest delay, yet a
+run on a dead network disk ends with an error instead of standing still for ever."""
+
+MOST_WORKERS = 16
+
+
+class TrainBatches:
+    """Global batches for training, cut into micro-batches that are dealt to the processes.
+
+    An epoch is a permutation of the samples drawn from (seed, epoch); its last, incomplete batch is left out,
+    and an epoch smaller than one batch goes round. The global batch is cut into micro-batches of nearly equal
+    size, and micro-batch m goes to process m mod ``world``: one process with two micro-batches and two
+    processes with one each do the same arithmetic.
+
+    A micro-batch is a dict with ``image`` (uint8, (B, C, H, W)), ``index`` (int64, (B,)), ``label`` (int64,
+    (B,), where there are labels), what the samples' ``extra`` adds, ``position`` (int, the m above) and
+    ``damaged`` (list of str, the files that others had to replace).
+
+    Args:
+        samples: what to draw from.
+        batch_size: samples in a global batch.
+        micro_batch: most samples in one forward pass; 0 for the process's whole share of the batch.
+        seed: decides the order.
+        workers: processes that load pictures; 0 loads in this one, -1 chooses by the machine.
+        rank: number of this process.
+        world: how many processes train together.
+        balanced: draw every class equally often, going round the smaller ones.
+        pin_memory: put batches into memory from which they are copied to a GPU faster.
+
+    Raises:
+        ConfigError: the batch cannot be dealt so that every process gets a part of it.
+        DataError: there is nothing to draw, or ``balanced`` is asked for without labels.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        batch_size: int,
+        micro_batch: int = 0,
+        seed: int = 0,
+        workers: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        balanced: bool = False,
+        pin_memory: bool = False,
+    ) -> None:
+        if batch_size < world:
+            raise ConfigError(f"batch_size {batch_size} is too small for {world} processes; use {world} or more")
+        if not len(samples):
+            raise DataError("there are no pictures to train on")
+        if balanced and samples.pictures.labels is None:
+            raise DataError("classes cannot be drawn equally often without labels")
+        self.samples = samples
+        self.batch_size = batch_size
+        self.seed = seed
+        self.workers = worker_count(workers, samples)
+        self.rank = rank
+        self.world = world
+        self.pin_memory = pin_memory
+        self.steps_per_epoch = max(1, len(samples) // batch_size)
+        rounds = -(-batch_size // (micro_batch * world)) if micro_batch > 0 else 1
+        self.micro_batches = min(rounds, batch_size // world) * world
+        """Micro-batches in a global batch, over all processes."""
+        self._groups = _classes(samples) if balanced else [torch.arange(len(samples))]
+        self._order = (-1, torch.empty(0), torch.empty(0))
+
+    def start(self, step: int = 0) -> Iterator[list[Batch]]:
+        """Iterate for ever over the steps from ``step`` on; each is the list of this process's micro-batches.
+
+        Raises:
+            DataError: pictures cannot be read, or a data worker hangs or dies; raised while iterating.
+        """
+        slots = self._slots(step)
+        micro_batches = _load(_TrainSlots(self.samples), slots, self.workers, self.pin_memory)
+        while True:
+            yield [next(micro_batches) for _ in range(self.micro_batches // self.world)]
+
+    def keys(self, step: int) -> list[Key]:
+        """Return the keys of the samples in the global batch of a step."""
+        epoch, place = divmod(step, self.steps_per_epoch)
+        if self._order[0] != epoch:
+            self._order = (epoch, *self._draw_order(epoch))
+        part = slice(place * self.batch_size, (place + 1) * self.batch_size)
+        indices, repeats = (order[part].tolist() for order in self._order[1:])
+        return [(epoch, i, r) if r else (epoch, i) for i, r in zip(indices, repeats, strict=True)]
+
+    def _draw_order(self, epoch: int) -> tuple[Tensor, Tensor]:
+        """Draw an epoch: for each place the sample's index, and how often the epoch has shown it before."""
+        generator = torch.Generator().manual_seed(seed_of(self.seed, epoch))
+        length = max(len(self.samples), self.batch_size)
+        quotas = torch.full((len(self._groups),), length // len(self._groups))
+        quotas[torch.randperm(len(quotas), generator=generator)[: length % len(quotas)]] += 1
+        indices, repeats = [], []
+        for group, quota in zip(self._groups, quotas.tolist(), strict=True):
+            rounds = range(-(-quota // len(group)))
+            shuffled = [group[torch.randperm(len(group), generator=generator)] for _ in rounds]
+            indices.append(torch.cat([*shuffled, group[:0]])[:quota])
+            repeats.append(torch.arange(quota) // len(group))
+        places = torch.randperm(length, generator=generator)
+        return torch.cat(indices)[places], torch.cat(repeats)[places]
+
+    def _slots(self, first_step: int) -> Iterator[TrainSlot]:
+        """Deal this process's micro-batches from a step on."""
+        for step in itertools.count(first_step):
+            keys = self.keys(step)
+            for position in range(self.rank, self.micro_batches, self.world):
+                start, end = (self.batch_size * p // self.micro_batches for p in (position, position + 1))
+                yield position, keys[start:end]
+
+
+class EvalBatches:
+    """Batches for evaluation: over all processes every sample exactly once, none padded, none repeated.
+
+    A batch is as in `TrainBatches`, without ``position``. Pictures that cannot be read are left out and
+    reported in the batch's ``damaged``.
+
+    Args:
+        samples: what to evaluate on.
+        batch_size: samples in one forward pass of one process.
+        workers: processes that load pictures; 0 loads in this one, -1 chooses by the machine.
+        rank: number of this process; it evaluates samples rank, rank + world, ...
+        world: how many processes evaluate together.
+        pin_memory: put batches into memory from which they are copied to a GPU faster.
+
+    Attributes:
+        damaged: what the latest pass over the batches has left out so far.
+    """
+
+    def __init__(
+        self,
+        samples: Samples,
+        batch_size: int,
+        workers: int = 0,
+        rank: int = 0,
+        world: int = 1,
+        pin_memory: bool = False,
+    ) -> None:
+        if batch_size < 1:
+            raise ConfigError(f"batch_size must be 1 or more, not {batch_size}")
+        self.samples = samples
+        self.batch_size = batch_size
+        self.workers = worker_count(workers, samples)
+        self.pin_memory = pin_memory
+        self.damaged: list[str] = []
+        self._indices = range(rank, len(samples), world)
+
+    def __len__(self) -> int:
+        """Return the number of batches of this process; unreadable ones count too."""
+        return -(-len(self._indices) // self.batch_size)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Pass once over this process's samples, in order."""
+        self.damaged = []
+        starts = range(0, len(self._indices), self.batch_size)
+        slots = ([(0, i) for i in self._indices[start : start + self.batch_size]] for start in starts)
+        for batch in _load(_EvalSlots(self.samples), slots, self.workers, self.pin_memory):
+            self.damaged += batch["damaged"]
+            if "image" in batch:
+                yield batch
+
+
+class _TrainSlots(Dataset):
+    """Micro-batches by slot. An error is returned, for torch would bury its sentence in a traceback."""
+
+    def __init__(self, samples: Samples) -> None:
+        self.samples = samples
+
+    def __getitem__(self, slot: TrainSlot) -> Batch | VitrailError:
+        position, keys = slot
+        try:
+            drawn = [self.samples.undamaged(key) for key in keys]
+        except VitrailError as error:
+            return error
+        damaged = [str(error) for _, errors in drawn for error in errors]
+        return {**collate([sample for sample, _ in drawn]), "position": position, "damaged": damaged}
+
+
+class _EvalSlots(Dataset):
+    """Evaluation batches by the keys of their samples; only ``damaged`` where none can be read."""
+
+    def __init__(self, samples: Samples) -> None:
+        self.samples = samples
+
+    def __getitem__(self, keys: list[Key]) -> Batch:
+        drawn, damaged = [], []
+        for key in keys:
+            try:
+                drawn.append(self.samples[key])
+            except ImageError as error:
+                damaged.append(str(error))
+        return {**(collate(drawn) if drawn else {}), "damaged": damaged}
+
+
+def collate(samples: Sequence[Sample]) -> Batch:
+    """Join samples into a batch: tensors are stacked, numbers become a tensor, the rest becomes a list."""
+    return {name: _join([sample[name] for sample in samples]) for name in samples[0]}
+
+
+def _join(values: list[Any]) -> Any:
+    if isinstance(values[0], Tensor):
+        return torch.stack(values)
+    if isinstance(values[0], (int, float)):
+        return torch.tensor(values)
+    return values
+
+
+def worker_count(workers: int, samples: Samples) -> int:
+    """Resolve -1: none for pictures in memory, else the process's share of the cores but one for training."""
+    if workers >= 0:
+        return workers
+    if all(isinstance(item, Image.Image) for item in samples.pictures.items):
+        return 0
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return min(MOST_WORKERS, max(1, cores // max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) - 1))
+
+
+def _classes(samples: Samples) -> list[Tensor]:
+    """Return the indices of each class's samples."""
+    labels = torch.tensor(samples.pictures.labels)
+    return [torch.nonzero(labels == label).flatten() for label in labels.unique()]
+
+
+def _load(dataset: Dataset, slots: Iterable[Any], workers: int, pin_memory: bool) -> Iterator[Batch]:
+    """Fetch slot after slot, in order, with data workers or without; torch's global generator is not used."""
+    loader = DataLoader(
+        dataset,
+        batch_size=None,
+        sampler=slots,
+        num_workers=workers,
+        timeout=WORKER_TIMEOUT if workers else 0,
+        pin_memory=pin_memory,
+        generator=torch.Generator(),
+        # Forked workers share the cache of pictures; elsewhere forking is not safe.
+        multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
+    )
+    try:
+        for batch in loader:
+            if isinstance(batch, VitrailError):
+                raise batch
+            yield batch
+    except RuntimeError as error:
+        if "DataLoader" not in str(error):
+            raise
+        raise DataError(
+            f"the data workers stopped ({str(error).splitlines()[0]}); look for a slow or missing disk, too little "
+            "memory or too small a /dev/shm, or use workers=0 to load in the main process"
+        ) from error
+
+
+__all__ = ["Batch", "EvalBatches", "TrainBatches", "collate", "worker_count"]

@@ -1,0 +1,112 @@
+"""Decoded pictures kept in memory that all data workers of a process share."""
+
+from __future__ import annotations
+
+import mmap
+import multiprocessing
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+from PIL import Image
+
+from vitrail.errors import ImageError
+
+AUTO_SHARE = 0.25
+"""With cache="auto": the share of the free memory that all pictures have to fit into."""
+ON_SHARE = 0.5
+"""With cache="on": the share of the free memory that is filled; pictures beyond it are decoded anew."""
+_PROBES = 16
+
+
+class PictureCache:
+    """Pictures of mode RGB or L by number, up to a budget of bytes; nothing is ever thrown out.
+
+    The memory is one anonymous shared mapping: forked workers read and fill the same one, pages never written
+    cost nothing, and the size of /dev/shm does not matter. Where workers are spawned instead of forked
+    (macOS, Windows) a worker gets a cache without budget, and decodes.
+    """
+
+    def __init__(self, count: int, budget: int) -> None:
+        self.budget = budget
+        self._pixels = mmap.mmap(-1, max(1, budget))
+        # For each picture: 1 + where its pixels start (0: not here), width, height, channels.
+        self._table = np.frombuffer(mmap.mmap(-1, max(1, count) * 32), np.int64).reshape(-1, 4)
+        self._used = np.frombuffer(mmap.mmap(-1, 8), np.int64)
+        self._lock = multiprocessing.Lock()
+
+    def __reduce__(self) -> tuple[type[PictureCache], tuple[int, int]]:
+        return PictureCache, (len(self._table), 0)
+
+    def get(self, number: int) -> Image.Image | None:
+        """Return a copy of picture ``number``, or None where it is not kept."""
+        start, width, height, channels = self._table[number].tolist()
+        if not start:
+            return None
+        pixels = memoryview(self._pixels)[start - 1 : start - 1 + width * height * channels]
+        return Image.frombytes("RGB" if channels == 3 else "L", (width, height), pixels)  # type: ignore[arg-type]
+
+    def put(self, number: int, picture: Image.Image) -> None:
+        """Keep a picture of mode RGB or L, if there is room left."""
+        size = picture.width * picture.height * len(picture.getbands())
+        with self._lock:
+            start = int(self._used[0])
+            if start + size > self.budget:
+                return
+            self._used[0] = start + size
+        self._pixels[start : start + size] = picture.tobytes()
+        self._table[number, 1:] = picture.width, picture.height, len(picture.getbands())
+        # Last, so that no other worker finds a picture that is still being written.
+        self._table[number, 0] = start + 1
+
+
+def open_cache(
+    items: Sequence[Path | Image.Image],
+    decode: Callable[[Path], Image.Image],
+    wanted: Literal["auto", "on", "off"],
+) -> PictureCache | None:
+    """Decide whether the pictures that are files are kept once they are decoded; None: they are not.
+
+    "auto" decodes a few of them to learn whether all will fit into `AUTO_SHARE` of the free memory.
+    """
+    files = [item for item in items if isinstance(item, Path)]
+    if wanted == "off" or not files:
+        return None
+    processes = max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
+    budget = int(free_memory() * (ON_SHARE if wanted == "on" else AUTO_SHARE)) // processes
+    if wanted == "auto" and _needed(files, decode) > budget:
+        return None
+    return PictureCache(len(items), budget)
+
+
+def free_memory() -> int:
+    """Return the bytes this process may still use: the machine's, or less where its cgroup says so.
+
+    0 where the system does not tell (it is read from Linux's /proc and /sys).
+    """
+    meminfo = Path("/proc/meminfo")
+    if not meminfo.exists():
+        return 0
+    fields = dict(line.split(":", 1) for line in meminfo.read_text().splitlines())
+    free = int(fields["MemAvailable"].split()[0]) * 1024
+    limit, used = Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory.current")
+    if limit.exists() and used.exists() and limit.read_text().strip() != "max":
+        free = min(free, int(limit.read_text()) - int(used.read_text()))
+    return max(0, free)
+
+
+def _needed(files: Sequence[Path], decode: Callable[[Path], Image.Image]) -> int:
+    """Estimate the bytes of all decoded pictures from a few that lie evenly among them."""
+    sizes = []
+    for path in files[:: max(1, len(files) // _PROBES)][:_PROBES]:
+        try:
+            picture = decode(path)
+        except ImageError:
+            continue
+        sizes.append(picture.width * picture.height * len(picture.getbands()))
+    return round(len(files) * sum(sizes) / len(sizes)) if sizes else 0
+
+
+__all__ = ["PictureCache", "free_memory", "open_cache"]

@@ -1,0 +1,136 @@
+"""One sample: a picture, decoded, augmented and labelled, the same whichever process draws it."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, Literal
+
+import torch
+from PIL import Image
+from torch import Tensor
+from torch.utils.data import Dataset
+
+from vitrail.data.cache import open_cache
+from vitrail.data.images import open_image, with_channels
+from vitrail.data.sources import Pictures
+from vitrail.errors import DataError, ImageError
+
+Sample = dict[str, Any]
+Key = tuple[int, ...]
+"""(epoch, index), or (epoch, index, repeat) where an epoch shows a picture more than once."""
+
+DAMAGED_IN_A_ROW = 100
+"""So many unreadable pictures in a row are no accident: the search for a readable one ends."""
+
+
+class Samples(Dataset[Sample]):
+    """The pictures of one split as samples; ``samples[epoch, index]`` is a dict.
+
+    A sample holds ``image`` (uint8, (C, H, W)), ``index`` (int), ``label`` (int, where there are labels) and
+    what ``extra`` adds. Its random numbers come from torch's global generator on the CPU, seeded from
+    (seed, \\*key) and put back afterwards: an augmentation belongs to the sample, and not to the process,
+    the worker or the step that draws it.
+
+    Args:
+        pictures: the pictures and their labels.
+        transform: a picture of mode RGB or L to a uint8 tensor (C, H, W), as `train_transform` makes it.
+        seed: of everything that is random here.
+        channels: 3 for colour, 1 for grey.
+        extra: called with the image tensor, returns more entries of the sample (a mask, say).
+        cache: keep decoded pictures in memory: "on", "off", or "auto" where all of them fit easily.
+    """
+
+    def __init__(
+        self,
+        pictures: Pictures,
+        transform: Callable[[Image.Image], Tensor],
+        seed: int = 0,
+        channels: int = 3,
+        extra: Callable[[Tensor], dict[str, Any]] | None = None,
+        cache: Literal["auto", "on", "off"] = "auto",
+    ) -> None:
+        self.pictures = pictures
+        self.transform = transform
+        self.seed = seed
+        self.channels = channels
+        self.extra = extra
+        self._cache = open_cache(pictures.items, self._decode, cache)
+
+    def __len__(self) -> int:
+        return len(self.pictures)
+
+    def __getitem__(self, key: Key) -> Sample:
+        """Return the sample of a key.
+
+        Raises:
+            ImageError: the picture cannot be read.
+        """
+        return self._sample(key, key[1])
+
+    def undamaged(self, key: Key) -> tuple[Sample, list[ImageError]]:
+        """Return the sample of a key; where its picture cannot be read, the next one takes its place.
+
+        Returns:
+            The sample, and the errors of the pictures that were passed over.
+
+        Raises:
+            DataError: `DAMAGED_IN_A_ROW` pictures in a row, or all there are, cannot be read.
+        """
+        damaged: list[ImageError] = []
+        for offset in range(min(len(self), DAMAGED_IN_A_ROW)):
+            try:
+                return self._sample(key, (key[1] + offset) % len(self)), damaged
+            except ImageError as error:
+                damaged.append(error)
+        raise DataError(f"{len(damaged)} pictures in a row cannot be read, the first being {damaged[0]}")
+
+    def _sample(self, key: Key, index: int) -> Sample:
+        """Show picture ``index`` with the random numbers of ``key``."""
+        picture = self._picture(index)
+        with seeded(self.seed, *key):
+            image = self.transform(picture)
+            sample: Sample = {"image": image, "index": index}
+            if self.pictures.labels is not None:
+                sample["label"] = self.pictures.labels[index]
+            if self.extra is not None:
+                sample.update(self.extra(image))
+        return sample
+
+    def _picture(self, index: int) -> Image.Image:
+        item = self.pictures.items[index]
+        if isinstance(item, Image.Image):
+            return with_channels(item, self.channels)
+        if self._cache is None:
+            return self._decode(item)
+        picture = self._cache.get(index)
+        if picture is None:
+            picture = self._decode(item)
+            self._cache.put(index, picture)
+        return picture
+
+    def _decode(self, path: Path) -> Image.Image:
+        return open_image(path, self.channels, enough=getattr(self.transform, "enough", None))
+
+
+def seed_of(*parts: int) -> int:
+    """Hash whole numbers into a seed of 63 bits; unlike a sum, no two neighbours share a stream."""
+    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    return int.from_bytes(digest, "little") >> 1
+
+
+@contextmanager
+def seeded(*parts: int) -> Iterator[None]:
+    """Seed torch's global CPU generator from whole numbers, and put its state back at the end."""
+    state = torch.get_rng_state()
+    # Not torch.manual_seed, which would also seed the accelerators.
+    torch.default_generator.manual_seed(seed_of(*parts))
+    try:
+        yield
+    finally:
+        torch.set_rng_state(state)
+
+
+__all__ = ["Key", "Sample", "Samples", "seed_of", "seeded"]
