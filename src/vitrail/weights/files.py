@@ -1,74 +1,163 @@
-"""Open weights files without ever running code from them."""
+"""Open weights files without ever running code from them, and without unfolding more than they can hold."""
 
 from __future__ import annotations
 
 import argparse
+import json
+import math
 import pickle
+import warnings
 import zipfile
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
+import numpy as np
 import torch
+from numpy.lib import format as npy
 from torch import Tensor
 
 from vitrail.errors import WeightsError, nearest
 
+State = dict[str, Tensor]
+
+# What training scripts put a state dict into, outermost first.
 WRAPPERS = ("model", "state_dict", "module", "model_state", "teacher")
 
+# The names under which a folder from a model hub holds its weights, best first.
+FOLDER_FILES = (
+    "model.safetensors",
+    "model.safetensors.index.json",
+    "pytorch_model.bin",
+    "pytorch_model.bin.index.json",
+)
 
-def read_state(file: str | Path) -> dict[str, Tensor]:
-    """Read a file of named tensors: ``.safetensors``, or a pickle of tensors (``.pt``, ``.pth``, ``.bin``).
+# Weights are noise to a compressor: a real file shrinks by a quarter at most, and one that unfolds to eight
+# times its size is a bomb. Below the free allowance (a head of zeros shrinks a lot) nobody is hurt.
+LARGEST_UNFOLDING = 8
+FREE_UNFOLDING = 64 * 2**20
 
-    The format is told by content, not by name. Pickles are read with ``weights_only``, so that nothing in them
-    is executed; the one other class allowed is `argparse.Namespace`, which published MAE files carry.
+# Python's limit on safetensors' JSON header; the library has the same one.
+LARGEST_HEADER = 100 * 2**20
+
+
+def read_state(file: str | Path) -> State:
+    """Read named tensors, each as the file has it: no name changed, nothing transposed.
+
+    The format is told by content, not by name: safetensors; PyTorch (``.pt``, ``.pth``, ``.bin``); NumPy archives
+    (``.npz``); a JSON index of shards, or a folder as model hubs have them. PyTorch files are read with
+    ``weights_only``, so that nothing in them is executed; the one other class allowed is `argparse.Namespace`,
+    which the published MAE files carry.
 
     Raises:
-        WeightsError: no such file, not a weights file, damaged, or it holds more than tensors.
+        WeightsError: no such file, not a weights file, damaged, hostile, or it holds more than tensors.
     """
-    path = Path(file).expanduser()
+    path = find_file(file)
+    kind = file_format(path)
+    if kind == "index":
+        return _read_shards(path)
+    if kind == "safetensors":
+        return _read_safetensors(path)
+    if kind == "npz":
+        return _read_npz(path)
+    return _read_pickle(path)
+
+
+def find_file(source: str | Path) -> Path:
+    """Return the weights file a path means: the file itself, or the one inside a folder from a model hub.
+
+    Raises:
+        WeightsError: there is none; the nearest names beside it are given.
+    """
+    path = Path(source).expanduser()
+    if path.is_dir():
+        for name in FOLDER_FILES:
+            if (path / name).is_file():
+                return path / name
+        raise WeightsError(f"the folder {path} holds no weights; expected {FOLDER_FILES[0]} or a checkpoint in it")
     if not path.is_file():
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise WeightsError(f"there is no weights file {path}{nearest(path.name, siblings)}")
-    with path.open("rb") as stream:
-        head = stream.read(16)
-    if is_safetensors(head):
-        return _read_safetensors(path)
-    if is_numpy_archive(path):
-        raise WeightsError(f"{path} is a NumPy archive (.npz); this layout is not supported yet")
-    if head[:2] == b"PK" or head[:1] == b"\x80":
-        return _unwrap(_read_pickle(path), path)
-    raise WeightsError(f"{path} is neither a safetensors file nor a PyTorch file; is it the right one?")
+    return path
 
 
-def is_safetensors(head: bytes) -> bool:
-    """Whether a file that begins with these bytes is a safetensors file: a length, then JSON."""
-    return len(head) >= 9 and head[8:9] == b"{"
+def file_format(path: Path) -> str:
+    """Tell a file's format by its content: ``safetensors``, ``npz``, ``pytorch`` or ``index`` (of shards).
+
+    Raises:
+        WeightsError: it is none of these.
+    """
+    try:
+        with path.open("rb") as stream:
+            head = stream.read(16)
+        if _begins_safetensors(head, path.stat().st_size):
+            return "safetensors"
+        if head[:2] == b"PK":
+            return "npz" if _holds_arrays(path) else "pytorch"
+    except OSError as error:
+        raise WeightsError(f"{path} cannot be read ({error.strerror or error})") from None
+    if head[:1] == b"\x80":
+        return "pytorch"
+    if head.lstrip()[:1] == b"{" and path.suffix == ".json":
+        return "index"
+    if not head:
+        raise WeightsError(f"{path} is empty; fetch it again")
+    raise WeightsError(f"{path} is neither safetensors nor PyTorch nor .npz; is it the right file?")
 
 
-def is_numpy_archive(path: Path) -> bool:
-    """Whether a file is a zip of ``.npy`` arrays."""
-    if not zipfile.is_zipfile(path):
-        return False
-    with zipfile.ZipFile(path) as archive:
-        return any(name.endswith(".npy") for name in archive.namelist()[:3])
+def _begins_safetensors(head: bytes, size: int) -> bool:
+    """Whether a file begins as safetensors do: the length of a header that fits into the file, then JSON."""
+    length = int.from_bytes(head[:8], "little")
+    return head[8:9] == b"{" and length <= min(LARGEST_HEADER, size - 8)
 
 
-def _read_safetensors(path: Path) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
+def _holds_arrays(path: Path) -> bool:
+    try:
+        with zipfile.ZipFile(path) as archive:
+            return any(name.endswith(".npy") for name in archive.namelist())
+    except Exception:  # a damaged zip raises nearly anything; the reader of the format says what is wrong
+        return path.suffix == ".npz"
+
+
+def _read_safetensors(path: Path) -> State:
     from safetensors.torch import load_file
 
     try:
         return load_file(path)
-    except (SafetensorError, OSError, ValueError, KeyError) as error:
+    except Exception as error:
         raise WeightsError(f"{path} is a damaged safetensors file ({_first_line(error)}); fetch it again") from None
 
 
-def _read_pickle(path: Path) -> Any:
+def _read_shards(index: Path) -> State:
+    """Read a checkpoint of several files from its index, ``{"weight_map": {name: file}}``."""
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]):
-            return torch.load(path, map_location="cpu", weights_only=True)
+        weight_map = json.loads(index.read_text(encoding="utf-8"))["weight_map"]
+        names = {str(name): str(shard) for name, shard in weight_map.items()}
+    except (ValueError, KeyError, TypeError, AttributeError, RecursionError):
+        raise WeightsError(f"{index} is no index of shards: it has no weight_map from names to files") from None
+    state: State = {}
+    for shard in sorted(set(names.values())):
+        if Path(shard).name != shard:
+            raise WeightsError(f"{index} names the shard {shard!r}, which lies outside its folder, and was refused")
+        path = index.parent / shard
+        if not path.is_file():
+            raise WeightsError(f"{index} names the shard {shard!r}, which is not beside it; fetch all of its files")
+        if file_format(path) == "index":
+            raise WeightsError(f"{index} names {shard!r} as a shard, which is an index itself")
+        state.update(read_state(path))
+    lost = sorted(set(names) - set(state))
+    if lost:
+        raise WeightsError(f"the shards of {index} lack {len(lost)} tensors it names ({', '.join(lost[:3])})")
+    return state
+
+
+def _read_pickle(path: Path) -> State:
+    _check_unfolding(path)
+    try:
+        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # of unusual but harmless versions of pickle
+            content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
-        if "WeightsUnpickler" in str(error) or "Unsupported" in str(error):
+        if "weights" in str(error).lower() or "Unsupported" in str(error):
             raise WeightsError(
                 f"{path} holds more than tensors, which could run code when opened, and was refused; "
                 "save its state_dict, best as safetensors"
@@ -76,19 +165,108 @@ def _read_pickle(path: Path) -> Any:
         raise WeightsError(f"{path} is damaged or no PyTorch file ({_first_line(error)})") from None
     except Exception as error:  # a damaged zip or pickle raises nearly anything
         raise WeightsError(f"{path} is damaged or no PyTorch file ({_first_line(error)})") from None
+    state = _unwrap(content, path)
+    _check_storage(state, path)
+    return state
 
 
-def _unwrap(content: Any, path: Path) -> dict[str, Tensor]:
+def _unwrap(content: Any, path: Path) -> State:
     """Find the state dict inside what a training script saved around it."""
-    for key in WRAPPERS:
-        if isinstance(content, dict) and isinstance(content.get(key), dict):
-            return _unwrap(content[key], path)
-    if not isinstance(content, dict):
+    for _ in WRAPPERS:  # each at most once, so that a dict holding itself comes to an end
+        inner = next((content[key] for key in WRAPPERS if _is_dict(content) and _is_dict(content.get(key))), None)
+        if inner is None:
+            break
+        content = inner
+    if not _is_dict(content):
         raise WeightsError(f"{path} holds a {type(content).__name__}, not a dict of named tensors")
-    tensors = {name: value for name, value in content.items() if isinstance(value, Tensor)}
+    tensors = {str(name): value.detach() for name, value in content.items() if isinstance(value, Tensor)}
     if not tensors:
-        raise WeightsError(f"{path} holds no tensors; its keys are {', '.join(map(str, list(content)[:5])) or 'none'}")
+        keys = ", ".join(str(key)[:40] for key in list(content)[:5])
+        raise WeightsError(f"{path} holds no tensors; its keys are {keys or 'none'}")
     return tensors
+
+
+def _is_dict(value: Any) -> bool:
+    return isinstance(value, dict)
+
+
+def _check_unfolding(path: Path) -> None:
+    """Refuse an archive whose directory says that it unfolds to far more than it holds."""
+    if not zipfile.is_zipfile(path):
+        return
+    try:
+        with zipfile.ZipFile(path) as archive:
+            unfolded = sum(entry.file_size for entry in archive.infolist())
+    except Exception as error:
+        raise WeightsError(f"{path} is a damaged archive ({_first_line(error)}); fetch it again") from None
+    _check_size(unfolded, path)
+
+
+def _check_size(size: int, path: Path) -> None:
+    held = path.stat().st_size
+    if size > max(FREE_UNFOLDING, LARGEST_UNFOLDING * held):
+        raise WeightsError(
+            f"{path} would unfold from {held:,} to {size:,} bytes, which no real weights do, and was refused"
+        )
+
+
+def _check_storage(state: State, path: Path) -> None:
+    """Refuse tensors that no file holds value by value: sparse, quantised, or one number said to be a million."""
+    for name, tensor in state.items():
+        if tensor.layout is not torch.strided or tensor.is_quantized or tensor.device.type != "cpu":
+            raise WeightsError(f"{path}: {name} is no plain tensor (sparse, quantised or empty of values)")
+        if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
+            raise WeightsError(f"{path}: {name} claims more values than it holds, and was refused")
+    _check_size(sum(t.numel() * t.element_size() for t in state.values()), path)
+
+
+def _read_npz(path: Path) -> State:
+    _check_unfolding(path)
+    state: State = {}
+    try:
+        with zipfile.ZipFile(path) as archive:
+            for entry in archive.infolist():
+                if entry.filename.endswith(".npy"):
+                    with archive.open(entry) as stream:
+                        array = _read_npy(stream, entry.file_size)  # type: ignore[arg-type]
+                    state[entry.filename.removesuffix(".npy")] = _tensor(array)
+    except Exception as error:
+        raise WeightsError(f"{path} is a damaged or unusual NumPy archive ({_first_line(error)})") from None
+    if not state:
+        raise WeightsError(f"{path} holds no arrays")
+    return state
+
+
+def _read_npy(stream: BinaryIO, size: int) -> np.ndarray:
+    """Read one array, having compared what its header promises with what is there.
+
+    `numpy.load` would make room for whatever the header says, and unpickle objects if allowed to.
+
+    Raises:
+        ValueError: the array holds objects, or another number of bytes than its header says.
+    """
+    version = npy.read_magic(stream)
+    header = {(1, 0): npy.read_array_header_1_0, (2, 0): npy.read_array_header_2_0}.get(version)
+    if header is None:
+        raise ValueError(f"version {version} of the array format is unknown")
+    shape, fortran, dtype = header(stream)
+    if dtype.hasobject:
+        raise ValueError("it holds Python objects, not numbers, and was refused")
+    if dtype.kind not in "fiubV" or dtype.subdtype or dtype.names:
+        raise ValueError(f"arrays of {dtype} are not weights")
+    if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size - stream.tell():
+        raise ValueError(f"an array of shape {shape} says it is larger or smaller than it is")
+    array = np.frombuffer(bytearray(stream.read()), dtype=dtype)
+    return array.reshape(shape, order="F" if fortran else "C")
+
+
+def _tensor(array: np.ndarray) -> Tensor:
+    """Turn an array into a tensor; two raw bytes a value are bfloat16, for which NumPy has no name."""
+    if array.dtype.kind == "V":
+        if array.dtype.itemsize != 2:
+            raise ValueError(f"raw values of {array.dtype.itemsize} bytes are not weights")
+        return torch.from_numpy(array.view(np.int16)).view(torch.bfloat16).contiguous()
+    return torch.from_numpy(array.astype(array.dtype.newbyteorder("="), copy=False)).contiguous()
 
 
 def _first_line(error: Exception) -> str:

@@ -3,22 +3,34 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+import torch
 from torch import Tensor, nn
 
-from vitrail.errors import WeightsError
+from vitrail.errors import ConfigError, WeightsError, nearest
 from vitrail.layers.positions import resize_positions
 from vitrail.models.classifier import ImageClassifier
 from vitrail.models.mae import MAE
-from vitrail.models.vit import ViT
 from vitrail.train.checkpoint import is_checkpoint, resolve
-from vitrail.weights.files import read_state
+from vitrail.weights.files import State, read_state
+from vitrail.weights.plain import plain_name, shape_of, to_plain
 
-# What may be missing from a file without harm: a head is new for new classes, `fc_norm` is new when mean
-# pooling replaces the class token, and fixed positions are computed.
+# What a model may lack in a file without harm: a head is new for new classes, and `fc_norm` is new when mean
+# pooling replaces the class token, as published for MAE's fine-tuning.
 MAY_BE_MISSING = ("head.", "fc_norm.")
+
+# What a file may hold without a model having it: a decoder is of no use to a backbone, nor a head; the final norm
+# belongs to one way of pooling, the class token to another.
+MAY_BE_LEFT_OUT = ("decoder.", "head.", "norm.", "fc_norm.", "cls_token")
+
+# What else a file holds and a model lacks is only reported, unless it would have taken part in the computation.
+MATTERS = ("patch_embed.", "blocks.", "pos_embed", "dist_token", "reg_token", "norm_pre.", "mask_token")
+
+ADAPTATIONS = ("classes", "channels")
 
 
 @dataclass(frozen=True)
@@ -28,20 +40,24 @@ class LoadReport:
     Attributes:
         loaded: names in the model that got the file's values as they are.
         resized: names that got them after resizing (positions of another grid).
-        dropped: names in the file that the model has another shape for, and so left out (a head).
+        adapted: names that got them after a change of the number of input channels.
+        dropped: names in the file that the model has no use for, or another shape (a head), and so left out.
         missing: names in the model that the file has nothing for; they keep their initial values.
         unexpected: names in the file that the model does not know.
+        layout: whose names the file uses, as `vitrail.weights.detect.detect` tells them.
     """
 
     loaded: tuple[str, ...] = ()
     resized: tuple[str, ...] = ()
+    adapted: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
+    layout: str = "vitrail"
 
     def __str__(self) -> str:
-        parts = [f"loaded {len(self.loaded)} tensors"]
-        for kind in ("resized", "dropped", "missing", "unexpected"):
+        parts = [f"loaded {len(self.loaded)} tensors ({self.layout} names)"]
+        for kind in ("resized", "adapted", "dropped", "missing", "unexpected"):
             names = getattr(self, kind)
             if names:
                 shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
@@ -49,24 +65,35 @@ class LoadReport:
         return "; ".join(parts)
 
 
-def load_weights(model: nn.Module, file: str | Path) -> LoadReport:
-    """Load a weights file into a model, by name.
+def load_weights(
+    model: nn.Module,
+    file: str | Path,
+    *,
+    adapt: Collection[str] = ("classes",),
+    partial: bool = False,
+) -> LoadReport:
+    """Load a weights file into a model; the file's layout is recognised by its content.
 
-    Names are plain ViT ones (``blocks.0.attn.qkv.weight``), with or without the prefixes ``backbone.`` or
-    ``encoder.``; so the encoder of a masked autoencoder loads into a classifier, and the other way round.
+    The encoder of a masked autoencoder loads into a classifier, and the other way round; positions of another
+    grid are resized.
 
     Args:
-        model: an `ImageClassifier`, a `ViT` or a `MAE`; changed in place, or not at all if an error is raised.
-        file: a weights file, or a checkpoint, run folder or checkpoint folder of vitrail's.
+        model: an `ImageClassifier`, a bare backbone or a `MAE`; changed in place, or not at all on an error.
+        file: a weights file, a folder from a model hub, or a checkpoint or run folder of vitrail's.
+        adapt: differences that may be bridged. ``"classes"``: a head for other classes is left out, and the
+            model's stays as it is; ``"channels"``: the kernel of the patch embedding is fitted to other input
+            channels (see `fit_channels`).
+        partial: accept a file that lacks weights the model needs, or has blocks the model lacks.
 
     Returns:
-        What was loaded, resized, dropped, missing and unexpected.
+        What was loaded, resized, adapted, dropped, missing and unexpected.
 
     Raises:
-        WeightsError: the file cannot be read, or lacks weights the model cannot do without.
+        WeightsError: the file cannot be read, lacks weights the model cannot do without, or holds others that
+            the model would have to use.
     """
-    state = read_state(weights_file(file))
-    report, fitted = fit_state(model, state, str(file))
+    state, layout = to_plain(read_state(weights_file(file)), str(file))
+    report, fitted = fit_state(model, state, str(file), adapt=adapt, partial=partial, layout=layout)
     model.load_state_dict(fitted, strict=False)
     return report
 
@@ -82,91 +109,126 @@ def weights_file(source: str | Path) -> Path:
 
 
 def fit_state(
-    model: nn.Module, state: dict[str, Tensor], origin: str, allow_missing: tuple[str, ...] = ()
-) -> tuple[LoadReport, dict[str, Tensor]]:
+    model: nn.Module,
+    state: State,
+    origin: str,
+    *,
+    adapt: Collection[str] = ("classes",),
+    partial: bool = False,
+    layout: str = "vitrail",
+) -> tuple[LoadReport, State]:
     """Match named tensors to a model without changing it.
 
     Args:
         model: the model they are for.
-        state: tensors under plain names.
+        state: tensors under plain names, or under those of a model of vitrail's.
         origin: where they come from, for error messages.
-        allow_missing: beginnings of names that may keep their initial values.
+        adapt: as for `load_weights`.
+        partial: as for `load_weights`.
+        layout: whose names they came under, for the report.
 
     Returns:
         The report, and the tensors under the model's own names and in its shapes.
 
     Raises:
         WeightsError: a tensor has a shape that cannot be fitted, or a needed one is missing.
+        ConfigError: ``adapt`` names something that is no adaptation.
     """
-    source = {plain_name(name): tensor for name, tensor in state.items()}
-    fitted: dict[str, Tensor] = {}
-    resized, dropped, missing = [], [], []
-    wanted = {name: plain_name(name) for name in model.state_dict()}
-    for name, target in model.state_dict().items():
+    for name in adapt:
+        if name not in ADAPTATIONS:
+            raise ConfigError(f"adapt takes {' and '.join(ADAPTATIONS)}, not {name!r}{nearest(name, ADAPTATIONS)}")
+    state = {plain_name(name): tensor for name, tensor in state.items()}
+    targets = model.state_dict()
+    wanted = {name: plain_name(name) for name in targets}
+    fitted: State = {}
+    resized, adapted, dropped, missing = [], [], [], []
+    for name, target in targets.items():
         plain = wanted[name]
-        tensor = source.get(plain)
+        tensor = state.get(plain)
         if tensor is None:
             missing.append(name)
         elif plain in ("pos_embed", "decoder.pos_embed"):
-            fitted[name] = _fit_positions(model, plain, tensor, source, origin)
+            fitted[name] = _fit_positions(model, target, plain, state, origin)
             if fitted[name].shape != tensor.shape:
                 resized.append(name)
         elif tensor.shape == target.shape:
             fitted[name] = tensor
-        elif plain.startswith("head."):
+        elif plain.startswith("head.") and "classes" in adapt:
             dropped.append(plain)
+        elif (other := _other_channels(model, plain, state)) is not None and other.shape == target.shape:
+            if "channels" not in adapt:
+                raise WeightsError(
+                    f"{origin} was trained on {shape_of(state).channels} input channels, the model has "
+                    f'{_channels(model)}; build it with as many, or load with adapt=("classes", "channels")'
+                )
+            fitted[name] = other
+            adapted.append(name)
         else:
-            raise WeightsError(
-                f"{origin}: {plain} has shape {tuple(tensor.shape)}, this model needs {tuple(target.shape)}; "
-                "build the model with the size, patch size and channels of the weights"
-            )
-    if not fitted:
-        raise WeightsError(
-            f"{origin} has no tensor this model knows (it begins with {', '.join(sorted(source)[:3])}); "
-            "is it a ViT's?"
-        )
-    _check_missing(model, missing, origin, allow_missing)
-    unexpected = sorted(set(source) - set(wanted.values()))
-    # A decoder is of no use to an encoder, nor a final norm to mean pooling: left out by design.
-    dropped += [name for name in unexpected if name.startswith(("decoder.", "norm.", "fc_norm.", "head."))]
+            raise WeightsError(_mismatch(plain, tensor, target, state, origin))
+    _check_belongs(fitted, state, origin)
+    if not partial:
+        _check_missing(model, missing, state, origin)
+    unexpected = sorted(set(state) - set(wanted.values()))
+    dropped += [name for name in unexpected if name.startswith(MAY_BE_LEFT_OUT)]
+    unexpected = [name for name in unexpected if name not in dropped]
+    if not partial:
+        _check_unexpected(unexpected, state, origin)
+    changed = {*resized, *adapted}
     report = LoadReport(
-        loaded=tuple(name for name in fitted if name not in resized),
+        loaded=tuple(name for name in fitted if name not in changed),
         resized=tuple(resized),
+        adapted=tuple(adapted),
         dropped=tuple(dropped),
         missing=tuple(missing),
-        unexpected=tuple(name for name in unexpected if name not in dropped),
+        unexpected=tuple(unexpected),
+        layout=layout,
     )
     return report, fitted
 
 
-def plain_name(name: str) -> str:
-    """Strip what wrappers put before a parameter's own name."""
-    for prefix in ("module.", "_orig_mod.", "model.", "backbone.", "encoder."):
-        name = name.removeprefix(prefix)
-    return name
+def fit_channels(name: str, tensor: Tensor, old: int, new: int) -> Tensor:
+    """Fit a tensor that depends on the number of input channels to another number of them.
+
+    The patch embedding's kernel ``(D, C, P, P)``: for one channel the sum, so that a grey picture gives the tokens
+    of its colour copy; for more the channels in turn, scaled by old / new, so that tokens keep their size. MAE's
+    prediction ``(P * P * C, ...)``: the mean, or the channels in turn.
+
+    Args:
+        name: ``patch_embed.proj.weight``, ``decoder.predict.weight`` or ``decoder.predict.bias``.
+        tensor: what the file has.
+        old: number of channels the tensor is for.
+        new: number of channels wanted.
+    """
+    turn = torch.arange(new) % old
+    if name == "patch_embed.proj.weight":
+        return tensor.sum(dim=1, keepdim=True) if new == 1 else tensor[:, turn] * (old / new)
+    pixels = tensor.unflatten(0, (-1, old))
+    return (pixels.mean(dim=1, keepdim=True) if new == 1 else pixels[:, turn]).flatten(0, 1)
 
 
-def _check_missing(model: nn.Module, missing: list[str], origin: str, allow_missing: tuple[str, ...]) -> None:
-    parameters = dict(model.named_parameters())
-    needed = [
-        name
-        for name in missing
-        if not plain_name(name).startswith(MAY_BE_MISSING + allow_missing)
-        and parameters[name].requires_grad  # fixed positions are computed, not learned
-    ]
-    if needed:
-        shown = ", ".join(needed[:3]) + (", ..." if len(needed) > 3 else "")
-        hint = "; it holds an encoder only" if all(n.startswith("decoder.") for n in needed) else ""
-        raise WeightsError(f"{origin} lacks {len(needed)} tensors this model needs ({shown}){hint}")
+def _other_channels(model: nn.Module, name: str, state: State) -> Tensor | None:
+    """Return a tensor fitted to the model's channels, or None when channels are not what it differs in."""
+    old, new = shape_of(state).channels, _channels(model)
+    depends = name in ("patch_embed.proj.weight", "decoder.predict.weight", "decoder.predict.bias")
+    if not depends or old in (0, new) or (name.startswith("decoder.") and state[name].shape[0] % old):
+        return None
+    return fit_channels(name, state[name], old, new)
 
 
-def _fit_positions(
-    model: nn.Module, plain: str, tensor: Tensor, source: dict[str, Tensor], origin: str
-) -> Tensor:
+def _channels(model: nn.Module) -> int:
+    return backbone_of(model).config.channels
+
+
+def _fit_positions(model: nn.Module, target: Tensor, name: str, state: State, origin: str) -> Tensor:
     """Resize positions to the model's grid, and fit them to a model with or without a class token."""
-    backbone = _backbone(model)
+    backbone = backbone_of(model)
+    tensor = state[name]
+    prefix = int("cls_token" in state)
+    if tensor.ndim != 3 or tensor.shape[0] != 1 or tensor.shape[2] != target.shape[2] or tensor.shape[1] <= prefix:
+        raise WeightsError(_mismatch(name, tensor, target, state, origin))
+    if prefix < backbone.prefix:
+        raise WeightsError(f"{origin} was trained without a class token; build the model with class_token=False")
     new = backbone.patch_embed.grid(*backbone.config.image_size)
-    prefix = int("cls_token" in source)
     places = tensor.shape[1] - prefix
     side = math.isqrt(places)
     if places == new[0] * new[1]:
@@ -175,21 +237,62 @@ def _fit_positions(
         old = (side, side)
     else:
         raise WeightsError(
-            f"{origin}: {plain} has {places} places, which is no square grid; build the model with the "
+            f"{origin}: {name} has {places} places, which is no square grid; build the model with the "
             "image_size of the weights, which then takes pictures of any size"
         )
-    fitted = resize_positions(tensor, old, new, prefix)
-    if prefix > backbone.prefix:
-        return fitted[:, prefix:]
-    if prefix < backbone.prefix:
-        raise WeightsError(f"{origin} was trained without a class token; build the model with class_token=False")
-    return fitted
+    return resize_positions(tensor, old, new, prefix)[:, prefix - backbone.prefix :]
 
 
-def _backbone(model: nn.Module) -> ViT:
+def backbone_of(model: nn.Module) -> Any:
+    """Return the backbone inside a model: a classifier's, a masked autoencoder's encoder, or the model itself."""
     if isinstance(model, MAE):
         return model.encoder
-    backbone = model.backbone if isinstance(model, ImageClassifier) else model
-    if not isinstance(backbone, ViT):
-        raise WeightsError(f"weights for a {type(backbone).__name__} cannot be loaded yet")
-    return backbone
+    return model.backbone if isinstance(model, ImageClassifier) else model
+
+
+def _check_belongs(fitted: State, state: State, origin: str) -> None:
+    if not any(not plain_name(name).startswith("head.") for name in fitted):
+        begins = ", ".join(sorted(state)[:3])
+        raise WeightsError(f"{origin} has no tensor this model knows (it begins with {begins}); is it a ViT's?")
+
+
+def _check_missing(model: nn.Module, missing: list[str], state: State, origin: str) -> None:
+    parameters = dict(model.named_parameters())
+    needed = [
+        name
+        for name in missing
+        if not plain_name(name).startswith(MAY_BE_MISSING)
+        # Fixed positions and buffers are computed, not learned.
+        and name in parameters
+        and parameters[name].requires_grad
+    ]
+    if needed:
+        shown = ", ".join(needed[:3]) + (", ..." if len(needed) > 3 else "")
+        raise WeightsError(f"{origin} lacks {len(needed)} tensors this model needs ({shown}){_hint(needed, state)}")
+
+
+def _hint(needed: list[str], state: State) -> str:
+    """Say what to do about tensors that are missing for a known reason."""
+    plain = [plain_name(name) for name in needed]
+    if all(name.startswith("decoder.") for name in plain):
+        return "; it holds an encoder only: load it into mae.encoder, or fetch the file with the decoder"
+    if all(name.startswith("norm.") for name in plain) and "fc_norm.weight" in state:
+        return '; it was trained with mean pooling: build the model with pool="mean"'
+    return ""
+
+
+def _check_unexpected(unexpected: list[str], state: State, origin: str) -> None:
+    matter = [name for name in unexpected if name.startswith(MATTERS)]
+    if matter:
+        shown = ", ".join(matter[:3]) + (", ..." if len(matter) > 3 else "")
+        raise WeightsError(
+            f"{origin} holds {len(matter)} tensors this model has no place for ({shown}); "
+            f"they belong to {shape_of(state)}; build that, or load with partial=True"
+        )
+
+
+def _mismatch(name: str, tensor: Tensor, target: Tensor, state: State, origin: str) -> str:
+    return (
+        f"{origin}: {name} has shape {tuple(tensor.shape)}, this model needs {tuple(target.shape)}; "
+        f"the file belongs to {shape_of(state)}"
+    )
