@@ -2,7 +2,7 @@
 
 A file is untrusted input: whatever its bytes are, the answer is a picture or an `ImageError`. The pixel count
 is read from the header and checked before anything is unfolded, and only the decoders of six formats are
-ever reached. Pillow's global settings are neither read nor changed.
+ever reached. Pillow's global settings stay as they are.
 """
 
 from __future__ import annotations
@@ -47,6 +47,7 @@ _KINDS: dict[bytes, tuple[str, Callable[..., ImageFile]]] = {
     b"GIF89a": ("GIF", GifImageFile),
 }
 _LONGEST_HEADER = 30
+_IN_MEMORY = "picture in memory"
 
 # EXIF 2.3, section 4.6.4, tag 0x0112: how the stored picture has to be turned to stand upright.
 _UPRIGHT = {
@@ -74,16 +75,15 @@ def open_image(source: str | Path | BinaryIO | bytes, channels: int = 3, *, enou
     Raises:
         ImageError: the file is missing, empty, damaged, of another kind, or has more than `MAX_PIXELS`.
     """
-    name = _name(source)
     try:
         with _opened(source) as file:
-            return with_channels(_decode(file, name, enough), channels)
+            return with_channels(_decode(file, enough), channels)
     except ImageError as error:
-        raise ImageError(name, error.reason) from error.__cause__
+        raise ImageError(_name(source), error.reason) from error.__cause__
     except FileNotFoundError:
-        raise ImageError(name, "there is no such file") from None
-    except Exception as error:  # Pillow's decoders raise nearly every kind of exception on mutated bytes.
-        raise ImageError(name, f"the picture cannot be read ({_half_sentence(error)})") from error
+        raise ImageError(_name(source), "there is no such file") from None
+    except Exception as error:
+        raise ImageError(_name(source), f"the picture cannot be read ({_half_sentence(error)})") from error
 
 
 def with_channels(picture: Image.Image, channels: int) -> Image.Image:
@@ -113,49 +113,50 @@ def _opened(source: str | Path | BinaryIO | bytes) -> AbstractContextManager[Bin
 def _name(source: str | Path | BinaryIO | bytes) -> str:
     if isinstance(source, (str, Path)):
         return str(source)
-    return str(getattr(source, "name", "picture in memory"))
+    return str(getattr(source, "name", _IN_MEMORY))
 
 
-def _decode(file: BinaryIO, name: str, enough: int | None) -> Image.Image:
+def _decode(file: BinaryIO, enough: int | None) -> Image.Image:
     """Decode the first frame and turn it upright; whatever can be refused is refused from the header."""
     header = file.read(_LONGEST_HEADER)
     file.seek(0)
-    kind, decoder = _kind(header, name)
-    if kind == "WebP":  # Its decoder claims memory for the whole canvas when it is opened.
-        _check_size(*_webp_size(header, name), name)
-    picture = decoder(file)
-    _check_size(*picture.size, name)
-    if isinstance(picture, TiffImageFile):
-        _check_size(*_tile_size(picture), name)
-    if enough is not None:
-        picture.draft(None, (enough, enough))  # type: ignore[arg-type]  # None keeps the mode.
+    kind, decoder = _kind(header)
     try:
+        if kind == "WebP":  # Its decoder claims memory for the whole canvas when it is opened.
+            _check_size(*_webp_size(header))
+        picture = decoder(file)
+        _check_size(*picture.size)
+        if isinstance(picture, TiffImageFile):
+            _check_size(*_tile_size(picture))
+        if enough is not None:
+            picture.draft(None, (enough, enough))
         picture.load()
-    except Exception as error:
-        raise ImageError(name, f"the {kind} file is damaged ({_half_sentence(error)})") from error
-    return _upright(picture)
+        return _upright(picture)
+    except ImageError:
+        raise
+    except Exception as error:  # Pillow's decoders raise nearly every kind of exception on mutated bytes.
+        reason = f"the {kind} data cannot be decoded ({_half_sentence(error)})"
+        raise ImageError(_IN_MEMORY, reason) from error
 
 
-def _kind(header: bytes, name: str) -> tuple[str, Callable[..., ImageFile]]:
+def _kind(header: bytes) -> tuple[str, Callable[..., ImageFile]]:
     if not header:
-        raise ImageError(name, "the file is empty")
+        raise ImageError(_IN_MEMORY, "the file is empty")
     for magic, kind in _KINDS.items():
         if header.startswith(magic) and (magic != b"RIFF" or header[8:12] == b"WEBP"):
             return kind
-    raise ImageError(name, "not a JPEG, PNG, WebP, TIFF, BMP or GIF picture")
+    raise ImageError(_IN_MEMORY, "not a JPEG, PNG, WebP, TIFF, BMP or GIF picture")
 
 
-def _check_size(width: int, height: int, name: str) -> None:
+def _check_size(width: int, height: int) -> None:
     if width < 1 or height < 1:
-        raise ImageError(name, "the picture has no pixels")
+        raise ImageError(_IN_MEMORY, "the picture has no pixels")
     if width * height > MAX_PIXELS:
-        raise ImageError(
-            name,
-            f"{width} x {height} pixels are more than the limit of {MAX_PIXELS // 1_000_000} million; scale it down",
-        )
+        limit = f"the limit of {MAX_PIXELS // 1_000_000} million"
+        raise ImageError(_IN_MEMORY, f"{width} x {height} pixels are more than {limit}; scale it down")
 
 
-def _webp_size(header: bytes, name: str) -> tuple[int, int]:
+def _webp_size(header: bytes) -> tuple[int, int]:
     """Read width and height from the first 30 bytes (RFC 9649, sections 2.5 to 2.7; RFC 6386, 9.1)."""
     chunk, data = header[12:16], header[20:].ljust(10, b"\0")
     if chunk == b"VP8X":  # After 4 bytes of flags: width - 1 and height - 1 in 24 bits each.
@@ -166,7 +167,7 @@ def _webp_size(header: bytes, name: str) -> tuple[int, int]:
     if chunk == b"VP8 ":  # After the frame tag and start code: 14 bits each, and 2 bits of scaling.
         width, height = struct.unpack("<HH", data[6:10])
         return width & 0x3FFF, height & 0x3FFF
-    raise ImageError(name, "the WebP file is damaged (its first chunk holds no picture)")
+    raise ValueError("the first chunk holds no picture")
 
 
 def _tile_size(picture: TiffImageFile) -> tuple[int, int]:
@@ -189,14 +190,19 @@ def _upright(picture: Image.Image) -> Image.Image:
 def _from_integers(values: np.ndarray) -> Image.Image:
     """Scale 16-bit grey to 8 bits: 65535 / 257 = 255 exactly; 257 is odd, so that no value lies halfway."""
     if values.min() < 0 or values.max() > 65535:
-        raise ImageError("picture", "grey values outside 0 to 65535 have no known white; save it with 16 bits")
-    return Image.fromarray(((values.astype(np.uint32) + 128) // 257).astype(np.uint8))
+        reason = "grey values outside 0 to 65535 have no known white; save it with 16 bits"
+        raise ImageError(_IN_MEMORY, reason)
+    scaled = values.astype(np.uint32)
+    scaled += 128
+    scaled //= 257
+    return Image.fromarray(scaled.astype(np.uint8))
 
 
 def _from_floats(values: np.ndarray) -> Image.Image:
     """Scale float grey in [0, 1] to 8 bits."""
     if not (values.min() >= 0 and values.max() <= 1):  # So written that NaN is refused too.
-        raise ImageError("picture", "float values outside 0 to 1 have no known white; save it with 8 or 16 bits")
+        reason = "float values outside 0 to 1 have no known white; save it with 8 or 16 bits"
+        raise ImageError(_IN_MEMORY, reason)
     return Image.fromarray(np.rint(values * 255).astype(np.uint8))
 
 
