@@ -26,6 +26,10 @@ Box = tuple[int, int, int, int]
 BOX_TRIES = 10
 """Random shapes tried until one fits into the picture."""
 
+MOST_ASPECT = 20
+"""A picture longer than so many times its width is cut to that, about its centre, before it is scaled to
+cover the input: a picture of 1 x 50,000,000 pixels would grow beyond any memory."""
+
 
 @dataclass(frozen=True)
 class Transform:
@@ -250,6 +254,10 @@ def _covered(size: tuple[int, int], crop_share: float) -> tuple[int, int]:
 
 def _cover(picture: Image.Image, tall: int, wide: int) -> Tensor:
     """Resize the picture, in its own aspect, so that it just covers ``tall`` x ``wide`` pixels."""
+    longest = MOST_ASPECT * min(picture.size)
+    if max(picture.size) > longest:
+        width, height = (min(side, longest) for side in picture.size)
+        picture = picture.crop(_centred(*picture.size, width, height))
     width, height = picture.size
     if height * wide <= width * tall:
         return resize(to_tensor(picture), (tall, max(wide, tall * width // height)))
