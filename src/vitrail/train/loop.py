@@ -1,0 +1,93 @@
+"""`fit`: learn a task from batches, so that killing it at any moment costs only time."""
+
+from __future__ import annotations
+
+import contextlib
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from vitrail.config import Optim, Run, Schedule
+from vitrail.train.distributed import is_main
+from vitrail.train.log import Log, OnEvent
+from vitrail.train.protocols import Batches, Evaluate
+from vitrail.train.session import Session
+from vitrail.train.signals import StopSignals
+from vitrail.train.state import Summary
+
+
+def fit(
+    task: nn.Module,
+    train_batches: Batches,
+    evaluate: Evaluate | None,
+    *,
+    epochs: float,
+    lr: float,
+    optim: Optim,
+    schedule: Schedule,
+    run: Run,
+    folder: Path,
+    config: dict[str, Any],
+    monitor: str | None = None,
+    on_event: OnEvent | None = None,
+) -> Summary:
+    """Train ``task``, or go on from the last checkpoint in ``folder`` as if it had never stopped.
+
+    The weights depend on the settings, the batches and the global batch size alone: all randomness of a
+    micro-batch is seeded by (seed, step, position), so neither a resume nor the number of processes changes
+    what is learned. A task compiled with ``torch.compile`` is welcome.
+
+    Args:
+        task: what to learn (`vitrail.train.protocols.Task`); it ends with the last step's weights.
+        train_batches: the pictures (`vitrail.train.protocols.Batches`).
+        evaluate: gets the task in evaluation mode, with averaged weights if there are any, and returns its
+            metrics; None leaves evaluation out.
+        epochs: how long; need not be whole.
+        lr: the learning rate at the top of the schedule.
+        optim: the optimizer.
+        schedule: the learning rate's way up and down.
+        run: seed, device, precision; how often to evaluate and save.
+        folder: the run folder; gets ``checkpoints``, ``metrics.jsonl`` and ``summary.json``.
+        config: JSON values stored in every checkpoint.
+        monitor: the metric that decides what is best, by default the first one ``evaluate`` returns; names
+            with "loss" in them are better when small.
+        on_event: called in the main process with every row of ``metrics.jsonl``.
+
+    Raises:
+        TrainingError: the loss stays non-finite, too many pictures are damaged, or nothing can be saved.
+        Interrupted: Ctrl-C or SIGTERM; the step was finished and everything is saved.
+    """
+    session = Session(
+        task,
+        train_batches,
+        evaluate,
+        epochs=epochs,
+        lr=lr,
+        optim=optim,
+        schedule=schedule,
+        run=run,
+        folder=folder,
+        config=config,
+        monitor=monitor,
+    )
+    with (
+        StopSignals() as signals,
+        Log(folder, session.steps, main=is_main(), tensorboard=run.tensorboard, on_event=on_event) as log,
+        contextlib.closing(session.begin(log)) as steps,
+    ):
+        for micro_batches in steps:
+            session.learn(micro_batches)
+            stop_signal = session.exchange(signals.received, micro_batches)
+            session.check()
+            session.report()
+            if session.evaluation_is_due():
+                session.evaluate()
+            if session.saving_is_due() or stop_signal:
+                session.save()
+            if stop_signal:
+                raise session.interrupted(stop_signal)
+        return session.conclude()
+
+
+__all__ = ["Summary", "fit"]

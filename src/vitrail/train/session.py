@@ -1,0 +1,259 @@
+"""A run between its start (or resume) and its end: every piece of `fit`, one short method each."""
+
+from __future__ import annotations
+
+import json
+import math
+import signal
+import time
+from collections.abc import Generator, Sequence
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from vitrail.config import Optim, Run, Schedule, to_json
+from vitrail.errors import Interrupted, TrainingError
+from vitrail.train import checkpoint
+from vitrail.train.distributed import barrier, gather, is_main, largest, local_rank, mean_over_processes
+from vitrail.train.learner import Learner
+from vitrail.train.log import Clock, Log
+from vitrail.train.precision import device as find_device
+from vitrail.train.precision import resolve as resolve_precision
+from vitrail.train.protocols import Batch, Batches, Evaluate
+from vitrail.train.schedule import rate
+from vitrail.train.state import State, Summary
+
+MOST_FAILURES = 10
+"""Steps in a row that may be skipped because something is not finite."""
+GPU_CHECK_EVERY = 10
+"""Steps between looks at the count of failures where a look has to wait for the device."""
+MOST_DAMAGED = 0.01
+"""Share of the pictures that may be unreadable."""
+STEPS_PER_ROW = 50
+"""Most steps between two rows of training metrics; each epoch ends with a row."""
+
+
+class Session:
+    """A run from where its folder says it is: settings, learner, state, and the steps of `fit`.
+
+    The arguments are those of `fit`.
+    """
+
+    def __init__(
+        self,
+        task: nn.Module,
+        train_batches: Batches,
+        evaluate: Evaluate | None,
+        *,
+        epochs: float,
+        lr: float,
+        optim: Optim,
+        schedule: Schedule,
+        run: Run,
+        folder: Path,
+        config: dict[str, Any],
+        monitor: str | None,
+    ) -> None:
+        self.batches, self._evaluate = train_batches, evaluate
+        self.lr, self.schedule, self.run = lr, schedule, run
+        self.folder, self.checkpoints, self.config, self.monitor = folder, folder / "checkpoints", config, monitor
+        self.steps_per_epoch = train_batches.steps_per_epoch
+        self.steps = max(1, round(epochs * self.steps_per_epoch))
+        self.device = find_device(run.device, local_rank())
+        self.precision = resolve_precision(run.precision, self.device)
+        self.learner = Learner(task, optim, device=self.device, precision=self.precision, seed=run.seed)
+        self.state = State()
+        self.saved_step = 0
+
+    def begin(self, log: Log) -> Generator[Sequence[Batch], None, None]:
+        """Start, or go on from the last checkpoint; what a killed run wrote after it is removed.
+
+        Returns:
+            This process's micro-batches of the steps that are left.
+        """
+        self.log = log
+        if is_main():
+            self.checkpoints.mkdir(parents=True, exist_ok=True)
+            checkpoint.clean(self.checkpoints)
+        barrier()
+        if last := checkpoint.pointed(self.checkpoints, "last"):
+            self._resume(last)
+        log.cut(self.state.step)
+        self.clock = Clock(self.state.step, self.steps)
+        self.saved_at = time.monotonic()
+        return self._remaining()
+
+    def _resume(self, last: Path) -> None:
+        saved = checkpoint.load_training(last)
+        self.learner.load_state_dict(saved["learner"])
+        self.state = State(**saved["state"])
+        self.saved_step = self.state.step
+        # Killed between its two pointers, a run has a best checkpoint that is not called so yet.
+        if is_main() and self.state.best_step == self.state.step:
+            checkpoint.point(self.checkpoints, "best", self.state.step)
+        self.log.say(f"going on after step {self.state.step} of {self.steps}")
+
+    def _remaining(self) -> Generator[Sequence[Batch], None, None]:
+        if self.finished:
+            return  # without waking up the data workers
+        steps = self.batches.start(self.state.step)
+        while not self.finished:
+            self.step_began = time.monotonic()
+            yield next(steps)
+
+    @property
+    def finished(self) -> bool:
+        """Whether all steps are done, or evaluations said that more would not help."""
+        return self.state.step >= self.steps or self.state.stopped_early
+
+    @property
+    def epoch(self) -> float:
+        """Epochs done, as a fraction."""
+        return self.state.step / self.steps_per_epoch
+
+    def learn(self, micro_batches: Sequence[Batch]) -> None:
+        """Take one optimizer step."""
+        self.learner.learn(
+            micro_batches,
+            step=self.state.step,
+            batch_size=self.batches.batch_size,
+            rate=self.rate_of(self.state.step),
+        )
+        self.state.step += 1
+        seconds = time.monotonic() - self.step_began
+        self.state.seconds += seconds
+        self.clock.count(self.batches.batch_size, seconds)
+
+    def rate_of(self, step: int) -> float:
+        """Return the learning rate of a step, counted from 0."""
+        return self.lr * rate(step, self.steps, self.steps_per_epoch, self.schedule)
+
+    def exchange(self, stop_signal: int, micro_batches: Sequence[Batch]) -> int:
+        """Tell the other processes of damaged pictures and of a stop signal; return the signal any of them got.
+
+        Processes get a signal at different moments, yet must stop after the same step.
+        """
+        known = set(self.state.damaged)
+        damaged = {path for batch in micro_batches for path in batch.get("damaged", ())} - known
+        stop_signal, any_damaged = largest(stop_signal, len(damaged))
+        if any_damaged:
+            found = sorted(set().union(*gather(damaged)) - known)
+            self.state.damaged += found
+            for path in found:
+                self.log.say(f"left out: {path}")
+        return stop_signal
+
+    def check(self) -> None:
+        """Stop a run that learns nothing any more, or that lacks too many of its pictures."""
+        if self.device.type == "cpu" or self.state.step % GPU_CHECK_EVERY == 0:
+            self._check_failures()
+        pictures = self.batches.batch_size * self.steps_per_epoch
+        if len(self.state.damaged) > MOST_DAMAGED * pictures:
+            raise TrainingError(
+                f"{len(self.state.damaged)} of about {pictures} pictures cannot be read, such as "
+                f"{'; '.join(self.state.damaged[:3])}: repair or remove them, and run the same command again"
+            )
+
+    def _check_failures(self) -> None:
+        in_a_row, _ = self.learner.failures.read()
+        if in_a_row >= MOST_FAILURES:
+            raise TrainingError(
+                f"the loss or its gradient was not finite in {in_a_row} steps in a row, up to step "
+                f"{self.state.step}; the checkpoint of step {self.saved_step} is untouched: choose a smaller lr, "
+                f"a longer warm-up, or precision fp32 (now {self.precision.name})"
+            )
+
+    def report(self) -> None:
+        """Show the progress, and record a row of training metrics where one is due."""
+        self.log.show(self.clock, self.epoch, lambda: self.learner.means.read("loss"))
+        rows_per_epoch = math.ceil(self.steps_per_epoch / STEPS_PER_ROW)
+        if self._passed(1 / rows_per_epoch):
+            means = mean_over_processes(self.learner.means.take())
+            extras = {"lr": self.rate_of(self.state.step - 1), "images_per_second": self.clock.lap()}
+            self.log.row("train", self.state.step, self.epoch, means | extras)
+
+    def evaluation_is_due(self) -> bool:
+        """Whether the task is to be evaluated after this step."""
+        return self._evaluate is not None and self._passed(self.run.evaluate_every)
+
+    def evaluate(self) -> None:
+        """Evaluate the task, and judge whether it is the best so far and whether to go on at all."""
+        assert self._evaluate is not None
+        with self.learner.evaluating() as task:
+            metrics = dict(self._evaluate(task))
+        is_best = self.state.judge(metrics, self.monitor)
+        self.state.stopped_early = 0 < self.run.patience <= self.state.worse_in_a_row
+        self.log.row("evaluate", self.state.step, self.epoch, {f"validation/{name}": v for name, v in metrics.items()})
+        shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        self.log.say(f"epoch {self.epoch:.2f}  {shown}{'  (best)' if is_best else ''}")
+        if self.state.stopped_early:
+            self.log.say(f"stopping early: {self.run.patience} evaluations without a better one")
+
+    def saving_is_due(self) -> bool:
+        """Whether a checkpoint is to be written after this step: by steps, by minutes, or as it is the best."""
+        minutes = (time.monotonic() - self.saved_at) / 60
+        return (
+            self._passed(self.run.save_every)
+            or 0 < self.run.save_minutes <= minutes
+            or self.state.best_step == self.state.step
+            or self.state.stopped_early
+        )
+
+    def save(self) -> None:
+        """Write a checkpoint; only the main process does, and nobody waits for it before the next exchange."""
+        if is_main():
+            checkpoint.save(
+                self.checkpoints,
+                self.state.step,
+                model=self.learner.export_state(),
+                config=self.config,
+                training={"learner": self.learner.state_dict(), "state": self.state.to_dict()},
+                best=self.state.best_step == self.state.step,
+                keep=self.run.keep,
+            )
+        self.saved_step, self.saved_at = self.state.step, time.monotonic()
+
+    def interrupted(self, number: int) -> Interrupted:
+        """Return what to raise when signal ``number`` has stopped the run."""
+        return Interrupted(
+            f"stopped by {signal.Signals(number).name} after step {self.state.step} of {self.steps}; everything is "
+            f"saved in {self.folder}: run the same command again to go on",
+            128 + number,
+        )
+
+    def conclude(self) -> Summary:
+        """Sum the run up, in ``summary.json`` too."""
+        _, skipped = self.learner.failures.read()
+        state = self.state
+        summary = Summary(
+            steps=state.step,
+            epochs=self.epoch,
+            best=state.best,
+            best_step=state.best_step,
+            metrics=state.metrics,
+            stopped_early=state.stopped_early,
+            skipped=skipped,
+            damaged=tuple(state.damaged),
+            seconds=state.seconds,
+            images_per_second=state.step * self.batches.batch_size / max(state.seconds, 1e-9),
+            device=str(self.device),
+            precision=self.precision.name,
+            checkpoint=f"checkpoints/step_{state.best_step or state.step:08d}",
+        )
+        if is_main():
+            (self.folder / "summary.json").write_text(json.dumps(to_json(summary), indent=2) + "\n")
+        barrier()
+        return summary
+
+    def _passed(self, epochs: float) -> bool:
+        """Whether the latest step completed another ``epochs`` epochs, or the run; 0 epochs never pass."""
+        if self.state.step >= self.steps:
+            return True
+        every = epochs * self.steps_per_epoch
+        return every > 0 and _whole(self.state.step / every) > _whole((self.state.step - 1) / every)
+
+
+def _whole(ratio: float) -> int:
+    """Round down, but for the last bits: 3 steps of a third of an epoch are an epoch."""
+    return math.floor(ratio + 1e-9)
