@@ -177,6 +177,21 @@ def _restore(hint: Any, value: Any) -> Any:
     return value
 
 
+def check_choices(config: Any) -> None:
+    """Check that every setting with a fixed list of values (a ``Literal``) has one of them.
+
+    Raises:
+        ConfigError: one has not; the nearest right values are named.
+    """
+    for name, hint in typing.get_type_hints(type(config)).items():
+        choices = typing.get_args(hint)
+        if typing.get_origin(hint) is Literal and getattr(config, name) not in choices:
+            near = nearest(str(getattr(config, name)), map(str, choices))
+            raise ConfigError(
+                f"{name} must be one of {', '.join(map(str, choices))}, not {getattr(config, name)!r}{near}"
+            )
+
+
 def replace(config: T, **changes: Any) -> T:
     """Copy a config with some settings changed; a nested one takes a dict or a dataclass.
 
@@ -202,6 +217,7 @@ __all__ = [
     "Preprocessing",
     "Run",
     "Schedule",
+    "check_choices",
     "from_json",
     "pair",
     "replace",

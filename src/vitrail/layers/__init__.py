@@ -1,1 +1,4 @@
-"""The parts models are made of: patches, positions, attention, block, masking. Nothing here knows a model."""
+"""The parts models are made of: patches, positions, attention, block, pooling, convolution, masking.
+
+Nothing here knows a model.
+"""

@@ -7,6 +7,9 @@ from collections.abc import Callable
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+Bias = Tensor | Callable[[Tensor], Tensor]
+"""What is added to the scores, broadcastable to ``(B, K, N, N)``; or how to get that from the queries."""
+
 # Up to this many tokens the (N, N) matrix of a head stays in a CPU's cache, and two plain matrix products
 # beat the fused kernel, most of all in the backward pass (docs/log.md has the measurements).
 PLAIN_ON_CPU_UP_TO = 1024
@@ -65,11 +68,13 @@ class Attention(nn.Module):
         self.proj = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, tokens: Tensor, bias: Tensor | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, bias: Bias | None = None) -> Tensor:
         """Let every token look at every token: ``(B, N, D)`` to ``(B, N, D)``."""
         batch, count, width = tokens.shape
         qkv = self.qkv(tokens).view(batch, count, 3, self.num_heads, width // self.num_heads)
         q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+        if bias is not None and not isinstance(bias, Tensor):
+            bias = bias(q)
         dropout = self.attention_dropout if self.training else 0.0
         if self.observe is None:
             mixed = attend(q, k, v, bias, dropout)

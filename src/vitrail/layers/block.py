@@ -6,7 +6,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vitrail.layers.attention import Attention
+from vitrail.layers.attention import Attention, Bias
 
 NORM_EPS = 1e-6  # Flax's default, with which all published ViT and MAE weights were trained.
 
@@ -56,7 +56,7 @@ class Block(nn.Module):
         self.mlp = Mlp(width, int(width * mlp_ratio), dropout)
         self.drop_path = drop_path
 
-    def forward(self, tokens: Tensor, bias: Tensor | None = None) -> Tensor:
+    def forward(self, tokens: Tensor, bias: Bias | None = None) -> Tensor:
         """``(B, N, D)`` to ``(B, N, D)``; ``bias`` is added to the attention scores."""
         tokens = tokens + drop_path(self.attn(self.norm1(tokens), bias), self.drop_path, self.training)
         return tokens + drop_path(self.mlp(self.norm2(tokens)), self.drop_path, self.training)

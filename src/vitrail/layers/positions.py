@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from typing import Literal
+
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 
 def sincos_2d(grid: tuple[int, int], width: int) -> Tensor:
@@ -27,16 +29,47 @@ def sincos_2d(grid: tuple[int, int], width: int) -> Tensor:
     return torch.cat([part for half in halves for part in (half.sin(), half.cos())], dim=1).float()
 
 
+class Learned2d(nn.Module):
+    """Learned positions of rows and of columns, half of the channels each (ViT, appendix D.4).
+
+    Attributes:
+        x: ``(copies, w, D / 2)``, the first half of the channels.
+        y: ``(copies, h, D / 2)``, the second half.
+    """
+
+    def __init__(self, grid: tuple[int, int], width: int, prefix: int = 1, copies: int = 1) -> None:
+        super().__init__()
+        if width % 2:
+            raise ValueError(f"2-D learned positions need an even width, not {width}")
+        self.prefix = prefix
+        self.x = nn.Parameter(torch.randn(copies, grid[1], width // 2) * 0.02)
+        self.y = nn.Parameter(torch.randn(copies, grid[0], width // 2) * 0.02)
+
+    def forward(self) -> Tensor:
+        """Return ``(copies, prefix + h * w, D)``; tokens without a place get zeros."""
+        h, w = self.y.shape[1], self.x.shape[1]
+        x = self.x.unsqueeze(1).expand(-1, h, -1, -1)
+        y = self.y.unsqueeze(2).expand(-1, -1, w, -1)
+        return F.pad(torch.cat([x, y], dim=-1).flatten(1, 2), (0, 0, self.prefix, 0))
+
+
 def resize_positions(
-    positions: Tensor, old: tuple[int, int], new: tuple[int, int], prefix: int = 1
+    positions: Tensor,
+    old: tuple[int, int],
+    new: tuple[int, int],
+    prefix: int = 1,
+    mode: Literal["bicubic", "bilinear"] = "bicubic",
 ) -> Tensor:
-    """Fit learned positions to another grid by antialiased bicubic interpolation (ViT, section 3.2).
+    """Fit learned positions to another grid by interpolation (ViT, section 3.2).
 
     Args:
-        positions: ``(1, prefix + h * w, D)``; the first ``prefix`` belong to tokens without a place.
+        positions: ``(1, prefix + h * w, D)``; the first ``prefix`` belong to tokens without a place. Several
+            sets of positions, ``(L, ...)``, are fitted each by itself.
         old: the grid ``(h, w)`` the positions were made for.
         new: the grid wanted.
         prefix: how many tokens come before the grid.
+        mode: bicubic, antialiased, as timm does; or bilinear with the corners aligned, the original's
+            ``scipy.ndimage.zoom(order=1)``.
 
     Returns:
         ``(1, prefix + h' * w', D)``; the very same tensor when the grids are equal.
@@ -44,7 +77,10 @@ def resize_positions(
     if old == new:
         return positions
     front, places = positions[:, :prefix], positions[:, prefix:]
-    picture = places.reshape(1, *old, -1).permute(0, 3, 1, 2).float()
-    picture = F.interpolate(picture, size=new, mode="bicubic", antialias=True, align_corners=False)
+    picture = places.unflatten(1, old).permute(0, 3, 1, 2).float()
+    if mode == "bicubic":
+        picture = F.interpolate(picture, size=new, mode="bicubic", antialias=True, align_corners=False)
+    else:
+        picture = F.interpolate(picture, size=new, mode="bilinear", align_corners=True)
     places = picture.permute(0, 2, 3, 1).flatten(1, 2).to(positions.dtype)
     return torch.cat([front, places], dim=1)

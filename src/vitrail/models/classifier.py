@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
+
+HeadInit = Literal["small", "zero"]
+"""small: nearly even scores at the start; zero: exactly even ones, as ViT is fine-tuned (paper, section 3.2)."""
 
 
 class ImageClassifier(nn.Module):
@@ -13,15 +17,19 @@ class ImageClassifier(nn.Module):
     Args:
         backbone: any module with ``embed``, ``width``, ``depth``, ``layer_of`` and ``no_weight_decay``.
         num_classes: number of classes.
+        representation: length of a hidden layer with tanh in front of the head, as ViT is pretrained with
+            (paper, section 3.1); 0 for none. It belongs to the head: `replace_head` takes it off.
+        head_init: how the head starts out.
     """
 
-    def __init__(self, backbone: Any, num_classes: int) -> None:
+    def __init__(self, backbone: Any, num_classes: int, representation: int = 0, head_init: HeadInit = "small") -> None:
         super().__init__()
         self.backbone = backbone
-        self.head = nn.Linear(backbone.width, num_classes)
-        # Small, so that training starts from nearly even scores whatever the backbone says.
-        nn.init.trunc_normal_(self.head.weight, std=0.01)
-        nn.init.zeros_(self.head.bias)
+        self.pre_logits = nn.Linear(backbone.width, representation) if representation else None
+        if self.pre_logits is not None:
+            nn.init.xavier_uniform_(self.pre_logits.weight)
+            nn.init.zeros_(self.pre_logits.bias)
+        self.head = new_head(representation or backbone.width, num_classes, head_init)
 
     @property
     def depth(self) -> int:
@@ -30,7 +38,16 @@ class ImageClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Score pictures ``(B, C, H, W)``: logits ``(B, num_classes)``."""
-        return self.head(self.backbone.embed(images))
+        features = self.backbone.embed(images)
+        if self.pre_logits is not None:
+            features = torch.tanh(self.pre_logits(features))
+        return self.head(features)
+
+    def replace_head(self, num_classes: int, head_init: HeadInit = "zero") -> None:
+        """Put a new head for other classes in the place of the whole old one, as ViT's fine-tuning does."""
+        device, dtype = self.head.weight.device, self.head.weight.dtype
+        self.pre_logits = None
+        self.head = new_head(self.backbone.width, num_classes, head_init).to(device, dtype)
 
     def layer_of(self, name: str) -> int:
         """Return the layer a parameter belongs to; the head stands above all others."""
@@ -42,3 +59,31 @@ class ImageClassifier(nn.Module):
         """Names of the parameters that should not decay."""
         return {f"backbone.{name}" for name in self.backbone.no_weight_decay()}
 
+
+def new_head(width: int, num_classes: int, init: HeadInit) -> nn.Linear:
+    """Make a linear map from ``(B, width)`` to ``(B, num_classes)``."""
+    head = nn.Linear(width, num_classes)
+    nn.init.zeros_(head.bias)
+    if init == "zero":
+        nn.init.zeros_(head.weight)
+    else:
+        # Small, so that training starts from nearly even scores whatever the backbone says.
+        nn.init.trunc_normal_(head.weight, std=0.01)
+    return head
+
+
+def freeze(model: Any, layers: int) -> list[str]:
+    """Stop the lowest layers of a model from learning.
+
+    Args:
+        model: an `ImageClassifier` or a backbone.
+        layers: how many, from below: 1 is the embeddings alone, ``depth + 1`` everything up to the last block;
+            one more takes the final norm and the head as well. 0 freezes nothing.
+
+    Returns:
+        The names of the parameters that were frozen.
+    """
+    frozen = [name for name, _ in model.named_parameters() if model.layer_of(name) < layers]
+    for name in frozen:
+        model.get_parameter(name).requires_grad_(False)
+    return frozen

@@ -11,27 +11,48 @@ from torch import nn
 
 from vitrail.config import pair, replace
 from vitrail.errors import ConfigError, nearest
-from vitrail.models import vit
+from vitrail.models import hybrid, resnet, vit
 from vitrail.models.classifier import ImageClassifier
 from vitrail.models.mae import MAE, MAEConfig
 
 # Every backbone: its class and the shape that its name stands for.
 BACKBONES: dict[str, tuple[Callable[[Any], nn.Module], Any]] = {
     **{name: (vit.ViT, config) for name, config in vit.SIZES.items()},
+    **{name: (hybrid.hybrid, config) for name, config in hybrid.SIZES.items()},
+    **{name: (resnet.ResNet, config) for name, config in resnet.SIZES.items()},
 }
 
-# timm's and the published names, for those who have them in their fingers.
+# What is said of the head and not of the backbone.
+HEAD_OPTIONS = frozenset({"representation", "head_init"})
+
+# timm's and the published names, for those who have them in their fingers. What ends in _224 may end in any other
+# size as well, as in vit_base_patch16_384.
 ALIASES: dict[str, str] = {
     "vit_tiny_patch16_224": "vit_ti16",
     "deit_tiny_patch16_224": "vit_ti16",
+    "vit_small_patch8_224": "vit_s8",
     "vit_small_patch16_224": "vit_s16",
     "deit_small_patch16_224": "vit_s16",
+    "vit_small_patch32_224": "vit_s32",
+    "vit_base_patch8_224": "vit_b8",
     "vit_base_patch16_224": "vit_b16",
     "deit_base_patch16_224": "vit_b16",
     "vit_base_patch32_224": "vit_b32",
+    "vit_large_patch14_224": "vit_l14",
     "vit_large_patch16_224": "vit_l16",
     "vit_large_patch32_224": "vit_l32",
     "vit_huge_patch14_224": "vit_h14",
+    "vit_giant_patch14_224": "vit_giant14",
+    "vit_gigantic_patch14_224": "vit_g14",
+    "vit_tiny_r_s16_p8_224": "r_vit_ti16",
+    "vit_small_r26_s32_224": "r26_vit_s32",
+    "vit_base_r26_s32_224": "r26_vit_b32",
+    "vit_base_r50_s16_224": "r50_vit_b16",
+    "vit_large_r50_s32_224": "r50_vit_l32",
+    **{
+        f"resnetv2_{layers}x{widen}_bit": f"bit_r{layers}x{widen}"
+        for layers, widen in ((50, 1), (50, 3), (101, 1), (101, 3), (152, 2), (152, 4))
+    },
     "mae_vit_base_patch16": "mae_vit_b16",
     "mae_vit_large_patch16": "mae_vit_l16",
     "mae_vit_huge_patch14": "mae_vit_h14",
@@ -57,11 +78,19 @@ def canonical_name(name: str) -> str:
     Raises:
         ConfigError: no such model; the nearest right names are given.
     """
-    found = ALIASES.get(name, name)
+    found, _ = _resolve(name)
     if found not in list_models():
         known = [*list_models(), *ALIASES]
         raise ConfigError(f"there is no model {name!r}{nearest(name, known) or '; see: vitrail models'}")
     return found
+
+
+def _resolve(name: str) -> tuple[str, dict[str, Any]]:
+    """Return vitrail's own name for one of timm's, and the picture size where that is part of timm's."""
+    stem, _, size = name.rpartition("_")
+    if size.isdecimal() and f"{stem}_224" in ALIASES:
+        return ALIASES[f"{stem}_224"], {"image_size": int(size)}
+    return ALIASES.get(name, name), {}
 
 
 def build_model(name: str, **options: Any) -> nn.Module:
@@ -70,7 +99,8 @@ def build_model(name: str, **options: Any) -> nn.Module:
     Args:
         name: one of `list_models`, or timm's name for it.
         **options: ``num_classes`` (default 1000; 0 gives the bare backbone), ``image_size`` (pixels, or height
-            and width), and any field of the model's config (`ViTConfig`; for ``mae_*`` also `MAEConfig`).
+            and width), ``representation`` and ``head_init`` (see `ImageClassifier`), and any field of the
+            model's config (`ViTConfig`, `HybridConfig`, `ResNetConfig`; for ``mae_*`` also `MAEConfig`).
 
     Returns:
         An `ImageClassifier` with ``.backbone`` and ``.head``, a bare backbone, or a `MAE` with ``.encoder``.
@@ -78,15 +108,17 @@ def build_model(name: str, **options: Any) -> nn.Module:
     Raises:
         ConfigError: unknown name or option; the nearest right ones are given.
     """
+    options = _resolve(name)[1] | options
     name = canonical_name(name)
     if "image_size" in options:
         options["image_size"] = pair(options["image_size"])
     if name.startswith("mae_"):
         return _mae(vit.SIZES[name.removeprefix("mae_")], options)
     num_classes = options.pop("num_classes", 1000)
+    head = {key: options.pop(key) for key in HEAD_OPTIONS if key in options}
     build, config = BACKBONES[name]
-    backbone: Any = build(_sized(config, options))
-    return ImageClassifier(backbone, num_classes) if num_classes else backbone
+    backbone: Any = build(_sized(config, options, more_names=HEAD_OPTIONS))
+    return ImageClassifier(backbone, num_classes, **head) if num_classes else backbone
 
 
 def _mae(encoder: vit.ViTConfig, options: dict[str, Any]) -> MAE:

@@ -1,0 +1,125 @@
+"""Relative positions: what attention adds to the scores for how far a key lies from its query.
+
+Both kinds have one call, ``(queries, grid, visible) -> bias``; `vitrail.layers.attention.Attention` hands over
+its queries. They are learned for one grid ``(h, w)`` and fitted to any other by interpolation.
+"""
+
+from __future__ import annotations
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+
+def take_pairs(table: Tensor, visible: Tensor) -> Tensor:
+    """Pick the pairs among visible patches from a table of all pairs: ``(N, N)`` to ``(B, V, V)``.
+
+    Args:
+        table: ``(N, N)``, one value for each pair of patches.
+        visible: ``(B, V)`` indices.
+    """
+    return table[visible.unsqueeze(2), visible.unsqueeze(1)]
+
+
+class RelativeKeys(nn.Module):
+    """The 1-D relative attention of ViT's appendix D.4.
+
+    Patches are counted in row-major order, and every offset ``p_q - p_k`` has a key of its own for each head;
+    the product of the query with that key is added to the scores. The class token has no place, and its pairs
+    get nothing.
+
+    Attributes:
+        keys: ``(K, 2 N - 1, E)``, from the offset ``-(N - 1)`` to ``N - 1``.
+    """
+
+    def __init__(self, grid: tuple[int, int], prefix: int, num_heads: int, head_width: int) -> None:
+        super().__init__()
+        self.prefix = prefix
+        self.keys = nn.Parameter(torch.empty(num_heads, 2 * grid[0] * grid[1] - 1, head_width))
+        nn.init.trunc_normal_(self.keys, std=0.02)
+
+    def keys_for(self, grid: tuple[int, int]) -> Tensor:
+        """Return the keys for a grid, ``(K, 2 h w - 1, E)``; for another grid, stretched over its offsets."""
+        wanted = 2 * grid[0] * grid[1] - 1
+        if wanted == self.keys.shape[1]:
+            return self.keys
+        stretched = F.interpolate(self.keys.transpose(1, 2).float(), size=wanted, mode="linear", align_corners=True)
+        return stretched.transpose(1, 2).to(self.keys.dtype)
+
+    def forward(self, queries: Tensor, grid: tuple[int, int], visible: Tensor | None = None) -> Tensor:
+        """Return what is added to the scores.
+
+        Args:
+            queries: ``(B, K, prefix + N, E)``, or ``(B, K, prefix + V, E)`` with ``visible``.
+            grid: ``(h, w)`` of the whole picture.
+            visible: ``(B, V)`` indices of the only patches there are.
+
+        Returns:
+            ``(B, K, T, T)`` for the T queries.
+        """
+        batch, heads, _, width = queries.shape
+        patches = grid[0] * grid[1]
+        places = torch.arange(patches, device=queries.device)
+        offsets = places.unsqueeze(1) - places + patches - 1
+        offsets = offsets.unsqueeze(0) if visible is None else take_pairs(offsets, visible)
+        scaled = queries[:, :, self.prefix :] * width**-0.5
+        scores = scaled @ self.keys_for(grid).transpose(1, 2).to(scaled.dtype)
+        bias = scores.gather(3, offsets.unsqueeze(1).expand(batch, heads, -1, -1))
+        return F.pad(bias, (self.prefix, 0, self.prefix, 0))
+
+
+class RelativeBias(nn.Module):
+    """A table with one number for each head and 2-D offset (Swin, equation 4; with a class token as in BEiT).
+
+    Attributes:
+        relative_position_bias_table: ``((2h - 1)(2w - 1), K)``, row offsets varying slowest; with a class
+            token three rows more, for class to patch, patch to class and class to class. The name is timm's.
+    """
+
+    def __init__(self, grid: tuple[int, int], prefix: int, num_heads: int) -> None:
+        super().__init__()
+        self.grid = grid
+        self.prefix = prefix
+        rows = (2 * grid[0] - 1) * (2 * grid[1] - 1) + 3 * prefix
+        self.relative_position_bias_table = nn.Parameter(torch.empty(rows, num_heads))
+        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
+
+    def table_for(self, grid: tuple[int, int]) -> Tensor:
+        """Return the table for a grid; for another grid than its own by bicubic interpolation."""
+        table = self.relative_position_bias_table
+        if grid == self.grid:
+            return table
+        (old_h, old_w), (h, w) = ((2 * a - 1, 2 * b - 1) for a, b in (self.grid, grid))
+        picture = table[: old_h * old_w].T.reshape(1, -1, old_h, old_w).float()
+        picture = F.interpolate(picture, size=(h, w), mode="bicubic", align_corners=False)
+        return torch.cat([picture.flatten(2)[0].T.to(table.dtype), table[old_h * old_w :]])
+
+    def forward(self, queries: Tensor, grid: tuple[int, int], visible: Tensor | None = None) -> Tensor:
+        """Return what is added to the scores; arguments as for `RelativeKeys`.
+
+        Returns:
+            ``(1, K, T, T)``, or ``(B, K, T, T)`` with ``visible``.
+        """
+        rows = offset_rows(grid, queries.device)
+        if self.prefix:
+            last = (2 * grid[0] - 1) * (2 * grid[1] - 1)
+            rows = F.pad(rows, (1, 0, 1, 0))
+            rows[0, :], rows[:, 0], rows[0, 0] = last, last + 1, last + 2
+        if visible is None:
+            rows = rows.unsqueeze(0)
+        else:
+            front = torch.arange(self.prefix, device=visible.device).expand(len(visible), -1)
+            rows = take_pairs(rows, torch.cat([front, visible + self.prefix], dim=1))
+        return self.table_for(grid)[rows].permute(0, 3, 1, 2).to(queries.dtype)
+
+
+def offset_rows(grid: tuple[int, int], device: torch.device | str = "cpu") -> Tensor:
+    """Return which row of a bias table belongs to each query and key, ``(N, N)`` int64.
+
+    An offset ``(dy, dx)`` from key to query has the row ``(dy + h - 1) (2w - 1) + dx + w - 1``.
+    """
+    h, w = grid
+    y = torch.arange(h, device=device).repeat_interleave(w)
+    x = torch.arange(w, device=device).repeat(h)
+    dy, dx = y.unsqueeze(1) - y, x.unsqueeze(1) - x
+    return (dy + h - 1) * (2 * w - 1) + dx + w - 1
