@@ -1,0 +1,51 @@
+"""Recipes for training with labels."""
+
+from __future__ import annotations
+
+from vitrail.config import Augment, Optim, Schedule
+from vitrail.settings import Architecture, TrainSettings
+
+_PUBLISHED_AUGMENT = Augment(
+    crop_scale=(0.08, 1.0), rand_augment=9, erasing=0.25, mixup=0.8, cutmix=1.0
+)
+
+
+def _mae_finetune(lr_at_256: float, layer_decay: float, drop_path: float, epochs: int, model: str) -> TrainSettings:
+    """Fine-tune a pretrained MAE as published (He et al. 2022, appendix A.1; the official FINETUNE notes)."""
+    return TrainSettings(
+        data="",
+        model=model,
+        epochs=epochs,
+        batch_size=1024,
+        lr=lr_at_256 * 1024 / 256,
+        image_size=224,
+        architecture=Architecture(pool="mean", drop_path=drop_path),
+        augment=_PUBLISHED_AUGMENT,
+        optim=Optim(weight_decay=0.05, layer_decay=layer_decay, clip=0.0),
+        schedule=Schedule(warmup_epochs=5, min_factor=1e-6 / (lr_at_256 * 1024 / 256)),
+    )
+
+
+SUPERVISED_RECIPES: dict[str, TrainSettings] = {
+    # Measured on a few thousand pictures: docs/log.md.
+    "scratch": TrainSettings(
+        data="",
+        epochs=60,
+        batch_size=64,
+        lr=1e-3,
+        architecture=Architecture(drop_path=0.1),
+        augment=Augment(crop_scale=(0.35, 1.0), rand_augment=5, mixup=0.2, cutmix=0.5),
+        schedule=Schedule(warmup_epochs=5),
+    ),
+    "finetune": TrainSettings(
+        data="",
+        epochs=5,
+        batch_size=64,
+        lr=5e-4,
+        architecture=Architecture(drop_path=0.1),
+        optim=Optim(layer_decay=0.75),
+    ),
+    "mae_finetune_b": _mae_finetune(5e-4, 0.65, 0.1, 100, "vit_b16"),
+    "mae_finetune_l": _mae_finetune(1e-3, 0.75, 0.2, 50, "vit_l16"),
+    "mae_finetune_h": _mae_finetune(1e-3, 0.75, 0.3, 50, "vit_h14"),
+}

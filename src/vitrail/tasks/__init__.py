@@ -1,0 +1,1 @@
+"""What is learned: each task holds a model, computes its loss on a batch and measures it exactly."""

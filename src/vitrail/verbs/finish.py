@@ -1,0 +1,42 @@
+"""What is done when a run ends: pictures, report, and the line that says what to run next."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vitrail.data.sources import Source
+from vitrail.errors import VitrailError
+from vitrail.look.curves import draw_curves
+from vitrail.train import distributed
+from vitrail.verbs.look import choose, draw, read_metrics
+from vitrail.verbs.report import next_steps, report_run
+from vitrail.verbs.say import say, shown
+from vitrail.verbs.training import Result
+from vitrail.weights.checkpoint import describe, open_checkpoint
+
+PICTURES = 6
+
+
+def finish(result: Result, what: str, source: Source) -> None:
+    """Draw a finished run, write its report, and say how good it is and what to run next."""
+    if not distributed.is_main():
+        return
+    say(f"{what} done: {', '.join(f'{name} {shown(value)}' for name, value in result.metrics.items())}")
+    say(f"report: {draw_run(result.folder, source)}")
+    say(f"next: {next_steps(result.folder, describe(result.folder))[0].split('  # ')[0]}")
+
+
+def draw_run(folder: Path, source: Source) -> Path:
+    """Draw curves and what the model makes of held-out pictures into ``folder/pictures``; return the report."""
+    model, description = open_checkpoint(folder)
+    drawn = {"curves": draw_curves(read_metrics(folder), title=folder.name)}
+    pictures = source.validation or source.test or source.train
+    if pictures is not None and len(pictures):
+        try:
+            drawn |= draw(model, description, choose(pictures, description, PICTURES))
+        except VitrailError as error:
+            say(f"no pictures of what the model sees: {error}")
+    (folder / "pictures").mkdir(exist_ok=True)
+    for name, picture in drawn.items():
+        picture.save(folder / "pictures" / f"{name}.png")
+    return report_run(folder, drawn)

@@ -1,0 +1,77 @@
+"""The run folder: what a run leaves behind, and whether a command may go on with it."""
+
+from __future__ import annotations
+
+import json
+import platform
+import sys
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from vitrail.config import to_json
+from vitrail.errors import ConfigError
+
+# These may differ when a run goes on: they say where and how fast, not what is learned.
+MAY_CHANGE = {
+    "out",
+    "loader.workers",
+    "loader.cache",
+    "run.device",
+    "run.keep",
+    "run.save_every",
+    "run.save_minutes",
+    "run.tensorboard",
+}
+
+
+def open_folder(out: str | None, verb: str, data: str, settings: Any) -> Path:
+    """Make the run folder, or take the one that is there if it holds the same run.
+
+    Raises:
+        ConfigError: the folder holds a run with other settings; the first differences are named.
+    """
+    folder = Path(out).expanduser() if out else Path("runs") / f"{verb}-{short_name(data)}"
+    if folder.exists() and not folder.is_dir():
+        raise ConfigError(f"{folder} is a file; give --out a folder")
+    wanted = flat(to_json(settings))
+    file = folder / "config.json"
+    if file.is_file():
+        _check_same(folder, flat(json.loads(file.read_text())), wanted)
+    folder.mkdir(parents=True, exist_ok=True)
+    file.write_text(json.dumps(to_json(settings), indent=2) + "\n")
+    (folder / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n")
+    return folder
+
+
+def environment() -> dict[str, Any]:
+    """Return the versions and the machine a run happens on."""
+    packages = ("vitrail", "torch", "torchvision", "numpy", "pillow")
+    return {
+        "python": platform.python_version(),
+        **{name: metadata.version(name) for name in packages},
+        "platform": platform.platform(),
+        "command": ["vitrail", *sys.argv[1:]],
+    }
+
+
+def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
+    """Name nested settings with dots: ``{"optim": {"clip": 1}}`` is ``{"optim.clip": 1}``."""
+    result: dict[str, Any] = {}
+    for name, value in settings.items():
+        result |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
+    return result
+
+
+def _check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
+    differing = [name for name in new if name not in MAY_CHANGE and old.get(name) != new[name]]
+    if differing:
+        shown = "; ".join(f"{name} is {old.get(name)!r} there, {new[name]!r} here" for name in differing[:3])
+        raise ConfigError(
+            f"{folder} holds another run ({shown}); give another --out, or the same settings to go on with it"
+        )
+
+
+def short_name(data: str) -> str:
+    """Return what a data set is called in the names of folders: its last part, without a suffix."""
+    return Path(data).expanduser().resolve().stem if data != "digits" else data

@@ -1,0 +1,159 @@
+"""``vitrail look``: what a model sees, as pictures and one page."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from vitrail.data.sources import Pictures, open_source
+from vitrail.data.transforms import eval_transform
+from vitrail.errors import DataError
+from vitrail.look import attention, reconstruction
+from vitrail.look.curves import draw_curves
+from vitrail.models.mae import MAE
+from vitrail.settings import LookSettings
+from vitrail.tasks.inputs import Normalise
+from vitrail.verbs.pictures import find_pictures, read_inputs
+from vitrail.verbs.report import report_run
+from vitrail.verbs.say import say
+from vitrail.weights.checkpoint import Description, open_checkpoint
+
+
+@dataclass(frozen=True)
+class Chosen:
+    """Pictures to look at: ``images`` (B, C, H, W) normalised, and a caption for each."""
+
+    images: Tensor
+    captions: tuple[str, ...]
+
+
+def look(checkpoint: str, pictures: Sequence[str] = (), **settings: Any) -> list[Path]:
+    """Draw what a model sees.
+
+    Args:
+        checkpoint: a run folder or a checkpoint.
+        pictures: files, folders or globs; by default some that the run held out.
+        **settings: any other field of `vitrail.settings.LookSettings`.
+
+    Returns:
+        The files written: PNG pictures, and ``report.html`` for a run folder.
+
+    Raises:
+        VitrailError: the checkpoint or a picture cannot be used.
+    """
+    return run(LookSettings(checkpoint=checkpoint, pictures=tuple(pictures), **settings))
+
+
+def run(settings: LookSettings) -> list[Path]:
+    """Look as the settings say; `look` explains."""
+    model, description = open_checkpoint(settings.checkpoint)
+    chosen = _chosen(settings, description)
+    root = Path(settings.checkpoint).expanduser()
+    out = Path(settings.out).expanduser() if settings.out else (root if root.is_dir() else Path()) / "look"
+    out.mkdir(parents=True, exist_ok=True)
+    drawn = draw(model, description, chosen, settings.mask_ratio, settings.seeds)
+    if (root / "metrics.jsonl").is_file():
+        drawn["curves"] = draw_curves(read_metrics(root), title=root.name)
+    written = []
+    for name, picture in drawn.items():
+        written.append(out / f"{name}.png")
+        picture.save(written[-1])
+    if (root / "summary.json").is_file():
+        written.append(report_run(root, drawn))
+    for path in written:
+        say(str(path))
+    return written
+
+
+def draw(
+    model: nn.Module,
+    description: Description,
+    chosen: Chosen,
+    ratios: Sequence[float] = (),
+    seeds: Sequence[int] = (0,),
+) -> dict[str, Image.Image]:
+    """Draw all that fits a model, by name: reconstructions, or attention with the model's answers."""
+    mean, std = description.preprocessing.mean, description.preprocessing.std
+    if isinstance(model, MAE):
+        ratios = ratios or (model.config.mask_ratio,)
+        options: dict[str, Any] = {"ratios": ratios, "seeds": seeds, "captions": chosen.captions}
+        drawn = {"reconstruction": reconstruction.panel(model, chosen.images, mean, std, **options)}
+        if model.config.normalize_target:
+            drawn["reconstruction_true_statistics"] = reconstruction.panel(
+                model, chosen.images, mean, std, statistics="true", **options
+            )
+        return drawn
+    captions = [
+        f"{caption}\n{answer}".strip()
+        for caption, answer in zip(chosen.captions, _answers(model, chosen.images, description), strict=True)
+    ]
+    return {"attention": attention.panel(model, chosen.images, mean, std, captions=captions)}
+
+
+def held_out(description: Description, count: int) -> Chosen:
+    """Take some pictures that the run did not train on, spread over its validation set.
+
+    Raises:
+        DataError: the run's data cannot be found any more, or nothing of it was held out.
+    """
+    settings = description.settings
+    data = settings.get("data")
+    if not data:
+        raise DataError("this checkpoint does not say what it was trained on; name pictures to look at")
+    source = open_source(
+        data,
+        seed=settings.get("run", {}).get("seed", 0),
+        validation_share=settings.get("validation_share", 0.2),
+        labels=description.is_classifier,
+    )
+    pictures = source.validation or source.test or source.train
+    if pictures is None or not len(pictures):
+        raise DataError(f"{data} has no pictures any more; name pictures to look at")
+    return choose(pictures, description, count)
+
+
+def choose(pictures: Pictures, description: Description, count: int) -> Chosen:
+    """Take ``count`` pictures, evenly spread over all of them."""
+    from vitrail.data.samples import Samples
+
+    preprocessing = description.preprocessing
+    samples = Samples(pictures, eval_transform(preprocessing), 0, preprocessing.channels, cache="off")
+    count = min(count, len(pictures))
+    numbers = [int((i + 0.5) * len(pictures) / count) for i in range(count)]
+    shown = [samples.undamaged((0, number))[0] for number in numbers]
+    images = Normalise(preprocessing.mean, preprocessing.std)(torch.stack([s["image"] for s in shown]))
+    names = description.class_names
+    return Chosen(images, tuple(names[s["label"]] if names and "label" in s else "" for s in shown))
+
+
+def read_metrics(folder: Path) -> list[dict[str, Any]]:
+    """Return the rows of a run's ``metrics.jsonl``."""
+    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines() if line.strip()]
+
+
+def _chosen(settings: LookSettings, description: Description) -> Chosen:
+    if not settings.pictures:
+        return held_out(description, settings.count)
+    files = find_pictures(settings.pictures)[: settings.count]
+    images, read, errors = read_inputs(files, description.preprocessing)
+    for error in errors:
+        say(f"left out: {error}")
+    if not read:
+        raise DataError(f"none of the {len(files)} pictures can be read; the first: {errors[0]}")
+    return Chosen(images, tuple(file.name for file in read))
+
+
+@torch.inference_mode()
+def _answers(model: nn.Module, images: Tensor, description: Description) -> list[str]:
+    if not description.is_classifier:
+        return [""] * len(images)
+    best = model(images).softmax(dim=1).max(dim=1)
+    pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
+    return [f"model: {description.class_names[i]} {share:.0%}" for i, share in pairs]

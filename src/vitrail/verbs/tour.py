@@ -1,0 +1,203 @@
+"""``vitrail tour``: the whole line on one set of pictures, and an honest comparison at its end."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from vitrail.config import Augment, Run, replace
+from vitrail.data.sources import Source, open_source
+from vitrail.look.curves import draw_curves
+from vitrail.look.report import Table, write_report
+from vitrail.recipes import find_recipe
+from vitrail.settings import Architecture, PretrainSettings, TourSettings, TrainSettings
+from vitrail.verbs import pretrain, train
+from vitrail.verbs.evaluate import Evaluation, evaluate
+from vitrail.verbs.folder import short_name
+from vitrail.verbs.look import read_metrics
+from vitrail.verbs.report import CAPTIONS
+from vitrail.verbs.say import say, say_table
+from vitrail.verbs.training import Result, training_pictures
+
+LABELS_PER_CLASS = 10
+PICTURES_PRETRAINED = 100_000
+PICTURES_TRAINED = 10_000
+
+# Digits are 8x8 grey: enlarged so that a patch is one stroke's width, and nothing is lost by a crop or a flip.
+DIGITS = Architecture(patch_size=4, width=128, depth=6, num_heads=4)
+DIGITS_CROP = (0.6, 1.0)
+
+
+@dataclass(frozen=True)
+class Tour:
+    """What the tour found.
+
+    Attributes:
+        pretrained: the run of the masked autoencoder.
+        finetuned: figures of the classifier that started from it.
+        scratch: figures of the one that started from nothing, trained as long with the same labels.
+        report: the page about all of it.
+    """
+
+    pretrained: Result
+    finetuned: Evaluation
+    scratch: Evaluation
+    report: Path
+
+
+def tour(data: str = "digits", **settings: Any) -> Tour:
+    """Pretrain on pictures, fine-tune with few labels, train the same from scratch, compare and look.
+
+    Args:
+        data: pictures with labels; "digits" are embedded.
+        **settings: any other field of `vitrail.settings.TourSettings`.
+    """
+    return run(TourSettings(data=data, **settings))
+
+
+def run(settings: TourSettings) -> Tour:
+    """Take the tour; `tour` explains."""
+    began = time.monotonic()
+    source = open_source(settings.data, seed=settings.seed)
+    out = Path(settings.out or Path("runs") / f"tour-{short_name(settings.data)}")
+    say(f"1. pretrain on {len(training_pictures(source)):,} pictures, without their labels")
+    pretrained = pretrain.run(_pretraining(settings, source, out))
+    labels = settings.labels or LABELS_PER_CLASS * len(source.class_names)
+    say(f"\n2. fine-tune the pretrained encoder with {_labels(labels)}")
+    finetuned = train.run(_training(settings, labels, out / "finetune", str(pretrained.folder)))
+    say("\n3. train the same model from scratch: same labels, same steps")
+    scratch = train.run(_training(settings, labels, out / "scratch", None))
+    say("\n4. evaluate both on pictures neither has seen")
+    runs = {"from the pretrained encoder": finetuned, "from scratch": scratch}
+    figures = {name: evaluate(str(result.folder), settings.data) for name, result in runs.items()}
+    minutes = (time.monotonic() - began) / 60
+    report = _report(settings, out, pretrained, runs, figures, minutes)
+    _conclude(figures, report, pretrained, settings, minutes)
+    return Tour(pretrained, *figures.values(), report)
+
+
+def _pretraining(settings: TourSettings, source: Source, out: Path) -> PretrainSettings:
+    pictures = len(training_pictures(source))
+    epochs = settings.pretrain_epochs or max(5, round(PICTURES_PRETRAINED / pictures))
+    recipe = find_recipe(PretrainSettings, "auto")
+    changes: dict[str, Any] = {"decoder_width": 64} if settings.data == "digits" else {}
+    return replace(
+        recipe,
+        data=settings.data,
+        out=str(out / "pretrain"),
+        epochs=epochs,
+        schedule={"warmup_epochs": epochs / 20},
+        run=_run(settings, epochs),
+        **_pictures(settings, recipe.augment),
+        **changes,
+    )
+
+
+def _training(settings: TourSettings, labels: float, out: Path, weights: str | None) -> TrainSettings:
+    """Return the settings of a classifier; with weights or without, all but the recipe's rates is the same."""
+    count = labels if labels > 1 else None
+    epochs = settings.train_epochs or max(5, round(PICTURES_TRAINED / count)) if count else 20
+    recipe = find_recipe(TrainSettings, "auto", weights)
+    return replace(
+        recipe,
+        data=settings.data,
+        out=str(out),
+        weights=weights,
+        labels=labels,
+        epochs=epochs,
+        batch_size=32,
+        schedule={"warmup_epochs": epochs / 20},
+        run=_run(settings, epochs),
+        **_pictures(settings, recipe.augment),
+    )
+
+
+def _pictures(settings: TourSettings, augment: Augment) -> dict[str, Any]:
+    """Return what depends on the kind of pictures: the model's shape, input size and augmentation."""
+    if settings.data != "digits":
+        return {"model": "vit_ti16"}
+    strokes = replace(augment, crop_scale=DIGITS_CROP, flip=0.0, rand_augment=0)
+    return {"model": "vit_ti16", "architecture": DIGITS, "image_size": 32, "channels": 1, "augment": strokes}
+
+
+def _run(settings: TourSettings, epochs: float) -> Run:
+    return Run(seed=settings.seed, evaluate_every=epochs / 10, save_every=epochs / 5)
+
+
+def _labels(labels: float) -> str:
+    return f"{labels:,.0f} labels" if labels > 1 else f"{labels:.1%} of the labels"
+
+
+def _report(
+    settings: TourSettings,
+    out: Path,
+    pretrained: Result,
+    runs: dict[str, Result],
+    figures: dict[str, Evaluation],
+    minutes: float,
+) -> Path:
+    """Write one page about all three runs."""
+    tested = next(iter(figures.values()))
+    pictures: list[tuple[str, Image.Image | Path]] = [
+        (CAPTIONS["reconstruction"], pretrained.folder / "pictures" / "reconstruction.png"),
+        (CAPTIONS["attention"], next(iter(runs.values())).folder / "pictures" / "attention.png"),
+        (
+            "From the pretrained encoder and from scratch\nThe same model, labels and number of steps.",
+            draw_curves({name: read_metrics(result.folder) for name, result in runs.items()}),
+        ),
+        ("Pretraining", pretrained.folder / "pictures" / "curves.png"),
+    ]
+    return write_report(
+        out / "report.html",
+        title=f"A tour of {settings.data}",
+        subtitle=f"Pretrain without labels, fine-tune with few, compare with scratch; {minutes:.1f} minutes.",
+        facts=[
+            *((f"accuracy {name}", f"{figure.top1:.1%}") for name, figure in figures.items()),
+            ("held-out pictures", f"{tested.pictures:,} ({tested.split})"),
+            *((f"pretraining {name.replace('_', ' ')}", f"{v:.3f}") for name, v in pretrained.metrics.items()),
+        ],
+        pictures=pictures,
+        tables=[
+            Table(
+                f"Accuracy on {tested.pictures:,} held-out pictures",
+                ("class", "pictures", *figures),
+                [
+                    (name, count, *(f"{figure.classes[number][2]:.3f}" for figure in figures.values()))
+                    for number, (name, count, _) in enumerate(tested.classes)
+                ],
+            )
+        ],
+        next_steps=_next_steps(settings, pretrained),
+    )
+
+
+def _next_steps(settings: TourSettings, pretrained: Result) -> list[str]:
+    own = [] if settings.data != "digits" else ["vitrail tour --data FOLDER  # the same with pictures of your own"]
+    return [
+        *own,
+        f"vitrail train {settings.data} --weights {pretrained.folder}  # fine-tune with all labels",
+        f"vitrail look {pretrained.folder} --mask-ratio 0.5 0.75 0.9  # how much can be hidden",
+    ]
+
+
+def _conclude(
+    figures: dict[str, Evaluation], report: Path, pretrained: Result, settings: TourSettings, minutes: float
+) -> None:
+    """Say what came out, whichever way it went."""
+    tested = next(iter(figures.values()))
+    rows = [(name, f"{f.top1:.4f}", f"{f.mean_class:.4f}", f"{f.loss:.3f}") for name, f in figures.items()]
+    say_table(
+        f"{tested.pictures:,} held-out pictures ({tested.split})",
+        ("start", "top-1", "mean over classes", "loss"),
+        rows,
+    )
+    better, worse = sorted(figures, key=lambda name: -figures[name].top1)
+    gap = figures[better].top1 - figures[worse].top1
+    say(f"{better}: {gap:.1%} better than {worse}" if gap else "both are equally good")
+    say(f"report: {report} ({minutes:.1f} minutes in all)")
+    for step in _next_steps(settings, pretrained):
+        say(f"next: {step}")

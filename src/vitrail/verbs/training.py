@@ -1,0 +1,131 @@
+"""What training verbs share: samples, batches, evaluation, the run itself and what is left behind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from torch import Tensor, nn
+
+from vitrail.config import Preprocessing, to_json
+from vitrail.data.batches import EvalBatches, TrainBatches
+from vitrail.data.samples import Samples
+from vitrail.data.sources import Pictures, Source
+from vitrail.data.transforms import eval_transform, train_transform
+from vitrail.errors import DataError
+from vitrail.settings import PretrainSettings, TrainSettings
+from vitrail.train import distributed
+from vitrail.train.loop import fit
+from vitrail.train.measure import measure
+from vitrail.train.precision import keep_large_buffers
+from vitrail.train.precision import device as pick_device
+from vitrail.weights.checkpoint import Description, description_json
+
+Extra = Callable[[Tensor], dict[str, Any]]
+Cache = Literal["auto", "on", "off"]
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training verb returns.
+
+    Attributes:
+        folder: the run folder, which `evaluate`, `predict` and `look` take.
+        metrics: of the best evaluation, by name.
+        summary: all of ``summary.json``.
+    """
+
+    folder: Path
+    metrics: dict[str, float]
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is needed to train: the pictures, the task, and what to say about the model afterwards."""
+
+    settings: TrainSettings | PretrainSettings
+    source: Source
+    folder: Path
+    task: nn.Module
+    description: Description
+    extra: Extra | None = None
+
+
+def carry_out(plan: Plan) -> Result:
+    """Train what is planned, or go on where it was, and leave curves and a summary in the run folder."""
+    settings, run = plan.settings, plan.settings.run
+    keep_large_buffers()
+    with distributed.processes():
+        device = pick_device(run.device, distributed.local_rank())
+        batches = train_batches(plan, pin_memory=device.type == "cuda")
+        summary = fit(
+            plan.task,
+            batches,
+            evaluator(plan),
+            epochs=settings.epochs,
+            lr=settings.lr,
+            optim=settings.optim,
+            schedule=settings.schedule,
+            run=run,
+            folder=plan.folder,
+            config=description_json(plan.description),
+        )
+    return Result(plan.folder, dict(summary.best), to_json(summary))
+
+
+def train_batches(plan: Plan, pin_memory: bool = False) -> TrainBatches:
+    """Return the global batches of a plan's training pictures, this process's share of them."""
+    settings = plan.settings
+    samples = Samples(
+        training_pictures(plan.source),
+        train_transform(settings.augment, plan.description.preprocessing),
+        settings.run.seed,
+        settings.channels,
+        plan.extra,
+        settings.loader.cache,
+    )
+    return TrainBatches(
+        samples,
+        settings.batch_size,
+        settings.run.micro_batch,
+        settings.run.seed,
+        settings.loader.workers,
+        distributed.rank(),
+        distributed.world(),
+        settings.loader.balanced,
+        pin_memory,
+    )
+
+
+def evaluator(plan: Plan) -> Callable[[Any], dict[str, float]] | None:
+    """Return what measures the task on the validation pictures, or None where there are none."""
+    pictures = plan.source.validation
+    if pictures is None or not len(pictures):
+        return None
+    settings = plan.settings
+    samples = eval_samples(pictures, plan.description.preprocessing, plan.extra, settings.loader.cache)
+    batches = EvalBatches(
+        samples, settings.batch_size, settings.loader.workers, distributed.rank(), distributed.world()
+    )
+    return lambda task: measure(task, batches)
+
+
+def eval_samples(
+    pictures: Pictures, preprocessing: Preprocessing, extra: Extra | None = None, cache: Cache = "off"
+) -> Samples:
+    """Return pictures as a model sees them when it is measured; what is random is the same every time."""
+    return Samples(pictures, eval_transform(preprocessing), 0, preprocessing.channels, extra, cache)
+
+
+def training_pictures(source: Source) -> Pictures:
+    """Return the pictures to train on.
+
+    Raises:
+        DataError: there are none.
+    """
+    if source.train is None or not len(source.train):
+        raise DataError(f"{source.name} has no pictures to train on")
+    return source.train
