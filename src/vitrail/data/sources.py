@@ -325,25 +325,19 @@ def _no_pictures(folder: Path) -> DataError:
 
 def _open_csv(path: Path, labels: bool) -> Source:
     """Open a CSV file with one picture a row; its file is named relative to the CSV file."""
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        columns = [column.strip() for column in reader.fieldnames or ()]
-        reader.fieldnames = columns
-        file_column = _column(path, columns, FILE_COLUMNS)
-        label_column = _column(path, columns, LABEL_COLUMNS) if labels else None
-        found: dict[str, list[tuple[Path, str | None]]] = {}
-        for row in reader:
-            line = f"{path}, line {reader.line_num}"
-            split = _split_of_row(row.get("split"), line)
-            picture = path.parent / (row[file_column] or "").strip()
-            if not picture.is_file():
-                raise DataError(f"{line}: there is no file {picture}")
-            label = None
-            if label_column is not None:
-                label = (row[label_column] or "").strip()
-                if not label:
-                    raise DataError(f"{line}: the column {label_column!r} is empty")
-            found.setdefault(split, []).append((picture, label))
+    columns, rows = _read_csv(path)
+    file_column = _column(path, columns, FILE_COLUMNS)
+    label_column = _column(path, columns, LABEL_COLUMNS) if labels else None
+    found: dict[str, list[tuple[Path, str | None]]] = {}
+    for number, row in rows:
+        line = f"{path}, line {number}"
+        picture = path.parent / row.get(file_column, "")
+        if not picture.is_file():
+            raise DataError(f"{line}: there is no file {picture}")
+        label = None if label_column is None else row.get(label_column, "")
+        if label == "":
+            raise DataError(f"{line}: the column {label_column!r} is empty")
+        found.setdefault(_split_of_row(row, line), []).append((picture, label))
     if not found:
         raise DataError(f"{path} has no rows below its heading")
     if "train" not in found:
@@ -356,6 +350,18 @@ def _open_csv(path: Path, labels: bool) -> Source:
     return _source(path, pictures, class_names, Counter())
 
 
+def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
+    """Read the columns' names, and each row with the number of its line; blank lines do not count."""
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.reader(file)
+            columns = [name.strip() for name in next(reader, [])]
+            rows = [(reader.line_num, dict(zip(columns, map(str.strip, row), strict=False))) for row in reader if row]
+    except (UnicodeDecodeError, csv.Error) as error:
+        raise DataError(f"{path} is not a CSV file in UTF-8 ({error})") from error
+    return columns, rows
+
+
 def _column(path: Path, columns: Sequence[str], names: Sequence[str]) -> str:
     for name in names:
         if name in columns:
@@ -363,9 +369,9 @@ def _column(path: Path, columns: Sequence[str], names: Sequence[str]) -> str:
     raise DataError(f"{path} needs a column {names[0]!r}; its columns are {', '.join(map(repr, columns)) or 'missing'}")
 
 
-def _split_of_row(word: str | None, line: str) -> str:
+def _split_of_row(row: Mapping[str, str], line: str) -> str:
     """Read the column ``split``; where it is missing or empty, the picture is for training."""
-    word = (word or "train").strip().lower()
+    word = row.get("split", "").lower() or "train"
     if word not in SPLIT_WORDS:
         raise DataError(f"{line}: {word!r} is no split{nearest(word, SPLIT_WORDS) or '; use train, val or test'}")
     return SPLIT_WORDS[word]
