@@ -1,0 +1,257 @@
+"""Pictures of tensors: heat maps, sheets of captioned tiles, legends."""
+
+from __future__ import annotations
+
+import functools
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from PIL import Image, ImageDraw, ImageFont
+from torch import Tensor
+
+PAPER = (255, 255, 255)
+INK = (28, 30, 38)
+QUIET = (104, 108, 120)
+HIDDEN = 164  # The flat grey of a hidden patch, from 0 to 255.
+
+GAP = 12
+MARGIN = 28
+TEXT_SIZE = 18
+
+COLOUR_MAP = "inferno"  # Perceptually uniform, and as legible in grey print and to colour-blind eyes.
+
+
+@dataclass(frozen=True)
+class Tile:
+    """A picture with a caption below it; the caption's lines after the first are drawn quieter."""
+
+    picture: Image.Image
+    caption: str = ""
+
+
+def to_picture(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Image.Image:
+    """Turn a normalised image back into a picture.
+
+    Args:
+        image: ``(C, H, W)``. One or two channels give a grey picture of the first, more give a colour picture of
+            the first three.
+        mean, std: per channel, of values in [0, 1].
+
+    Returns:
+        A picture of mode L or RGB; values outside [0, 1] are clipped.
+    """
+    scale = (-1, 1, 1)
+    values = image.detach().float().cpu() * torch.tensor(std).view(scale) + torch.tensor(mean).view(scale)
+    shown = values[:3] if values.shape[0] >= 3 else values[:1]
+    pixels = (shown.nan_to_num().clamp(0, 1) * 255).round().byte().permute(1, 2, 0).numpy()
+    return Image.fromarray(pixels if pixels.shape[-1] == 3 else pixels[..., 0])
+
+
+def enlarge(picture: Image.Image, at_least: int = 224, at_most: int = 384) -> Image.Image:
+    """Bring a picture's longer side between two lengths in pixels.
+
+    A small picture grows by a whole factor without smoothing, so that every pixel of it can be seen; a large one
+    shrinks smoothly.
+    """
+    longest = max(picture.size)
+    if longest > at_most:
+        share = at_most / longest
+        size = (max(1, round(picture.width * share)), max(1, round(picture.height * share)))
+        return picture.resize(size, Image.Resampling.LANCZOS)
+    factor = -(-at_least // longest)
+    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+
+
+def heat_map(picture: Image.Image, values: Tensor, low: float | None = None, high: float | None = None) -> Image.Image:
+    """Lay values over a picture as colour, the picture staying visible in grey.
+
+    Args:
+        picture: of any size and mode.
+        values: ``(h, w)``, spread smoothly over the whole picture.
+        low, high: what the ends of the colour map stand for; the least and the largest value when absent.
+
+    Returns:
+        An RGB picture of the same size.
+    """
+    size = (picture.height, picture.width)
+    spread = F.interpolate(values.detach().float().cpu()[None, None], size, mode="bicubic")[0, 0]
+    low = float(values.min()) if low is None else low
+    high = float(values.max()) if high is None else high
+    heat = ((spread - low) / max(high - low, 1e-12)).clamp(0, 1).numpy()
+    grey = np.asarray(picture.convert("L"), dtype=np.float32)[..., None] / 255
+    opacity = 0.45 + 0.3 * heat[..., None]
+    blended = (1 - opacity) * grey + opacity * colours(heat)
+    return Image.fromarray((blended * 255).round().astype(np.uint8))
+
+
+def colours(values: np.ndarray) -> np.ndarray:
+    """Look values in [0, 1] up in the colour map: any shape ``(...)`` to ``(..., 3)`` in [0, 1]."""
+    import matplotlib
+
+    return matplotlib.colormaps[COLOUR_MAP](values)[..., :3].astype(np.float32)
+
+
+def sheet(
+    rows: Sequence[Sequence[Tile | None]],
+    *,
+    title: str = "",
+    note: str = "",
+    columns: Sequence[str] = (),
+    legend: tuple[str, str] | None = None,
+) -> Image.Image:
+    """Arrange tiles in rows, under a title and above a note.
+
+    Args:
+        rows: tiles of one size or several; None leaves a place free.
+        title: one line on top.
+        note: running text at the bottom, wrapped.
+        columns: headings over the columns.
+        legend: what the two ends of the colour map mean; draws it beside the note when given.
+
+    Returns:
+        An RGB picture on white.
+    """
+    tiles = [tile for row in rows for tile in row if tile is not None]
+    width = max((tile.picture.width for tile in tiles), default=1)
+    count = max((len(row) for row in rows), default=1)
+    inner = count * width + (count - 1) * GAP
+    parts = [_text(title, inner, font(TEXT_SIZE + 6, bold=True), INK)] if title else []
+    if columns:
+        parts.append(_beside([_text(name, width, font(TEXT_SIZE, bold=True), INK) for name in columns], width))
+    parts += [_beside([_tile(tile, width) for tile in row], width) for row in rows]
+    if legend:
+        parts.append(_legend(*legend))
+    if note:
+        parts.append(_text(note, max(inner, 480), font(TEXT_SIZE - 2), QUIET))
+    return _framed(_stack(parts))
+
+
+def contact_sheet(
+    pictures: Sequence[Image.Image],
+    captions: Sequence[str] = (),
+    *,
+    columns: int | None = None,
+    title: str = "",
+    note: str = "",
+) -> Image.Image:
+    """Arrange pictures in a grid, each enlarged where small, with a caption below.
+
+    Args:
+        pictures: of any sizes.
+        captions: one for each picture, or none.
+        columns: pictures in a row; about a square, at most 8, when absent.
+        title, note: as in `sheet`.
+    """
+    if columns is None:
+        columns = min(8, max(1, int(np.ceil(len(pictures) ** 0.5))))
+    texts = captions or [""] * len(pictures)
+    tiles = [Tile(enlarge(picture), text) for picture, text in zip(pictures, texts, strict=True)]
+    rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
+    return sheet(rows, title=title, note=note)
+
+
+@functools.lru_cache
+def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """Return DejaVu Sans, which comes with matplotlib, at a size in pixels."""
+    import matplotlib
+
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return ImageFont.truetype(str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name), size)
+
+
+def wrap(text: str, width: int, face: ImageFont.FreeTypeFont) -> list[str]:
+    """Break text into lines of at most ``width`` pixels; a longer word is cut short by an ellipsis.
+
+    What cannot be printed, as in file names of another encoding, becomes a question mark.
+    """
+    lines: list[str] = []
+    for paragraph in text.split("\n"):
+        paragraph = "".join(letter if letter.isprintable() else "?" for letter in paragraph)
+        line = ""
+        for word in paragraph.split(" "):
+            longer = f"{line} {word}" if line else word
+            if line and face.getlength(longer) > width:
+                lines.append(line)
+                longer = word
+            line = _shortened(longer, width, face)
+        lines.append(line)
+    return lines
+
+
+def _shortened(text: str, width: int, face: ImageFont.FreeTypeFont) -> str:
+    if face.getlength(text) <= width:
+        return text
+    while text and face.getlength(f"{text}…") > width:
+        text = text[:-1]
+    return f"{text}…"
+
+
+def _text(
+    text: str, width: int, face: ImageFont.FreeTypeFont, colour: tuple[int, int, int], centred: bool = False
+) -> Image.Image:
+    """Set wrapped text into a picture of a given width."""
+    lines = wrap(text, width, face)
+    height = round(face.size * 1.35)
+    block = Image.new("RGB", (width, height * len(lines)), PAPER)
+    pen = ImageDraw.Draw(block)
+    for index, line in enumerate(lines):
+        left = (width - face.getlength(line)) / 2 if centred else 0
+        pen.text((round(left), index * height), line, fill=colour, font=face)
+    return block
+
+
+def _tile(tile: Tile | None, width: int) -> Image.Image:
+    if tile is None:
+        return Image.new("RGB", (width, 1), PAPER)
+    picture = Image.new("RGB", (width, tile.picture.height), PAPER)
+    picture.paste(tile.picture.convert("RGB"), ((width - tile.picture.width) // 2, 0))
+    if not tile.caption:
+        return picture
+    first, _, rest = tile.caption.partition("\n")
+    parts = [picture, _text(first, width, font(TEXT_SIZE - 2), INK, centred=True)]
+    if rest:
+        parts.append(_text(rest, width, font(TEXT_SIZE - 4), QUIET, centred=True))
+    return _stack(parts, gap=4)
+
+
+def _legend(low: str, high: str, length: int = 220) -> Image.Image:
+    """Draw the colour map as a bar between the names of its ends."""
+    face = font(TEXT_SIZE - 4)
+    bar = Image.fromarray((colours(np.linspace(0, 1, length)) * 255).astype(np.uint8)[None].repeat(14, axis=0))
+    names = [_text(name, round(face.getlength(name)) + 1, face, QUIET) for name in (low, high)]
+    height = names[0].height
+    block = Image.new("RGB", (names[0].width + length + names[1].width + 2 * GAP, height), PAPER)
+    block.paste(names[0], (0, 0))
+    block.paste(bar, (names[0].width + GAP, (height - bar.height) // 2))
+    block.paste(names[1], (names[0].width + length + 2 * GAP, 0))
+    return block
+
+
+def _beside(parts: Sequence[Image.Image], width: int) -> Image.Image:
+    block = Image.new("RGB", (len(parts) * (width + GAP) - GAP, max(part.height for part in parts)), PAPER)
+    for index, part in enumerate(parts):
+        block.paste(part, (index * (width + GAP), 0))
+    return block
+
+
+def _stack(parts: Sequence[Image.Image], gap: int = GAP) -> Image.Image:
+    block = Image.new(
+        "RGB",
+        (max(part.width for part in parts), sum(part.height for part in parts) + gap * (len(parts) - 1)),
+        PAPER,
+    )
+    top = 0
+    for part in parts:
+        block.paste(part, (0, top))
+        top += part.height + gap
+    return block
+
+
+def _framed(picture: Image.Image) -> Image.Image:
+    framed = Image.new("RGB", (picture.width + 2 * MARGIN, picture.height + 2 * MARGIN), PAPER)
+    framed.paste(picture, (MARGIN, MARGIN))
+    return framed

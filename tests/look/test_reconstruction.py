@@ -1,0 +1,145 @@
+import dataclasses
+
+import numpy as np
+import pytest
+import torch
+
+from vitrail.errors import ConfigError
+from vitrail.layers.patches import patchify
+from vitrail.look.draw import HIDDEN, to_picture
+from vitrail.look.reconstruction import (
+    estimate_statistics,
+    panel,
+    reconstruct,
+    seeded_mask,
+    to_pixels,
+    without_hidden,
+)
+from vitrail.models.mae import patch_statistics
+
+MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
+
+
+def changed_where_hidden(images, mask, value=1e6):
+    hidden = mask.view(len(images), 1, 3, 2).repeat_interleave(4, 2).repeat_interleave(4, 3)
+    return torch.where(hidden, torch.full_like(images, value), images)
+
+
+def test_a_perfect_prediction_gives_the_original_back(mae, images):
+    patches = patchify(images, 4)
+    mask = seeded_mask(6, 0.5, 3, seed=0)
+    pixels = to_pixels(mae.target(images), patches, mask, (3, 2), "true")
+    assert torch.allclose(pixels, patches, atol=1e-5)
+
+
+@pytest.mark.parametrize("normalize", [True, False])
+def test_a_model_that_knows_the_answer_reconstructs_every_byte_of_the_picture(mae, images, normalize, monkeypatch):
+    mae.config = dataclasses.replace(mae.config, normalize_target=normalize)
+    perfect = mae.target(images)
+    forward = mae.forward
+    monkeypatch.setattr(mae, "forward", lambda *args: dataclasses.replace(forward(*args), predicted=perfect))
+    result = reconstruct(mae, images, seeded_mask(6, 0.5, 3, seed=0), "true")
+    for index in range(3):
+        original = to_picture(images[index], MEAN, STD)
+        assert to_picture(result.predicted[index], MEAN, STD).tobytes() == original.tobytes()
+        assert to_picture(result.pasted[index], MEAN, STD).tobytes() == original.tobytes()
+
+
+@pytest.mark.parametrize("value", [-1e6, 0.0, float("nan"), float("inf")])
+def test_estimated_reconstruction_does_not_depend_on_hidden_pixels(mae, images, value):
+    mask = seeded_mask(6, 0.5, 3, seed=3)
+    other = changed_where_hidden(images, mask, value)
+    before, after = reconstruct(mae, images, mask), reconstruct(mae, other, mask)
+    assert torch.equal(before.pasted, after.pasted)
+    assert torch.equal(before.predicted, after.predicted)
+
+
+def test_true_statistics_do_depend_on_hidden_pixels_and_are_labelled(mae, images):
+    mask = seeded_mask(6, 0.5, 3, seed=3)
+    other = changed_where_hidden(images, mask, 5.0)
+    before, after = reconstruct(mae, images, mask, "true"), reconstruct(mae, other, mask, "true")
+    assert not torch.equal(before.pasted, after.pasted)
+    assert "hidden patch's true mean and contrast" in before.label
+    assert "visible patches alone" in reconstruct(mae, images, mask).label
+
+
+def test_visible_patches_keep_their_own_statistics_and_hidden_ones_lie_between():
+    patches = torch.randn(2, 12, 27) * torch.rand(2, 12, 1) + torch.randn(2, 12, 1)
+    mask = seeded_mask(12, 0.75, 2, seed=0)
+    own, guess = patch_statistics(patches), estimate_statistics(patches, mask, (3, 4))
+    for true, estimated in zip(own, guess, strict=True):
+        assert torch.equal(estimated[~mask], true[~mask])
+        for sample in range(2):
+            seen, guessed = true[sample][~mask[sample]], estimated[sample][mask[sample]]
+            assert seen.min() - 1e-5 <= guessed.min()
+            assert guessed.max() <= seen.max() + 1e-5
+
+
+def test_the_nearest_visible_patch_counts_most():
+    patches = torch.zeros(1, 5, 4)
+    patches[0, 0], patches[0, 4] = 1.0, 2.0
+    mask = torch.tensor([[False, True, True, True, False]])
+    mean, _ = estimate_statistics(patches, mask, (1, 5))
+    # Inverse cubes of the distances 1 and 3, 2 and 2, 3 and 1.
+    assert torch.allclose(mean[0, 1:4, 0], torch.tensor([29 / 28, 1.5, 55 / 28]))
+
+
+def test_visible_patches_are_pasted_and_hidden_pixels_marked(mae, images):
+    mask = seeded_mask(6, 0.5, 3, seed=0)
+    result = reconstruct(mae, images, mask)
+    visible = ~result.hidden.unsqueeze(1).expand_as(images)
+    assert torch.equal(result.pasted[visible], images[visible])
+    assert torch.equal(result.pasted[~visible], result.predicted[~visible])
+    assert torch.equal(result.hidden[:, ::4, ::4].flatten(1), mask)
+
+
+def test_pictures_that_patches_do_not_fit_come_back_at_their_size(mae):
+    images = torch.randn(1, 3, 11, 13)
+    result = reconstruct(mae, images, seeded_mask(12, 0.5, 1, seed=0))
+    assert result.pasted.shape == images.shape
+    assert result.hidden.shape == (1, 11, 13)
+
+
+def test_hidden_pixels_are_one_flat_grey_and_visible_ones_untouched(images):
+    picture = to_picture(images[0], MEAN, STD)
+    hidden = torch.zeros(12, 8, dtype=torch.bool)
+    hidden[4:8, :4] = True
+    pixels = np.array(without_hidden(picture, hidden))
+    assert (pixels[hidden.numpy()] == HIDDEN).all()
+    assert (pixels[~hidden.numpy()] == np.array(picture)[~hidden.numpy()]).all()
+
+
+def test_a_seed_gives_the_same_masks_whatever_was_drawn_before():
+    first = seeded_mask(16, 0.75, 4, seed=5)
+    state = torch.get_rng_state()
+    torch.rand(7)
+    assert torch.equal(first, seeded_mask(16, 0.75, 4, seed=5))
+    assert not torch.equal(first, seeded_mask(16, 0.75, 4, seed=6))
+    torch.set_rng_state(state)
+    seeded_mask(16, 0.75, 4, seed=5)
+    assert torch.equal(state, torch.get_rng_state())
+
+
+def test_a_picture_keeps_its_mask_when_more_pictures_follow():
+    assert torch.equal(seeded_mask(196, 0.75, 1, seed=5)[0], seeded_mask(196, 0.75, 9, seed=5)[0])
+
+
+def test_panel_is_the_same_twice_and_leaves_the_model_in_training(mae, images):
+    mae.train()
+    options = {"ratios": (0.5, 0.75), "seeds": (0, 1), "captions": ["a", "b", "c"]}
+    first, second = (panel(mae, images, MEAN, STD, **options) for _ in range(2))
+    assert first.tobytes() == second.tobytes()
+    assert mae.training
+
+
+def test_panel_without_a_look_at_hidden_pixels_differs_from_the_one_with_it(mae, images):
+    estimated = panel(mae, images, MEAN, STD)
+    true = panel(mae, images, MEAN, STD, statistics="true")
+    assert estimated.tobytes() != true.tobytes()
+
+
+def test_wrong_settings_are_named(mae, images):
+    with pytest.raises(ConfigError, match="'estimated' or 'true'"):
+        reconstruct(mae, images, seeded_mask(6, 0.5, 3, seed=0), "guessed")  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=r"mask_ratio 0\.99"):
+        panel(mae, images, MEAN, STD, ratios=(0.99,))
