@@ -16,16 +16,17 @@ from vitrail.layers.positions import resize_positions
 from vitrail.models.classifier import ImageClassifier
 from vitrail.models.mae import MAE
 from vitrail.train.checkpoint import is_checkpoint, resolve
+from vitrail.weights.detect import to_plain
 from vitrail.weights.files import State, read_state
-from vitrail.weights.plain import plain_name, shape_of, to_plain
+from vitrail.weights.plain import INPUT_KERNELS, input_kernel, plain_name, shape_of
 
 # What a model may lack in a file without harm: a head is new for new classes, and `fc_norm` is new when mean
 # pooling replaces the class token, as published for MAE's fine-tuning.
-MAY_BE_MISSING = ("head.", "fc_norm.")
+MAY_BE_MISSING = ("head.", "pre_logits.", "fc_norm.")
 
 # What a file may hold without a model having it: a decoder is of no use to a backbone, nor a head; the final norm
 # belongs to one way of pooling, the class token to another.
-MAY_BE_LEFT_OUT = ("decoder.", "head.", "norm.", "fc_norm.", "cls_token")
+MAY_BE_LEFT_OUT = ("decoder.", "head.", "pre_logits.", "norm.", "fc_norm.", "cls_token")
 
 # What else a file holds and a model lacks is only reported, unless it would have taken part in the computation.
 MATTERS = ("patch_embed.", "blocks.", "pos_embed", "dist_token", "reg_token", "norm_pre.", "mask_token")
@@ -44,7 +45,7 @@ class LoadReport:
         dropped: names in the file that the model has no use for, or another shape (a head), and so left out.
         missing: names in the model that the file has nothing for; they keep their initial values.
         unexpected: names in the file that the model does not know.
-        layout: whose names the file uses, as `vitrail.weights.detect.detect` tells them.
+        layout: whose names the file uses, a key of `vitrail.weights.detect.LAYOUTS`.
     """
 
     loaded: tuple[str, ...] = ()
@@ -92,8 +93,9 @@ def load_weights(
         WeightsError: the file cannot be read, lacks weights the model cannot do without, or holds others that
             the model would have to use.
     """
-    state, layout = to_plain(read_state(weights_file(file)), str(file))
-    report, fitted = fit_state(model, state, str(file), adapt=adapt, partial=partial, layout=layout)
+    plain = to_plain(read_state(weights_file(file)), str(file))
+    _check_heads(model, plain.num_heads, str(file))
+    report, fitted = fit_state(model, plain.state, str(file), adapt=adapt, partial=partial, layout=plain.layout)
     model.load_state_dict(fitted, strict=False)
     return report
 
@@ -105,7 +107,8 @@ def weights_file(source: str | Path) -> Path:
         WeightsError: the folder holds no checkpoint.
     """
     path = Path(source).expanduser()
-    return resolve(path) / "model.safetensors" if is_checkpoint(path) else path
+    is_weights = path.is_file() and path.name not in ("last", "best")
+    return path if is_weights or not is_checkpoint(path) else resolve(path) / "model.safetensors"
 
 
 def fit_state(
@@ -169,10 +172,11 @@ def fit_state(
     if not partial:
         _check_missing(model, missing, state, origin)
     unexpected = sorted(set(state) - set(wanted.values()))
+    _check_representation(unexpected, fitted, origin)
     dropped += [name for name in unexpected if name.startswith(MAY_BE_LEFT_OUT)]
     unexpected = [name for name in unexpected if name not in dropped]
     if not partial:
-        _check_unexpected(unexpected, state, origin)
+        _check_unexpected(unexpected, state, origin, layout)
     changed = {*resized, *adapted}
     report = LoadReport(
         loaded=tuple(name for name in fitted if name not in changed),
@@ -189,18 +193,18 @@ def fit_state(
 def fit_channels(name: str, tensor: Tensor, old: int, new: int) -> Tensor:
     """Fit a tensor that depends on the number of input channels to another number of them.
 
-    The patch embedding's kernel ``(D, C, P, P)``: for one channel the sum, so that a grey picture gives the tokens
-    of its colour copy; for more the channels in turn, scaled by old / new, so that tokens keep their size. MAE's
+    A kernel that sees pixels ``(D, C, P, P)``: for one channel the sum, so that a grey picture gives the tokens of
+    its colour copy; for more the channels in turn, scaled by old / new, so that tokens keep their size. MAE's
     prediction ``(P * P * C, ...)``: the mean, or the channels in turn.
 
     Args:
-        name: ``patch_embed.proj.weight``, ``decoder.predict.weight`` or ``decoder.predict.bias``.
+        name: one of `INPUT_KERNELS`, ``decoder.predict.weight`` or ``decoder.predict.bias``.
         tensor: what the file has.
         old: number of channels the tensor is for.
         new: number of channels wanted.
     """
     turn = torch.arange(new) % old
-    if name == "patch_embed.proj.weight":
+    if name in INPUT_KERNELS:
         return tensor.sum(dim=1, keepdim=True) if new == 1 else tensor[:, turn] * (old / new)
     pixels = tensor.unflatten(0, (-1, old))
     return (pixels.mean(dim=1, keepdim=True) if new == 1 else pixels[:, turn]).flatten(0, 1)
@@ -209,7 +213,7 @@ def fit_channels(name: str, tensor: Tensor, old: int, new: int) -> Tensor:
 def _other_channels(model: nn.Module, name: str, state: State) -> Tensor | None:
     """Return a tensor fitted to the model's channels, or None when channels are not what it differs in."""
     old, new = shape_of(state).channels, _channels(model)
-    depends = name in ("patch_embed.proj.weight", "decoder.predict.weight", "decoder.predict.bias")
+    depends = name == input_kernel(state) or name.startswith("decoder.predict.")
     if not depends or old in (0, new) or (name.startswith("decoder.") and state[name].shape[0] % old):
         return None
     return fit_channels(name, state[name], old, new)
@@ -224,7 +228,8 @@ def _fit_positions(model: nn.Module, target: Tensor, name: str, state: State, or
     backbone = backbone_of(model)
     tensor = state[name]
     prefix = int("cls_token" in state)
-    if tensor.ndim != 3 or tensor.shape[0] != 1 or tensor.shape[2] != target.shape[2] or tensor.shape[1] <= prefix:
+    alike = tensor.ndim == 3 and tensor.shape[::2] == target.shape[::2]
+    if not alike or tensor.shape[1] <= prefix:
         raise WeightsError(_mismatch(name, tensor, target, state, origin))
     if prefix < backbone.prefix:
         raise WeightsError(f"{origin} was trained without a class token; build the model with class_token=False")
@@ -240,7 +245,8 @@ def _fit_positions(model: nn.Module, target: Tensor, name: str, state: State, or
             f"{origin}: {name} has {places} places, which is no square grid; build the model with the "
             "image_size of the weights, which then takes pictures of any size"
         )
-    return resize_positions(tensor, old, new, prefix)[:, prefix - backbone.prefix :]
+    mode = backbone.config.position_resize
+    return resize_positions(tensor, old, new, prefix, mode)[:, prefix - backbone.prefix :]
 
 
 def backbone_of(model: nn.Module) -> Any:
@@ -248,6 +254,13 @@ def backbone_of(model: nn.Module) -> Any:
     if isinstance(model, MAE):
         return model.encoder
     return model.backbone if isinstance(model, ImageClassifier) else model
+
+
+def _check_heads(model: nn.Module, num_heads: int | None, origin: str) -> None:
+    """Refuse a model with another number of heads than the file says: its tensors would fit, and mean nothing."""
+    own = getattr(backbone_of(model).config, "num_heads", None)
+    if num_heads and own and num_heads != own:
+        raise WeightsError(f"{origin} has {num_heads} heads, the model {own}; build it with num_heads={num_heads}")
 
 
 def _check_belongs(fitted: State, state: State, origin: str) -> None:
@@ -281,8 +294,18 @@ def _hint(needed: list[str], state: State) -> str:
     return ""
 
 
-def _check_unexpected(unexpected: list[str], state: State, origin: str) -> None:
-    matter = [name for name in unexpected if name.startswith(MATTERS)]
+def _check_representation(unexpected: list[str], fitted: State, origin: str) -> None:
+    """Refuse to put a head on other features than it was trained on."""
+    hidden = [name for name in unexpected if name.startswith("pre_logits.")]
+    if hidden and "head.weight" in fitted:
+        raise WeightsError(
+            f"the head in {origin} stands on a representation layer, which the model lacks; build the model with one, "
+            "or with the number of your own classes"
+        )
+
+
+def _check_unexpected(unexpected: list[str], state: State, origin: str, layout: str) -> None:
+    matter = [name for name in unexpected if layout not in ("vitrail", "timm", "mae") or name.startswith(MATTERS)]
     if matter:
         shown = ", ".join(matter[:3]) + (", ..." if len(matter) > 3 else "")
         raise WeightsError(

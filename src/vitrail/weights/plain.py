@@ -8,6 +8,7 @@ Plain names are those of DeiT, timm and MAE's encoder: ``patch_embed.proj.weight
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 
 from vitrail.models.vit import SIZES
@@ -15,6 +16,9 @@ from vitrail.weights.files import State
 
 # What compilers, parallel wrappers and training scripts put before every name.
 WRAPPER_PREFIXES = ("module.", "_orig_mod.", "model.")
+
+# The convolution that sees the pixels: a hybrid's, a ResNet's, a ViT's.
+INPUT_KERNELS = ("patch_embed.backbone.stem.conv.weight", "stem.conv.weight", "patch_embed.proj.weight")
 
 
 def plain_name(name: str) -> str:
@@ -31,9 +35,21 @@ def unwrapped(state: State) -> State:
     return state
 
 
-def to_plain(state: State, origin: str) -> tuple[State, str]:
-    """Translate a state into plain names; also return whose layout it was."""
-    return {plain_name(name): tensor for name, tensor in unwrapped(state).items()}, "vitrail"
+def is_plain(state: State) -> bool:
+    """Whether a state has plain names: a kernel of patches with blocks, or a ResNet's stem with stages."""
+    return {"patch_embed.proj.weight", "blocks.0.norm1.weight"} <= state.keys() or "stem.conv.weight" in state
+
+
+def own_to_plain(state: State) -> State:
+    """Translate the names of vitrail's models into plain ones."""
+    return {plain_name(name): tensor for name, tensor in state.items()}
+
+
+def own_from_plain(state: State, num_heads: int) -> State:
+    """Translate plain names into those of vitrail's models: a MAE's with a decoder, else a classifier's."""
+    above = ("decoder.", "head.", "pre_logits.")
+    front = "encoder." if any(name.startswith("decoder.") for name in state) else "backbone."
+    return {name if name.startswith(above) else front + name: tensor for name, tensor in state.items()}
 
 
 @dataclass(frozen=True)
@@ -43,7 +59,7 @@ class Shape:
     Attributes:
         width: D.
         depth: L.
-        patch_size: P, in pixels.
+        patch_size: P, in pixels; 0 for a hybrid or a ResNet.
         channels: C.
         places: number of positions, with those of prefix tokens.
         classes: number of classes of the head.
@@ -61,32 +77,42 @@ class Shape:
     name: str | None = None
 
     def __str__(self) -> str:
-        said = [f"width {self.width}", f"depth {self.depth}", f"patch size {self.patch_size}"]
+        said = [f"width {self.width}", f"depth {self.depth}"]
+        said += [f"patch size {self.patch_size}"] if self.patch_size else []
         said += [f"{self.channels} channels"] if self.channels != 3 else []
         said += [f"{self.classes} classes"] if self.classes else []
         said += [f"a decoder of depth {self.decoder_depth}"] if self.decoder_depth else []
         return f"{self.name or 'a model'} ({', '.join(said)})"
 
 
+def input_kernel(state: State) -> str | None:
+    """Return the name of the convolution that sees the pixels; None where the state has none."""
+    return next((name for name in INPUT_KERNELS if name in state), None)
+
+
 def shape_of(state: State) -> Shape:
     """Read the shape of the model off the shapes of its tensors, under plain names."""
-    kernel = state.get("patch_embed.proj.weight")
-    width, channels, patch_size = (
-        (kernel.shape[0], kernel.shape[1], kernel.shape[2]) if kernel is not None and kernel.ndim == 4 else (0, 0, 0)
-    )
-    positions, head = state.get("pos_embed"), state.get("head.weight")
-    depth = _count(state, "blocks.")
-    names = [n for n, c in SIZES.items() if (c.width, c.depth, c.patch_size) == (width, depth, patch_size)]
-    return Shape(
-        width=width,
-        depth=depth,
-        patch_size=patch_size,
-        channels=channels,
-        places=positions.shape[1] if positions is not None and positions.ndim == 3 else 0,
-        classes=head.shape[0] if head is not None and head.ndim else 0,
+    sizes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    kernel = sizes.get("patch_embed.proj.weight", ())
+    pixels = sizes.get(input_kernel(state) or "", ())
+    positions, head = sizes.get("pos_embed", ()), sizes.get("head.weight", ())
+    plain_vit = len(kernel) == 4 and pixels is kernel
+    shape = Shape(
+        width=kernel[0] if kernel else (sizes.get("norm.weight") or (0,))[0],
+        depth=_count(state, "blocks.") or sum(name.endswith(".conv3.weight") for name in state),
+        patch_size=kernel[2] if plain_vit else 0,
+        channels=pixels[1] if len(pixels) == 4 else 0,
+        places=positions[1] if len(positions) == 3 else 0,
+        classes=head[0] if head else 0,
         decoder_depth=_count(state, "decoder.blocks."),
-        name=names[0] if names else None,
     )
+    return dataclasses.replace(shape, name=_name(shape))
+
+
+def _name(shape: Shape) -> str | None:
+    wanted = (shape.width, shape.depth, shape.patch_size)
+    name = next((n for n, c in SIZES.items() if (c.width, c.depth, c.patch_size) == wanted), None)
+    return f"mae_{name}" if name and shape.decoder_depth else name
 
 
 def _count(state: State, prefix: str) -> int:

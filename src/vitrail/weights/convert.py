@@ -1,0 +1,167 @@
+"""From any layout to any other, by way of plain names."""
+
+from __future__ import annotations
+
+import io
+import json
+import zipfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from safetensors.torch import save_file
+from torch import Tensor
+
+from vitrail.errors import WeightsError
+from vitrail.models.vit import SIZES
+from vitrail.weights.detect import layout_named, to_plain
+from vitrail.weights.files import State, read_state
+from vitrail.weights.load import weights_file
+from vitrail.weights.plain import Shape, shape_of
+
+HEAD_WIDTH = 64
+"""Channels a head in nearly all published models, where neither file nor size says the number of heads."""
+
+SUFFIXES = {".safetensors": ".safetensors", ".npz": ".npz", ".pth": ".pth", ".pt": ".pth", ".bin": ".pth"}
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """What `convert` did.
+
+    Attributes:
+        out: the file written.
+        old: the layout the tensors came in.
+        new: the layout they are in now.
+        tensors: how many were written.
+        num_heads: number of heads that was read, known by the size, or given.
+    """
+
+    out: Path
+    old: str
+    new: str
+    tensors: int
+    num_heads: int
+
+    def __str__(self) -> str:
+        return f"wrote {self.tensors} tensors from {self.old} to {self.new} names into {self.out}"
+
+
+def convert(file: str | Path, to: str, out: str | Path, *, num_heads: int | None = None) -> Conversion:
+    """Write the weights of a file under the names and in the layout of another library; no value changes.
+
+    A file in Hugging Face's layout gets a ``config.json`` beside it, unless there is one, so that its folder loads.
+
+    Args:
+        file: as for `vitrail.load_weights`.
+        to: a key of `vitrail.weights.detect.LAYOUTS`.
+        out: the file to write: ``.npz`` for Google's layouts, ``.safetensors`` or ``.pth`` for all others.
+            A file of that name is replaced when the new one is whole.
+        num_heads: number of heads, for layouts that keep heads apart; read from the file or known by the
+            model's width where it is absent.
+
+    Raises:
+        WeightsError: the file cannot be read, the layout is unknown or has no place for some of the tensors, or
+            ``out`` cannot be written.
+    """
+    layout, target = layout_named(to), Path(out).expanduser()
+    kind = SUFFIXES.get(target.suffix)
+    if kind is None or (kind == ".npz") != (layout.suffix == ".npz"):
+        fitting = ".npz" if layout.suffix == ".npz" else ".safetensors or .pth"
+        raise WeightsError(f"{target} cannot hold the layout {to!r}; give it a name that ends in {fitting}")
+    source = weights_file(file)
+    plain = to_plain(read_state(source), str(source))
+    heads = num_heads or plain.num_heads or known_heads(shape_of(plain.state))
+    if heads < 1 or shape_of(plain.state).width % heads:
+        raise WeightsError(f"{heads} heads do not divide the width {shape_of(plain.state).width}; give num_heads")
+    state = layout.from_plain(plain.state, heads)
+    write_state(state, target, kind)
+    if to.startswith("huggingface"):
+        _write_huggingface_config(target.parent / "config.json", plain.state, heads)
+    return Conversion(target, plain.layout, to, len(state), heads)
+
+
+def known_heads(shape: Shape) -> int:
+    """Return the number of heads of a published model of this width and depth, else one for 64 channels."""
+    for config in SIZES.values():
+        if (config.width, config.depth) == (shape.width, shape.depth):
+            return config.num_heads
+    return max(1, shape.width // HEAD_WIDTH)
+
+
+def write_state(state: State, out: Path, kind: str) -> None:
+    """Write tensors to ``out``, whole or not at all.
+
+    Args:
+        state: the tensors.
+        out: the file.
+        kind: ``.safetensors``, ``.npz`` or ``.pth``.
+
+    Raises:
+        WeightsError: it cannot be written.
+    """
+    unfinished = out.with_name(out.name + ".tmp")
+    state = {name: tensor.detach().contiguous().clone() for name, tensor in state.items()}
+    try:
+        out.parent.mkdir(parents=True, exist_ok=True)
+        if kind == ".safetensors":
+            save_file(state, unfinished, metadata={"format": "pt"})
+        elif kind == ".npz":
+            _write_npz(state, unfinished)
+        else:
+            torch.save(state, unfinished)
+        unfinished.replace(out)
+    except (OSError, RuntimeError) as error:
+        unfinished.unlink(missing_ok=True)
+        raise WeightsError(f"{out} cannot be written ({str(error).splitlines()[0]})") from None
+
+
+def _write_npz(state: State, out: Path) -> None:
+    # numpy.savez takes names as keyword arguments and appends .npz to the file's name.
+    with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
+        for name, tensor in state.items():
+            stream = io.BytesIO()
+            np.lib.format.write_array(stream, _array(tensor), allow_pickle=False)
+            archive.writestr(f"{name}.npy", stream.getvalue())
+
+
+def _array(tensor: Tensor) -> np.ndarray:
+    """Turn a tensor into an array; bfloat16, for which NumPy has no name, becomes raw pairs of bytes."""
+    return tensor.view(torch.int16).numpy().view("V2") if tensor.dtype is torch.bfloat16 else tensor.numpy()
+
+
+def _write_huggingface_config(path: Path, state: State, num_heads: int) -> None:
+    if path.exists():
+        return
+    shape = shape_of(state)
+    side = int((shape.places - 1) ** 0.5) * shape.patch_size
+    config: dict[str, Any] = {
+        "architectures": ["ViTForImageClassification" if shape.classes else "ViTModel"],
+        "model_type": "vit",
+        "hidden_size": shape.width,
+        "num_hidden_layers": shape.depth,
+        "num_attention_heads": num_heads,
+        "intermediate_size": state["blocks.0.mlp.fc1.weight"].shape[0],
+        "hidden_act": "gelu",
+        "layer_norm_eps": 1e-6,
+        "image_size": side,
+        "patch_size": shape.patch_size,
+        "num_channels": shape.channels,
+        "qkv_bias": True,
+    }
+    if shape.classes:
+        config["id2label"] = {str(i): f"LABEL_{i}" for i in range(shape.classes)}
+        config["label2id"] = {f"LABEL_{i}": i for i in range(shape.classes)}
+    if shape.decoder_depth:
+        width = state["decoder.mask_token"].shape[-1]
+        config |= {
+            "architectures": ["ViTMAEForPreTraining"],
+            "model_type": "vit_mae",
+            "decoder_hidden_size": width,
+            "decoder_num_hidden_layers": shape.decoder_depth,
+            "decoder_num_attention_heads": max(1, width // 32),
+            "decoder_intermediate_size": state["decoder.blocks.0.mlp.fc1.weight"].shape[0],
+        }
+    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")

@@ -1,0 +1,146 @@
+"""Whose names a state has, and how they are translated into plain ones and back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from vitrail.errors import WeightsError, nearest
+from vitrail.weights import google, huggingface, mae, timm, torchvision
+from vitrail.weights.files import State
+from vitrail.weights.plain import is_plain, own_from_plain, own_to_plain, unwrapped
+
+
+@dataclass(frozen=True)
+class Layout:
+    """One way of naming and laying out the tensors of a ViT.
+
+    Attributes:
+        title: who uses it, for people.
+        recognises: whether a state is of this layout, by its names.
+        to_plain: translates into plain names.
+        from_plain: translates back; takes the number of heads besides, for layouts that keep heads apart.
+        suffix: the file format it is written in: ``.safetensors`` or ``.npz``.
+    """
+
+    title: str
+    recognises: Callable[[State], bool]
+    to_plain: Callable[[State], State]
+    from_plain: Callable[[State, int], State]
+    suffix: str = ".safetensors"
+
+
+def _ends(*endings: str) -> Callable[[State], bool]:
+    """Return a function that tells whether a state has, for every ending, a name that ends so."""
+    return lambda state: all(any(name.endswith(ending) for name in state) for ending in endings)
+
+
+def _holds(part: str) -> Callable[[State], bool]:
+    return lambda state: any(part in name for name in state)
+
+
+# The first that recognises a state is taken, so the more telling come first.
+LAYOUTS: dict[str, Layout] = {
+    "google": Layout(
+        "Google's original ViT, hybrids and AugReg",
+        _ends("embedding/kernel", "posembed_input/pos_embedding"),
+        google.original_to_plain,
+        google.original_from_plain,
+        ".npz",
+    ),
+    "big_vision": Layout(
+        "Google's big_vision",
+        _ends("embedding/kernel", "Transformer/encoder_norm/scale"),
+        google.big_vision_to_plain,
+        google.big_vision_from_plain,
+        ".npz",
+    ),
+    "bit": Layout(
+        "Google's Big Transfer ResNets",
+        _ends("root_block/standardized_conv2d/kernel"),
+        google.bit_to_plain,
+        google.bit_from_plain,
+        ".npz",
+    ),
+    "torchvision": Layout(
+        "torchvision", _ends("conv_proj.weight", "class_token"), torchvision.to_plain, torchvision.from_plain
+    ),
+    "huggingface": Layout(
+        "Hugging Face transformers, names every version reads",
+        lambda state: _holds("patch_embeddings.projection")(state) and _holds("encoder.layer.")(state),
+        huggingface.old_to_plain,
+        huggingface.old_from_plain,
+    ),
+    "huggingface_2026": Layout(
+        "Hugging Face transformers, names since 2026",
+        _holds("patch_embeddings.projection"),
+        huggingface.new_to_plain,
+        huggingface.new_from_plain,
+    ),
+    "mae": Layout(
+        "MAE's official files", _ends("decoder_pos_embed", "decoder_embed.weight"), mae.to_plain, mae.from_plain
+    ),
+    "vitrail": Layout(
+        "vitrail",
+        lambda state: any(name.startswith(("backbone.", "encoder.", "decoder.")) for name in state),
+        own_to_plain,
+        own_from_plain,
+    ),
+    "timm": Layout("timm, DeiT and MAE's encoder", is_plain, timm.to_plain, timm.from_plain),
+}
+
+
+def detect(state: State, origin: str) -> str:
+    """Return the name of a state's layout, a key of `LAYOUTS`.
+
+    Raises:
+        WeightsError: it is none of the layouts.
+    """
+    state = unwrapped(state)
+    for name, layout in LAYOUTS.items():
+        if layout.recognises(state):
+            return name
+    begins = ", ".join(sorted(state)[:3])
+    raise WeightsError(f"{origin} has the names of no ViT known here (it begins with {begins}); is it the right file?")
+
+
+def layout_named(name: str) -> Layout:
+    """Return a layout by its name.
+
+    Raises:
+        WeightsError: there is none; the nearest right names are given.
+    """
+    if name not in LAYOUTS:
+        known = nearest(name, LAYOUTS) or f"; there are {', '.join(LAYOUTS)}"
+        raise WeightsError(f"there is no layout {name!r}{known}")
+    return LAYOUTS[name]
+
+
+@dataclass(frozen=True)
+class Plain:
+    """A state under plain names.
+
+    Attributes:
+        state: the tensors.
+        layout: whose names they came under.
+        num_heads: what the file says about the number of heads; None where it says nothing.
+    """
+
+    state: State
+    layout: str
+    num_heads: int | None = None
+
+
+def to_plain(state: State, origin: str) -> Plain:
+    """Recognise a state's layout and translate it into plain names.
+
+    Raises:
+        WeightsError: the layout is unknown, or a tensor has not the axes its name promises.
+    """
+    name = detect(state, origin)
+    state = unwrapped(state)
+    try:
+        return Plain(LAYOUTS[name].to_plain(state), name, google.heads_of(state))
+    except (RuntimeError, IndexError) as error:  # axes that cannot be turned: the file is not what it seems
+        reason = str(error).splitlines()[0]
+        raise WeightsError(f"{origin} has {name} names, but tensors of another shape ({reason})") from None

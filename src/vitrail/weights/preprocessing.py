@@ -1,0 +1,153 @@
+"""How pictures must be prepared for a weights file: what stands beside it, else what its origin is known for."""
+
+from __future__ import annotations
+
+import json
+import math
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vitrail.config import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, from_json
+from vitrail.errors import VitrailError
+from vitrail.layers.positions import sincos_2d
+from vitrail.weights.detect import Plain, to_plain
+from vitrail.weights.files import State, find_file, read_state
+from vitrail.weights.load import weights_file
+from vitrail.weights.plain import shape_of
+
+HALF = (0.5, 0.5, 0.5)
+"""Google scales pictures to [-1, 1]."""
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Preprocessing, and how it is known.
+
+    Attributes:
+        preprocessing: what the weights were trained with.
+        reason: half a sentence for people.
+    """
+
+    preprocessing: Preprocessing
+    reason: str
+
+
+def preprocessing_of(file: str | Path) -> Origin:
+    """Return how pictures were prepared when the weights in a file were trained.
+
+    In this order: a checkpoint of vitrail's says it; ``preprocessor_config.json`` or timm's ``config.json`` beside
+    the file say it; else the default of whoever's layout it is: mean and standard deviation 0.5 and no crop for
+    Google's, ImageNet's and a centre crop for Meta's (MAE, DeiT, torchvision) and Microsoft's.
+
+    Raises:
+        WeightsError: the file cannot be read, or is of no known layout.
+    """
+    path = find_file(weights_file(file))
+    return said_beside(path) or by_layout(to_plain(read_state(path), str(path)))
+
+
+def by_layout(plain: Plain) -> Origin:
+    """Return the default of whoever's layout the weights came in."""
+    layout, state = plain.layout, plain.state
+    image_size = _image_size(state)
+    crop_share = 0.875 if max(image_size) <= 256 else 1.0
+    imagenet = Preprocessing(image_size, mean=IMAGENET_MEAN, std=IMAGENET_STD, crop_share=crop_share)
+    squashed = Preprocessing(image_size, mean=HALF, std=HALF, resize="squash", crop_share=1.0)
+    if layout in ("google", "big_vision", "bit"):
+        return Origin(squashed, "Google's files were trained on values from -1 to 1 (mean and std 0.5)")
+    if layout.startswith("huggingface") and "decoder.mask_token" not in state:
+        return Origin(squashed, "Hugging Face's ViT are Google's, trained on values from -1 to 1 (mean and std 0.5)")
+    if layout == "torchvision":
+        return Origin(imagenet, "torchvision's files were trained with ImageNet's mean and std")
+    if "decoder.mask_token" in state or has_fixed_positions(state):
+        return Origin(imagenet, "it is a masked autoencoder's, trained with ImageNet's mean and std")
+    return Origin(
+        imagenet,
+        "DeiT's and most files under such names were trained with ImageNet's mean and std "
+        "(timm's augreg ones with 0.5: then say so)",
+    )
+
+
+def has_fixed_positions(state: State) -> bool:
+    """Whether the positions are MAE's sines and cosines, which nothing but MAE and its fine-tuned files have."""
+    positions = state.get("pos_embed")
+    if positions is None or positions.ndim != 3 or positions.shape[2] % 4:
+        return False
+    places = positions.shape[1] - int("cls_token" in state)
+    side = math.isqrt(places)
+    if side < 1 or side * side != places:
+        return False
+    fixed = sincos_2d((side, side), positions.shape[2])
+    return torch.allclose(positions[0, -places:].float(), fixed, atol=1e-2)
+
+
+def _image_size(state: State) -> tuple[int, int]:
+    """Return the size that positions and patch size stand for; 224 where they do not say."""
+    shape = shape_of(state)
+    places = shape.places - int("cls_token" in state)
+    side = math.isqrt(max(places, 0))
+    if not shape.patch_size or side < 1 or side * side != places:
+        return (224, 224)
+    return (side * shape.patch_size, side * shape.patch_size)
+
+
+def said_beside(path: Path) -> Origin | None:
+    """Read the preprocessing from the files that vitrail, Hugging Face and timm put beside weights."""
+    config = _json(path.parent / "config.json")
+    if isinstance(own := config.get("preprocessing"), dict):
+        try:
+            return Origin(from_json(Preprocessing, own), "the checkpoint says so")
+        except (VitrailError, TypeError):
+            return None
+    for name, said in (
+        ("preprocessor_config.json", _from_huggingface(_json(path.parent / "preprocessor_config.json"))),
+        ("config.json", _from_timm(config.get("pretrained_cfg", config))),
+    ):
+        if said is not None:
+            return Origin(said, f"{name} beside it says so")
+    return None
+
+
+def _json(path: Path) -> dict[str, Any]:
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def _from_huggingface(config: dict[str, Any]) -> Preprocessing | None:
+    try:
+        size: Any = config["size"]
+        crops = bool(config.get("do_center_crop"))
+        wanted: Any = config["crop_size"] if crops else size
+        height, width = (wanted["height"], wanted["width"]) if isinstance(wanted, dict) else (wanted, wanted)
+        shortest = size.get("shortest_edge") if crops and isinstance(size, dict) else None
+        return Preprocessing(
+            image_size=(int(height), int(width)),
+            channels=len(config["image_mean"]),
+            mean=tuple(map(float, config["image_mean"])),
+            std=tuple(map(float, config["image_std"])),
+            resize="crop" if shortest else "squash",
+            crop_share=min(1.0, int(height) / int(shortest)) if shortest else 1.0,
+        )
+    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+        return None
+
+
+def _from_timm(config: Any) -> Preprocessing | None:
+    try:
+        channels, height, width = config["input_size"]
+        return Preprocessing(
+            image_size=(int(height), int(width)),
+            channels=int(channels),
+            mean=tuple(map(float, config["mean"])),
+            std=tuple(map(float, config["std"])),
+            resize="squash" if config.get("crop_mode") == "squash" else "crop",
+            crop_share=float(config.get("crop_pct", 0.875)),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError):
+        return None

@@ -1,0 +1,57 @@
+"""timm and DeiT: the plain names themselves, but for what timm renamed over the years."""
+
+from __future__ import annotations
+
+import math
+
+from torch import Tensor
+
+from vitrail.weights.files import State
+from vitrail.weights.google import with_class_place
+from vitrail.weights.rename import Row, Turn, from_plain_names, to_plain_names
+
+# Before convolutions, timm kept the patch embedding as a matrix (D, C P P).
+KERNEL = Turn(lambda t: _convolution(t), lambda t, heads: t)
+# (C, D, 1, 1) <-> (C, D): a ResNet's head is a 1x1 convolution.
+POINTWISE = Turn(lambda t: t.flatten(1), lambda t, heads: t[..., None, None])
+
+STEM_ONLY = tuple(
+    Row(f"patch_embed.backbone.{part}.*", f"patch_embed.backbone.stem.{part}.*") for part in ("conv", "norm")
+)
+VIT = (
+    Row("patch_embed.proj.weight", "patch_embed.proj.weight", KERNEL),
+    Row("pre_logits.fc.*", "pre_logits.*"),
+    Row("*", "*"),
+)
+RESNET = (
+    Row("head.fc.weight", "head.weight", POINTWISE),
+    Row("head.fc.bias", "head.bias"),
+    Row("*", "*"),
+)
+
+
+def to_plain(state: State) -> State:
+    """Translate a state of timm's or DeiT's into plain names."""
+    table = RESNET if "head.fc.weight" in state else VIT
+    if "patch_embed.backbone.conv.weight" in state:
+        table = (*STEM_ONLY, *VIT)
+    return with_class_place(to_plain_names(state, table))
+
+
+def from_plain(state: State, num_heads: int) -> State:
+    """Translate plain names into timm's; the inverse of `to_plain`."""
+    if "stem.conv.weight" in state:
+        table = RESNET
+    elif any(name.startswith("patch_embed.backbone.stages.") for name in state):
+        table = VIT
+    else:
+        table = (*STEM_ONLY, *VIT)
+    return from_plain_names(state, table, "timm")
+
+
+def _convolution(kernel: Tensor) -> Tensor:
+    """Return a patch embedding as ``(D, 3, P, P)``; a matrix can only be one over colour pictures."""
+    if kernel.ndim != 2:
+        return kernel
+    side = math.isqrt(kernel.shape[1] // 3)
+    return kernel.unflatten(1, (3, side, side)) if kernel.shape[1] == 3 * side * side else kernel
