@@ -6,45 +6,71 @@ its queries. They are learned for one grid ``(h, w)`` and fitted to any other by
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 import torch.nn.functional as F
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 
-def take_pairs(table: Tensor, visible: Tensor) -> Tensor:
-    """Pick the pairs among visible patches from a table of all pairs: ``(N, N)`` to ``(B, V, V)``.
+def take_pairs(table: Tensor, tokens: Tensor) -> Tensor:
+    """Pick the pairs among some tokens from a table of all pairs: ``(N, N)`` to ``(B, V, V)``.
 
     Args:
-        table: ``(N, N)``, one value for each pair of patches.
-        visible: ``(B, V)`` indices.
+        table: ``(N, N)``, one value for each pair of tokens.
+        tokens: ``(B, V)`` indices.
     """
-    return table[visible.unsqueeze(2), visible.unsqueeze(1)]
+    return table[tokens.unsqueeze(2), tokens.unsqueeze(1)]
+
+
+def pair_rows(rows: Tensor, count: int, prefix: int, visible: Tensor | None = None) -> Tensor:
+    """Return which row of a table of offsets belongs to each pair of tokens, class token included.
+
+    A class token has no place: its pairs have three rows of their own after all offsets, for class to patch,
+    patch to class and class to class (as in BEiT, Bao et al. 2022).
+
+    Args:
+        rows: ``(N, N)`` int64, the row of each pair of patches.
+        count: how many offsets there are.
+        prefix: 1 with a class token, else 0.
+        visible: ``(B, V)`` indices of the only patches there are.
+
+    Returns:
+        ``(1, T, T)``, or ``(B, T, T)`` with ``visible``, for the T tokens.
+    """
+    if prefix:
+        rows = F.pad(rows, (1, 0, 1, 0))
+        rows[0, :], rows[:, 0], rows[0, 0] = count, count + 1, count + 2
+    if visible is None:
+        return rows.unsqueeze(0)
+    front = torch.arange(prefix, device=visible.device).expand(len(visible), -1)
+    return take_pairs(rows, torch.cat([front, visible + prefix], dim=1))
 
 
 class RelativeKeys(nn.Module):
     """The 1-D relative attention of ViT's appendix D.4.
 
     Patches are counted in row-major order, and every offset ``p_q - p_k`` has a key of its own for each head;
-    the product of the query with that key is added to the scores. The class token has no place, and its pairs
-    get nothing.
+    the product of the query with that key is added to the scores.
 
     Attributes:
-        keys: ``(K, 2 N - 1, E)``, from the offset ``-(N - 1)`` to ``N - 1``.
+        keys: ``(K, 2 N - 1, E)``, from the offset ``-(N - 1)`` to ``N - 1``; with a class token three more.
     """
 
     def __init__(self, grid: tuple[int, int], prefix: int, num_heads: int, head_width: int) -> None:
         super().__init__()
         self.prefix = prefix
-        self.keys = nn.Parameter(torch.empty(num_heads, 2 * grid[0] * grid[1] - 1, head_width))
+        self.keys = nn.Parameter(torch.empty(num_heads, 2 * grid[0] * grid[1] - 1 + 3 * prefix, head_width))
         nn.init.trunc_normal_(self.keys, std=0.02)
 
     def keys_for(self, grid: tuple[int, int]) -> Tensor:
-        """Return the keys for a grid, ``(K, 2 h w - 1, E)``; for another grid, stretched over its offsets."""
-        wanted = 2 * grid[0] * grid[1] - 1
-        if wanted == self.keys.shape[1]:
+        """Return the keys for a grid; for another grid than its own, stretched over its offsets."""
+        wanted, own = 2 * grid[0] * grid[1] - 1, self.keys.shape[1] - 3 * self.prefix
+        if wanted == own:
             return self.keys
-        stretched = F.interpolate(self.keys.transpose(1, 2).float(), size=wanted, mode="linear", align_corners=True)
-        return stretched.transpose(1, 2).to(self.keys.dtype)
+        offsets = self.keys[:, :own].transpose(1, 2).float()
+        stretched = F.interpolate(offsets, size=wanted, mode="linear", align_corners=True).transpose(1, 2)
+        return torch.cat([stretched.to(self.keys.dtype), self.keys[:, own:]], dim=1)
 
     def forward(self, queries: Tensor, grid: tuple[int, int], visible: Tensor | None = None) -> Tensor:
         """Return what is added to the scores.
@@ -61,19 +87,17 @@ class RelativeKeys(nn.Module):
         patches = grid[0] * grid[1]
         places = torch.arange(patches, device=queries.device)
         offsets = places.unsqueeze(1) - places + patches - 1
-        offsets = offsets.unsqueeze(0) if visible is None else take_pairs(offsets, visible)
-        scaled = queries[:, :, self.prefix :] * width**-0.5
-        scores = scaled @ self.keys_for(grid).transpose(1, 2).to(scaled.dtype)
-        bias = scores.gather(3, offsets.unsqueeze(1).expand(batch, heads, -1, -1))
-        return F.pad(bias, (self.prefix, 0, self.prefix, 0))
+        rows = pair_rows(offsets, 2 * patches - 1, self.prefix, visible)
+        scores = (queries * width**-0.5) @ self.keys_for(grid).transpose(1, 2).to(queries.dtype)
+        return scores.gather(3, rows.unsqueeze(1).expand(batch, heads, -1, -1))
 
 
 class RelativeBias(nn.Module):
-    """A table with one number for each head and 2-D offset (Swin, equation 4; with a class token as in BEiT).
+    """A table with one number for each head and 2-D offset (Swin, Liu et al. 2021, equation 4).
 
     Attributes:
         relative_position_bias_table: ``((2h - 1)(2w - 1), K)``, row offsets varying slowest; with a class
-            token three rows more, for class to patch, patch to class and class to class. The name is timm's.
+            token three rows more. The name is timm's.
     """
 
     def __init__(self, grid: tuple[int, int], prefix: int, num_heads: int) -> None:
@@ -100,16 +124,8 @@ class RelativeBias(nn.Module):
         Returns:
             ``(1, K, T, T)``, or ``(B, K, T, T)`` with ``visible``.
         """
-        rows = offset_rows(grid, queries.device)
-        if self.prefix:
-            last = (2 * grid[0] - 1) * (2 * grid[1] - 1)
-            rows = F.pad(rows, (1, 0, 1, 0))
-            rows[0, :], rows[:, 0], rows[0, 0] = last, last + 1, last + 2
-        if visible is None:
-            rows = rows.unsqueeze(0)
-        else:
-            front = torch.arange(self.prefix, device=visible.device).expand(len(visible), -1)
-            rows = take_pairs(rows, torch.cat([front, visible + self.prefix], dim=1))
+        offsets = (2 * grid[0] - 1) * (2 * grid[1] - 1)
+        rows = pair_rows(offset_rows(grid, queries.device), offsets, self.prefix, visible)
         return self.table_for(grid)[rows].permute(0, 3, 1, 2).to(queries.dtype)
 
 

@@ -11,7 +11,7 @@ from torch import nn
 
 from vitrail.config import pair, replace
 from vitrail.errors import ConfigError, nearest
-from vitrail.models import hybrid, resnet, vit
+from vitrail.models import hybrid, resnet, swin, vit
 from vitrail.models.classifier import ImageClassifier
 from vitrail.models.mae import MAE, MAEConfig
 
@@ -20,6 +20,7 @@ BACKBONES: dict[str, tuple[Callable[[Any], nn.Module], Any]] = {
     **{name: (vit.ViT, config) for name, config in vit.SIZES.items()},
     **{name: (hybrid.hybrid, config) for name, config in hybrid.SIZES.items()},
     **{name: (resnet.ResNet, config) for name, config in resnet.SIZES.items()},
+    **{name: (swin.Swin, config) for name, config in swin.SIZES.items()},
 }
 
 # What is said of the head and not of the backbone.
@@ -53,6 +54,7 @@ ALIASES: dict[str, str] = {
         f"resnetv2_{layers}x{widen}_bit": f"bit_r{layers}x{widen}"
         for layers, widen in ((50, 1), (50, 3), (101, 1), (101, 3), (152, 2), (152, 4))
     },
+    **swin.ALIASES,
     "mae_vit_base_patch16": "mae_vit_b16",
     "mae_vit_large_patch16": "mae_vit_l16",
     "mae_vit_huge_patch14": "mae_vit_h14",
@@ -99,8 +101,9 @@ def build_model(name: str, **options: Any) -> nn.Module:
     Args:
         name: one of `list_models`, or timm's name for it.
         **options: ``num_classes`` (default 1000; 0 gives the bare backbone), ``image_size`` (pixels, or height
-            and width), ``representation`` and ``head_init`` (see `ImageClassifier`), and any field of the
-            model's config (`ViTConfig`, `HybridConfig`, `ResNetConfig`; for ``mae_*`` also `MAEConfig`).
+            and width), ``window`` of a Swin (tokens, or height and width), ``representation`` and ``head_init``
+            (see `ImageClassifier`), and any field of the model's config (`ViTConfig`, `HybridConfig`,
+            `ResNetConfig`, `SwinConfig`; for ``mae_*`` also `MAEConfig`).
 
     Returns:
         An `ImageClassifier` with ``.backbone`` and ``.head``, a bare backbone, or a `MAE` with ``.encoder``.
@@ -110,8 +113,9 @@ def build_model(name: str, **options: Any) -> nn.Module:
     """
     options = _resolve(name)[1] | options
     name = canonical_name(name)
-    if "image_size" in options:
-        options["image_size"] = pair(options["image_size"])
+    for size in ("image_size", "window"):
+        if size in options:
+            options[size] = pair(options[size])
     if name.startswith("mae_"):
         return _mae(vit.SIZES[name.removeprefix("mae_")], options)
     num_classes = options.pop("num_classes", 1000)

@@ -1,0 +1,382 @@
+"""Windows of a map: which token sits where, how tokens move, and attention that stays inside a window.
+
+Tokens are kept in *window order*, ``(B, T, D)``: window after window, row by row inside each. Going from one way
+of cutting to another (the next block's shifted windows, the merged map of the next stage, plain rows) is then a
+single gather, where shifting, cutting, joining and shifting back would be four copies.
+"""
+
+from __future__ import annotations
+
+import functools
+from collections import OrderedDict
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor, nn
+
+from vitrail.layers.attention import Attention, attend, plain_attention
+from vitrail.layers.relative import offset_array
+
+# Index tables and masks of this many (size, window, shift, device) stay in memory; one picture size of a model
+# with four stages needs about 25. They hold no weights, so forgetting or keeping them cannot change a result.
+REMEMBERED = 512
+
+
+class Partition(NamedTuple):
+    """A map cut into windows that are displaced by a shift (Swin, section 3.2).
+
+    Windows begin at the shift; what lies before it joins the last windows, as if the map were a torus (the cyclic
+    shift of figure 4), and is kept apart from its new neighbours by `WindowAttention`. Where windows reach beyond
+    the map, their slots are padding.
+
+    Attributes:
+        h, w: size of the map, in tokens.
+        window_h, window_w: size of a window, M, in tokens.
+        shift_h, shift_w: displacement of the windows, in tokens, each less than the window.
+    """
+
+    h: int
+    w: int
+    window_h: int
+    window_w: int
+    shift_h: int = 0
+    shift_w: int = 0
+
+    @property
+    def counts(self) -> tuple[int, int]:
+        """Windows from top to bottom and from left to right."""
+        return -(-self.h // self.window_h), -(-self.w // self.window_w)
+
+    @property
+    def covered(self) -> tuple[int, int]:
+        """Height and width that the windows cover: the map and its padding."""
+        return self.counts[0] * self.window_h, self.counts[1] * self.window_w
+
+    @property
+    def windows(self) -> int:
+        """Number of windows, G."""
+        return self.counts[0] * self.counts[1]
+
+    @property
+    def area(self) -> int:
+        """Slots of one window, A."""
+        return self.window_h * self.window_w
+
+    @property
+    def slots(self) -> int:
+        """Length of a token sequence in this order, T: all tokens of the map and the padding."""
+        return self.windows * self.area
+
+    @property
+    def padded(self) -> bool:
+        """Whether there is padding."""
+        return self.slots > self.h * self.w
+
+    @property
+    def divided(self) -> bool:
+        """Whether some window holds slots that must not attend to each other."""
+        return self.padded or self.shift_h > 0 or self.shift_w > 0
+
+
+def rows(h: int, w: int) -> Partition:
+    """Return the row-major order of a map, as a partition into single rows."""
+    return Partition(h, w, 1, w)
+
+
+def places(partition: Partition) -> NDArray[np.int64]:
+    """Return what each slot holds, ``(T,)``: the row-major number of a token, or from ``h * w`` on for padding.
+
+    A padding slot has the same number in all partitions that cover the same area, so that padding moves to padding.
+    """
+    h, w = partition.h, partition.w
+    y, x = _coordinates(partition)
+    height, width = partition.covered
+    y, x = y % height, x % width
+    padding = h * w + y * width + x
+    return _cut(np.where((y < h) & (x < w), y * w + x, padding), partition).reshape(-1)
+
+
+def regions(partition: Partition) -> NDArray[np.int64]:
+    """Return to which region of its window each slot belongs, ``(G, A)``; only equal ones attend to each other.
+
+    0 is the ordinary region, 1 to 3 hold tokens that the cyclic shift carried over horizontally, vertically or
+    both (Swin, figure 4), -1 is padding.
+    """
+    height, width = partition.covered
+    y, x = _coordinates(partition)
+    carried = 2 * (y >= height) + (x >= width)
+    inside = (y % height < partition.h) & (x % width < partition.w)
+    return _cut(np.where(inside, carried, -1), partition)
+
+
+def _coordinates(partition: Partition) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return row ``(H, 1)`` and column ``(1, W)`` of the shifted windows' slots, on a torus not yet rolled up."""
+    height, width = partition.covered
+    return np.arange(height)[:, None] + partition.shift_h, np.arange(width)[None, :] + partition.shift_w
+
+
+def _cut(grid: NDArray[np.int64], partition: Partition) -> NDArray[np.int64]:
+    """Cut a grid of the covered size into windows, ``(G, A)``."""
+    (count_h, count_w), (_, _, window_h, window_w, *_) = partition.counts, partition
+    windows = grid.reshape(count_h, window_h, count_w, window_w).transpose(0, 2, 1, 3)
+    return windows.reshape(partition.windows, partition.area)
+
+
+_remembered: OrderedDict[tuple[Any, ...], Tensor] = OrderedDict()
+
+
+def _constant(make: Callable[..., NDArray[Any]]) -> Callable[..., Tensor]:
+    """Turn a function of whole numbers that makes an array into one that gives it as a tensor, remembered.
+
+    The new function takes the name of a device before the numbers. Compilers take its result as a constant of
+    the graph; that is also why it takes numbers, not a `Partition`.
+    """
+
+    @functools.wraps(make)
+    def tensor(device: str, *numbers: int) -> Tensor:
+        key = (make.__name__, device, *numbers)
+        if key in _remembered:
+            _remembered.move_to_end(key)
+            return _remembered[key]
+        with torch.inference_mode(False):  # else a table first needed in inference could not be used in training
+            made = torch.from_numpy(make(*numbers)).to(device)
+        if type(made) is Tensor:  # a tracer's own kind of tensor belongs to its trace
+            _remembered[key] = made
+            if len(_remembered) > REMEMBERED:
+                _remembered.popitem(last=False)
+        return made
+
+    return torch.compiler.assume_constant_result(tensor)
+
+
+def _find(wanted: NDArray[np.int64], among: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where each of ``wanted`` stands in ``among``, -1 where it does not (and for -1 itself)."""
+    where = np.full(max(wanted.max(), among.max()) + 2, -1)
+    where[among] = np.arange(len(among))
+    where[-1] = -1
+    return where[wanted]
+
+
+@_constant
+def _moving(*numbers: int) -> NDArray[np.int64]:
+    """Slots of one partition in which the slots of another, given second, find what they hold."""
+    source, target = Partition(*numbers[:6]), Partition(*numbers[6:])
+    return _find(places(target), places(source))
+
+
+def _quads(fine: Partition, merged: Partition) -> NDArray[np.int64]:
+    """Return the tokens of the fine map that each slot of the merged one joins, ``(4 T,)``, -1 for none.
+
+    In the order (0, 0), (1, 0), (0, 1), (1, 1) of row and column inside the 2 x 2 square, as in all published
+    weights.
+    """
+    number = places(merged)[:, None]
+    y = 2 * (number // merged.w) + np.array([0, 1, 0, 1])
+    x = 2 * (number % merged.w) + np.array([0, 0, 1, 1])
+    exists = (number < merged.h * merged.w) & (y < fine.h) & (x < fine.w)
+    return np.where(exists, y * fine.w + x, -1).reshape(-1)
+
+
+@_constant
+def _merging(*numbers: int) -> NDArray[np.int64]:
+    """Slots of a fine partition that each slot of a merged one, given second, joins; four for each."""
+    fine, merged = Partition(*numbers[:6]), Partition(*numbers[6:])
+    return _find(_quads(fine, merged), places(fine))
+
+
+@_constant
+def _unmerging(*numbers: int) -> NDArray[np.int64]:
+    """The inverse of `_merging`: where each slot of the fine partition went."""
+    fine, merged = Partition(*numbers[:6]), Partition(*numbers[6:])
+    return _find(places(fine), _quads(fine, merged))
+
+
+@_constant
+def _apart(*numbers: int) -> NDArray[np.bool_]:
+    """Which two slots of a window belong to different regions, ``(G, A, A)``."""
+    region = regions(Partition(*numbers))
+    return region[:, :, None] != region[:, None, :]
+
+
+@_constant
+def _bias_rows(h: int, w: int, table_h: int, table_w: int) -> NDArray[np.int64]:
+    """Rows, in the bias table of one window, of queries and keys in a window no larger, ``(A * A,)``."""
+    table = offset_array((table_h, table_w)).reshape(table_h, table_w, table_h, table_w)
+    return table[:h, :w, :h, :w].reshape(-1)
+
+
+class _Gather(torch.autograd.Function):
+    """Gather along dimension 1 whose gradient is a gather too.
+
+    Every token goes to one place at most, so nothing has to be added up on the way back: faster than the gradient
+    of an ordinary gather, and with the same result in every run on a GPU.
+    """
+
+    @staticmethod
+    def forward(tokens: Tensor, index: Tensor, inverse: Tensor, holes: bool, lost: bool) -> Tensor:
+        return _gather(tokens, index, holes)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: Tensor) -> None:
+        _, _, inverse, _, ctx.lost = inputs
+        ctx.save_for_backward(inverse)
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        (inverse,) = ctx.saved_tensors
+        return _gather(grads[0], inverse, ctx.lost), None, None, None, None
+
+
+def _gather(tokens: Tensor, index: Tensor, holes: bool) -> Tensor:
+    """Take tokens ``(B, T, D)`` at ``index`` ``(S,)``, zero where it is negative: ``(B, S, D)``."""
+    batch, count, width = tokens.shape
+    found = index.clamp(min=0) if holes else index
+    # Over all pictures at once: copying whole rows, five times as fast on a CPU as a gather along dimension 1.
+    start = torch.arange(batch, device=tokens.device).unsqueeze(1) * count
+    taken = tokens.reshape(batch * count, width).index_select(0, (start + found).view(-1))
+    taken = taken.view(batch, len(index), width)
+    return taken.masked_fill((index < 0).unsqueeze(1), 0.0) if holes else taken
+
+
+def move(tokens: Tensor, source: Partition, target: Partition) -> Tensor:
+    """Bring tokens ``(B, T, D)`` from the order of one partition of a map into that of another.
+
+    Padding that has no counterpart is zero.
+    """
+    if source == target:
+        return tokens
+    device = str(tokens.device)
+    index, inverse = _moving(device, *source, *target), _moving(device, *target, *source)
+    same_padding = source.covered == target.covered
+    holes, lost = target.padded and not same_padding, source.padded and not same_padding
+    return _Gather.apply(tokens, index, inverse, holes, lost)  # type: ignore[return-value]
+
+
+def merge(tokens: Tensor, fine: Partition, merged: Partition) -> Tensor:
+    """Join each 2 x 2 square of tokens into one: ``(B, T, D)`` to ``(B, T', 4 D)`` (Swin, section 3.1).
+
+    Args:
+        tokens: in the order of ``fine``.
+        fine: a partition of the map.
+        merged: the partition of the map of half the size, rounded up, in whose order the result is wanted.
+
+    Returns:
+        The four tokens one behind the other, zero where an odd map ends inside a square.
+    """
+    device = str(tokens.device)
+    index, inverse = _merging(device, *fine, *merged), _unmerging(device, *fine, *merged)
+    holes = 4 * merged.slots > fine.h * fine.w
+    joined = _Gather.apply(tokens, index, inverse, holes, fine.padded)
+    return joined.view(tokens.shape[0], merged.slots, -1)  # type: ignore[union-attr]
+
+
+def fit_windows(h: int, w: int, window: tuple[int, int], shrink: bool = False) -> tuple[Partition, Partition]:
+    """Return how the blocks of a stage cut its map: the regular windows, and the shifted ones.
+
+    The shift is half a window, rounded down (Swin, section 3.2), and 0 along an axis that one window covers.
+
+    Args:
+        h, w: size of the map, in tokens.
+        window: wanted size of a window.
+        shrink: do as Microsoft's code does: a map that a window covers along either axis gets windows that are no
+            larger than its shorter side, and no shift at all.
+    """
+    window_h, window_w = window
+    side = min(h, w)
+    if shrink and (h <= window_h or w <= window_w):
+        whole = Partition(h, w, min(window_h, side), min(window_w, side))
+        return whole, whole
+    shift_h, shift_w = window_h // 2 if h > window_h else 0, window_w // 2 if w > window_w else 0
+    return Partition(h, w, window_h, window_w), Partition(h, w, window_h, window_w, shift_h, shift_w)
+
+
+class WindowAttention(Attention):
+    """Multi-head self-attention inside windows, with a relative position bias (Swin, equation 4).
+
+    A slot attends to those of its own region of its own window: never to padding, nor across the seam of the
+    cyclic shift. Bias and mask are one additive table; a forbidden pair gets minus infinity, hence a weight and a
+    gradient of exactly zero.
+
+    Args:
+        width: D.
+        num_heads: K.
+        window: the largest window it is used with, which fixes the size of the bias table.
+        bias: whether there is a relative position bias.
+        appearance: whether the scaled product of query and key is in the scores; without it the bias alone says
+            where to look (Swin, table 4, "rel. pos. w/o app.").
+        attention_dropout, dropout: rates, in [0, 1).
+
+    Attributes:
+        relative_position_bias_table: ``((2 M_h - 1) * (2 M_w - 1), K)``, or None; rows as in `offset_rows`.
+        observe: when set, called with the weights ``(B * G, K, A, A)`` of every forward pass, picture by picture.
+    """
+
+    def __init__(
+        self,
+        width: int,
+        num_heads: int,
+        window: tuple[int, int],
+        bias: bool = True,
+        appearance: bool = True,
+        attention_dropout: float = 0.0,
+        dropout: float = 0.0,
+    ) -> None:
+        super().__init__(width, num_heads, attention_dropout, dropout)
+        self.window = window
+        self.appearance = appearance
+        offsets = (2 * window[0] - 1) * (2 * window[1] - 1)
+        self.relative_position_bias_table = nn.Parameter(torch.empty(offsets, num_heads)) if bias else None
+        if self.relative_position_bias_table is not None:
+            nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
+
+    def forward(self, tokens: Tensor, partition: Partition) -> Tensor:  # type: ignore[override]
+        """Let tokens look around in their windows: ``(B, T, D)`` to ``(B, T, D)``, in the partition's order."""
+        batch, slots, width = tokens.shape
+        heads, head_width = self.num_heads, width // self.num_heads
+        qkv = self.qkv(tokens)
+        table = self.additive(partition, qkv.dtype, str(tokens.device))
+        # Where each window has a table of its own, windows stand beside heads, so that one table serves the batch.
+        own = 1 if table is None else table.shape[1] // heads
+        qkv = qkv.view(batch, partition.windows, partition.area, 3, heads, head_width).permute(3, 0, 1, 4, 2, 5)
+        q, k, v = qkv.reshape(3, -1, own * heads, partition.area, head_width).unbind(0)
+        if not self.appearance:
+            q = torch.zeros_like(q)
+        dropout = self.attention_dropout if self.training else 0.0
+        if self.observe is None:
+            mixed = attend(q, k, v, table, dropout)
+        else:
+            mixed, weights = plain_attention(q, k, v, table, dropout)
+            self.observe(weights.reshape(-1, heads, partition.area, partition.area))
+        mixed = mixed.reshape(batch, partition.windows, heads, partition.area, head_width).transpose(2, 3)
+        return self.dropout(self.proj(mixed.reshape(batch, slots, width)))
+
+    def bias(self, window: tuple[int, int] | None = None) -> Tensor | None:
+        """Return the relative position bias of each query and key, ``(K, A, A)``, or None if there is none.
+
+        Args:
+            window: height and width, not larger than the attention's own window, which is meant when absent.
+        """
+        table = self.relative_position_bias_table
+        if table is None:
+            return None
+        used = window or self.window
+        index = _bias_rows(str(table.device), *used, *self.window)
+        return table.T.index_select(1, index).view(self.num_heads, used[0] * used[1], -1)
+
+    def additive(self, partition: Partition, dtype: torch.dtype, device: str) -> Tensor | None:
+        """Return what is added to the scores, bias and mask in one.
+
+        Returns:
+            ``(1, K, A, A)`` if all windows are alike, ``(1, G * K, A, A)`` if not, or None if there is nothing to
+            add.
+        """
+        bias = self.bias((partition.window_h, partition.window_w))
+        if not partition.divided:
+            return None if bias is None else bias.to(dtype).unsqueeze(0)
+        if bias is None:
+            bias = torch.zeros(self.num_heads, 1, 1, device=device)
+        apart = _apart(device, *partition).unsqueeze(1)
+        return torch.where(apart, float("-inf"), bias.to(dtype)).flatten(0, 1).unsqueeze(0)
