@@ -42,7 +42,8 @@ class TrainBatches:
     Args:
         samples: what to draw from.
         batch_size: samples in a global batch.
-        micro_batch: most samples in one forward pass; 0 for the process's whole share of the batch.
+        micro_batch: most samples in one forward pass; 0 for the process's whole share of the batch. It is
+            exceeded by one where a batch of few samples cannot be dealt to all processes otherwise.
         seed: decides the order.
         workers: processes that load pictures; 0 loads in this one, -1 chooses by the machine.
         rank: number of this process.

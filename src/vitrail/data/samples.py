@@ -117,7 +117,7 @@ class Samples(Dataset[Sample]):
 
 def seed_of(*parts: int) -> int:
     """Hash whole numbers into a seed of 63 bits; unlike a sum, no two neighbours share a stream."""
-    digest = hashlib.blake2b(repr(parts).encode(), digest_size=8).digest()
+    digest = hashlib.blake2b(repr([int(part) for part in parts]).encode(), digest_size=8).digest()
     return int.from_bytes(digest, "little") >> 1
 
 
