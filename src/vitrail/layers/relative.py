@@ -6,11 +6,11 @@ its queries. They are learned for one grid ``(h, w)`` and fitted to any other by
 
 from __future__ import annotations
 
-import numpy as np
 import torch
 import torch.nn.functional as F
-from numpy.typing import NDArray
 from torch import Tensor, nn
+
+from vitrail.layers.offsets import offset_array, resize_bias_table
 
 
 def take_pairs(table: Tensor, tokens: Tensor) -> Tensor:
@@ -113,10 +113,8 @@ class RelativeBias(nn.Module):
         table = self.relative_position_bias_table
         if grid == self.grid:
             return table
-        (old_h, old_w), (h, w) = ((2 * a - 1, 2 * b - 1) for a, b in (self.grid, grid))
-        picture = table[: old_h * old_w].T.reshape(1, -1, old_h, old_w).float()
-        picture = F.interpolate(picture, size=(h, w), mode="bicubic", align_corners=False)
-        return torch.cat([picture.flatten(2)[0].T.to(table.dtype), table[old_h * old_w :]])
+        count = (2 * self.grid[0] - 1) * (2 * self.grid[1] - 1)
+        return torch.cat([resize_bias_table(table[:count], self.grid, grid), table[count:]])
 
     def forward(self, queries: Tensor, grid: tuple[int, int], visible: Tensor | None = None) -> Tensor:
         """Return what is added to the scores; arguments as for `RelativeKeys`.
@@ -130,12 +128,5 @@ class RelativeBias(nn.Module):
 
 
 def offset_rows(grid: tuple[int, int], device: torch.device | str = "cpu") -> Tensor:
-    """Return which row of a bias table belongs to each query and key, ``(N, N)`` int64.
-
-    An offset ``(dy, dx)`` from key to query has the row ``(dy + h - 1) (2w - 1) + dx + w - 1``.
-    """
-    h, w = grid
-    y = torch.arange(h, device=device).repeat_interleave(w)
-    x = torch.arange(w, device=device).repeat(h)
-    dy, dx = y.unsqueeze(1) - y, x.unsqueeze(1) - x
-    return (dy + h - 1) * (2 * w - 1) + dx + w - 1
+    """Return which row of a bias table belongs to each query and key, ``(N, N)`` int64; see `offset_array`."""
+    return torch.from_numpy(offset_array(grid)).to(device)

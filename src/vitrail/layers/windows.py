@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from vitrail.layers.attention import Attention, attend, plain_attention
-from vitrail.layers.relative import offset_array
+from vitrail.layers.offsets import offset_array
 
 # Index tables and masks of this many (size, window, shift, device) stay in memory; one picture size of a model
 # with four stages needs about 25. They hold no weights, so forgetting or keeping them cannot change a result.
@@ -310,7 +310,7 @@ class WindowAttention(Attention):
         attention_dropout, dropout: rates, in [0, 1).
 
     Attributes:
-        relative_position_bias_table: ``((2 M_h - 1) * (2 M_w - 1), K)``, or None; rows as in `offset_rows`.
+        relative_position_bias_table: ``((2 M_h - 1) * (2 M_w - 1), K)``, or None; rows as in `offset_array`.
         observe: when set, called with the weights ``(B * G, K, A, A)`` of every forward pass, picture by picture.
     """
 
