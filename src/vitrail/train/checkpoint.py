@@ -90,7 +90,7 @@ def pointed(folder: Path, pointer: Pointer) -> Path | None:
     """Return the checkpoint that ``last`` or ``best`` names, or None where there is no such pointer."""
     try:
         return folder / (folder / pointer).read_text().strip()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return None
 
 

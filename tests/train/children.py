@@ -1,0 +1,168 @@
+"""Training runs in processes of their own, cheap enough to be killed by the dozen.
+
+All are forked from one server process that has imported torch already.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import multiprocessing as mp
+import os
+import signal
+import socket
+import time
+from collections.abc import Callable
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+import torch
+
+from tests.train.toys import ToyBatches, ToyTask, train
+from vitrail.config import Optim, Run
+from vitrail.errors import Interrupted, VitrailError
+from vitrail.train import checkpoint
+from vitrail.train.distributed import processes
+
+EPOCHS, STEPS_PER_EPOCH, SAVE_EVERY = 8, 5, 3
+
+RUN = Run(device="cpu", precision="fp32", save_every=SAVE_EVERY / STEPS_PER_EPOCH, evaluate_every=7 / STEPS_PER_EPOCH)
+
+
+class Counted(ToyBatches):
+    """Tells the test how many steps are done, and may take its time."""
+
+    def __init__(self, done: Any, pause: float = 0.0, hang_at: int | None = None, **options: Any) -> None:
+        super().__init__(steps_per_epoch=STEPS_PER_EPOCH, **options)
+        self.done, self.pause, self.hang_at = done, pause, hang_at
+
+    def start(self, step: int) -> Any:
+        for micro_batches in super().start(step):
+            self.done.value = step
+            time.sleep(600 if step == self.hang_at else self.pause)
+            yield micro_batches
+            step += 1
+
+
+def train_to_the_end(folder: Path, done: Any, pause: float = 0.0, **changes: Any) -> None:
+    """The run that is killed in the tests: dropout, averaged weights, accumulation over two micro-batches."""
+    options = {"micro_batches": 2, **changes.pop("batches", {})}
+    train(
+        folder,
+        **{
+            "task": ToyTask(),
+            "batches": Counted(done, pause, **options),
+            "epochs": EPOCHS,
+            "optim": Optim(ema=0.9),
+            "run": RUN,
+            **changes,
+        },
+    )
+
+
+def train_and_die_in_save(folder: Path, done: Any, save: int, call: int) -> None:
+    """Kill itself at the n-th system call of the n-th save that makes something durable or renames it."""
+    calls = saves = 0
+
+    def fatal(original: Callable[..., Any]) -> Callable[..., Any]:
+        def wrapped(*args: Any, **kwargs: Any) -> Any:
+            nonlocal calls
+            calls += saves == save
+            if calls == call:
+                os.kill(os.getpid(), signal.SIGKILL)
+            return original(*args, **kwargs)
+
+        return wrapped
+
+    def counted(*args: Any, **kwargs: Any) -> Any:
+        nonlocal saves
+        saves += 1
+        return save_whole(*args, **kwargs)
+
+    save_whole, checkpoint.save = checkpoint.save, counted
+    for name in ("fsync", "rename", "replace", "unlink", "rmdir"):
+        setattr(os, name, fatal(getattr(os, name)))
+    train_to_the_end(folder, done)
+
+
+def train_in_rank(rank: int, world: int, port: int, folder: Path, done: Any, changes: dict[str, Any]) -> None:
+    """Be one process of several."""
+    os.environ |= {
+        "RANK": str(rank),
+        "LOCAL_RANK": str(rank),
+        "WORLD_SIZE": str(world),
+        "MASTER_ADDR": "127.0.0.1",
+        "MASTER_PORT": str(port),
+    }
+    batches = {"rank": rank, "world": world, **changes.pop("batches", {})}
+    with processes():
+        train_to_the_end(folder, done, batches=batches, **changes)
+
+
+def _exit_as_the_command_line_does(target: Callable[..., None], *args: Any, **kwargs: Any) -> None:
+    torch.set_num_threads(1)
+    # Nothing is to survive the test, whatever happens to it.
+    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    try:
+        target(*args, **kwargs)
+    except Interrupted as interrupted:
+        raise SystemExit(interrupted.exit_code) from None
+    except VitrailError as error:
+        print(error, flush=True)
+        raise SystemExit(1) from None
+
+
+class Nursery:
+    """Starts training runs as children; ``done`` is the number of steps the latest one has finished."""
+
+    def __init__(self) -> None:
+        self.context = mp.get_context("forkserver")
+        self.children: list[BaseProcess] = []
+
+    def __enter__(self) -> Nursery:
+        os.environ.setdefault("OMP_NUM_THREADS", "1")
+        self.context.set_forkserver_preload(["tests.train.children", "torch._dynamo"])
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        for child in self.children:
+            if child.is_alive():
+                child.kill()
+            child.join()
+
+    def start(self, target: Callable[..., None], *args: Any, **kwargs: Any) -> tuple[BaseProcess, Any]:
+        done = self.context.Value("i", 0)
+        options = {"done": done, **kwargs}
+        child = self.context.Process(target=_exit_as_the_command_line_does, args=(target, *args), kwargs=options)
+        child.start()
+        self.children.append(child)
+        return child, done
+
+    def finish(self, target: Callable[..., None], *args: Any, **kwargs: Any) -> int:
+        """Run a child to its end and return its exit code."""
+        child, _ = self.start(target, *args, **kwargs)
+        child.join(60)
+        return exit_code(child)
+
+    def together(self, world: int, folder: Path, **changes: Any) -> list[tuple[BaseProcess, Any]]:
+        """Start ``world`` processes that train together."""
+        with socket.socket() as probe:
+            probe.bind(("127.0.0.1", 0))
+            port = probe.getsockname()[1]
+        return [self.start(train_in_rank, rank, world, port, folder, changes=changes) for rank in range(world)]
+
+
+def exit_code(child: BaseProcess) -> int:
+    child.join(60)
+    assert child.exitcode is not None, "the run hangs"
+    return child.exitcode
+
+
+def wait_until(done: Any, step: int) -> None:
+    deadline = time.monotonic() + 60
+    while done.value < step:
+        assert time.monotonic() < deadline, "the run does not come forward"
+        time.sleep(0.002)

@@ -1,0 +1,40 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from torch import Tensor, nn
+
+from tests.train.toys import ToyBatches, ToyTask
+from vitrail.train.measure import measure
+
+
+class Adding(nn.Module):
+    """Measures the mean of the pictures."""
+
+    def measure(self, batch: dict[str, Any]) -> dict[str, tuple[Tensor, Tensor]]:
+        image = batch["image"]
+        return {"mean": (image.sum(), torch.tensor(len(image)))}
+
+
+@given(st.lists(st.lists(st.integers(-1000, 1000), min_size=1, max_size=9), min_size=1, max_size=6))
+def test_batches_of_any_size_add_up_to_the_mean_over_all_samples(batches: list[list[int]]) -> None:
+    everything = [value for batch in batches for value in batch]
+    measured = measure(Adding(), [{"image": torch.tensor(batch)} for batch in batches])
+    assert measured["mean"] == pytest.approx(sum(everything) / len(everything), abs=1e-12)
+
+
+@pytest.mark.parametrize("training", [True, False])
+def test_dropout_is_off_while_measuring_and_the_mode_is_as_before(training: bool) -> None:
+    task = ToyTask(dropout=0.9).train(training)
+    batch = next(ToyBatches().start(0))[0]
+    first, second = measure(task, [batch]), measure(task, [batch])
+    assert first == second
+    assert task.training is training
+
+
+def test_nothing_to_measure_gives_no_metrics() -> None:
+    assert measure(ToyTask(), []) == {}

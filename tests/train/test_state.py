@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+import math
+
+import pytest
+
+from vitrail.errors import ConfigError
+from vitrail.train.state import State
+
+
+def judged(monitor: str | None, *values: dict[str, float]) -> list[bool]:
+    state = State()
+    return [state.judge(value, monitor) for value in values]
+
+
+def test_accuracy_is_better_when_large() -> None:
+    assert judged("top1", {"top1": 0.5}, {"top1": 0.6}, {"top1": 0.6}, {"top1": 0.4}) == [True, True, False, False]
+
+
+def test_a_loss_is_better_when_small() -> None:
+    assert judged("loss", {"loss": 0.5}, {"loss": 0.6}, {"loss": 0.4}) == [True, False, True]
+
+
+def test_the_first_metric_decides_when_none_is_named() -> None:
+    assert judged(None, {"top1": 0.5, "loss": 1.0}, {"top1": 0.6, "loss": 2.0}) == [True, True]
+
+
+def test_nan_is_never_better_and_always_bettered() -> None:
+    assert judged("loss", {"loss": math.nan}, {"loss": 1.0}, {"loss": math.nan}) == [False, True, False]
+
+
+def test_a_wrong_name_gets_the_nearest_right_one() -> None:
+    with pytest.raises(ConfigError, match="'top1'"):
+        State().judge({"loss": 1.0, "top1": 0.5}, "top_1")
