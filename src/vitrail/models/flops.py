@@ -30,7 +30,8 @@ COUNTERS: dict[type[nn.Module], Callable[[Any, Inputs, Tensor], int]] = {
     # Scores, then the weighted sum: N for each of N x D numbers, twice.
     Attention: lambda module, inputs, output: 2 * output.numel() * output.shape[1],
     AttentionPool: lambda module, inputs, output: 2 * inputs[0].numel(),
-    RelativeKeys: lambda module, inputs, output: _relative(module, inputs[0]),
+    # Every query with every offset's key.
+    RelativeKeys: lambda module, inputs, output: inputs[0].numel() * module.keys_for(inputs[1]).shape[1],
 }
 
 
@@ -112,9 +113,3 @@ class _MaskedPass(nn.Module):
         decoder = self.model.decoder
         decoded = decoder(tokens, Split(visible, hidden, restore), grid)[:, self.model.encoder.prefix :]
         return decoder.predict(decoder.norm(decoded))
-
-
-def _relative(module: RelativeKeys, queries: Tensor) -> int:
-    """Count the products of every patch's query with every offset's key."""
-    patches = queries[:, :, module.prefix :]
-    return patches.numel() * module.keys.shape[1]

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Literal
 
 import torch
@@ -225,7 +224,7 @@ class ViT(nn.Module):
             return [None] * self.depth
         grid = self.patch_embed.grid(*images.shape[-2:])
         modules = list(self.relative) * (self.depth // len(self.relative))
-        return [partial(module, grid=grid, visible=visible) for module in modules]
+        return [lambda queries, module=module: module(queries, grid, visible) for module in modules]
 
     def feature_maps(self, images: Tensor) -> list[Tensor]:
         """Return the patch tokens as one map: ``[(B, D, h, w)]``."""
