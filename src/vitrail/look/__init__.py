@@ -1,4 +1,5 @@
-"""Seeing what a model learned: attention (`record`, `attention`), what a masked autoencoder fills in
-(`reconstruction`), the curves of a run (`curves`), and how all of it is drawn (`draw`) and gathered on one
-page (`report`).
+"""Seeing what a model learned.
+
+`record` and `attention` show what it attends to, `reconstruction` and `statistics` what a masked autoencoder fills
+in, `curves` how a run went. `draw` makes pictures of it, and `report` gathers them on one page.
 """

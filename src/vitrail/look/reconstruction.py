@@ -1,8 +1,8 @@
 """What a masked autoencoder sees, and what it makes of it.
 
 A model trained on normalised targets predicts each patch without its mean and contrast. To show such a prediction
-both must come from somewhere: `estimated`, from the visible patches around, is what the model could know; `true`,
-from the hidden patch itself, shows how well the pattern alone was predicted, and is no reconstruction.
+both must come from somewhere: `estimated`, from the visible patches and from how predictions meet (`statistics`),
+is what could be known; `true`, from the hidden patch itself, shows how well the pattern alone was predicted.
 """
 
 from __future__ import annotations
@@ -19,16 +19,12 @@ from torch import Tensor
 from vitrail.errors import ConfigError
 from vitrail.layers.masking import random_mask
 from vitrail.layers.patches import pad_to_patches, patchify, unpatchify
-from vitrail.look.attention import grid_distances
 from vitrail.look.draw import HIDDEN, Tile, enlarge, sheet, to_picture
 from vitrail.look.record import device_of, evaluating
+from vitrail.look.statistics import estimate_statistics
 from vitrail.models.mae import MAE, patch_statistics
 
 Statistics = Literal["estimated", "true"]
-
-# Weights fall with the third power of the distance. Of inverse powers 2 to 6, Gaussians and exponentials this one
-# came nearest to the hidden pixels of photographs, given a perfect pattern (docs/log.md).
-DISTANCE_POWER = 3.0
 
 UNTRAINED = "Where a patch was visible the model is not trained to predict anything, and the reconstruction is noise."
 
@@ -65,30 +61,13 @@ def seeded_mask(patches: int, ratio: float, batch: int, seed: int) -> Tensor:
         return random_mask(patches, ratio, batch)
 
 
-def estimate_statistics(patches: Tensor, mask: Tensor, grid: tuple[int, int]) -> tuple[Tensor, Tensor]:
-    """Guess mean and standard deviation of hidden patches from visible ones; visible ones keep their own.
-
-    A hidden patch gets the average over all visible patches, weighted by the inverse cube of their distance
-    (Shepard's interpolation). What hidden patches hold has no influence.
-
-    Args:
-        patches: ``(B, N, P * P * C)``.
-        mask: ``(B, N)`` bool, 1 = hidden; each row has a visible patch.
-        grid: ``(h, w)`` with N = h * w.
-
-    Returns:
-        Means and standard deviations, ``(B, N, 1)`` each.
-    """
-    hidden = mask.unsqueeze(-1)
-    own = torch.cat(patch_statistics(patches), dim=-1).masked_fill(hidden, 0.0)
-    nearness = grid_distances(grid).to(own).clamp(min=0.5).pow(-DISTANCE_POWER)
-    around = (nearness @ own) / (nearness @ (~hidden).to(own))
-    mean, deviation = torch.where(hidden, around, own).split(1, dim=-1)
-    return mean, deviation
-
-
 def to_pixels(
-    predicted: Tensor, patches: Tensor, mask: Tensor, grid: tuple[int, int], statistics: Statistics = "estimated"
+    predicted: Tensor,
+    patches: Tensor,
+    mask: Tensor,
+    grid: tuple[int, int],
+    patch_size: int,
+    statistics: Statistics = "estimated",
 ) -> Tensor:
     """Turn predictions of normalised targets into pixels; the inverse of `MAE.target` where it can be.
 
@@ -97,7 +76,8 @@ def to_pixels(
         patches: the original's, ``(B, N, P * P * C)``.
         mask: ``(B, N)`` bool, 1 = hidden.
         grid: ``(h, w)``.
-        statistics: ``estimated`` from visible patches alone, or ``true``, the hidden patches' own.
+        patch_size: P.
+        statistics: ``estimated`` without looking at hidden patches, or ``true``, the hidden patches' own.
 
     Returns:
         ``(B, N, P * P * C)`` in the scale of ``patches``.
@@ -105,7 +85,7 @@ def to_pixels(
     if statistics == "true":
         mean, deviation = patch_statistics(patches)
     else:
-        mean, deviation = estimate_statistics(patches, mask, grid)
+        mean, deviation = estimate_statistics(predicted, patches, mask, grid, patch_size)
     return predicted * deviation + mean
 
 
@@ -130,7 +110,7 @@ def reconstruct(mae: MAE, images: Tensor, mask: Tensor, statistics: Statistics =
     images, mask = images.detach().float().cpu(), mask.cpu().bool()
     patches = patchify(pad_to_patches(images, size), size)
     if mae.config.normalize_target:
-        predicted = to_pixels(predicted, patches, mask, grid, statistics)
+        predicted = to_pixels(predicted, patches, mask, grid, size, statistics)
     pasted = torch.where(mask.unsqueeze(-1), predicted, patches)
 
     def picture(patches: Tensor) -> Tensor:
@@ -149,8 +129,8 @@ def describe(statistics: Statistics) -> str:
             "mean and contrast, which the model does not know."
         )
     return (
-        "The model predicts patterns without brightness and contrast; this picture uses mean and contrast estimated "
-        "from the visible patches alone."
+        "The model predicts patterns without brightness and contrast; this picture uses estimates, made "
+        "from the visible patches and from how predictions meet, without looking at what is hidden."
     )
 
 
