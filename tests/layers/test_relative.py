@@ -4,6 +4,7 @@ import pytest
 import torch
 from torch import nn
 
+from vitrail.layers import attention
 from vitrail.layers.attention import Attention
 from vitrail.layers.relative import RelativeBias, RelativeKeys, offset_rows
 
@@ -82,13 +83,23 @@ def test_offset_rows_count_every_offset_once_per_pair() -> None:
 
 @pytest.mark.parametrize("kind", ["relative", "relative_bias"])
 def test_observed_weights_hold_the_bias(kind: str) -> None:
-    attention, module = Attention(HEADS * WIDTH, HEADS).double(), bias_module(kind)
+    layer, module = Attention(HEADS * WIDTH, HEADS).double(), bias_module(kind)
     tokens = torch.randn(1, 7, HEADS * WIDTH, dtype=torch.float64)
     nn.init.normal_(next(module.parameters()), std=3.0)
-    plain = attention(tokens, lambda queries: module(queries, GRID))
+    plain = layer(tokens, lambda queries: module(queries, GRID))
     seen: list[torch.Tensor] = []
-    attention.observe = seen.append
-    observed = attention(tokens, lambda queries: module(queries, GRID))
-    attention(tokens)
+    layer.observe = seen.append
+    observed = layer(tokens, lambda queries: module(queries, GRID))
+    layer(tokens)
     torch.testing.assert_close(plain, observed)
     assert not torch.allclose(seen[0], seen[1])
+
+
+@pytest.mark.parametrize("kind", ["relative", "relative_bias"])
+def test_the_fused_path_adds_the_same_bias(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    layer, module = Attention(HEADS * WIDTH, HEADS).double(), bias_module(kind)
+    nn.init.normal_(next(module.parameters()), std=3.0)
+    tokens = torch.randn(2, 7, HEADS * WIDTH, dtype=torch.float64)
+    plain = layer(tokens, lambda queries: module(queries, GRID))
+    monkeypatch.setattr(attention, "PLAIN_ON_CPU_UP_TO", 0)
+    torch.testing.assert_close(layer(tokens, lambda queries: module(queries, GRID)), plain)
