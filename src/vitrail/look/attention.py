@@ -204,7 +204,7 @@ def panel(
     for head in shown:
         if not 0 <= head < count:
             raise ConfigError(f"there is no head {head}; this model's go from 0 to {count - 1}")
-    names = ["rollout", *(f"head {head + 1}" for head in shown)]
+    names = ["rollout", *(f"head {head}" for head in shown)]
     rows: list[list[Tile | None]] = []
     for index, image in enumerate(images):
         picture = enlarge(to_picture(image, mean, std))
@@ -220,9 +220,9 @@ def panel(
         rows,
         title=title,
         note=(
-            f"How strongly {whose} to each place: rollout through all layers, and single heads of layer "
-            f"{maps.layer + 1} of {encoder_of(model).depth}. Each map has its own scale, from its least to its "
-            "most; a peak of 2x is twice an even share."
+            f"How strongly {whose} to each place: rollout through all layers, and single heads of layer {maps.layer} "
+            f"(layers count from 0 to {encoder_of(model).depth - 1}). Each map has its own scale, from its least to "
+            "its most; a peak of 2x is twice an even share."
         ),
         legend=("least", "most"),
     )

@@ -93,7 +93,10 @@ def _plot(plots: Sequence[Sequence[Curve]], runs: Sequence[str], title: str) -> 
     columns = min(2, max(1, len(plots)))
     lines = max(1, math.ceil(len(plots) / columns))
     with rc_context({"font.family": "DejaVu Sans", "font.size": 10, "axes.unicode_minus": True}):
-        figure = Figure(figsize=(5.4 * columns, 3.3 * lines), dpi=160, layout="constrained", facecolor="white")
+        legend = 0.22 * max(map(len, plots), default=0) if len(runs) > 1 else 0.0
+        figure = Figure(
+            figsize=(5.4 * columns, (3.3 + legend) * lines), dpi=160, layout="constrained", facecolor="white"
+        )
         figure.get_layout_engine().set(w_pad=0.14, h_pad=0.14)  # type: ignore[union-attr]
         FigureCanvasAgg(figure)
         if title:
@@ -134,7 +137,7 @@ def _plot_one(axis: Any, curves: Sequence[Curve], runs: Sequence[str], sources: 
     elif smallest > 0 and largest > 50 * smallest:
         axis.set_yscale("log")
     if len(curves) > 1 or evaluated:
-        below = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.1)} if len(runs) > 1 else {}
+        below = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.12)} if len(runs) > 1 else {}
         axis.legend(frameon=False, fontsize=9, labelcolor=INK, **below)
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 PAPER = (255, 255, 255)
 INK = (28, 30, 38)
 QUIET = (104, 108, 120)
-HIDDEN = 164  # The flat grey of a hidden patch, from 0 to 255.
+HIDDEN = (148, 154, 172)  # The flat grey of a hidden patch, cool enough to stand out in a grey picture.
 
 GAP = 12
 MARGIN = 28

@@ -195,7 +195,7 @@ def panel(
 
 
 def without_hidden(picture: Image.Image, hidden: Tensor) -> Image.Image:
-    """Paint the hidden pixels ``(H, W)`` of a picture in one flat grey."""
-    pixels = np.array(picture)
+    """Paint the hidden pixels ``(H, W)`` of a picture in one flat grey; the result is RGB."""
+    pixels = np.array(picture.convert("RGB"))
     pixels[hidden.numpy()] = HIDDEN
     return Image.fromarray(pixels)
