@@ -18,6 +18,7 @@ from types import TracebackType
 from typing import Any
 
 import torch
+from torch import nn
 
 from tests.train.toys import ToyBatches, ToyTask, train
 from vitrail.config import Optim, Run
@@ -45,13 +46,18 @@ class Counted(ToyBatches):
             step += 1
 
 
-def train_to_the_end(folder: Path, done: Any, pause: float = 0.0, **changes: Any) -> None:
-    """The run that is killed in the tests: dropout, averaged weights, accumulation over two micro-batches."""
+def train_to_the_end(
+    folder: Path, done: Any, pause: float = 0.0, task: Callable[[], nn.Module] = ToyTask, **changes: Any
+) -> None:
+    """The run that is killed in the tests: dropout, averaged weights, accumulation over two micro-batches.
+
+    The task is made here: one sent from the test would share its memory with every process it is sent to.
+    """
     options = {"micro_batches": 2, **changes.pop("batches", {})}
     train(
         folder,
         **{
-            "task": ToyTask(),
+            "task": task(),
             "batches": Counted(done, pause, **options),
             "epochs": EPOCHS,
             "optim": Optim(ema=0.9),
@@ -96,6 +102,8 @@ def train_in_rank(rank: int, world: int, port: int, folder: Path, done: Any, cha
         "MASTER_PORT": str(port),
     }
     batches = {"rank": rank, "world": world, **changes.pop("batches", {})}
+    if damaged := batches.pop("rank_damaged", {}):
+        batches["damaged"] = {3: damaged.get(rank, [])}
     with processes():
         train_to_the_end(folder, done, batches=batches, **changes)
 

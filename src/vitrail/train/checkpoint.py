@@ -63,7 +63,8 @@ def save(
         save_file({name: tensor.contiguous() for name, tensor in model.items()}, unfinished / MODEL)
         _make_durable(unfinished / MODEL)
         _write(unfinished / CONFIG, (json.dumps(config, indent=2) + "\n").encode())
-        torch.save(training, unfinished / TRAINING)
+        with (unfinished / TRAINING).open("wb") as file:
+            torch.save(training, file)
         _make_durable(unfinished / TRAINING)
         _make_durable(unfinished)
         unfinished.rename(target)
@@ -72,7 +73,7 @@ def save(
         if best:
             point(folder, "best", step)
     except (OSError, RuntimeError, SafetensorError) as error:
-        shutil.rmtree(unfinished, ignore_errors=True)
+        clean(folder)
         raise TrainingError(_why_not_saved(folder, step, error)) from error
     _prune(folder, keep)
     return target
@@ -95,7 +96,7 @@ def pointed(folder: Path, pointer: Pointer) -> Path | None:
 
 
 def clean(folder: Path) -> None:
-    """Remove what a killed process left: unfinished files, and checkpoints that ``last`` never reached."""
+    """Remove what a save that failed left: unfinished files, and checkpoints that ``last`` never reached."""
     for leftover in folder.glob("*.tmp"):
         _remove(leftover)
     last = pointed(folder, "last")
@@ -197,7 +198,10 @@ def _make_durable(path: Path) -> None:
         os.close(descriptor)
 
 
-def _why_not_saved(folder: Path, step: int, error: Exception) -> str:
+def _why_not_saved(folder: Path, step: int, error: BaseException) -> str:
+    # When a write fails, torch goes on to close its archive and fails again: the first error is the reason.
+    while error.__context__:
+        error = error.__context__
     last = pointed(folder, "last")
     kept = f"{last} is untouched" if last else "nothing was saved before"
     free = shutil.disk_usage(folder).free if folder.is_dir() else 0
@@ -207,7 +211,7 @@ def _why_not_saved(folder: Path, step: int, error: Exception) -> str:
     )
 
 
-def _first_line(error: Exception) -> str:
+def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 

@@ -1,0 +1,165 @@
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from tests.train.toys import ToyBatches, ToyTask, hash_of
+from vitrail.config import Optim
+from vitrail.errors import TrainingError
+from vitrail.train.learner import Failures, Learner, Means, seed_of
+from vitrail.train.precision import resolve
+
+CPU = torch.device("cpu")
+
+
+def learner(task: nn.Module | None = None, optim: Optim | None = None, precision: str = "fp32") -> Learner:
+    return Learner(task or ToyTask(), optim or Optim(), device=CPU, precision=resolve(precision, CPU), seed=0)
+
+
+def learn(learner: Learner, step: int = 0, rate: float = 0.1, **batches: Any) -> None:
+    toys = ToyBatches(**batches)
+    learner.learn(next(toys.start(step)), step=step, batch_size=toys.batch_size, rate=rate)
+
+
+def gradients(learner: Learner) -> Tensor:
+    return torch.cat([parameter.grad.flatten() for parameter in learner.parameters if parameter.grad is not None])
+
+
+class Spoilt(ToyTask):
+    """Its loss is spoilt at will, without the gradient noticing by itself."""
+
+    spoiler = 0.0
+
+    def forward(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        loss = super().forward(batch)["loss"]
+        return {"loss": loss + torch.tensor(self.spoiler)}
+
+
+@pytest.mark.parametrize("micro_batches", [2, 3, 8])
+def test_accumulated_gradients_are_those_of_the_whole_batch(micro_batches: int) -> None:
+    whole, cut = (learner(ToyTask(dropout=0.0), Optim(clip=0.0)) for _ in range(2))
+    learn(whole)
+    learn(cut, micro_batches=micro_batches)  # three of eight: sizes 3, 3, 2
+    torch.testing.assert_close(gradients(cut), gradients(whole), rtol=1e-5, atol=1e-7)
+
+
+def test_dropout_belongs_to_the_seed_the_step_and_the_position() -> None:
+    def drawn(step: int, position: int) -> str:
+        task = learner()
+        batch = {**next(ToyBatches().start(0))[0], "position": position}
+        torch.rand(position + 17)  # whatever was drawn before
+        task.learn([batch], step=step, batch_size=8, rate=0.0)
+        return hash_of(gradients(task))
+
+    assert drawn(3, 1) == drawn(3, 1)
+    assert len({drawn(3, 1), drawn(3, 0), drawn(4, 1)}) == 3
+
+
+@pytest.mark.parametrize("spoiler", [math.nan, math.inf, -math.inf])
+def test_a_step_whose_loss_is_not_finite_changes_no_weight_and_no_moment(spoiler: float) -> None:
+    task = Spoilt()
+    spoilt = learner(task)
+    learn(spoilt, step=0)
+    before = hash_of([task.state_dict(), spoilt.optimizer.state_dict()["state"]])
+    task.spoiler = spoiler
+    learn(spoilt, step=1)
+    assert hash_of([task.state_dict(), spoilt.optimizer.state_dict()["state"]]) == before
+    assert spoilt.failures.read() == (1, 1)
+    task.spoiler = 0.0
+    learn(spoilt, step=2)
+    assert hash_of([task.state_dict(), spoilt.optimizer.state_dict()["state"]]) != before
+    assert spoilt.failures.read() == (0, 1)
+
+
+def test_one_bad_micro_batch_of_many_skips_the_whole_step() -> None:
+    once = learner()
+    before = hash_of(once.task.state_dict())
+    micro_batches = next(ToyBatches(micro_batches=4).start(0))
+    micro_batches[2]["image"][0, 0] = math.nan
+    once.learn(micro_batches, step=0, batch_size=8, rate=0.1)
+    assert hash_of(once.task.state_dict()) == before
+
+
+def test_the_gradient_is_clipped_to_its_norm() -> None:
+    free, clipped = learner(optim=Optim(clip=0.0)), learner(optim=Optim(clip=0.01))
+    learn(free)
+    learn(clipped)
+    assert gradients(free).norm() > 0.1
+    assert gradients(clipped).norm().item() == pytest.approx(0.01, rel=1e-3)
+    direction = F.cosine_similarity(gradients(free), gradients(clipped), dim=0)
+    assert direction.item() == pytest.approx(1.0)
+    assert clipped.means.read("grad_norm") == free.means.read("grad_norm")
+
+
+def test_a_process_without_a_micro_batch_is_an_error_not_a_hang() -> None:
+    with pytest.raises(TrainingError, match="smaller micro_batch"):
+        learner().learn([], step=0, batch_size=8, rate=0.1)
+
+
+def test_bf16_learns_with_weights_and_moments_in_fp32() -> None:
+    task = learner(precision="bf16")
+    learn(task)
+    assert {p.dtype for p in task.parameters} == {torch.float32}
+    assert task.failures.read() == (0, 0)
+
+
+def test_what_is_exported_has_the_averaged_weights_and_what_learns_has_its_own() -> None:
+    task = learner(optim=Optim(ema=0.5))
+    name = "net.0.weight"
+    learn(task)
+    exported, learning = task.export_state()[name], task.state_dict()["task"][name]
+    assert torch.equal(exported, task.ema.averages[0])  # type: ignore[union-attr]
+    assert not torch.equal(exported, learning)
+    assert torch.equal(learning, dict(task.task.named_parameters())[name])
+
+
+def test_the_task_may_choose_what_is_exported() -> None:
+    class Choosy(ToyTask):
+        def export_state(self) -> dict[str, Tensor]:
+            return {"head": self.net[-1].weight}  # type: ignore[dict-item]
+
+    assert list(learner(Choosy()).export_state()) == ["head"]
+
+
+def test_evaluation_has_the_averaged_weights_no_dropout_and_no_gradient() -> None:
+    task = learner(optim=Optim(ema=0.5))
+    learn(task)
+    averaged = task.export_state()
+    with task.evaluating() as lent:
+        assert hash_of(lent.state_dict()) == hash_of(averaged)
+        assert not lent.training
+        assert not torch.is_grad_enabled()
+    assert hash_of(task.task.state_dict()) != hash_of(averaged)
+
+
+def test_a_checkpoint_of_another_model_is_an_error() -> None:
+    with pytest.raises(TrainingError, match="another model"):
+        learner().load_state_dict(learner(nn.Linear(2, 2)).state_dict())
+
+
+def test_means_are_weighted_and_leave_out_what_is_not_finite() -> None:
+    means = Means(CPU)
+    for value, weight in ((1.0, 3.0), (5.0, 1.0), (math.nan, 9.0)):
+        means.add({"loss": torch.tensor(value)}, weight)
+    assert means.read("loss") == 2.0
+    assert means.take() == {"loss": (8.0, 4.0)}
+    assert math.isnan(means.read("loss"))
+
+
+def test_failures_are_counted_in_a_row_and_altogether() -> None:
+    failures = Failures(CPU)
+    for failed in (True, True, False, True):
+        failures.add(torch.tensor(failed))
+    assert failures.read() == (1, 3)
+
+
+def test_seeds_differ_and_stay_the_same_for_ever() -> None:
+    seeds = {seed_of(seed, step, position) for seed in range(5) for step in range(20) for position in range(5)}
+    assert len(seeds) == 500
+    assert seed_of(0, 0, 0) == 3150921512212191848  # or old runs resume with other dropout
+    assert all(0 <= seed < 2**63 for seed in seeds)
