@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vitrail.errors import WeightsError, nearest
-from vitrail.weights import google, huggingface, mae, timm, torchvision
+from vitrail.weights import google, huggingface, mae, swin, timm, torchvision
 from vitrail.weights.files import State
 from vitrail.weights.plain import is_plain, own_from_plain, own_to_plain, unwrapped
 
@@ -61,6 +61,25 @@ LAYOUTS: dict[str, Layout] = {
         google.bit_to_plain,
         google.bit_from_plain,
         ".npz",
+    ),
+    "swin_huggingface": Layout(
+        "Hugging Face transformers' Swin, names every version reads",
+        swin.is_old_huggingface,
+        swin.old_huggingface_to_plain,
+        swin.old_huggingface_from_plain,
+    ),
+    "swin_huggingface_2026": Layout(
+        "Hugging Face transformers' Swin, names since 2026",
+        swin.is_new_huggingface,
+        swin.new_huggingface_to_plain,
+        swin.new_huggingface_from_plain,
+    ),
+    "swin_torchvision": Layout(
+        "torchvision's Swin", swin.is_torchvision, swin.torchvision_to_plain, swin.torchvision_from_plain
+    ),
+    "swin_timm": Layout("timm's Swin", swin.is_timm, swin.timm_to_plain, swin.timm_from_plain),
+    "swin": Layout(
+        "Microsoft's Swin and SimMIM", swin.is_official, swin.official_to_plain, swin.official_from_plain
     ),
     "torchvision": Layout(
         "torchvision", _ends("conv_proj.weight", "class_token"), torchvision.to_plain, torchvision.from_plain

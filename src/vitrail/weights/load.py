@@ -15,7 +15,9 @@ from vitrail.errors import ConfigError, WeightsError, nearest
 from vitrail.layers.positions import resize_positions
 from vitrail.models.classifier import ImageClassifier
 from vitrail.models.mae import MAE
+from vitrail.models.swin import Swin
 from vitrail.train.checkpoint import is_checkpoint, resolve
+from vitrail.weights import swin
 from vitrail.weights.detect import to_plain
 from vitrail.weights.files import State, read_state
 from vitrail.weights.plain import INPUT_KERNELS, input_kernel, plain_name, shape_of
@@ -143,8 +145,13 @@ def fit_state(
     state = {plain_name(name): tensor for name, tensor in state.items()}
     targets = model.state_dict()
     wanted = {name: plain_name(name) for name in targets}
+    unexpected = sorted(set(state) - set(wanted.values()))
+    dropped = [name for name in unexpected if name.startswith(MAY_BE_LEFT_OUT)]
+    unexpected = [name for name in unexpected if name not in dropped]
+    if not partial:
+        _check_unexpected(unexpected, state, origin, layout)
     fitted: State = {}
-    resized, adapted, dropped, missing = [], [], [], []
+    resized, adapted, missing = [], [], []
     for name, target in targets.items():
         plain = wanted[name]
         tensor = state.get(plain)
@@ -156,6 +163,9 @@ def fit_state(
                 resized.append(name)
         elif tensor.shape == target.shape:
             fitted[name] = tensor
+        elif isinstance(backbone := backbone_of(model), Swin) and swin.is_fitted(plain):
+            fitted[name] = swin.fit(backbone, plain, tensor)
+            resized.append(name)
         elif plain.startswith("head.") and "classes" in adapt:
             dropped.append(plain)
         elif (other := _other_channels(model, plain, state)) is not None and other.shape == target.shape:
@@ -171,12 +181,7 @@ def fit_state(
     _check_belongs(fitted, state, origin)
     if not partial:
         _check_missing(model, missing, state, origin)
-    unexpected = sorted(set(state) - set(wanted.values()))
-    _check_representation(unexpected, fitted, origin)
-    dropped += [name for name in unexpected if name.startswith(MAY_BE_LEFT_OUT)]
-    unexpected = [name for name in unexpected if name not in dropped]
-    if not partial:
-        _check_unexpected(unexpected, state, origin, layout)
+    _check_representation(dropped, fitted, origin)
     changed = {*resized, *adapted}
     report = LoadReport(
         loaded=tuple(name for name in fitted if name not in changed),
@@ -294,9 +299,9 @@ def _hint(needed: list[str], state: State) -> str:
     return ""
 
 
-def _check_representation(unexpected: list[str], fitted: State, origin: str) -> None:
+def _check_representation(dropped: list[str], fitted: State, origin: str) -> None:
     """Refuse to put a head on other features than it was trained on."""
-    hidden = [name for name in unexpected if name.startswith("pre_logits.")]
+    hidden = [name for name in dropped if name.startswith("pre_logits.")]
     if hidden and "head.weight" in fitted:
         raise WeightsError(
             f"the head in {origin} stands on a representation layer, which the model lacks; build the model with one, "

@@ -99,7 +99,7 @@ def shape_of(state: State) -> Shape:
     plain_vit = len(kernel) == 4 and pixels is kernel
     shape = Shape(
         width=kernel[0] if kernel else (sizes.get("norm.weight") or (0,))[0],
-        depth=_count(state, "blocks.") or sum(name.endswith(".conv3.weight") for name in state),
+        depth=_count(state, "blocks.") or sum(name.endswith((".conv3.weight", ".norm1.weight")) for name in state),
         patch_size=kernel[2] if plain_vit else 0,
         channels=pixels[1] if len(pixels) == 4 else 0,
         places=positions[1] if len(positions) == 3 else 0,
