@@ -11,6 +11,7 @@ from typing import Any
 
 from vitrail.config import to_json
 from vitrail.errors import ConfigError
+from vitrail.train.distributed import is_main
 
 # These may differ when a run goes on: they say where and how fast, not what is learned.
 MAY_CHANGE = {
@@ -38,6 +39,8 @@ def open_folder(out: str | None, verb: str, data: str, settings: Any) -> Path:
     file = folder / "config.json"
     if file.is_file():
         _check_same(folder, flat(json.loads(file.read_text())), wanted)
+    if not is_main():
+        return folder
     folder.mkdir(parents=True, exist_ok=True)
     file.write_text(json.dumps(to_json(settings), indent=2) + "\n")
     (folder / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n")

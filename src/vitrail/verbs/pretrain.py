@@ -5,12 +5,15 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+import torch
+
 from vitrail.config import replace, to_json
 from vitrail.data.sources import open_source
 from vitrail.models.zoo import ModelSpec
 from vitrail.recipes import find_recipe
 from vitrail.settings import PretrainSettings
 from vitrail.tasks.reconstruction import MaskDrawer, Reconstruction
+from vitrail.train import distributed
 from vitrail.verbs.finish import finish
 from vitrail.verbs.folder import open_folder
 from vitrail.verbs.say import say
@@ -40,6 +43,7 @@ def pretrain(data: str, *, recipe: str = "auto", **settings: Any) -> Result:
     return run(replace(base, data=data, recipe=recipe, **settings))
 
 
+@distributed.processes()
 def run(settings: PretrainSettings) -> Result:
     """Pretrain as the settings say; `pretrain` explains."""
     source = open_source(
@@ -54,12 +58,13 @@ def run(settings: PretrainSettings) -> Result:
         settings.channels,
     )
     spec = _masked(start.model, settings)
-    folder = open_folder(settings.out, "pretrain", settings.data, settings)
+    torch.manual_seed(settings.run.seed)
     model: Any = create_model(spec.name, **spec.options)
     for note in (*source.notes, *start.notes):
         say(note)
     if settings.weights is not None:
         say(f"{settings.weights}: {load_weights(model, settings.weights)}")
+    folder = open_folder(settings.out, "pretrain", settings.data, settings)
     plan = Plan(
         settings,
         source,

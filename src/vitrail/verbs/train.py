@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import torch
+
 from vitrail.config import replace, to_json
 from vitrail.data.sources import Source, open_source
 from vitrail.errors import DataError
 from vitrail.recipes import find_recipe
 from vitrail.settings import TrainSettings
 from vitrail.tasks.classification import Classification
+from vitrail.train import distributed
 from vitrail.verbs.finish import finish
 from vitrail.verbs.folder import open_folder
 from vitrail.verbs.say import say
@@ -40,6 +43,7 @@ def train(data: str, *, recipe: str = "auto", **settings: Any) -> Result:
     return run(replace(base, data=data, recipe=recipe, **settings))
 
 
+@distributed.processes()
 def run(settings: TrainSettings) -> Result:
     """Train as the settings say; `train` explains."""
     source = _open(settings)
@@ -51,12 +55,13 @@ def run(settings: TrainSettings) -> Result:
         settings.image_size,
         settings.channels,
     )
-    folder = open_folder(settings.out, "train", settings.data, settings)
+    torch.manual_seed(settings.run.seed)
     model: Any = create_model(start.model.name, num_classes=len(source.class_names), **start.model.options)
     for note in (*source.notes, *start.notes):
         say(note)
     if settings.weights is not None:
         say(f"{settings.weights}: {load_weights(model, settings.weights)}")
+    folder = open_folder(settings.out, "train", settings.data, settings)
     task = Classification(model, start.preprocessing, settings.smoothing, settings.augment)
     options = {**start.model.options, "num_classes": len(source.class_names)}
     description = Description(

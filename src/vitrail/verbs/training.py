@@ -55,24 +55,22 @@ class Plan:
 
 
 def carry_out(plan: Plan) -> Result:
-    """Train what is planned, or go on where it was, and leave curves and a summary in the run folder."""
+    """Train what is planned, or go on where it was."""
     settings, run = plan.settings, plan.settings.run
     keep_large_buffers()
-    with distributed.processes():
-        device = pick_device(run.device, distributed.local_rank())
-        batches = train_batches(plan, pin_memory=device.type == "cuda")
-        summary = fit(
-            plan.task,
-            batches,
-            evaluator(plan),
-            epochs=settings.epochs,
-            lr=settings.lr,
-            optim=settings.optim,
-            schedule=settings.schedule,
-            run=run,
-            folder=plan.folder,
-            config=description_json(plan.description),
-        )
+    device = pick_device(run.device, distributed.local_rank())
+    summary = fit(
+        plan.task,
+        train_batches(plan, pin_memory=device.type == "cuda"),
+        evaluator(plan),
+        epochs=settings.epochs,
+        lr=settings.lr,
+        optim=settings.optim,
+        schedule=settings.schedule,
+        run=run,
+        folder=plan.folder,
+        config=description_json(plan.description),
+    )
     return Result(plan.folder, dict(summary.best), to_json(summary))
 
 
