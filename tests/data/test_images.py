@@ -6,7 +6,6 @@ import random
 import struct
 import subprocess
 import sys
-import time
 import warnings
 import zlib
 from pathlib import Path
@@ -170,10 +169,8 @@ BOMBS = {
 @pytest.mark.parametrize("data", BOMBS.values(), ids=BOMBS.keys())
 def test_a_huge_canvas_is_refused_in_every_format_even_if_pillow_would_allow_it(data: bytes, monkeypatch):
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", None)
-    start = time.perf_counter()
     with pytest.raises(ImageError, match="pixels are more than the limit of 100 million"):
         open_image(data)
-    assert time.perf_counter() - start < 1
 
 
 def tiff_with_tiles(side: int) -> bytes:

@@ -1,5 +1,6 @@
 """A sample belongs to (seed, epoch, index), and to nothing else."""
 
+import pickle
 import random
 from pathlib import Path
 
@@ -63,6 +64,12 @@ def test_a_sample_does_not_depend_on_what_was_drawn_before_nor_on_the_cache(root
         busy[key]
     torch.rand(5)
     assert equal(busy[3, 4], alone)
+
+
+def test_a_sample_is_the_same_where_workers_are_spawned_and_get_a_pickled_copy(root: Path):
+    samples = samples_of(root, cache="on")
+    expected = samples[2, 5]
+    assert equal(pickle.loads(pickle.dumps(samples))[2, 5], expected)
 
 
 def test_epochs_indices_repeats_and_seeds_draw_differently(root: Path):

@@ -105,8 +105,10 @@ def with_channels(picture: Image.Image, channels: int) -> Image.Image:
 
 
 def _opened(source: str | Path | BinaryIO | bytes) -> AbstractContextManager[BinaryIO]:
-    if isinstance(source, (str, Path)):
-        return Path(source).open("rb")
+    if isinstance(source, str):
+        source = Path(source)
+    if isinstance(source, Path):
+        return source.open("rb")
     return io.BytesIO(source if isinstance(source, bytes) else source.read())
 
 

@@ -30,8 +30,8 @@ class Samples(Dataset[Sample]):
     """The pictures of one split as samples; ``samples[epoch, index]`` is a dict.
 
     A sample holds ``image`` (uint8, (C, H, W)), ``index`` (int), ``label`` (int, where there are labels) and
-    what ``extra`` adds. Its random numbers come from torch's global generator on the CPU, seeded from
-    (seed, \\*key) and put back afterwards: an augmentation belongs to the sample, and not to the process,
+    what ``extra`` adds. Its random numbers come from torch's global generator on the CPU, seeded from the
+    seed and the key and put back afterwards: an augmentation belongs to the sample, and not to the process,
     the worker or the step that draws it.
 
     Args:
