@@ -26,7 +26,7 @@ from vitrail.errors import Interrupted, VitrailError
 from vitrail.train import checkpoint
 from vitrail.train.distributed import processes
 
-EPOCHS, STEPS_PER_EPOCH, SAVE_EVERY = 8, 5, 3
+EPOCHS, STEPS_PER_EPOCH, SAVE_EVERY = 16, 5, 3
 
 RUN = Run(device="cpu", precision="fp32", save_every=SAVE_EVERY / STEPS_PER_EPOCH, evaluate_every=7 / STEPS_PER_EPOCH)
 

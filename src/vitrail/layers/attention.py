@@ -51,7 +51,7 @@ class Attention(nn.Module):
 
     Attributes:
         observe: when set, called with the weights ``(B, K, N, N)`` of every forward pass; the result is the
-            same up to rounding. `vitrail.look.record` sets and unsets it.
+            same up to rounding. `vitrail.figures.record` sets and unsets it.
     """
 
     observe: Callable[[Tensor], None] | None = None

@@ -12,6 +12,11 @@ from torch import Tensor, nn
 
 from vitrail.layers.offsets import offset_array, resize_bias_table
 
+# Offsets start out with scores about as large as those of content. From 0.02, which suits Swin's long schedules, a
+# short run never gets to use them: 400 steps on 8x8 digits reached 76 and 70 % (keys, table) instead of 97 and 94 %,
+# against 71 % without positions and 94 % with learned ones.
+INITIAL_STD = 1.0
+
 
 def take_pairs(table: Tensor, tokens: Tensor) -> Tensor:
     """Pick the pairs among some tokens from a table of all pairs: ``(N, N)`` to ``(B, V, V)``.
@@ -61,7 +66,7 @@ class RelativeKeys(nn.Module):
         super().__init__()
         self.prefix = prefix
         self.keys = nn.Parameter(torch.empty(num_heads, 2 * grid[0] * grid[1] - 1 + 3 * prefix, head_width))
-        nn.init.trunc_normal_(self.keys, std=0.02)
+        nn.init.normal_(self.keys, std=INITIAL_STD)
 
     def keys_for(self, grid: tuple[int, int]) -> Tensor:
         """Return the keys for a grid; for another grid than its own, stretched over its offsets."""
@@ -106,7 +111,7 @@ class RelativeBias(nn.Module):
         self.prefix = prefix
         rows = (2 * grid[0] - 1) * (2 * grid[1] - 1) + 3 * prefix
         self.relative_position_bias_table = nn.Parameter(torch.empty(rows, num_heads))
-        nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
+        nn.init.normal_(self.relative_position_bias_table, std=INITIAL_STD)
 
     def table_for(self, grid: tuple[int, int]) -> Tensor:
         """Return the table for a grid; for another grid than its own by bicubic interpolation."""

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from vitrail.data.sources import Source
 from vitrail.errors import VitrailError
-from vitrail.look.curves import draw_curves
+from vitrail.figures.curves import draw_curves
 from vitrail.train import distributed
 from vitrail.verbs.look import choose, draw, read_metrics
 from vitrail.verbs.report import next_steps, report_run

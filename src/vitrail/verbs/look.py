@@ -15,8 +15,8 @@ from torch import Tensor, nn
 from vitrail.data.sources import Pictures, open_source
 from vitrail.data.transforms import eval_transform
 from vitrail.errors import DataError
-from vitrail.look import attention, reconstruction
-from vitrail.look.curves import draw_curves
+from vitrail.figures import attention, reconstruction
+from vitrail.figures.curves import draw_curves
 from vitrail.models.mae import MAE
 from vitrail.settings import LookSettings
 from vitrail.tasks.inputs import Normalise

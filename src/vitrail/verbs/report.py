@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from vitrail.look.report import Section, write_report
+from vitrail.figures.report import Section, write_report
 from vitrail.verbs.say import shown
 from vitrail.weights.checkpoint import Description, describe
 

@@ -11,8 +11,8 @@ from PIL import Image
 
 from vitrail.config import Augment, Run, replace
 from vitrail.data.sources import Source, open_source
-from vitrail.look.curves import draw_curves
-from vitrail.look.report import Table, write_report
+from vitrail.figures.curves import draw_curves
+from vitrail.figures.report import Table, write_report
 from vitrail.recipes import find_recipe
 from vitrail.settings import Architecture, PretrainSettings, TourSettings, TrainSettings
 from vitrail.verbs import pretrain, train

@@ -19,8 +19,8 @@ from vitrail.settings import PretrainSettings, TrainSettings
 from vitrail.train import distributed
 from vitrail.train.loop import fit
 from vitrail.train.measure import measure
-from vitrail.train.precision import keep_large_buffers
 from vitrail.train.precision import device as pick_device
+from vitrail.train.precision import keep_large_buffers
 from vitrail.weights.checkpoint import Description, description_json
 
 Extra = Callable[[Tensor], dict[str, Any]]

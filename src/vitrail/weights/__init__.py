@@ -1,1 +1,7 @@
-"""Weights files: `files` opens them safely, `load` fits them to a model and reports, `create` builds and loads."""
+"""Weights files, whoever wrote them.
+
+`files` opens them safely; `detect` tells whose names they have and `google`, `huggingface`, `mae`, `timm` and
+`torchvision` translate those into `plain` ones, by the tables that `rename` reads; `load` fits them to a model and
+reports; `create` builds and loads; `preprocessing` says what pictures need; `inspect` and `convert` are for people;
+`checkpoint` opens vitrail's own.
+"""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import math
 import zipfile
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,12 +15,18 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor
 
+from vitrail.config import Preprocessing, to_json
 from vitrail.errors import WeightsError
+from vitrail.layers.block import NORM_EPS
 from vitrail.models.vit import SIZES
 from vitrail.weights.detect import layout_named, to_plain
-from vitrail.weights.files import State, read_state
+from vitrail.weights.files import NOTES, State, find_file, read_notes, read_state
 from vitrail.weights.load import weights_file
 from vitrail.weights.plain import Shape, shape_of
+from vitrail.weights.preprocessing import by_layout, said
+
+DECODER_HEAD_WIDTH = 32
+"""Channels a head in MAE's decoders."""
 
 HEAD_WIDTH = 64
 """Channels a head in nearly all published models, where neither file nor size says the number of heads."""
@@ -52,7 +59,8 @@ class Conversion:
 def convert(file: str | Path, to: str, out: str | Path, *, num_heads: int | None = None) -> Conversion:
     """Write the weights of a file under the names and in the layout of another library; no value changes.
 
-    A file in Hugging Face's layout gets a ``config.json`` beside it, unless there is one, so that its folder loads.
+    The preprocessing goes along inside the file. One in Hugging Face's layout gets ``config.json`` and
+    ``preprocessor_config.json`` beside it, unless there are any, so that transformers loads its folder.
 
     Args:
         file: as for `vitrail.load_weights`.
@@ -71,15 +79,19 @@ def convert(file: str | Path, to: str, out: str | Path, *, num_heads: int | None
     if kind is None or (kind == ".npz") != (layout.suffix == ".npz"):
         fitting = ".npz" if layout.suffix == ".npz" else ".safetensors or .pth"
         raise WeightsError(f"{target} cannot hold the layout {to!r}; give it a name that ends in {fitting}")
-    source = weights_file(file)
+    source = find_file(weights_file(file))
     plain = to_plain(read_state(source), str(source))
-    heads = num_heads or plain.num_heads or known_heads(shape_of(plain.state))
+    noted = read_notes(source).get("num_heads")
+    heads = num_heads or plain.num_heads or (noted if isinstance(noted, int) else known_heads(shape_of(plain.state)))
     if heads < 1 or shape_of(plain.state).width % heads:
         raise WeightsError(f"{heads} heads do not divide the width {shape_of(plain.state).width}; give num_heads")
     state = layout.from_plain(plain.state, heads)
-    write_state(state, target, kind)
+    # The new names would stand for another preprocessing, so the old one goes along.
+    preprocessing = (said(source) or by_layout(plain)).preprocessing
+    write_state(state, target, kind, {"preprocessing": to_json(preprocessing), "num_heads": heads})
     if to.startswith("huggingface"):
-        _write_huggingface_config(target.parent / "config.json", plain.state, heads)
+        _write_beside(target, "config.json", huggingface_config(plain.state, heads))
+        _write_beside(target, "preprocessor_config.json", huggingface_processor(preprocessing))
     return Conversion(target, plain.layout, to, len(state), heads)
 
 
@@ -91,13 +103,14 @@ def known_heads(shape: Shape) -> int:
     return max(1, shape.width // HEAD_WIDTH)
 
 
-def write_state(state: State, out: Path, kind: str) -> None:
+def write_state(state: State, out: Path, kind: str, notes: dict[str, Any]) -> None:
     """Write tensors to ``out``, whole or not at all.
 
     Args:
         state: the tensors.
         out: the file.
         kind: ``.safetensors``, ``.npz`` or ``.pth``.
+        notes: what `vitrail.weights.files.read_notes` shall find.
 
     Raises:
         WeightsError: it cannot be written.
@@ -107,11 +120,11 @@ def write_state(state: State, out: Path, kind: str) -> None:
     try:
         out.parent.mkdir(parents=True, exist_ok=True)
         if kind == ".safetensors":
-            save_file(state, unfinished, metadata={"format": "pt"})
-        elif kind == ".npz":
-            _write_npz(state, unfinished)
+            save_file(state, unfinished, metadata={"format": "pt", NOTES: json.dumps(notes)})
         else:
-            torch.save(state, unfinished)
+            _write_npz(state, unfinished) if kind == ".npz" else torch.save(state, unfinished)
+            with zipfile.ZipFile(unfinished, "a") as archive:
+                archive.comment = json.dumps(notes).encode()
         unfinished.replace(out)
     except (OSError, RuntimeError) as error:
         unfinished.unlink(missing_ok=True)
@@ -132,11 +145,16 @@ def _array(tensor: Tensor) -> np.ndarray:
     return tensor.view(torch.int16).numpy().view("V2") if tensor.dtype is torch.bfloat16 else tensor.numpy()
 
 
-def _write_huggingface_config(path: Path, state: State, num_heads: int) -> None:
-    if path.exists():
-        return
+def _write_beside(file: Path, name: str, content: dict[str, Any]) -> None:
+    """Write a JSON file into the folder of another, unless there is one of that name."""
+    path = file.with_name(name)
+    if not path.exists():
+        path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+
+
+def huggingface_config(state: State, num_heads: int) -> dict[str, Any]:
+    """Return what ``config.json`` holds for a model of transformers, from tensors under plain names."""
     shape = shape_of(state)
-    side = int((shape.places - 1) ** 0.5) * shape.patch_size
     config: dict[str, Any] = {
         "architectures": ["ViTForImageClassification" if shape.classes else "ViTModel"],
         "model_type": "vit",
@@ -145,8 +163,8 @@ def _write_huggingface_config(path: Path, state: State, num_heads: int) -> None:
         "num_attention_heads": num_heads,
         "intermediate_size": state["blocks.0.mlp.fc1.weight"].shape[0],
         "hidden_act": "gelu",
-        "layer_norm_eps": 1e-6,
-        "image_size": side,
+        "layer_norm_eps": NORM_EPS,
+        "image_size": math.isqrt(max(0, shape.places - 1)) * shape.patch_size,
         "patch_size": shape.patch_size,
         "num_channels": shape.channels,
         "qkv_bias": True,
@@ -161,7 +179,31 @@ def _write_huggingface_config(path: Path, state: State, num_heads: int) -> None:
             "model_type": "vit_mae",
             "decoder_hidden_size": width,
             "decoder_num_hidden_layers": shape.decoder_depth,
-            "decoder_num_attention_heads": max(1, width // 32),
+            "decoder_num_attention_heads": max(1, width // DECODER_HEAD_WIDTH),
             "decoder_intermediate_size": state["decoder.blocks.0.mlp.fc1.weight"].shape[0],
         }
-    path.write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+    return config
+
+
+def huggingface_processor(preprocessing: Preprocessing) -> dict[str, Any]:
+    """Return what ``preprocessor_config.json`` holds for transformers' image processors."""
+    height, width = preprocessing.image_size
+    said: dict[str, Any] = {
+        "image_processor_type": "ViTImageProcessor",
+        "do_resize": True,
+        "size": {"height": height, "width": width},
+        "resample": 3,  # bicubic
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(preprocessing.mean),
+        "image_std": list(preprocessing.std),
+    }
+    if preprocessing.resize == "crop":
+        said |= {
+            "image_processor_type": "BitImageProcessor",
+            "size": {"shortest_edge": round(min(height, width) / preprocessing.crop_share)},
+            "do_center_crop": True,
+            "crop_size": {"height": height, "width": width},
+        }
+    return said

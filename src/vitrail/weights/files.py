@@ -20,6 +20,9 @@ from vitrail.errors import WeightsError, nearest
 
 State = dict[str, Tensor]
 
+NOTES = "vitrail"
+"""Under this name vitrail's notes stand in the metadata of safetensors."""
+
 # What training scripts put a state dict into, outermost first.
 WRAPPERS = ("model", "state_dict", "module", "model_state", "teacher")
 
@@ -36,7 +39,7 @@ FOLDER_FILES = (
 LARGEST_UNFOLDING = 8
 FREE_UNFOLDING = 64 * 2**20
 
-# Python's limit on safetensors' JSON header; the library has the same one.
+# A longer JSON header than the safetensors library itself accepts.
 LARGEST_HEADER = 100 * 2**20
 
 
@@ -60,6 +63,27 @@ def read_state(file: str | Path) -> State:
     if kind == "npz":
         return _read_npz(path)
     return _read_pickle(path)
+
+
+def read_notes(path: Path) -> dict[str, Any]:
+    """Return what vitrail wrote about weights into their own file, ``{}`` where it wrote nothing.
+
+    It stands in the metadata of safetensors, and in the comment of the archives of NumPy and PyTorch, where no
+    other reader stumbles over it.
+    """
+    try:
+        if file_format(path) == "safetensors":
+            from safetensors import safe_open
+
+            with safe_open(path, framework="pt") as file:
+                text = (file.metadata() or {}).get(NOTES, "{}")
+        else:
+            with zipfile.ZipFile(path) as archive:
+                text = archive.comment.decode("utf-8")
+        notes = json.loads(text)
+    except Exception:  # notes are a convenience; without them the origin's defaults hold
+        return {}
+    return notes if isinstance(notes, dict) else {}
 
 
 def find_file(source: str | Path) -> Path:

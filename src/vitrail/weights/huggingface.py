@@ -50,6 +50,8 @@ def _table(layers: str, parts: dict[str, str]) -> Table:
         Row("decoder.decoder_pos_embed", "decoder.pos_embed"),
         Row("decoder.decoder_embed.*", "decoder.embed.*"),
         *_blocks("decoder.decoder_layers.{}", "decoder.blocks.{}", parts),
+        # What transformers 5 writes when it saves a ViTMAE under the names of before.
+        *_blocks("decoder.decoder_encoder.layer.{}", "decoder.blocks.{}", parts),
         Row("decoder.decoder_norm.*", "decoder.norm.*"),
         Row("decoder.decoder_pred.*", "decoder.predict.*"),
     )

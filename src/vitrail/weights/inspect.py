@@ -13,7 +13,7 @@ from vitrail.weights.detect import LAYOUTS, Plain, to_plain
 from vitrail.weights.files import State, file_format, find_file, read_state
 from vitrail.weights.load import weights_file
 from vitrail.weights.plain import Shape, shape_of
-from vitrail.weights.preprocessing import by_layout, has_fixed_positions, said_beside
+from vitrail.weights.preprocessing import by_layout, has_fixed_positions, said
 
 
 @dataclass(frozen=True)
@@ -79,7 +79,7 @@ def _read(file: str | Path) -> tuple[Path, State, Plain]:
 
 
 def _inspection(path: Path, state: State, plain: Plain) -> Inspection:
-    origin = said_beside(path) or by_layout(plain)
+    origin = said(path) or by_layout(plain)
     return Inspection(
         file=path,
         format=file_format(path),

@@ -6,7 +6,7 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -15,9 +15,7 @@ from vitrail.errors import ConfigError, WeightsError, nearest
 from vitrail.layers.positions import resize_positions
 from vitrail.models.classifier import ImageClassifier
 from vitrail.models.mae import MAE
-from vitrail.models.swin import Swin
 from vitrail.train.checkpoint import is_checkpoint, resolve
-from vitrail.weights import swin
 from vitrail.weights.detect import to_plain
 from vitrail.weights.files import State, read_state
 from vitrail.weights.plain import INPUT_KERNELS, input_kernel, plain_name, shape_of
@@ -34,6 +32,8 @@ MAY_BE_LEFT_OUT = ("decoder.", "head.", "pre_logits.", "norm.", "fc_norm.", "cls
 MATTERS = ("patch_embed.", "blocks.", "pos_embed", "dist_token", "reg_token", "norm_pre.", "mask_token")
 
 ADAPTATIONS = ("classes", "channels")
+
+Fate = Literal["loaded", "resized", "adapted", "dropped", "missing"]
 
 
 @dataclass(frozen=True)
@@ -144,55 +144,54 @@ def fit_state(
             raise ConfigError(f"adapt takes {' and '.join(ADAPTATIONS)}, not {name!r}{nearest(name, ADAPTATIONS)}")
     state = {plain_name(name): tensor for name, tensor in state.items()}
     targets = model.state_dict()
-    wanted = {name: plain_name(name) for name in targets}
-    unexpected = sorted(set(state) - set(wanted.values()))
-    dropped = [name for name in unexpected if name.startswith(MAY_BE_LEFT_OUT)]
-    unexpected = [name for name in unexpected if name not in dropped]
+    unused = sorted(set(state) - {plain_name(name) for name in targets})
+    unexpected = [name for name in unused if not name.startswith(MAY_BE_LEFT_OUT)]
     if not partial:
         _check_unexpected(unexpected, state, origin, layout)
+    fates: dict[Fate, list[str]] = {fate: [] for fate in get_args(Fate)}
     fitted: State = {}
-    resized, adapted, missing = [], [], []
     for name, target in targets.items():
-        plain = wanted[name]
-        tensor = state.get(plain)
-        if tensor is None:
-            missing.append(name)
-        elif plain in ("pos_embed", "decoder.pos_embed"):
-            fitted[name] = _fit_positions(model, target, plain, state, origin)
-            if fitted[name].shape != tensor.shape:
-                resized.append(name)
-        elif tensor.shape == target.shape:
+        fate, tensor = _fit(model, name, target, state, adapt, origin)
+        fates[fate].append(plain_name(name) if fate == "dropped" else name)
+        if tensor is not None:
             fitted[name] = tensor
-        elif isinstance(backbone := backbone_of(model), Swin) and swin.is_fitted(plain):
-            fitted[name] = swin.fit(backbone, plain, tensor)
-            resized.append(name)
-        elif plain.startswith("head.") and "classes" in adapt:
-            dropped.append(plain)
-        elif (other := _other_channels(model, plain, state)) is not None and other.shape == target.shape:
-            if "channels" not in adapt:
-                raise WeightsError(
-                    f"{origin} was trained on {shape_of(state).channels} input channels, the model has "
-                    f'{_channels(model)}; build it with as many, or load with adapt=("classes", "channels")'
-                )
-            fitted[name] = other
-            adapted.append(name)
-        else:
-            raise WeightsError(_mismatch(plain, tensor, target, state, origin))
+    fates["dropped"] += [name for name in unused if name not in unexpected]
     _check_belongs(fitted, state, origin)
     if not partial:
-        _check_missing(model, missing, state, origin)
-    _check_representation(dropped, fitted, origin)
-    changed = {*resized, *adapted}
-    report = LoadReport(
-        loaded=tuple(name for name in fitted if name not in changed),
-        resized=tuple(resized),
-        adapted=tuple(adapted),
-        dropped=tuple(dropped),
-        missing=tuple(missing),
-        unexpected=tuple(unexpected),
-        layout=layout,
-    )
-    return report, fitted
+        _check_missing(model, fates["missing"], state, origin)
+    _check_representation(fates["dropped"], fitted, origin)
+    names = {fate: tuple(those) for fate, those in fates.items()}
+    return LoadReport(**names, unexpected=tuple(unexpected), layout=layout), fitted
+
+
+def _fit(
+    model: nn.Module, name: str, target: Tensor, state: State, adapt: Collection[str], origin: str
+) -> tuple[Fate, Tensor | None]:
+    """Find the tensor for one name of the model, in its shape, and say how it came to it.
+
+    Raises:
+        WeightsError: the tensor has a shape that cannot be fitted.
+    """
+    plain = plain_name(name)
+    tensor = state.get(plain)
+    if tensor is None:
+        return "missing", None
+    if plain in ("pos_embed", "decoder.pos_embed"):
+        fitted = _fit_positions(model, target, plain, state, origin)
+        return ("loaded" if fitted.shape == tensor.shape else "resized"), fitted
+    if tensor.shape == target.shape:
+        return "loaded", tensor
+    if plain.startswith("head.") and "classes" in adapt:
+        return "dropped", None
+    other = _other_channels(model, plain, state)
+    if other is None or other.shape != target.shape:
+        raise WeightsError(_mismatch(plain, tensor, target, state, origin))
+    if "channels" not in adapt:
+        raise WeightsError(
+            f"{origin} was trained on {shape_of(state).channels} input channels, the model has "
+            f'{_channels(model)}; build it with as many, or load with adapt=("classes", "channels")'
+        )
+    return "adapted", other
 
 
 def fit_channels(name: str, tensor: Tensor, old: int, new: int) -> Tensor:

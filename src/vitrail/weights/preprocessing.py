@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import math
 from dataclasses import dataclass
@@ -14,7 +15,7 @@ from vitrail.config import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, from_json
 from vitrail.errors import VitrailError
 from vitrail.layers.positions import sincos_2d
 from vitrail.weights.detect import Plain, to_plain
-from vitrail.weights.files import State, find_file, read_state
+from vitrail.weights.files import State, find_file, read_notes, read_state
 from vitrail.weights.load import weights_file
 from vitrail.weights.plain import shape_of
 
@@ -38,15 +39,22 @@ class Origin:
 def preprocessing_of(file: str | Path) -> Origin:
     """Return how pictures were prepared when the weights in a file were trained.
 
-    In this order: a checkpoint of vitrail's says it; ``preprocessor_config.json`` or timm's ``config.json`` beside
-    the file say it; else the default of whoever's layout it is: mean and standard deviation 0.5 and no crop for
-    Google's, ImageNet's and a centre crop for Meta's (MAE, DeiT, torchvision) and Microsoft's.
+    In this order: a file or checkpoint of vitrail's says it; timm's ``config.json`` or Hugging Face's
+    ``preprocessor_config.json`` beside the file says it; else the default of whoever's layout it is: mean and
+    standard deviation 0.5 and no crop for Google's, ImageNet's and a centre crop for Meta's (MAE, DeiT),
+    torchvision's and Microsoft's.
 
     Raises:
         WeightsError: the file cannot be read, or is of no known layout.
     """
     path = find_file(weights_file(file))
-    return said_beside(path) or by_layout(to_plain(read_state(path), str(path)))
+    return said(path) or by_layout(to_plain(read_state(path), str(path)))
+
+
+def said(path: Path) -> Origin | None:
+    """Return the preprocessing that is written in a weights file or beside it; None where nobody wrote it."""
+    own = _own(read_notes(path).get("preprocessing"))
+    return Origin(own, "the file says so") if own else _said_beside(path)
 
 
 def by_layout(plain: Plain) -> Origin:
@@ -54,8 +62,13 @@ def by_layout(plain: Plain) -> Origin:
     layout, state = plain.layout, plain.state
     image_size = _image_size(state)
     crop_share = 0.875 if max(image_size) <= 256 else 1.0
-    imagenet = Preprocessing(image_size, mean=IMAGENET_MEAN, std=IMAGENET_STD, crop_share=crop_share)
-    squashed = Preprocessing(image_size, mean=HALF, std=HALF, resize="squash", crop_share=1.0)
+    imagenet = _with_channels(
+        shape_of(state).channels, Preprocessing(image_size, mean=IMAGENET_MEAN, std=IMAGENET_STD, crop_share=crop_share)
+    )
+    squashed = _with_channels(
+        shape_of(state).channels,
+        Preprocessing(image_size, mean=HALF, std=HALF, resize="squash", crop_share=1.0),
+    )
     if layout in ("google", "big_vision", "bit"):
         return Origin(squashed, "Google's files were trained on values from -1 to 1 (mean and std 0.5)")
     if layout.startswith("huggingface") and "decoder.mask_token" not in state:
@@ -84,6 +97,14 @@ def has_fixed_positions(state: State) -> bool:
     return torch.allclose(positions[0, -places:].float(), fixed, atol=1e-2)
 
 
+def _with_channels(channels: int, colour: Preprocessing) -> Preprocessing:
+    """Fit colour statistics to a model of other channels: each gets their mean."""
+    if channels in (0, 3):
+        return colour
+    mean, std = (sum(values) / len(values) for values in (colour.mean, colour.std))
+    return dataclasses.replace(colour, channels=channels, mean=(mean,) * channels, std=(std,) * channels)
+
+
 def _image_size(state: State) -> tuple[int, int]:
     """Return the size that positions and patch size stand for; 224 where they do not say."""
     shape = shape_of(state)
@@ -94,21 +115,21 @@ def _image_size(state: State) -> tuple[int, int]:
     return (side * shape.patch_size, side * shape.patch_size)
 
 
-def said_beside(path: Path) -> Origin | None:
+def _said_beside(path: Path) -> Origin | None:
     """Read the preprocessing from the files that vitrail, Hugging Face and timm put beside weights."""
     config = _json(path.parent / "config.json")
-    if isinstance(own := config.get("preprocessing"), dict):
-        try:
-            return Origin(from_json(Preprocessing, own), "the checkpoint says so")
-        except (VitrailError, TypeError):
-            return None
-    for name, said in (
-        ("preprocessor_config.json", _from_huggingface(_json(path.parent / "preprocessor_config.json"))),
-        ("config.json", _from_timm(config.get("pretrained_cfg", config))),
-    ):
-        if said is not None:
-            return Origin(said, f"{name} beside it says so")
-    return None
+    found = {
+        "config.json": _own(config.get("preprocessing")) or _from_timm(config.get("pretrained_cfg", config)),
+        "preprocessor_config.json": _from_huggingface(_json(path.parent / "preprocessor_config.json")),
+    }
+    return next((Origin(p, f"{name} beside it says so") for name, p in found.items() if p), None)
+
+
+def _own(said: Any) -> Preprocessing | None:
+    try:
+        return from_json(Preprocessing, said) if isinstance(said, dict) else None
+    except (VitrailError, TypeError):
+        return None
 
 
 def _json(path: Path) -> dict[str, Any]:

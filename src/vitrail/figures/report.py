@@ -77,7 +77,7 @@ def write_report(
     import jinja2
 
     environment = jinja2.Environment(
-        loader=jinja2.PackageLoader("vitrail.look", "."),
+        loader=jinja2.PackageLoader("vitrail.figures", "."),
         autoescape=True,
         trim_blocks=True,
         lstrip_blocks=True,

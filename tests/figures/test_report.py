@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vitrail.look.report import Section, Table, cell, flattened, is_number, write_report
+from vitrail.figures.report import Section, Table, cell, flattened, is_number, write_report
 
 HOSTILE = '"><script>alert(1)</script><img src="http://evil.example/x.png" onerror=alert(1)>\'{{ 7 * 7 }}'
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from vitrail.look.attention import grid_distances
+from vitrail.figures.attention import grid_distances
 from vitrail.models.mae import patch_statistics
 
 # Weights fall with the third power of the distance. Of inverse powers 2 to 6, Gaussians and exponentials this one

@@ -11,8 +11,8 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vitrail.errors import ConfigError, nearest
-from vitrail.look.draw import Tile, enlarge, heat_map, sheet, to_picture
-from vitrail.look.record import device_of, encoder_of, evaluating, record_attention, resolve_layers
+from vitrail.figures.draw import Tile, enlarge, heat_map, sheet, to_picture
+from vitrail.figures.record import device_of, encoder_of, evaluating, record_attention, resolve_layers
 
 HEAD_FUSIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda weights: weights.mean(dim=1),

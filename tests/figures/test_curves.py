@@ -3,7 +3,7 @@ import math
 import numpy as np
 import pytest
 
-from vitrail.look.curves import draw_curves, read_curves, smoothed
+from vitrail.figures.curves import draw_curves, read_curves, smoothed
 
 ROWS = [
     {"step": 2, "epoch": 1.0, "loss": 1.0, "lr": 0.1, "note": "text"},

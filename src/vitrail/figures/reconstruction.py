@@ -17,11 +17,11 @@ from PIL import Image
 from torch import Tensor
 
 from vitrail.errors import ConfigError
+from vitrail.figures.draw import HIDDEN, Tile, enlarge, sheet, to_picture
+from vitrail.figures.record import device_of, evaluating
+from vitrail.figures.statistics import estimate_statistics
 from vitrail.layers.masking import random_mask
 from vitrail.layers.patches import pad_to_patches, patchify, unpatchify
-from vitrail.look.draw import HIDDEN, Tile, enlarge, sheet, to_picture
-from vitrail.look.record import device_of, evaluating
-from vitrail.look.statistics import estimate_statistics
 from vitrail.models.mae import MAE, patch_statistics
 
 Statistics = Literal["estimated", "true"]

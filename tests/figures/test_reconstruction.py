@@ -5,15 +5,15 @@ import pytest
 import torch
 
 from vitrail.errors import ConfigError
-from vitrail.layers.patches import patchify
-from vitrail.look.draw import HIDDEN, to_picture
-from vitrail.look.reconstruction import (
+from vitrail.figures.draw import HIDDEN, to_picture
+from vitrail.figures.reconstruction import (
     panel,
     reconstruct,
     seeded_mask,
     to_pixels,
     without_hidden,
 )
+from vitrail.layers.patches import patchify
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 

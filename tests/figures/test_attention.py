@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from vitrail.errors import ConfigError
-from vitrail.look.attention import attention_maps, class_attention, mean_attention_distance, panel, rollout
+from vitrail.figures.attention import attention_maps, class_attention, mean_attention_distance, panel, rollout
 from vitrail.models.zoo import build_model
 
 

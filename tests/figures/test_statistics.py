@@ -4,9 +4,9 @@ import pytest
 import torch
 from torch import Tensor
 
+from vitrail.figures.reconstruction import seeded_mask
+from vitrail.figures.statistics import estimate_statistics, interpolate_statistics
 from vitrail.layers.patches import patchify
-from vitrail.look.reconstruction import seeded_mask
-from vitrail.look.statistics import estimate_statistics, interpolate_statistics
 from vitrail.models.mae import patch_statistics
 
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vitrail.look.draw import Tile, contact_sheet, enlarge, font, heat_map, sheet, to_picture, wrap
+from vitrail.figures.draw import Tile, contact_sheet, enlarge, font, heat_map, sheet, to_picture, wrap
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (2, "L"), (3, "RGB"), (5, "RGB")])
