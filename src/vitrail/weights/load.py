@@ -15,7 +15,9 @@ from vitrail.errors import ConfigError, WeightsError, nearest
 from vitrail.layers.positions import resize_positions
 from vitrail.models.classifier import ImageClassifier
 from vitrail.models.mae import MAE
+from vitrail.models.swin import Swin
 from vitrail.train.checkpoint import is_checkpoint, resolve
+from vitrail.weights import swin
 from vitrail.weights.detect import to_plain
 from vitrail.weights.files import State, read_state
 from vitrail.weights.plain import INPUT_KERNELS, input_kernel, plain_name, shape_of
@@ -181,6 +183,8 @@ def _fit(
         return ("loaded" if fitted.shape == tensor.shape else "resized"), fitted
     if tensor.shape == target.shape:
         return "loaded", tensor
+    if isinstance(backbone := backbone_of(model), Swin) and swin.is_fitted(plain):
+        return "resized", swin.fit(backbone, plain, tensor)
     if plain.startswith("head.") and "classes" in adapt:
         return "dropped", None
     other = _other_channels(model, plain, state)

@@ -73,6 +73,8 @@ def by_layout(plain: Plain) -> Origin:
         return Origin(squashed, "Google's files were trained on values from -1 to 1 (mean and std 0.5)")
     if layout.startswith("huggingface") and "decoder.mask_token" not in state:
         return Origin(squashed, "Hugging Face's ViT are Google's, trained on values from -1 to 1 (mean and std 0.5)")
+    if layout.startswith("swin"):
+        return Origin(imagenet, "Swin's files were trained with ImageNet's mean and std")
     if layout == "torchvision":
         return Origin(imagenet, "torchvision's files were trained with ImageNet's mean and std")
     if "decoder.mask_token" in state or has_fixed_positions(state):
