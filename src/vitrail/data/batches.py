@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import itertools
 import os
+import signal
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
@@ -254,6 +255,7 @@ def _load(dataset: Dataset, slots: Iterable[Any], workers: int, pin_memory: bool
         timeout=WORKER_TIMEOUT if workers else 0,
         pin_memory=pin_memory,
         generator=torch.Generator(),
+        worker_init_fn=_leave_signals_to_main,
         # Forked workers share the cache of pictures; elsewhere forking is not safe.
         multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
     )
@@ -269,6 +271,15 @@ def _load(dataset: Dataset, slots: Iterable[Any], workers: int, pin_memory: bool
             f"the data workers stopped ({str(error).splitlines()[0]}); look for a slow or missing disk, too little "
             "memory or too small a /dev/shm, or use workers=0 to load in the main process"
         ) from error
+
+
+def _leave_signals_to_main(_: int) -> None:
+    """Let a worker live through a Ctrl-C or SIGTERM sent to all processes: the main one saves, then ends it.
+
+    A second SIGTERM does end it, for that is what the main process sends to a worker that hangs.
+    """
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(number, signal.SIG_DFL))
 
 
 __all__ = ["Batch", "EvalBatches", "TrainBatches", "collate", "worker_count"]
