@@ -78,9 +78,7 @@ LAYOUTS: dict[str, Layout] = {
         "torchvision's Swin", swin.is_torchvision, swin.torchvision_to_plain, swin.torchvision_from_plain
     ),
     "swin_timm": Layout("timm's Swin", swin.is_timm, swin.timm_to_plain, swin.timm_from_plain),
-    "swin": Layout(
-        "Microsoft's Swin and SimMIM", swin.is_official, swin.official_to_plain, swin.official_from_plain
-    ),
+    "swin": Layout("Microsoft's Swin and SimMIM", swin.is_official, swin.official_to_plain, swin.official_from_plain),
     "torchvision": Layout(
         "torchvision", _ends("conv_proj.weight", "class_token"), torchvision.to_plain, torchvision.from_plain
     ),

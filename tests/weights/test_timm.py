@@ -1,0 +1,114 @@
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from vitrail.errors import WeightsError
+from vitrail.models.resnet import SIZES as RESNETS
+from vitrail.models.zoo import ALIASES, build_model
+from vitrail.weights import timm as layout
+from vitrail.weights.load import load_weights
+from vitrail.weights.plain import plain_name
+
+from .random_weights import randomise, relative_difference
+
+timm = pytest.importorskip("timm")
+
+SHARED = [name for name in ALIASES if timm.is_model(name) and not name.startswith("swin")]
+TRANSFORMERS = [name for name in SHARED if ALIASES[name] not in RESNETS]
+
+
+def test_timm_has_the_models_these_tests_are_about():
+    assert len(SHARED) >= 20
+    assert {"vit_base_patch16_224", "vit_base_r50_s16_224", "resnetv2_50x1_bit"} <= set(SHARED)
+
+
+@pytest.mark.parametrize("name", SHARED)
+def test_names_and_shapes_of_every_model_are_timms_there_and_back(name):
+    with torch.device("meta"):
+        theirs = timm.create_model(name, num_classes=1000).state_dict()
+        ours = build_model(name).state_dict()
+    plain = layout.to_plain(theirs)
+    assert {n: t.shape for n, t in plain.items()} == {plain_name(n): t.shape for n, t in ours.items()}
+    back = layout.from_plain(plain, 1)
+    assert {n: t.shape for n, t in back.items()} == {n: t.shape for n, t in theirs.items()}
+
+
+@pytest.mark.parametrize("name", TRANSFORMERS)
+def test_two_blocks_of_every_size_give_timms_features_and_logits(name, tmp_path):
+    size = 4 * {"patch14": 14, "p8": 32, "s32": 32, "patch32": 32}.get(name.rsplit("_", 2)[1], 16)
+    theirs = randomise(timm.create_model(name, depth=2, img_size=size, num_classes=7))
+    ours = build_model(name, depth=2, image_size=size, num_classes=7).eval()
+    save_file(theirs.state_dict(), tmp_path / "model.safetensors")
+    report = load_weights(ours, tmp_path / "model.safetensors")
+    assert report.layout == "timm"
+    assert not report.missing
+    assert not report.dropped
+    images = torch.randn(2, 3, size, size)
+    with torch.no_grad():
+        features = theirs.forward_head(theirs.forward_features(images), pre_logits=True)
+        assert relative_difference(ours.backbone.embed(images), features) < 1e-5
+        assert relative_difference(ours(images), theirs(images)) < 1e-5
+
+
+@pytest.mark.parametrize("pool", ["avg", "map"])
+def test_other_ways_of_pooling_give_timms_logits(pool, tmp_path):
+    options = {"embed_dim": 64, "depth": 2, "num_heads": 4, "img_size": 64, "num_classes": 7}
+    theirs = randomise(timm.create_model("vit_small_patch16_224", global_pool=pool, **options))
+    ours = build_model(
+        "vit_s16",
+        width=64,
+        depth=2,
+        num_heads=4,
+        image_size=64,
+        num_classes=7,
+        pool={"avg": "mean", "map": "attention"}[pool],
+    ).eval()
+    save_file(theirs.state_dict(), tmp_path / "model.safetensors")
+    assert not load_weights(ours, tmp_path / "model.safetensors").missing
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert relative_difference(ours(images), theirs(images)) < 1e-5
+
+
+def test_a_resnet_gives_timms_logits(tmp_path):
+    theirs = randomise(timm.create_model("resnetv2_50x1_bit", num_classes=7))
+    ours = build_model("bit_r50x1", num_classes=7).eval()
+    save_file(theirs.state_dict(), tmp_path / "model.safetensors")
+    assert not load_weights(ours, tmp_path / "model.safetensors").missing
+    images = torch.randn(1, 3, 64, 64)
+    with torch.no_grad():
+        assert relative_difference(ours(images), theirs(images)) < 1e-5
+
+
+def test_what_the_model_cannot_compute_is_refused_not_ignored(tmp_path):
+    options = {"embed_dim": 64, "depth": 2, "num_heads": 4, "img_size": 64, "num_classes": 7}
+    ours = build_model("vit_s16", width=64, depth=2, num_heads=4, image_size=64, num_classes=7)
+    for name, extra in (
+        ("vit_small_patch16_224", {"init_values": 1e-5}),  # layer scale
+        ("vit_small_patch16_224", {"qk_norm": True}),
+        ("vit_small_patch16_224", {"reg_tokens": 2}),
+        ("deit_small_distilled_patch16_224", {}),
+    ):
+        save_file(timm.create_model(name, **options, **extra).state_dict(), tmp_path / "model.safetensors")
+        with pytest.raises(WeightsError, match="no place for"):
+            load_weights(ours, tmp_path / "model.safetensors")
+
+
+def test_positions_without_the_class_token_get_a_zero_for_it(tmp_path):
+    options = {"embed_dim": 64, "depth": 1, "num_heads": 4, "img_size": 64, "num_classes": 7}
+    theirs = randomise(timm.create_model("vit_small_patch16_224", no_embed_class=True, **options))
+    ours = build_model("vit_s16", width=64, depth=1, num_heads=4, image_size=64, num_classes=7).eval()
+    save_file(theirs.state_dict(), tmp_path / "model.safetensors")
+    load_weights(ours, tmp_path / "model.safetensors")
+    images = torch.randn(2, 3, 64, 64)
+    with torch.no_grad():
+        assert relative_difference(ours(images), theirs(images)) < 1e-5
+
+
+def test_the_old_representation_layer_and_linear_patch_embedding_are_understood():
+    kernel = torch.randn(8, 3 * 4 * 4)
+    plain = layout.to_plain(
+        {"patch_embed.proj.weight": kernel, "pre_logits.fc.weight": torch.ones(2, 2), "norm.weight": torch.ones(8)}
+    )
+    assert torch.equal(plain["patch_embed.proj.weight"], kernel.view(8, 3, 4, 4))
+    assert "pre_logits.weight" in plain
