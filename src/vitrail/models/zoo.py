@@ -71,7 +71,13 @@ class ModelSpec:
 
 def list_models() -> list[str]:
     """Return the name of every model."""
-    return [*BACKBONES, *(f"mae_{name}" for name in vit.SIZES)]
+    return [*BACKBONES, *(f"{prefix}_{name}" for prefix, what in OBJECTIVES.items() for name in what.encoders)]
+
+
+def encoder_name(name: str) -> str:
+    """Return the name of the backbone inside a model: of ``mae_vit_b16`` that is ``vit_b16``."""
+    prefix, _, encoder = name.partition("_")
+    return encoder if prefix in OBJECTIVES else name
 
 
 def canonical_name(name: str) -> str:
@@ -116,8 +122,9 @@ def build_model(name: str, **options: Any) -> nn.Module:
     for size in ("image_size", "window"):
         if size in options:
             options[size] = pair(options[size])
-    if name.startswith("mae_"):
-        return _mae(vit.SIZES[name.removeprefix("mae_")], options)
+    prefix, _, encoder = name.partition("_")
+    if prefix in OBJECTIVES:
+        return OBJECTIVES[prefix].build(OBJECTIVES[prefix].encoders[encoder], options)
     num_classes = options.pop("num_classes", 1000)
     head = {key: options.pop(key) for key in HEAD_OPTIONS if key in options}
     build, config = BACKBONES[name]
@@ -126,12 +133,21 @@ def build_model(name: str, **options: Any) -> nn.Module:
 
 
 def _mae(encoder: vit.ViTConfig, options: dict[str, Any]) -> MAE:
-    own_names = frozenset(f.name for f in dataclasses.fields(MAEConfig)) - {"encoder"}
-    own = {key: options.pop(key) for key in list(options) if key in own_names}
+    own = _own_options(MAEConfig, options)
     if "decoder_width" in own and "decoder_heads" not in own:
         own["decoder_heads"] = max(1, own["decoder_width"] // 32)  # 32 channels a head, as in the paper's
     options = {"positions": "sincos_2d", **options}
-    return MAE(MAEConfig(encoder=_sized(encoder, options, more_names=own_names), **own))
+    return MAE(MAEConfig(encoder=_sized(encoder, options, more_names=option_names(MAEConfig)), **own))
+
+
+def option_names(config: type) -> frozenset[str]:
+    """Return the options of a self-supervised model beside those of its encoder."""
+    return frozenset(field.name for field in dataclasses.fields(config)) - {"encoder"}
+
+
+def _own_options(config: type, options: dict[str, Any]) -> dict[str, Any]:
+    """Take the options of a self-supervised model itself out of those that are left for its encoder."""
+    return {key: options.pop(key) for key in list(options) if key in option_names(config)}
 
 
 def _sized(config: Any, options: dict[str, Any], more_names: frozenset[str] = frozenset()) -> Any:
@@ -144,3 +160,23 @@ def _sized(config: Any, options: dict[str, Any], more_names: frozenset[str] = fr
     if "width" in options and "num_heads" in known and "num_heads" not in options:
         options["num_heads"] = max(1, options["width"] // 64)
     return replace(config, **options)
+
+
+@dataclass(frozen=True)
+class Objective:
+    """A way to learn without labels: a model around an encoder, named PREFIX_ENCODER.
+
+    Attributes:
+        encoders: the backbones it can be put around, by name.
+        build: makes the model of an encoder's config and all options.
+        config: the dataclass of the model's own options.
+    """
+
+    encoders: dict[str, Any]
+    build: Callable[[Any, dict[str, Any]], nn.Module]
+    config: type
+
+
+OBJECTIVES: dict[str, Objective] = {
+    "mae": Objective(vit.SIZES, _mae, MAEConfig),
+}

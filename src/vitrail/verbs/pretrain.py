@@ -9,7 +9,8 @@ import torch
 
 from vitrail.config import replace, to_json
 from vitrail.data.sources import open_source
-from vitrail.models.zoo import ModelSpec
+from vitrail.errors import ConfigError, nearest
+from vitrail.models.zoo import OBJECTIVES, ModelSpec, option_names
 from vitrail.recipes import find_recipe
 from vitrail.settings import PretrainSettings
 from vitrail.tasks.reconstruction import MaskDrawer, Reconstruction
@@ -79,7 +80,11 @@ def run(settings: PretrainSettings) -> Result:
 
 
 def _masked(encoder: ModelSpec, settings: PretrainSettings) -> ModelSpec:
-    """Return the masked autoencoder around an encoder."""
-    decoder = ("mask_ratio", "decoder_width", "decoder_depth", "normalize_target")
-    own = {name: getattr(settings, name) for name in decoder}
-    return dataclasses.replace(encoder, name=f"mae_{encoder.name}", options={**encoder.options, **own})
+    """Return the self-supervised model around an encoder; its own options are settings of the same name."""
+    objective = OBJECTIVES[settings.objective]
+    if encoder.name not in objective.encoders:
+        hint = nearest(encoder.name, objective.encoders)
+        raise ConfigError(f"{settings.objective} cannot pretrain a {encoder.name}{hint}")
+    names = option_names(objective.config) & {field.name for field in dataclasses.fields(settings)}
+    own = {name: getattr(settings, name) for name in sorted(names)}
+    return ModelSpec(f"{settings.objective}_{encoder.name}", {**encoder.options, **own})

@@ -15,7 +15,7 @@ from vitrail.config import Preprocessing
 from vitrail.data.images import open_image
 from vitrail.data.sources import Pictures
 from vitrail.errors import ConfigError, ImageError
-from vitrail.models.zoo import BACKBONES, ModelSpec, canonical_name
+from vitrail.models.zoo import BACKBONES, ModelSpec, canonical_name, encoder_name
 from vitrail.settings import Architecture
 from vitrail.train.checkpoint import is_checkpoint
 from vitrail.weights.checkpoint import describe
@@ -66,10 +66,10 @@ def choose_start(
     own = known.model if known else ModelSpec(_name_for(weights))
     notes: list[str] = []
     if name == "auto":
-        name = own.name.removeprefix("mae_")
+        name = encoder_name(own.name)
         notes.append(f"model {name}" + (f", as in {weights}" if weights else ""))
     name = canonical_name(name)
-    inherited = own.options if known and own.name.removeprefix("mae_") == name else {}
+    inherited = own.options if known and encoder_name(own.name) == name else {}
     asked = {key: value for key, value in dataclasses.asdict(architecture).items() if value is not None}
     options = {**_shape_options(inherited), **asked, "channels": channels}
     patch_size = options.get("patch_size", getattr(BACKBONES[name][1], "patch_size", 32))
