@@ -23,8 +23,9 @@ FLOORS = {
     "recipes": 4,
     "tasks": 4,
     "verbs": 5,
-    "cli": 6,
-    "__main__": 7,
+    "papers": 6,
+    "cli": 7,
+    "__main__": 8,
 }
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 

@@ -3,21 +3,21 @@ from __future__ import annotations
 import json
 import math
 import os
+import signal
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 from torch import nn
 
 from tests.train.outcome import evaluations, outcome, rows, saved_step
 from tests.train.toys import ToyBatches, ToyTask, evaluate, hash_of, train
 from vitrail.config import Optim, Run, Schedule
-from vitrail.errors import ConfigError, Interrupted, TrainingError
+from vitrail.errors import ConfigError, Interrupted, MissingExtra, TrainingError
 from vitrail.train import checkpoint
-
-CPU = Run(device="cpu", precision="fp32")
 
 
 def run_with(**changes: Any) -> Run:
@@ -92,7 +92,7 @@ def interrupt_after(folder: Path, step: int, **changes: Any) -> None:
         def start(self, first: int) -> Iterator[list[dict[str, Any]]]:
             for number, micro_batches in enumerate(super().start(first), first + 1):
                 if number == step:
-                    os.kill(os.getpid(), 2)
+                    os.kill(os.getpid(), signal.SIGINT)
                 yield micro_batches
 
     with pytest.raises(Interrupted, match=f"SIGINT after step {step} of 20") as caught:
@@ -102,8 +102,6 @@ def interrupt_after(folder: Path, step: int, **changes: Any) -> None:
 
 
 def test_the_signals_are_as_before_after_a_run(tmp_path: Path) -> None:
-    import signal
-
     before = [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)]
     train(tmp_path, epochs=0.2)
     assert [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)] == before
@@ -157,8 +155,6 @@ def test_the_best_checkpoint_has_the_weights_that_were_evaluated(tmp_path: Path)
         return {"top1": float(len(seen) == 2)}
 
     train(tmp_path, evaluate=spy)
-    from safetensors.torch import load_file
-
     exported = load_file(checkpoint.resolve(tmp_path) / "model.safetensors")
     assert hash_of({name: exported[name] for name in ToyTask().state_dict()}) == seen[1]
 
@@ -259,8 +255,6 @@ def test_a_checkpoint_of_another_task_is_an_error(tmp_path: Path) -> None:
 
 
 def test_tensorboard_gets_the_rows_or_says_what_to_install(tmp_path: Path) -> None:
-    from vitrail.errors import MissingExtra
-
     try:
         import tensorboard  # noqa: F401
     except ImportError:

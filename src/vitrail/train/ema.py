@@ -14,7 +14,8 @@ class Ema:
     """A slow copy of the weights: ``average = d * average + (1 - d) * weight`` after every step.
 
     The decay ``d = min(decay, (1 + t) / (10 + t))`` grows with the number ``t`` of updates, as in
-    TensorFlow's ``ExponentialMovingAverage``: a short run is not left with its initial weights.
+    TensorFlow's ``ExponentialMovingAverage``: a short run is not left with its initial weights. After a step
+    that was skipped the average sees the same weights once more.
     """
 
     def __init__(self, parameters: Iterable[nn.Parameter], decay: float) -> None:
