@@ -11,6 +11,10 @@ from vitrail.layers.offsets import offset_array, resize_bias_table, square_grid
 from vitrail.layers.windows import Partition, WindowAttention, fit_windows, merge, move, places, regions, rows
 
 
+def noise(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float32) -> Tensor:
+    return torch.randn(*shape, generator=torch.Generator().manual_seed(seed), dtype=dtype)
+
+
 def filled(attention: nn.Module, seed: int = 0) -> nn.Module:
     generator = torch.Generator().manual_seed(seed)
     with torch.no_grad():
@@ -43,7 +47,7 @@ partitions = st.builds(
 @given(partitions, st.booleans(), st.booleans(), st.integers(0, 10**6))
 def test_attention_equals_loops_over_the_windows_of_the_paper(partition, bias, appearance, seed):
     attention = filled(WindowAttention(8, 2, partition[2:4], bias=bias, appearance=appearance).double(), seed)
-    image = torch.randn(2, partition.h, partition.w, 8, dtype=torch.float64)
+    image = noise(2, partition.h, partition.w, 8, dtype=torch.float64)
     expected = torch.stack([attention_by_loops(attention, one, partition) for one in image])
     torch.testing.assert_close(on_map(attention, image, partition), expected, rtol=1e-10, atol=1e-10)
 
@@ -51,7 +55,7 @@ def test_attention_equals_loops_over_the_windows_of_the_paper(partition, bias, a
 def test_a_window_smaller_than_the_bias_table_uses_its_middle():
     partition = Partition(6, 4, 3, 2)
     attention = filled(WindowAttention(8, 2, (5, 4)).double())
-    image = torch.randn(1, 6, 4, 8, dtype=torch.float64)
+    image = noise(1, 6, 4, 8, dtype=torch.float64)
     expected = attention_by_loops(attention, image[0], partition)
     torch.testing.assert_close(on_map(attention, image, partition)[0], expected, rtol=1e-10, atol=1e-10)
 
@@ -61,7 +65,7 @@ def test_a_window_smaller_than_the_bias_table_uses_its_middle():
 def test_no_gradient_crosses_a_window_or_the_seam_of_the_shift(partition):
     h, w = partition.h, partition.w
     attention = filled(WindowAttention(4, 1, partition[2:4]))
-    image = torch.randn(1, h, w, 4, requires_grad=True)
+    image = noise(1, h, w, 4, requires_grad=True)
     result = on_map(attention, image, partition)
     ys, xs = cuts(h, partition.window_h, partition.shift_h)[-1], cuts(w, partition.window_w, partition.shift_w)[-1]
     result[:, ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1].square().sum().backward()
@@ -75,7 +79,7 @@ def test_no_gradient_crosses_a_window_or_the_seam_of_the_shift(partition):
 @given(partitions, st.floats(-1e4, 1e4, width=32))
 def test_what_stands_in_the_padding_changes_nothing_inside(partition, value):
     attention = filled(WindowAttention(4, 2, partition[2:4]))
-    tokens = torch.randn(2, partition.slots, 4)
+    tokens = noise(2, partition.slots, 4)
     real = torch.from_numpy(places(partition) < partition.h * partition.w)
     other = torch.where(real[:, None], tokens, torch.tensor(value))
     assert attention(tokens, partition)[:, real].equal(attention(other, partition)[:, real])
@@ -109,8 +113,7 @@ def test_moving_there_and_back_changes_nothing(partition, shift_h, shift_w):
 
 def test_gradients_of_moving_and_merging_are_those_of_indexing():
     fine, merged = Partition(5, 7, 3, 3, 1, 1), Partition(3, 4, 2, 3)
-    generator = torch.Generator().manual_seed(0)
-    tokens = torch.randn(2, fine.slots, 3, dtype=torch.float64, generator=generator).requires_grad_()
+    tokens = noise(2, fine.slots, 3, dtype=torch.float64).requires_grad_()
     assert torch.autograd.gradcheck(lambda t: move(t, fine, rows(5, 7)), tokens)
     assert torch.autograd.gradcheck(lambda t: move(t, fine, fine._replace(shift_h=0)), tokens)
     assert torch.autograd.gradcheck(lambda t: merge(t, fine, merged), tokens)
@@ -120,7 +123,7 @@ def test_gradients_of_moving_and_merging_are_those_of_indexing():
 @settings(max_examples=40, deadline=None)
 @given(st.integers(1, 8), st.integers(1, 8), st.integers(1, 4), st.integers(1, 4))
 def test_merging_joins_squares_column_by_column_and_fills_odd_edges_with_zeros(h, w, window_h, window_w):
-    image = torch.randn(2, h, w, 3)
+    image = noise(2, h, w, 3)
     fine, merged = fit_windows(h, w, (3, 2))[1], Partition(-(-h // 2), -(-w // 2), window_h, window_w)
     padded = nn.functional.pad(image, (0, 0, 0, w % 2, 0, h % 2))
     corners = [padded[:, dy::2, dx::2] for dx in (0, 1) for dy in (0, 1)]
@@ -158,7 +161,7 @@ def test_windows_cover_a_map_along_one_axis_and_are_shifted_along_the_other():
 def test_observed_weights_are_those_of_the_result_and_add_up_to_one():
     partition = Partition(5, 4, 3, 3, 1, 1)
     attention = filled(WindowAttention(8, 2, (3, 3)))
-    tokens = torch.randn(2, partition.slots, 8)
+    tokens = noise(2, partition.slots, 8)
     plain = attention(tokens, partition)
     seen = []
     attention.observe = seen.append
@@ -175,7 +178,7 @@ def test_the_fused_path_of_other_devices_gives_the_same(monkeypatch):
 
     partition = Partition(5, 8, 3, 4, 1, 2)
     attention = filled(WindowAttention(8, 2, (3, 4))).eval()
-    tokens = torch.randn(2, partition.slots, 8)
+    tokens = noise(2, partition.slots, 8)
     plain = attention(tokens, partition)
     monkeypatch.setattr(paths, "PLAIN_ON_CPU_UP_TO", 0)
     torch.testing.assert_close(attention(tokens, partition), plain, rtol=1e-5, atol=1e-5)
@@ -186,8 +189,8 @@ def test_tables_first_needed_in_inference_serve_training():
     partition = Partition(4, 4, 3, 3, 1, 1)
     attention = WindowAttention(8, 2, (3, 3))
     with torch.inference_mode():
-        attention(torch.randn(1, partition.slots, 8), partition)
-    attention(torch.randn(1, partition.slots, 8), partition).sum().backward()
+        attention(noise(1, partition.slots, 8), partition)
+    attention(noise(1, partition.slots, 8), partition).sum().backward()
     assert attention.relative_position_bias_table.grad is not None
 
 
@@ -195,7 +198,7 @@ def test_remembered_tables_are_bounded_and_forgetting_them_changes_nothing(monke
     monkeypatch.setattr(windows, "REMEMBERED", 3)
     windows._remembered.clear()
     attention = WindowAttention(8, 2, (3, 3)).eval()
-    maps = [torch.randn(1, side, side, 8) for side in (4, 5, 6, 4, 5, 6)]
+    maps = [noise(1, side, side, 8) for side in (4, 5, 6, 4, 5, 6)]
     results = [on_map(attention, image, fit_windows(*image.shape[1:3], (3, 3))[1]) for image in maps]
     assert len(windows._remembered) <= 3
     windows._remembered.clear()
@@ -208,9 +211,9 @@ def test_a_tracers_tensors_are_not_remembered():
 
     windows._remembered.clear()
     with FakeTensorMode(allow_non_fake_inputs=True):
-        move(torch.randn(1, 16, 2), rows(4, 4), Partition(4, 4, 2, 2))
+        move(noise(1, 16, 2), rows(4, 4), Partition(4, 4, 2, 2))
     assert all(type(tensor) is Tensor for tensor in windows._remembered.values())
-    assert type(move(torch.randn(1, 16, 2), rows(4, 4), Partition(4, 4, 2, 2))) is Tensor
+    assert type(move(noise(1, 16, 2), rows(4, 4), Partition(4, 4, 2, 2))) is Tensor
 
 
 def test_a_bias_row_is_numbered_by_its_offset():
@@ -223,7 +226,7 @@ def test_a_bias_row_is_numbered_by_its_offset():
 
 
 def test_a_bias_table_is_resized_as_published_and_kept_where_nothing_changes():
-    table = torch.randn(13 * 13, 3)
+    table = noise(13 * 13, 3)
     assert resize_bias_table(table, (7, 7), (7, 7)) is table
     resized = resize_bias_table(table, (7, 7), (12, 12))
     picture = nn.functional.interpolate(table.T.view(1, 3, 13, 13), size=(23, 23), mode="bicubic", align_corners=False)

@@ -36,6 +36,7 @@ BLOCK = "layers.{}.blocks.{}"
 # its `features_only` models.
 TIMM: Table = (
     Row("layers.{+1}.downsample.*", "layers.{}.downsample.*"),
+    Row("layers.{}.blocks.*", "layers.{}.blocks.*"),
     Row("layers_{+1}.downsample.*", "layers.{}.downsample.*"),
     Row("layers_{}.blocks.*", "layers.{}.blocks.*"),
     Row("head.fc.*", "head.*"),
