@@ -65,7 +65,7 @@ def test_a_window_smaller_than_the_bias_table_uses_its_middle():
 def test_no_gradient_crosses_a_window_or_the_seam_of_the_shift(partition):
     h, w = partition.h, partition.w
     attention = filled(WindowAttention(4, 1, partition[2:4]))
-    image = noise(1, h, w, 4, requires_grad=True)
+    image = noise(1, h, w, 4).requires_grad_()
     result = on_map(attention, image, partition)
     ys, xs = cuts(h, partition.window_h, partition.shift_h)[-1], cuts(w, partition.window_w, partition.shift_w)[-1]
     result[:, ys[0] : ys[-1] + 1, xs[0] : xs[-1] + 1].square().sum().backward()
