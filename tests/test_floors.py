@@ -16,7 +16,7 @@ FLOORS = {
     "settings": 0,
     "layers": 1,
     "data": 1,
-    "train": 1,
+    "training": 1,
     "models": 2,
     "weights": 3,
     "figures": 3,

@@ -18,7 +18,7 @@ from vitrail.errors import Interrupted, VitrailError, nearest
 
 @dataclass(frozen=True)
 class Verb:
-    """A verb of the command line: its settings in `vitrail.settings`, its work in ``vitrail.verbs``."""
+    """A verb of the command line: its settings in `vitrail.settings`, and the module that does its work."""
 
     settings: str
     module: str
@@ -26,14 +26,15 @@ class Verb:
 
 
 VERBS: dict[str, Verb] = {
-    "tour": Verb("TourSettings", "tour", "the whole line in three minutes: pretrain, fine-tune, compare, look"),
-    "pretrain": Verb("PretrainSettings", "pretrain", "pretrain a masked autoencoder on pictures without labels"),
-    "train": Verb("TrainSettings", "train", "train a classifier, from scratch or from given weights"),
-    "evaluate": Verb("EvaluateSettings", "evaluate", "measure a trained model on labelled pictures"),
-    "predict": Verb("PredictSettings", "predict", "say what is in pictures"),
-    "look": Verb("LookSettings", "look", "draw what a model sees"),
-    "models": Verb("ModelsSettings", "models", "list models and recipes"),
-    "doctor": Verb("DoctorSettings", "doctor", "say what is installed, and check a data set"),
+    "tour": Verb("TourSettings", "verbs.tour", "the whole line in three minutes: pretrain, fine-tune, compare, look"),
+    "pretrain": Verb("PretrainSettings", "verbs.pretrain", "pretrain a masked autoencoder on pictures without labels"),
+    "train": Verb("TrainSettings", "verbs.train", "train a classifier, from scratch or from given weights"),
+    "evaluate": Verb("EvaluateSettings", "verbs.evaluate", "measure a trained model on labelled pictures"),
+    "predict": Verb("PredictSettings", "verbs.predict", "say what is in pictures"),
+    "look": Verb("LookSettings", "verbs.look", "draw what a model sees"),
+    "paper": Verb("PaperSettings", "papers.catalogue", "run a table of the papers, at any scale"),
+    "models": Verb("ModelsSettings", "verbs.models", "list models and recipes"),
+    "doctor": Verb("DoctorSettings", "verbs.doctor", "say what is installed, and check a data set"),
 }
 
 
@@ -72,7 +73,7 @@ def _run(words: list[str]) -> int:
     settings = parse(name, rest)
     if getattr(settings, "data", None) == "" and name != "doctor":
         raise VitrailError(f'vitrail {name} needs pictures: a folder, a CSV, or "digits" (embedded)')
-    importlib.import_module(f"vitrail.verbs.{VERBS[name].module}").run(settings)
+    importlib.import_module(f"vitrail.{VERBS[name].module}").run(settings)
     return 0
 
 

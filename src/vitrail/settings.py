@@ -189,6 +189,29 @@ class TourSettings:
 
 
 @dataclass(frozen=True)
+class PaperSettings:
+    """Run a table of the papers for several seeds, and set the papers' own figures beside."""
+
+    name: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="[TABLE]")]] = ""
+    """The table; without one, all tables are listed."""
+    data: str = "digits"
+    """Pictures with labels: a folder per class, a CSV, or "digits" (embedded)."""
+    seeds: int = 3
+    """Every setting is run for the seeds 0 up to this."""
+    out: str | None = None
+    """The folder of the table; runs/paper-TABLE by default. A table that is there goes on where it was."""
+    epochs: float | None = None
+    """Passes over the training pictures of each run; by default the table's own choice."""
+    model: str | None = None
+    """The model; by default a narrow one that one processor core can train."""
+    image_size: int | None = None
+    """Side of the input in pixels; 64 for the narrow model, else that of the pictures, at most 224."""
+    workers: int = -1
+    """Processes that load pictures; 0 loads in the main process, -1 chooses by the machine."""
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
 class ModelsSettings:
     """List the models, with parameters and sequence lengths."""
 

@@ -10,13 +10,9 @@ from pathlib import Path
 import pytest
 from safetensors.torch import load_file
 
-from vitrail.train.checkpoint import resolve
+from vitrail.training.checkpoint import resolve
 
-OPTIONS = (
-    "--image-size 32 --channels 1 --epochs 6 --batch-size 64 --architecture.patch-size 8 --architecture.width 32 "
-    "--architecture.depth 2 --architecture.num-heads 2 --architecture.drop-path 0.2 --augment.mixup 0.4 "
-    "--loader.workers 2 --optim.ema 0.9 --run.save-every 1"
-).split()
+OPTIONS = ["--image-size", "32", "--channels", "1", "--epochs", "6", "--batch-size", "64", "--architecture.patch-size", "8", "--architecture.width", "32", "--architecture.depth", "2", "--architecture.num-heads", "2", "--architecture.drop-path", "0.2", "--augment.mixup", "0.4", "--loader.workers", "2", "--optim.ema", "0.9", "--run.save-every", "1"]
 
 
 def command(out: Path) -> list[str]:

@@ -177,7 +177,7 @@ def test_arrays_of_the_wrong_rank_are_an_error_that_names_the_layout(tmp_path):
     file = flax_vit("original")
     file["embedding/kernel"] = file["embedding/kernel"].reshape(-1, D)
     np.savez(tmp_path / "a.npz", **file)
-    with pytest.raises(WeightsError, match="google names, but tensors of another shape"):
+    with pytest.raises(WeightsError, match="google names, but tensors that do not fit"):
         load_weights(build_model("vit_s16", **OPTIONS), tmp_path / "a.npz")
 
 

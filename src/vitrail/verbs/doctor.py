@@ -65,7 +65,7 @@ def environment() -> dict[str, str]:
     """Return versions, hardware, and the precision that ``auto`` means here."""
     import torch
 
-    from vitrail.train.precision import device, resolve
+    from vitrail.training.precision import device, resolve
 
     found = device("auto")
     precision = resolve("auto", found)

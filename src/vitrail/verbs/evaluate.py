@@ -13,11 +13,11 @@ from vitrail.data.sources import Pictures, Source, open_source
 from vitrail.errors import ConfigError, DataError
 from vitrail.settings import EvaluateSettings
 from vitrail.tasks.classification import Classification
-from vitrail.train.measure import to_device
-from vitrail.train.precision import device as pick_device
-from vitrail.train.precision import keep_large_buffers, resolve
+from vitrail.training.measure import to_device
+from vitrail.training.precision import device as pick_device
+from vitrail.training.precision import keep_large_buffers, resolve
+from vitrail.verbs.carry_out import eval_samples
 from vitrail.verbs.say import say, say_table
-from vitrail.verbs.training import eval_samples
 from vitrail.weights.checkpoint import Description, open_checkpoint
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 from vitrail.data.sources import Source
 from vitrail.errors import VitrailError
 from vitrail.figures.curves import draw_curves
-from vitrail.train import distributed
+from vitrail.training import distributed
+from vitrail.verbs.carry_out import Result
 from vitrail.verbs.look import choose, draw, read_metrics
 from vitrail.verbs.report import next_steps, report_run
 from vitrail.verbs.say import say, shown
-from vitrail.verbs.training import Result
 from vitrail.weights.checkpoint import describe, open_checkpoint
 
 PICTURES = 6

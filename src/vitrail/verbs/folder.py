@@ -11,7 +11,7 @@ from typing import Any
 
 from vitrail.config import to_json
 from vitrail.errors import ConfigError
-from vitrail.train.distributed import is_main
+from vitrail.training.distributed import is_main
 
 # These may differ when a run goes on: they say where and how fast, not what is learned.
 MAY_CHANGE = {

@@ -14,8 +14,8 @@ import torch
 
 from vitrail.errors import ConfigError, DataError
 from vitrail.settings import PredictSettings
-from vitrail.train.precision import device as pick_device
-from vitrail.train.precision import resolve
+from vitrail.training.precision import device as pick_device
+from vitrail.training.precision import resolve
 from vitrail.verbs.pictures import find_pictures, read_inputs
 from vitrail.verbs.say import say_table
 from vitrail.weights.checkpoint import open_checkpoint

@@ -14,12 +14,12 @@ from vitrail.models.zoo import OBJECTIVES, ModelSpec, option_names
 from vitrail.recipes import find_recipe
 from vitrail.settings import PretrainSettings
 from vitrail.tasks.reconstruction import MaskDrawer, Reconstruction
-from vitrail.train import distributed
+from vitrail.training import distributed
+from vitrail.verbs.carry_out import Plan, Result, carry_out, training_pictures
 from vitrail.verbs.finish import finish
 from vitrail.verbs.folder import open_folder
 from vitrail.verbs.say import say
 from vitrail.verbs.start import choose_start
-from vitrail.verbs.training import Plan, Result, carry_out, training_pictures
 from vitrail.weights.checkpoint import Description
 from vitrail.weights.create import create_model
 from vitrail.weights.load import load_weights

@@ -17,7 +17,7 @@ from vitrail.data.sources import Pictures
 from vitrail.errors import ConfigError, ImageError
 from vitrail.models.zoo import BACKBONES, ModelSpec, canonical_name, encoder_name
 from vitrail.settings import Architecture
-from vitrail.train.checkpoint import is_checkpoint
+from vitrail.training.checkpoint import is_checkpoint
 from vitrail.weights.checkpoint import describe
 from vitrail.weights.detect import to_plain
 from vitrail.weights.files import read_state

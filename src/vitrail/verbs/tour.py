@@ -16,12 +16,12 @@ from vitrail.figures.report import Table, write_report
 from vitrail.recipes import find_recipe
 from vitrail.settings import Architecture, PretrainSettings, TourSettings, TrainSettings
 from vitrail.verbs import pretrain, train
+from vitrail.verbs.carry_out import Result, training_pictures
 from vitrail.verbs.evaluate import Evaluation, evaluate
 from vitrail.verbs.folder import short_name
 from vitrail.verbs.look import read_metrics
 from vitrail.verbs.report import CAPTIONS
 from vitrail.verbs.say import say, say_table
-from vitrail.verbs.training import Result, training_pictures
 
 LABELS_PER_CLASS = 10
 PICTURES_PRETRAINED = 100_000

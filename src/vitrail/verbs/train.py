@@ -12,12 +12,12 @@ from vitrail.errors import DataError
 from vitrail.recipes import find_recipe
 from vitrail.settings import TrainSettings
 from vitrail.tasks.classification import Classification
-from vitrail.train import distributed
+from vitrail.training import distributed
+from vitrail.verbs.carry_out import Plan, Result, carry_out, training_pictures
 from vitrail.verbs.finish import finish
 from vitrail.verbs.folder import open_folder
 from vitrail.verbs.say import say
 from vitrail.verbs.start import choose_start
-from vitrail.verbs.training import Plan, Result, carry_out, training_pictures
 from vitrail.weights.checkpoint import Description
 from vitrail.weights.create import create_model
 from vitrail.weights.load import load_weights

@@ -12,7 +12,7 @@ from torch import nn
 from vitrail.config import Preprocessing, from_json, to_json
 from vitrail.errors import VitrailError, WeightsError
 from vitrail.models.zoo import ModelSpec, build_model
-from vitrail.train.checkpoint import is_checkpoint, resolve
+from vitrail.training.checkpoint import is_checkpoint, resolve
 from vitrail.weights.files import read_state
 from vitrail.weights.load import fit_state
 

@@ -85,13 +85,19 @@ def convert(file: str | Path, to: str, out: str | Path, *, num_heads: int | None
     heads = num_heads or plain.num_heads or (noted if isinstance(noted, int) else known_heads(shape_of(plain.state)))
     if heads < 1 or shape_of(plain.state).width % heads:
         raise WeightsError(f"{heads} heads do not divide the width {shape_of(plain.state).width}; give num_heads")
-    state = layout.from_plain(plain.state, heads)
     # The new names would stand for another preprocessing, so the old one goes along.
     preprocessing = (said(source) or by_layout(plain)).preprocessing
+    beside: dict[str, dict[str, Any]] = {}
+    try:
+        state = layout.from_plain(plain.state, heads)
+        if to.startswith("huggingface"):
+            beside["config.json"] = huggingface_config(plain.state, heads)
+            beside["preprocessor_config.json"] = huggingface_processor(preprocessing)
+    except (RuntimeError, IndexError, KeyError, ValueError) as error:  # tensors that do not belong together
+        raise WeightsError(f"{source} is no whole model ({str(error).splitlines()[0]})") from None
     write_state(state, target, kind, {"preprocessing": to_json(preprocessing), "num_heads": heads})
-    if to.startswith("huggingface"):
-        _write_beside(target, "config.json", huggingface_config(plain.state, heads))
-        _write_beside(target, "preprocessor_config.json", huggingface_processor(preprocessing))
+    for name, content in beside.items():
+        _write_beside(target, name, content)
     return Conversion(target, plain.layout, to, len(state), heads)
 
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from vitrail.errors import WeightsError, nearest
 from vitrail.weights import google, huggingface, mae, swin, timm, torchvision
 from vitrail.weights.files import State
-from vitrail.weights.plain import is_plain, own_from_plain, own_to_plain, unwrapped
+from vitrail.weights.plain import check_axes, is_plain, own_from_plain, own_to_plain, unwrapped
 
 
 @dataclass(frozen=True)
@@ -157,7 +157,9 @@ def to_plain(state: State, origin: str) -> Plain:
     name = detect(state, origin)
     state = unwrapped(state)
     try:
-        return Plain(LAYOUTS[name].to_plain(state), name, google.heads_of(state))
-    except (RuntimeError, IndexError) as error:  # axes that cannot be turned: the file is not what it seems
+        heads, plain = google.heads_of(state), LAYOUTS[name].to_plain(state)
+        check_axes(plain)
+    except (RuntimeError, IndexError, TypeError, ValueError) as error:  # axes that cannot be turned as they should
         reason = str(error).splitlines()[0]
-        raise WeightsError(f"{origin} has {name} names, but tensors of another shape ({reason})") from None
+        raise WeightsError(f"{origin} has {name} names, but tensors that do not fit them ({reason})") from None
+    return Plain(plain, name, heads)

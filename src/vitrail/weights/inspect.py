@@ -155,7 +155,7 @@ def _changes(plain: Plain, origin: str) -> list[str]:
     try:
         foreign = LAYOUTS[plain.layout].from_plain(plain.state, plain.num_heads or 1)
         back = to_plain(foreign, origin).state
-    except (VitrailError, RuntimeError) as error:
+    except (VitrailError, RuntimeError, IndexError, KeyError, ValueError) as error:
         return [f"it has no way back to its own layout ({error})"]
     return [
         f"{name} does not come back as it was"

@@ -16,7 +16,7 @@ from vitrail.layers.positions import resize_positions
 from vitrail.models.classifier import ImageClassifier
 from vitrail.models.mae import MAE
 from vitrail.models.swin import Swin
-from vitrail.train.checkpoint import is_checkpoint, resolve
+from vitrail.training.checkpoint import is_checkpoint, resolve
 from vitrail.weights import swin
 from vitrail.weights.detect import to_plain
 from vitrail.weights.files import State, read_state

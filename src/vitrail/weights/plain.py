@@ -9,6 +9,7 @@ Plain names are those of DeiT, timm and MAE's encoder: ``patch_embed.proj.weight
 from __future__ import annotations
 
 import dataclasses
+import re
 from dataclasses import dataclass
 
 from vitrail.models.vit import SIZES
@@ -83,6 +84,32 @@ class Shape:
         said += [f"{self.classes} classes"] if self.classes else []
         said += [f"a decoder of depth {self.decoder_depth}"] if self.decoder_depth else []
         return f"{self.name or 'a model'} ({', '.join(said)})"
+
+
+# How many axes a tensor has by its name; names that are not here may have any.
+RANKS = (
+    (re.compile(r"(.*\.)?(cls_token|pos_embed|mask_token|latent)"), 3),
+    (re.compile(r".*\.bias|(.*\.)?(fc_)?norm[123]?\.weight"), 1),
+    (re.compile(r"(.*\.)?blocks\.\d+\.(attn\.(qkv|proj)|mlp\.fc[12])\.weight"), 2),
+    (re.compile(r"(head|pre_logits|decoder\.embed|decoder\.predict)\.weight"), 2),
+    (re.compile("|".join(map(re.escape, INPUT_KERNELS))), 4),
+)
+
+
+def check_axes(state: State) -> None:
+    """Check that tensors under plain names are real numbers with as many axes as their names promise.
+
+    Raises:
+        ValueError: one is not; it is named.
+    """
+    for name, tensor in state.items():
+        rank = next((rank for pattern, rank in RANKS if pattern.fullmatch(name)), None)
+        if rank is None:
+            continue
+        if tensor.ndim != rank:
+            raise ValueError(f"{name} has shape {tuple(tensor.shape)}, where {rank} axes are due")
+        if not tensor.is_floating_point():
+            raise ValueError(f"{name} holds {tensor.dtype} values".replace("torch.", ""))
 
 
 def input_kernel(state: State) -> str | None:

@@ -9,12 +9,12 @@ from typing import Any
 from torch import nn
 
 from vitrail.config import Optim, Run, Schedule
-from vitrail.train.distributed import is_main
-from vitrail.train.log import Log, OnEvent
-from vitrail.train.protocols import Batches, Evaluate
-from vitrail.train.session import Session
-from vitrail.train.signals import StopSignals
-from vitrail.train.state import Summary
+from vitrail.training.distributed import is_main
+from vitrail.training.log import Log, OnEvent
+from vitrail.training.protocols import Batches, Evaluate
+from vitrail.training.session import Session
+from vitrail.training.signals import StopSignals
+from vitrail.training.state import Summary
 
 
 def fit(
@@ -39,8 +39,8 @@ def fit(
     what is learned. A task compiled with ``torch.compile`` is welcome.
 
     Args:
-        task: what to learn (`vitrail.train.protocols.Task`); it ends with the last step's weights.
-        train_batches: the pictures (`vitrail.train.protocols.Batches`).
+        task: what to learn (`vitrail.training.protocols.Task`); it ends with the last step's weights.
+        train_batches: the pictures (`vitrail.training.protocols.Batches`).
         evaluate: gets the task in evaluation mode, with averaged weights if there are any, and returns its
             metrics; None leaves evaluation out.
         epochs: how long; need not be whole.

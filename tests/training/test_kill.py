@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from tests.train.children import (
+from tests.training.children import (
     EPOCHS,
     SAVE_EVERY,
     STEPS_PER_EPOCH,
@@ -21,8 +21,8 @@ from tests.train.children import (
     train_to_the_end,
     wait_until,
 )
-from tests.train.outcome import outcome, saved_step
-from vitrail.train import checkpoint
+from tests.training.outcome import outcome, saved_step
+from vitrail.training import checkpoint
 
 STEPS = EPOCHS * STEPS_PER_EPOCH
 BEST_SAVE = 6

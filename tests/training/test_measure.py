@@ -8,8 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from torch import Tensor, nn
 
-from tests.train.toys import ToyBatches, ToyTask
-from vitrail.train.measure import measure
+from tests.training.toys import ToyBatches, ToyTask
+from vitrail.training.measure import measure
 
 
 class Adding(nn.Module):

@@ -6,7 +6,7 @@ from torch import nn
 
 from vitrail.config import Optim
 from vitrail.errors import ConfigError
-from vitrail.train.optim import build_optimizer, parameter_groups, set_rate
+from vitrail.training.optim import build_optimizer, parameter_groups, set_rate
 
 
 class Layered(nn.Module):

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 import torch
 
-from tests.train.children import Nursery
+from tests.training.children import Nursery
 
 
 @pytest.fixture(autouse=True)

@@ -4,7 +4,7 @@ import pytest
 import torch
 from torch import nn
 
-from vitrail.train.ema import Ema
+from vitrail.training.ema import Ema
 
 
 def weight(value: float) -> nn.Parameter:

@@ -5,7 +5,7 @@ import math
 import pytest
 
 from vitrail.errors import ConfigError
-from vitrail.train.state import State
+from vitrail.training.state import State
 
 
 def judged(monitor: str | None, *values: dict[str, float]) -> list[bool]:

@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 
 from vitrail.errors import TrainingError, WeightsError
-from vitrail.train import checkpoint
+from vitrail.training import checkpoint
 
 
 def save(folder: Path, step: int, best: bool = False, keep: int = 2, numbers: int = 3) -> Path:
@@ -124,7 +124,7 @@ def test_a_full_disk_keeps_the_previous_checkpoint_and_says_so_in_one_sentence(
 ) -> None:
     before = save(tmp_path, 1, best=True)
     files = names(tmp_path)
-    monkeypatch.setattr(f"vitrail.train.checkpoint.{where}", failure)
+    monkeypatch.setattr(f"vitrail.training.checkpoint.{where}", failure)
     with pytest.raises(TrainingError, match=f"(?s)No space left.*MiB are free.*{before.name} is untouched") as caught:
         save(tmp_path, 2, best=True)
     assert "\n" not in str(caught.value)

@@ -14,12 +14,12 @@ from torch.nn.utils import clip_grad_norm_, get_total_norm
 
 from vitrail.config import Optim
 from vitrail.errors import TrainingError
-from vitrail.train.distributed import parallel, share_buffers, world
-from vitrail.train.ema import Ema
-from vitrail.train.measure import to_device
-from vitrail.train.optim import build_optimizer, parameter_groups, set_rate
-from vitrail.train.precision import Precision
-from vitrail.train.protocols import Batch
+from vitrail.training.distributed import parallel, share_buffers, world
+from vitrail.training.ema import Ema
+from vitrail.training.measure import to_device
+from vitrail.training.optim import build_optimizer, parameter_groups, set_rate
+from vitrail.training.precision import Precision
+from vitrail.training.protocols import Batch
 
 FP16_SCALE = 2.0**16
 

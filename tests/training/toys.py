@@ -12,8 +12,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vitrail.config import Optim, Run, Schedule
-from vitrail.train.loop import Summary, fit
-from vitrail.train.measure import measure
+from vitrail.training.loop import Summary, fit
+from vitrail.training.measure import measure
 
 WIDTH, CLASSES = 6, 3
 

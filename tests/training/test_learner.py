@@ -8,11 +8,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from tests.train.toys import ToyBatches, ToyTask, hash_of
+from tests.training.toys import ToyBatches, ToyTask, hash_of
 from vitrail.config import Optim
 from vitrail.errors import TrainingError
-from vitrail.train.learner import Failures, Learner, Means, seed_of
-from vitrail.train.precision import resolve
+from vitrail.training.learner import Failures, Learner, Means, seed_of
+from vitrail.training.precision import resolve
 
 CPU = torch.device("cpu")
 

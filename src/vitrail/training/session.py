@@ -14,15 +14,15 @@ from torch import nn
 
 from vitrail.config import Optim, Run, Schedule, to_json
 from vitrail.errors import Interrupted, TrainingError
-from vitrail.train import checkpoint
-from vitrail.train.distributed import barrier, gather, is_main, largest, local_rank, mean_over_processes
-from vitrail.train.learner import Learner
-from vitrail.train.log import Clock, Log
-from vitrail.train.precision import device as find_device
-from vitrail.train.precision import resolve as resolve_precision
-from vitrail.train.protocols import Batch, Batches, Evaluate
-from vitrail.train.schedule import rate
-from vitrail.train.state import State, Summary
+from vitrail.training import checkpoint
+from vitrail.training.distributed import barrier, gather, is_main, largest, local_rank, mean_over_processes
+from vitrail.training.learner import Learner
+from vitrail.training.log import Clock, Log
+from vitrail.training.precision import device as find_device
+from vitrail.training.precision import resolve as resolve_precision
+from vitrail.training.protocols import Batch, Batches, Evaluate
+from vitrail.training.schedule import rate
+from vitrail.training.state import State, Summary
 
 MOST_FAILURES = 10
 """Steps in a row that may be skipped because something is not finite."""

@@ -6,8 +6,8 @@ import pytest
 import torch
 
 from vitrail.errors import ConfigError
-from vitrail.train import precision
-from vitrail.train.precision import keep_large_buffers, resolve
+from vitrail.training import precision
+from vitrail.training.precision import keep_large_buffers, resolve
 
 CPU = torch.device("cpu")
 

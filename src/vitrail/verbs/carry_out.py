@@ -16,11 +16,11 @@ from vitrail.data.sources import Pictures, Source
 from vitrail.data.transforms import eval_transform, train_transform
 from vitrail.errors import DataError
 from vitrail.settings import PretrainSettings, TrainSettings
-from vitrail.train import distributed
-from vitrail.train.loop import fit
-from vitrail.train.measure import measure
-from vitrail.train.precision import device as pick_device
-from vitrail.train.precision import keep_large_buffers
+from vitrail.training import distributed
+from vitrail.training.loop import fit
+from vitrail.training.measure import measure
+from vitrail.training.precision import device as pick_device
+from vitrail.training.precision import keep_large_buffers
 from vitrail.weights.checkpoint import Description, description_json
 
 Extra = Callable[[Tensor], dict[str, Any]]

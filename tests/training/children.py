@@ -20,11 +20,11 @@ from typing import Any
 import torch
 from torch import nn
 
-from tests.train.toys import ToyBatches, ToyTask, train
+from tests.training.toys import ToyBatches, ToyTask, train
 from vitrail.config import Optim, Run
 from vitrail.errors import Interrupted, VitrailError
-from vitrail.train import checkpoint
-from vitrail.train.distributed import processes
+from vitrail.training import checkpoint
+from vitrail.training.distributed import processes
 
 EPOCHS, STEPS_PER_EPOCH, SAVE_EVERY = 16, 5, 3
 
@@ -130,7 +130,7 @@ class Nursery:
 
     def __enter__(self) -> Nursery:
         os.environ.setdefault("OMP_NUM_THREADS", "1")
-        self.context.set_forkserver_preload(["tests.train.children", "torch._dynamo"])
+        self.context.set_forkserver_preload(["tests.training.children", "torch._dynamo"])
         return self
 
     def __exit__(

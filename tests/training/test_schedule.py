@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitrail.config import Schedule
-from vitrail.train.schedule import rate
+from vitrail.training.schedule import rate
 
 
 def rates(steps: int, steps_per_epoch: int, schedule: Schedule) -> list[float]:

@@ -13,11 +13,11 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from tests.train.outcome import evaluations, outcome, rows, saved_step
-from tests.train.toys import ToyBatches, ToyTask, evaluate, hash_of, train
+from tests.training.outcome import evaluations, outcome, rows, saved_step
+from tests.training.toys import ToyBatches, ToyTask, evaluate, hash_of, train
 from vitrail.config import Optim, Run, Schedule
 from vitrail.errors import ConfigError, Interrupted, MissingExtra, TrainingError
-from vitrail.train import checkpoint
+from vitrail.training import checkpoint
 
 
 def run_with(**changes: Any) -> Run:

@@ -6,8 +6,8 @@ import json
 from pathlib import Path
 from typing import Any
 
-from tests.train.toys import hash_of
-from vitrail.train import checkpoint
+from tests.training.toys import hash_of
+from vitrail.training import checkpoint
 
 TIMES = {"images_per_second", "seconds"}
 

@@ -8,8 +8,8 @@ from typing import Any, cast
 import torch
 from torch import Tensor, nn
 
-from vitrail.train.distributed import mean_over_processes
-from vitrail.train.protocols import Batch, Task
+from vitrail.training.distributed import mean_over_processes
+from vitrail.training.protocols import Batch, Task
 
 
 def measure(task: nn.Module, batches: Iterable[Batch]) -> dict[str, float]:

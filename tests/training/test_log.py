@@ -10,8 +10,8 @@ import pytest
 from rich.console import Console
 
 from vitrail.errors import TrainingError
-from vitrail.train import log as log_module
-from vitrail.train.log import Bar, Clock, Lines, Log, Rows, duration
+from vitrail.training import log as log_module
+from vitrail.training.log import Bar, Clock, Lines, Log, Rows, duration
 
 
 @pytest.fixture

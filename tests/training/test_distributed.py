@@ -13,10 +13,10 @@ import pytest
 import torch
 from torch import nn
 
-from tests.train.children import SAVE_EVERY, Nursery, exit_code, train_to_the_end, wait_until
-from tests.train.outcome import outcome, saved_step
-from tests.train.toys import ToyTask
-from vitrail.train import checkpoint, distributed
+from tests.training.children import SAVE_EVERY, Nursery, exit_code, train_to_the_end, wait_until
+from tests.training.outcome import outcome, saved_step
+from tests.training.toys import ToyTask
+from vitrail.training import checkpoint, distributed
 
 
 class Frozen(ToyTask):
