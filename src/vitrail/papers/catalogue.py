@@ -1,0 +1,86 @@
+"""``vitrail paper``: the tables by their names, and running one of them."""
+
+from __future__ import annotations
+
+import importlib
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+
+from vitrail.errors import ConfigError, nearest
+from vitrail.papers.grid import Filled, Table, run_table
+from vitrail.settings import PaperSettings
+from vitrail.verbs.say import say, say_table
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A table that can be run.
+
+    Attributes:
+        module: of ``vitrail.papers``; its function ``table`` takes `PaperSettings` and returns a `Table`.
+        help: what it shows.
+    """
+
+    module: str
+    help: str
+
+
+TABLES: dict[str, Entry] = {
+    "vit-positions": Entry("vit_positions", "ViT, table 8: no positions, 1-D, 2-D, relative"),
+}
+
+
+def paper(name: str, **settings: object) -> Filled:
+    """Run one table of a paper, or go on with it.
+
+    Args:
+        name: a key of `TABLES`.
+        **settings: any other field of `vitrail.settings.PaperSettings`.
+
+    Returns:
+        The table with all figures; they are also in the folder ``out``, as ``table.json`` and ``table.md``.
+
+    Raises:
+        VitrailError: no such table, or its data cannot be used.
+        Interrupted: asked to stop; the same call goes on.
+    """
+    return _run(PaperSettings(name=name, **settings))  # type: ignore[arg-type]
+
+
+def run(settings: PaperSettings) -> None:
+    """Run a table and print it; without a name, list the tables."""
+    if not settings.name:
+        say_table("", ("table", "shows"), [(name, entry.help) for name, entry in TABLES.items()])
+        return
+    say(f"\n{_run(settings).markdown()}")
+
+
+def _run(settings: PaperSettings) -> Filled:
+    if settings.seeds < 1:
+        raise ConfigError(f"a table needs one seed or more, not {settings.seeds}")
+    out = Path(settings.out or f"runs/paper-{settings.name}").expanduser()
+    return run_table(table_of(settings), settings.seeds, out, command(settings))
+
+
+def table_of(settings: PaperSettings) -> Table:
+    """Return the table that is asked for, not yet run.
+
+    Raises:
+        ConfigError: no such table; the nearest right names are given.
+    """
+    if settings.name not in TABLES:
+        hint = nearest(settings.name, TABLES) or f"; there are {', '.join(TABLES)}"
+        raise ConfigError(f"there is no table {settings.name!r}{hint}")
+    return importlib.import_module(f"vitrail.papers.{TABLES[settings.name].module}").table(settings)
+
+
+def command(settings: PaperSettings) -> str:
+    """Return the command line that asks for these settings."""
+    words = ["vitrail", "paper", settings.name]
+    for name, default in vars(PaperSettings()).items():
+        value = getattr(settings, name)
+        if name not in ("name", "out", "workers") and value != default:
+            values = value if isinstance(value, tuple) else (value,)
+            words += [f"--{name.replace('_', '-')}", *(f"{v:g}" if isinstance(v, float) else str(v) for v in values)]
+    return shlex.join(words)
