@@ -21,7 +21,7 @@ from vitrail.weights.rename import Row, Turn, from_plain_names, fuse, split, to_
 # HWIO <-> OIHW
 CONVOLUTION = Turn(lambda t: t.permute(3, 2, 0, 1), lambda t, heads: t.permute(2, 3, 1, 0))
 # (in, out) <-> (out, in)
-LINEAR = Turn(lambda t: t.mT, lambda t, heads: t.mT)
+LINEAR = Turn(lambda t: t.transpose(0, 1), lambda t, heads: t.transpose(0, 1))
 # (D, K, E) <-> (K E, D)
 INTO_HEADS = Turn(lambda t: t.flatten(1).mT, lambda t, heads: t.mT.unflatten(1, (heads, -1)))
 # (K, E) <-> (K E,)

@@ -111,8 +111,7 @@ def weights_file(source: str | Path) -> Path:
         WeightsError: the folder holds no checkpoint.
     """
     path = Path(source).expanduser()
-    is_weights = path.is_file() and path.name not in ("last", "best")
-    return path if is_weights or not is_checkpoint(path) else resolve(path) / "model.safetensors"
+    return resolve(path) / "model.safetensors" if is_checkpoint(path) else path
 
 
 def fit_state(
