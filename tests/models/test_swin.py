@@ -11,6 +11,7 @@ from tests.layers.loops import attention_by_loops
 from tests.weights.random_weights import randomise
 from vitrail.errors import ConfigError
 from vitrail.layers.windows import Partition
+from vitrail.models.flops import cost
 from vitrail.models.swin import SIZES, Swin, SwinConfig
 from vitrail.models.zoo import build_model, canonical_name, list_models
 
@@ -98,6 +99,32 @@ def test_at_384_pixels_tables_are_for_windows_of_12(name, millions):
         model = build_model(name)
     assert round(sum(parameter.numel() for parameter in model.parameters()) / 1e6, 2) == millions
     assert model.backbone.layers[0].blocks[0].attn.relative_position_bias_table.shape[0] == 529
+
+
+@pytest.mark.parametrize(
+    ("name", "billions"),
+    # The README of Microsoft's repository; it counts multiply-accumulates.
+    [("swin_t", 4.5), ("swin_s", 8.7), ("swin_b", 15.4), ("swin_l", 34.5), ("swin_b_384", 47.1), ("swin_l_384", 103.9)],
+)
+def test_a_picture_costs_as_much_as_published(name, billions):
+    with torch.device("meta"):
+        model = build_model(name)
+    assert round(cost(model).multiply_accumulates / 1e9, 1) == billions
+
+
+def test_cost_grows_with_the_number_of_pixels_as_equation_2_says():
+    with torch.device("meta"):
+        model = build_model("swin_t", num_classes=0)
+    for size in (224, 448, 1120):
+        places, width = (size // 4) ** 2, 96
+        expected = places * width * 48
+        for stage, depth in enumerate((2, 2, 6, 2)):
+            attention = 4 * places * width**2 + 2 * 7**2 * places * width
+            expected += depth * (attention + 8 * places * width**2)
+            if stage < 3:
+                places, width = places // 4, 2 * width
+                expected += places * 2 * width * width
+        assert cost(model, size).multiply_accumulates == expected
 
 
 def test_a_size_used_between_leaves_no_trace_bit_for_bit():

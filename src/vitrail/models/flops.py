@@ -17,6 +17,7 @@ from vitrail.layers.masking import Split, visible_count
 from vitrail.layers.patches import PatchEmbedding
 from vitrail.layers.pooling import AttentionPool
 from vitrail.layers.relative import RelativeKeys
+from vitrail.layers.windows import WindowAttention
 from vitrail.models.mae import MAE
 
 Inputs = tuple[Any, ...]
@@ -29,6 +30,8 @@ COUNTERS: dict[type[nn.Module], Callable[[Any, Inputs, Tensor], int]] = {
     PatchEmbedding: lambda module, inputs, output: output.numel() * module.proj.weight[0].numel(),
     # Scores, then the weighted sum: N for each of N x D numbers, twice.
     Attention: lambda module, inputs, output: 2 * output.numel() * output.shape[1],
+    # The same within each window, padding included (Swin, equation 2).
+    WindowAttention: lambda module, inputs, output: 2 * output.numel() * inputs[1].area,
     AttentionPool: lambda module, inputs, output: 2 * inputs[0].numel(),
     # Every query with every offset's key.
     RelativeKeys: lambda module, inputs, output: inputs[0].numel() * module.keys_for(inputs[1]).shape[1],

@@ -167,9 +167,12 @@ class Swin(nn.Module):
         config: the shape.
         channels: width of each map of `feature_maps`.
         strides: pixels between two neighbouring places of each of those maps.
+        prefix: how many tokens come before the grid: none.
         depth: number of blocks, L.
         width: D, length of the vector that `embed` gives.
     """
+
+    prefix = 0
 
     def __init__(self, config: SwinConfig) -> None:
         super().__init__()

@@ -1,0 +1,212 @@
+"""Swin beside timm, torchvision and transformers: the same weights' shapes, one run, interleaved.
+
+Every round times each model once, in a shuffled order, and the matrix product of 2048 x 2048 in the same type, so
+that what the machine does besides hits all alike. Printed: median milliseconds, the ratio of every peer's time to
+ours within a round (median, and the middle half of the rounds), and the efficiency, the share of the matrix
+product's rate that the multiplications of the model reach.
+
+    python benchmarks/swin.py                                inference of swin_t, batch 16, bf16, compiled and frozen
+    python benchmarks/swin.py --training                     a training step with fused AdamW
+    python benchmarks/swin.py --size 384 384 --window 12
+    python benchmarks/swin.py --size 800 1216 --batch 1      a dense size; peers that cannot are left out
+    python benchmarks/swin.py --eager --precision fp32
+
+Use no other load on the machine; OMP_NUM_THREADS chooses the cores. Compiling takes minutes.
+"""
+
+from __future__ import annotations
+
+import argparse
+import random
+import statistics
+import time
+from collections.abc import Callable
+
+import torch
+from torch import Tensor, nn
+
+from vitrail.models.flops import cost
+from vitrail.models.swin import SIZES, SwinConfig
+from vitrail.models.zoo import build_model
+from vitrail.training.precision import keep_large_buffers
+
+Run = Callable[[], object]
+
+
+class Logits(nn.Module):
+    """A model of transformers that gives its logits alone, as all others do."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: Tensor) -> Tensor:
+        return self.model(images).logits
+
+
+def heads(config: SwinConfig) -> list[int]:
+    return [config.embed_width * 2**s // config.head_width for s in range(len(config.depths))]
+
+
+def timm(config: SwinConfig) -> nn.Module:
+    from timm.models.swin_transformer import SwinTransformer
+
+    return SwinTransformer(
+        img_size=config.image_size,
+        embed_dim=config.embed_width,
+        depths=config.depths,
+        num_heads=tuple(heads(config)),
+        window_size=config.window,
+        drop_path_rate=0.0,
+    )
+
+
+def torchvision(config: SwinConfig) -> nn.Module:
+    from torchvision.models.swin_transformer import SwinTransformer
+
+    return SwinTransformer(
+        [config.patch_size] * 2,
+        config.embed_width,
+        list(config.depths),
+        heads(config),
+        list(config.window),
+        stochastic_depth_prob=0.0,
+    )
+
+
+def transformers(attention: str) -> Callable[[SwinConfig], nn.Module]:
+    def build(config: SwinConfig) -> nn.Module:
+        from transformers import SwinConfig as TheirConfig
+        from transformers import SwinForImageClassification
+
+        shape = TheirConfig(
+            image_size=config.image_size,
+            embed_dim=config.embed_width,
+            depths=list(config.depths),
+            num_heads=heads(config),
+            window_size=config.window[0],
+            drop_path_rate=0.0,
+            num_labels=1000,
+            attn_implementation=attention,
+        )
+        return Logits(SwinForImageClassification(shape))
+
+    return build
+
+
+PEERS: dict[str, Callable[[SwinConfig], nn.Module]] = {
+    "timm": timm,
+    "torchvision": torchvision,
+    "transformers eager": transformers("eager"),
+    "transformers sdpa": transformers("sdpa"),
+}
+
+
+def inference(model: nn.Module, images: Tensor, compiled: bool) -> Run:
+    model.eval()
+    run = torch.compile(model) if compiled else model
+
+    def once() -> object:
+        with torch.inference_mode(not compiled), torch.no_grad():
+            return run(images)
+
+    return once
+
+
+def training(model: nn.Module, images: Tensor, compiled: bool) -> Run:
+    """A forward and backward pass under autocast where weights are fp32, and a step of fused AdamW."""
+    model.train()
+    run = torch.compile(model) if compiled else model
+    optimizer = torch.optim.AdamW(model.parameters(), lr=1e-4, fused=True)
+    labels = torch.arange(len(images), device=images.device) % 1000
+
+    def once() -> object:
+        with torch.autocast(images.device.type, images.dtype, enabled=images.dtype is not torch.float32):
+            loss = nn.functional.cross_entropy(run(images), labels)
+        loss.backward()
+        optimizer.step()
+        optimizer.zero_grad()
+        return loss
+
+    return once
+
+
+def seconds(run: Run, device: str) -> float:
+    start = time.perf_counter()
+    run()
+    if device == "cuda":
+        torch.cuda.synchronize()
+    return time.perf_counter() - start
+
+
+def matmul_rate(dtype: torch.dtype, device: str) -> Callable[[], float]:
+    """Return a function that measures multiplications and additions a second of a large matrix product."""
+    a, b = (torch.randn(2048, 2048, device=device, dtype=dtype) for _ in range(2))
+    return lambda: 2 * 2048**3 / min(seconds(lambda: a @ b, device) for _ in range(3))
+
+
+def middle(values: list[float]) -> str:
+    low, median, high = statistics.quantiles(values, n=4)
+    return f"{median:5.2f} ({low:.2f} to {high:.2f})"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--model", default="swin_t", choices=SIZES)
+    parser.add_argument("--size", type=int, nargs=2, default=(224, 224))
+    parser.add_argument("--window", type=int, default=7)
+    parser.add_argument("--batch", type=int, default=16)
+    parser.add_argument("--precision", default="bf16", choices=["bf16", "fp32"])
+    parser.add_argument("--training", action="store_true")
+    parser.add_argument("--eager", action="store_true", help="without torch.compile")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
+    options = parser.parse_args()
+
+    keep_large_buffers()
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
+    # Weights become constants of the graph, and are laid out anew once; it is for inference only.
+    torch._inductor.config.freezing = not options.training
+    ours = build_model(options.model, image_size=tuple(options.size), window=options.window)
+    config = ours.backbone.config
+    models = {"vitrail": ours} | {name: PEERS[name](config) for name in options.peers}
+    images = torch.randn(options.batch, 3, *options.size, device=device, dtype=dtype)
+
+    runs: dict[str, Run] = {}
+    for name, model in models.items():
+        model = model.to(device, torch.float32 if options.training else dtype)
+        run = (training if options.training else inference)(model, images, not options.eager)
+        try:
+            for _ in range(3):
+                run()
+        except Exception as error:
+            print(f"{name} cannot: {str(error).splitlines()[0]}")
+        else:
+            runs[name] = run
+
+    with torch.device("meta"):
+        shape = build_model(options.model, image_size=tuple(options.size), window=options.window)
+    # Two operations a multiply-accumulate; a training step costs about three forward passes.
+    flops = 2 * cost(shape).multiply_accumulates * options.batch * (3 if options.training else 1)
+
+    rate = matmul_rate(dtype, device)
+    times: dict[str, list[float]] = {name: [] for name in runs}
+    rates = []
+    for _ in range(options.rounds):
+        rates.append(rate())
+        for name in random.sample(list(runs), len(runs)):
+            times[name].append(seconds(runs[name], device))
+
+    print(f"{options.model} {options.size[0]}x{options.size[1]}, batch {options.batch}, {options.precision}, {device}")
+    print(f"matrix product {statistics.median(rates) / 1e9:,.0f} GFLOP/s; the model {flops / 1e9:,.1f} GFLOP")
+    for name, own in times.items():
+        ratios = [theirs / our for theirs, our in zip(own, times["vitrail"], strict=True)]
+        efficiency = statistics.median(flops / t / r for t, r in zip(own, rates, strict=True))
+        print(
+            f"{name:20} {statistics.median(own) * 1e3:9.1f} ms  {middle(ratios)} of ours  efficiency {efficiency:.2f}"
+        )
+
+
+if __name__ == "__main__":
+    main()
