@@ -38,8 +38,14 @@ VERBS: dict[str, Verb] = {
 }
 
 
+# How often an idle thread of torch's looks for work before it sleeps. The C library's default keeps whole cores busy
+# with waiting: next to another program, training became 30 times slower; this costs nothing alone (docs/log.md).
+THREAD_PATIENCE = "1000"
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code: 0 done, 2 a mistake to mend, 130 or 143 interrupted and saved."""
+    os.environ.setdefault("GOMP_SPINCOUNT", THREAD_PATIENCE)
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _run(words)
