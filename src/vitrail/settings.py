@@ -182,7 +182,7 @@ class TourSettings:
     labels: float | None = None
     """Labelled pictures used (above 1) or their share (at most 1); by default 10 for each class."""
     pretrain_epochs: float | None = None
-    """Passes over all pictures without their labels; by default some 100,000 pictures are seen."""
+    """Passes over all pictures without their labels; by default some 80,000 pictures are seen."""
     train_epochs: float | None = None
     """Passes over the labelled pictures; by default some 10,000 pictures are seen."""
     seed: int = 0

@@ -64,7 +64,9 @@ def test_top_one_and_top_five_count_the_right_pictures(task: Classification) -> 
     task.logits = lambda batch: logits  # type: ignore[method-assign]
     measured = task.measure({"label": torch.tensor([0, 1, 6])})
     assert measured["top1"][0] == 2
-    assert math.isclose(measured["loss"][0].item(), F.cross_entropy(logits, torch.tensor([0, 1, 6])).item() * 3, rel_tol=1e-6)
+    assert math.isclose(
+        measured["loss"][0].item(), F.cross_entropy(logits, torch.tensor([0, 1, 6])).item() * 3, rel_tol=1e-6
+    )
 
 
 def test_exported_weights_carry_the_models_own_names(task: Classification) -> None:

@@ -8,7 +8,9 @@ from vitrail.tasks.reconstruction import MaskDrawer, Reconstruction, neighbour_m
 SMALL = {"image_size": 32, "patch_size": 8, "width": 32, "depth": 1, "decoder_width": 32, "decoder_depth": 1}
 
 
-def naive_neighbour_mean(target: torch.Tensor, mask: torch.Tensor, grid: tuple[int, int], channels: int) -> torch.Tensor:
+def naive_neighbour_mean(
+    target: torch.Tensor, mask: torch.Tensor, grid: tuple[int, int], channels: int
+) -> torch.Tensor:
     h, w = grid
     guess = torch.empty_like(target)
     for b in range(len(target)):

@@ -12,7 +12,34 @@ from safetensors.torch import load_file
 
 from vitrail.training.checkpoint import resolve
 
-OPTIONS = ["--image-size", "32", "--channels", "1", "--epochs", "6", "--batch-size", "64", "--architecture.patch-size", "8", "--architecture.width", "32", "--architecture.depth", "2", "--architecture.num-heads", "2", "--architecture.drop-path", "0.2", "--augment.mixup", "0.4", "--loader.workers", "2", "--optim.ema", "0.9", "--run.save-every", "1"]
+OPTIONS = [
+    "--image-size",
+    "32",
+    "--channels",
+    "1",
+    "--epochs",
+    "6",
+    "--batch-size",
+    "64",
+    "--architecture.patch-size",
+    "8",
+    "--architecture.width",
+    "32",
+    "--architecture.depth",
+    "2",
+    "--architecture.num-heads",
+    "2",
+    "--architecture.drop-path",
+    "0.2",
+    "--augment.mixup",
+    "0.4",
+    "--loader.workers",
+    "2",
+    "--optim.ema",
+    "0.9",
+    "--run.save-every",
+    "1",
+]
 
 
 def command(out: Path) -> list[str]:
@@ -36,7 +63,12 @@ def test_a_signal_to_all_processes_saves_and_the_same_command_ends_with_the_same
 ) -> None:
     out = tmp_path / "run"
     process = subprocess.Popen(
-        command(out), start_new_session=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment(), text=True
+        command(out),
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=environment(),
+        text=True,
     )
     rows = out / "metrics.jsonl"
     deadline = time.monotonic() + 60

@@ -12,7 +12,14 @@ from vitrail.errors import ConfigError, DataError, WeightsError
 
 
 def test_a_run_folder_holds_all_that_was_promised(pretrained: Path) -> None:
-    for name in ("config.json", "environment.json", "metrics.jsonl", "summary.json", "report.html", "pictures/curves.png"):
+    for name in (
+        "config.json",
+        "environment.json",
+        "metrics.jsonl",
+        "summary.json",
+        "report.html",
+        "pictures/curves.png",
+    ):
         assert (pretrained / name).is_file(), name
     assert {"last", "best"} <= {path.name for path in (pretrained / "checkpoints").iterdir()}
 

@@ -56,9 +56,7 @@ class Attention(nn.Module):
 
     observe: Callable[[Tensor], None] | None = None
 
-    def __init__(
-        self, width: int, num_heads: int, attention_dropout: float = 0.0, dropout: float = 0.0
-    ) -> None:
+    def __init__(self, width: int, num_heads: int, attention_dropout: float = 0.0, dropout: float = 0.0) -> None:
         super().__init__()
         if width % num_heads:
             raise ValueError(f"width {width} is not divisible by num_heads {num_heads}")
@@ -82,4 +80,3 @@ class Attention(nn.Module):
             mixed, weights = plain_attention(q, k, v, bias, dropout)
             self.observe(weights)
         return self.dropout(self.proj(mixed.transpose(1, 2).reshape(batch, count, width)))
-

@@ -154,9 +154,7 @@ class MAE(nn.Module):
             mask = self.new_mask(images)
         parts = self._parts(images, mask)
         shuffled = self._predict(self._decode(images, parts)[:, self.encoder.prefix :])
-        loss = mean_squared_error(
-            shuffled[:, -parts.hidden.shape[1] :], take(self.target(images), parts.hidden)
-        )
+        loss = mean_squared_error(shuffled[:, -parts.hidden.shape[1] :], take(self.target(images), parts.hidden))
         return MAEOutput(loss, take(shuffled, parts.restore), mask.bool())
 
     def _parts(self, images: Tensor, mask: Tensor | None) -> Split:

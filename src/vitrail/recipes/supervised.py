@@ -5,9 +5,7 @@ from __future__ import annotations
 from vitrail.config import Augment, Optim, Schedule
 from vitrail.settings import Architecture, TrainSettings
 
-_PUBLISHED_AUGMENT = Augment(
-    crop_scale=(0.08, 1.0), rand_augment=9, erasing=0.25, mixup=0.8, cutmix=1.0
-)
+_PUBLISHED_AUGMENT = Augment(crop_scale=(0.08, 1.0), rand_augment=9, erasing=0.25, mixup=0.8, cutmix=1.0)
 
 
 def _mae_finetune(lr_at_256: float, layer_decay: float, drop_path: float, epochs: int, model: str) -> TrainSettings:

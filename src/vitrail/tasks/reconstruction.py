@@ -68,7 +68,8 @@ class MaskDrawer:
 
     def __call__(self, image: Tensor) -> dict[str, Tensor]:
         """Return ``mask`` ``(N,)`` for a picture ``(C, H, W)``."""
-        h, w = grid_of(*image.shape[-2:], self.patch_size)
+        height, width = image.shape[-2:]
+        h, w = grid_of(height, width, self.patch_size)
         return {"mask": random_mask(h * w, self.mask_ratio)}
 
 

@@ -25,7 +25,7 @@ class State:
     best_step: int = 0
     """Step of the best evaluation, 0 while there is none."""
     worse_in_a_row: int = 0
-    """Evaluations since the best one."""
+    """Evaluations since one was better than all before."""
     stopped_early: bool = False
     damaged: list[str] = field(default_factory=list)
     """Pictures that could not be read, each once."""
@@ -46,13 +46,12 @@ class State:
             raise ConfigError(f"there is no metric {name!r} to choose the best checkpoint by{nearest(name, metrics)}")
         sign = -1 if "loss" in name else 1
         best = sign * self.best[name] if self.best else -math.inf
-        is_best = sign * metrics[name] > best
+        value = sign * metrics[name]
         self.metrics = metrics
-        if is_best:
-            self.best, self.best_step, self.worse_in_a_row = metrics, self.step, 0
-        else:
-            self.worse_in_a_row += 1
-        return is_best
+        self.worse_in_a_row = 0 if value > best else self.worse_in_a_row + 1
+        if value >= best:  # of equals the later one, which has seen more
+            self.best, self.best_step = metrics, self.step
+        return value >= best
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for a checkpoint."""

@@ -147,9 +147,7 @@ def _split(source: Source, split: str, data: str, description: Description) -> t
     return split, with_labels_of(found, source.class_names, description.class_names, data)
 
 
-def with_labels_of(
-    pictures: Pictures, names: tuple[str, ...], wanted: tuple[str, ...], data: str
-) -> Pictures:
+def with_labels_of(pictures: Pictures, names: tuple[str, ...], wanted: tuple[str, ...], data: str) -> Pictures:
     """Number the labels as a model does, which may know more classes or know them in another order.
 
     Raises:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 
@@ -44,7 +45,7 @@ def run(settings: ModelsSettings) -> None:
 def facts_of(name: str) -> Facts:
     """Count a model without allocating it."""
     with torch.device("meta"):
-        model = build_model(name)
+        model: Any = build_model(name)
     backbone = model.encoder if name.startswith("mae_") else model.backbone
     size = cost(model)
     return Facts(name, size.parameters, size.tokens, backbone.width, backbone.depth)

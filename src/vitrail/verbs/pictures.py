@@ -38,16 +38,16 @@ def _meant_by(name: str) -> list[Path]:
         if not files:
             raise DataError(f"there is no picture in {path}; known are {', '.join(sorted(IMAGE_SUFFIXES))}")
         return files
-    matching = [Path(match) for match in sorted(glob.glob(str(path), recursive=True)) if Path(match).is_file()]
+    # pathlib's own glob takes no absolute pattern.
+    matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207
+    matching = [Path(match) for match in matches if Path(match).is_file()]
     if not matching:
         siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(f"there is no picture, folder or match for {name!r}{nearest(path.name, siblings)}")
     return matching
 
 
-def read_inputs(
-    files: Sequence[Path], preprocessing: Preprocessing
-) -> tuple[Tensor, list[Path], list[ImageError]]:
+def read_inputs(files: Sequence[Path], preprocessing: Preprocessing) -> tuple[Tensor, list[Path], list[ImageError]]:
     """Read pictures as a model wants them.
 
     Returns:

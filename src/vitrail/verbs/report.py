@@ -62,9 +62,7 @@ def next_steps(folder: Path, description: Description) -> list[str]:
 def _subtitle(description: Description, settings: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     h, w = description.preprocessing.image_size
     start = f", from {settings['weights']}" if settings.get("weights") else ""
-    return (
-        f"{description.model.name} on {settings['data']}{start}: {shown(summary['epochs'])} epochs at {h}x{w} pixels"
-    )
+    return f"{description.model.name} on {settings['data']}{start}: {shown(summary['epochs'])} epochs at {h}x{w} pixels"
 
 
 def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -73,9 +73,13 @@ def choose_start(
     asked = {key: value for key, value in dataclasses.asdict(architecture).items() if value is not None}
     options = {**_shape_options(inherited), **asked, "channels": channels}
     patch_size = options.get("patch_size", getattr(BACKBONES[name][1], "patch_size", 32))
+    base = known.preprocessing if known else Preprocessing()
+    crop_share = base.crop_share
     if image_size is None:
         largest = known.preprocessing.image_size[0] if known else LARGEST_DEFAULT_SIZE
         image_size = default_size(pictures, patch_size, largest)
+        if image_size < largest:  # the input holds the whole picture; to cut edges off would waste them (docs/log.md)
+            crop_share = 1.0
         notes.append(f"image size {image_size}, by the pictures' own")
     if image_size < 4 * patch_size:
         notes.append(
@@ -84,10 +88,11 @@ def choose_start(
         )
     options["image_size"] = (image_size, image_size)
     preprocessing = dataclasses.replace(
-        known.preprocessing if known else Preprocessing(),
+        base,
         image_size=(image_size, image_size),
+        crop_share=crop_share,
         channels=channels,
-        **_grey(channels, known.preprocessing if known else Preprocessing()),
+        **_grey(channels, base),
     )
     return Start(ModelSpec(name, options), preprocessing, tuple(notes))
 

@@ -73,9 +73,7 @@ def run(settings: TrainSettings) -> Result:
 
 
 def _open(settings: TrainSettings) -> Source:
-    source = open_source(
-        settings.data, seed=settings.run.seed, validation_share=settings.validation_share, labels=True
-    )
+    source = open_source(settings.data, seed=settings.run.seed, validation_share=settings.validation_share, labels=True)
     if len(source.class_names) < 2:
         raise DataError(f"{settings.data} has {len(source.class_names)} classes; a classifier needs two or more")
     if settings.labels == 1.0:
