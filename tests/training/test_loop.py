@@ -138,7 +138,7 @@ def test_nine_failures_in_a_row_do_not_stop_the_run(tmp_path: Path) -> None:
 
 
 def test_patience_stops_the_run_and_the_best_checkpoint_stays(tmp_path: Path) -> None:
-    values = scripted("top1", 0.5, 0.7, 0.6, 0.7, 0.9)
+    values = scripted("top1", 0.5, 0.7, 0.6, 0.65, 0.9)
     summary = train(tmp_path, epochs=9, evaluate=values, run=run_with(patience=2, keep=1))
     assert (summary.stopped_early, summary.steps, summary.best_step) == (True, 20, 10)
     assert summary.best == {"top1": 0.7}

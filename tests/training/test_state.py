@@ -14,7 +14,7 @@ def judged(monitor: str | None, *values: dict[str, float]) -> list[bool]:
 
 
 def test_accuracy_is_better_when_large() -> None:
-    assert judged("top1", {"top1": 0.5}, {"top1": 0.6}, {"top1": 0.6}, {"top1": 0.4}) == [True, True, False, False]
+    assert judged("top1", {"top1": 0.5}, {"top1": 0.6}, {"top1": 0.5}, {"top1": 0.4}) == [True, True, False, False]
 
 
 def test_a_loss_is_better_when_small() -> None:
@@ -32,3 +32,11 @@ def test_nan_is_never_better_and_always_bettered() -> None:
 def test_a_wrong_name_gets_the_nearest_right_one() -> None:
     with pytest.raises(ConfigError, match="'top1'"):
         State().judge({"loss": 1.0, "top1": 0.5}, "top_1")
+
+
+def test_of_equal_evaluations_the_later_is_the_best_but_no_reason_to_go_on() -> None:
+    state = State(step=10)
+    state.judge({"top1": 0.6}, None)
+    state.step = 20
+    assert state.judge({"top1": 0.6}, None)
+    assert (state.best_step, state.worse_in_a_row) == (20, 1)
