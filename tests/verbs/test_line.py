@@ -130,3 +130,10 @@ def test_doctor_finds_damaged_files_and_the_same_picture_in_two_splits(tmp_path:
     assert "2.png" in found["damaged"][0]
     assert len(found["duplicates"]) == 1
     assert found["sizes"]["height median"] == (7, 7)
+
+
+def test_tables_print_brackets_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
+    from vitrail.verbs.say import say_table
+
+    say_table("", ("what",), [('pip install "vitrail[tensorboard]"',)])
+    assert "vitrail[tensorboard]" in capsys.readouterr().out

@@ -84,7 +84,7 @@ class Decoder(nn.Module):
         """
         tokens = self.embed(tokens)
         positions = resize_positions(self.pos_embed, self.grid, grid, self.prefix)
-        places = positions[:, self.prefix :].expand(len(tokens), -1, -1)
+        places = positions[:, self.prefix :].expand(tokens.shape[0], -1, -1)
         visible = tokens[:, self.prefix :] + take(places, parts.visible)
         hidden = self.mask_token + take(places, parts.hidden)
         prefix = tokens[:, : self.prefix] + positions[:, : self.prefix]
@@ -129,7 +129,7 @@ class MAE(nn.Module):
     def new_mask(self, images: Tensor) -> Tensor:
         """Draw a random mask ``(B, N)`` for pictures, from torch's global random numbers."""
         h, w = self.grid(images)
-        return random_mask(h * w, self.config.mask_ratio, len(images), images.device)
+        return random_mask(h * w, self.config.mask_ratio, images.shape[0], images.device)
 
     def loss(self, images: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the loss alone; the prediction is computed at the hidden places only.
@@ -161,9 +161,9 @@ class MAE(nn.Module):
         h, w = self.grid(images)
         if mask is None:
             mask = self.new_mask(images)
-        if mask.shape != (len(images), h * w):
+        if mask.shape != (images.shape[0], h * w):
             raise ConfigError(
-                f"a mask for these pictures has shape ({len(images)}, {h * w}), one value for each patch of a "
+                f"a mask for these pictures has shape ({images.shape[0]}, {h * w}), one value for each patch of a "
                 f"{h}x{w} grid; this one has {tuple(mask.shape)}"
             )
         return split(mask.to(images.device).bool())

@@ -186,10 +186,10 @@ class ViT(nn.Module):
             tokens = tokens.to(self.patch_embed.proj.weight.dtype)
         else:
             places = positions[:, self.prefix :]
-            tokens = tokens + (places if visible is None else take(places.expand(len(images), -1, -1), visible))
+            tokens = tokens + (places if visible is None else take(places.expand(images.shape[0], -1, -1), visible))
         if self.cls_token is not None:
             first = self.cls_token if positions is None else self.cls_token + positions[:, :1]
-            tokens = torch.cat([first.expand(len(images), -1, -1).to(tokens.dtype), tokens], dim=1)
+            tokens = torch.cat([first.expand(images.shape[0], -1, -1).to(tokens.dtype), tokens], dim=1)
         return self.dropout(tokens)
 
     def forward_features(self, images: Tensor, visible: Tensor | None = None) -> Tensor:
@@ -216,7 +216,7 @@ class ViT(nn.Module):
             return list(layers)
         front = torch.arange(self.prefix, device=visible.device).expand(len(visible), -1)
         seen = torch.cat([front, visible + self.prefix], dim=1)
-        return [take(layer.expand(len(images), -1, -1), seen) for layer in layers]
+        return [take(layer.expand(images.shape[0], -1, -1), seen) for layer in layers]
 
     def _biases(self, images: Tensor, visible: Tensor | None) -> list[Bias | None]:
         """Return what each block's attention adds to its scores: nothing without relative positions."""
@@ -230,7 +230,7 @@ class ViT(nn.Module):
         """Return the patch tokens as one map: ``[(B, D, h, w)]``."""
         h, w = self.patch_embed.grid(*images.shape[-2:])
         patches = self.forward_features(images)[:, self.prefix :]
-        return [patches.transpose(1, 2).reshape(len(images), -1, h, w)]
+        return [patches.transpose(1, 2).reshape(images.shape[0], -1, h, w)]
 
     def pool(self, tokens: Tensor) -> Tensor:
         """Make one vector of tokens: ``(B, prefix + N, D)`` to ``(B, D)``."""

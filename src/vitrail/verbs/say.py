@@ -8,6 +8,7 @@ from typing import Any
 
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 
 def say(message: str = "") -> None:
@@ -25,7 +26,7 @@ def say_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]])
         numeric = all(isinstance(row[number], (int, float)) for row in rows) and bool(rows)
         table.add_column(column, justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(shown(value) for value in row))
+        table.add_row(*(Text(shown(value)) for value in row))  # as text: brackets are no markup
     Console().print(table)
 
 
