@@ -35,6 +35,12 @@ def test_tuples_come_back_as_tuples() -> None:
     assert isinstance(from_json(Augment, to_json(Augment())).crop_scale, tuple)
 
 
+def test_one_or_two_numbers_of_a_size_come_back_as_they_were() -> None:
+    for size in (64, (64, 96), None):
+        settings = TrainSettings(data="x", image_size=size)
+        assert from_json(TrainSettings, json.loads(json.dumps(to_json(settings)))) == settings
+
+
 def test_one_number_stands_for_height_and_width() -> None:
     assert pair(3) == (3, 3)
     assert pair([3, 4]) == (3, 4)

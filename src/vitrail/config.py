@@ -169,12 +169,19 @@ def _restore(hint: Any, value: Any) -> Any:
     """Turn lists back into tuples and dicts back into dataclasses, as the type hint says."""
     options = typing.get_args(hint)
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        return value if value is None else _restore(next(o for o in options if o is not type(None)), value)
+        return value if value is None else _restore(_option_for(value, options), value)
     if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, dict):
         return from_json(hint, value)
     if typing.get_origin(hint) is tuple and isinstance(value, (list, tuple)):
         return tuple(value)
     return value
+
+
+def _option_for(value: Any, options: tuple[Any, ...]) -> Any:
+    """Pick the member of a union that a value from JSON belongs to: a tuple for a list, else the first."""
+    kinds = [option for option in options if option is not type(None)]
+    tuples = [option for option in kinds if typing.get_origin(option) is tuple]
+    return tuples[0] if tuples and isinstance(value, (list, tuple)) else kinds[0]
 
 
 def check_choices(config: Any) -> None:

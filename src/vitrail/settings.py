@@ -12,23 +12,47 @@ import tyro
 
 from vitrail.config import Augment, Loader, Optim, Run, Schedule
 
+Size = int | tuple[int, int]
+"""One number for a square, or height and width."""
+
 
 @dataclass(frozen=True)
 class Architecture:
-    """Changes to the named model; None leaves what the name (or the weights' own model) says."""
+    """Changes to the named model; None leaves what the name (or the weights' own model) says.
+
+    Each belongs to some kinds of models; one that the named model does not know is refused.
+    """
 
     patch_size: int | None = None
     """P, in pixels."""
     width: int | None = None
-    """D; a new width keeps 64 channels a head unless num_heads is given."""
+    """D of a ViT; a new width keeps 64 channels a head unless num_heads is given."""
     depth: int | None = None
-    """Number of blocks."""
+    """Number of blocks of a ViT."""
     num_heads: int | None = None
     mlp_ratio: float | None = None
-    pool: Literal["class", "mean"] | None = None
-    """class token or mean of the patch tokens."""
+    pool: Literal["class", "mean", "attention"] | None = None
+    """class token, mean of the patch tokens, or a learned query over them."""
     positions: str | None = None
-    """Position embedding: learned, sincos_2d, none."""
+    """ViT: learned, learned_2d, sincos_2d, relative, relative_bias, none. Swin: relative, absolute, both, none."""
+    positions_at: Literal["stem", "layers", "layers_shared"] | None = None
+    """Where a ViT's positions come in: before the first block; before every block, each with its own; or the same."""
+    position_resize: Literal["bicubic", "bilinear"] | None = None
+    """How positions are fitted to another size: bicubic as timm does, or corner-aligned bilinear as Google does."""
+    depths: tuple[int, ...] | None = None
+    """Blocks of each stage of a BiT or Swin."""
+    widen: int | None = None
+    """Factor of all channel numbers of a BiT."""
+    stem_depths: tuple[int, ...] | None = None
+    """Blocks of each stage of a hybrid's ResNet."""
+    embed_width: int | None = None
+    """Width of a Swin's first stage."""
+    window: Size | None = None
+    """A Swin's window, in tokens."""
+    representation: int | None = None
+    """Length of a hidden layer with tanh before the head, as ViT is pretrained with; 0 for none."""
+    head_init: Literal["small", "zero"] | None = None
+    """How the head starts out; zero: with exactly even scores, as ViT is fine-tuned."""
     dropout: float | None = None
     attention_dropout: float | None = None
     drop_path: float | None = None
@@ -55,8 +79,8 @@ class TrainSettings:
     """Pictures per step over all processes."""
     lr: float = 1e-3
     """Peak learning rate."""
-    image_size: int | None = None
-    """Side of the input in pixels; by default that of the pictures, at most 224."""
+    image_size: Size | None = None
+    """Side of the input in pixels, or height and width; by default that of the pictures, at most 224."""
     channels: Literal[1, 3] = 3
     """3 for colour, 1 for grey."""
     labels: float = 1.0
@@ -65,6 +89,8 @@ class TrainSettings:
     """Share of the training pictures held out when the data has no split of its own."""
     smoothing: float = 0.1
     """Label smoothing."""
+    freeze: int = 0
+    """Layers from below that do not learn: 1 is the embeddings, each further one a block; 0 freezes nothing."""
     architecture: Architecture = field(default_factory=Architecture)
     augment: Augment = field(default_factory=Augment)
     loader: Loader = field(default_factory=Loader)
@@ -95,8 +121,8 @@ class PretrainSettings:
     """Pictures per step over all processes."""
     lr: float = 1e-3
     """Peak learning rate."""
-    image_size: int | None = None
-    """Side of the input in pixels; by default that of the pictures, at most 224."""
+    image_size: Size | None = None
+    """Side of the input in pixels, or height and width; by default that of the pictures, at most 224."""
     channels: Literal[1, 3] = 3
     """3 for colour, 1 for grey."""
     validation_share: float = 0.1
@@ -204,8 +230,8 @@ class PaperSettings:
     """Passes over the training pictures of each run; by default the table's own choice."""
     model: str | None = None
     """The model; by default a narrow one that one processor core can train."""
-    image_size: int | None = None
-    """Side of the input in pixels; 64 for the narrow model, else that of the pictures, at most 224."""
+    image_size: Size | None = None
+    """Side of the input in pixels, or height and width; 64 for the narrow model, else as for `vitrail train`."""
     workers: int = -1
     """Processes that load pictures; 0 loads in the main process, -1 chooses by the machine."""
     device: str = "auto"

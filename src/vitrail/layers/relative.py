@@ -70,12 +70,7 @@ class RelativeKeys(nn.Module):
 
     def keys_for(self, grid: tuple[int, int]) -> Tensor:
         """Return the keys for a grid; for another grid than its own, stretched over its offsets."""
-        wanted, own = 2 * grid[0] * grid[1] - 1, self.keys.shape[1] - 3 * self.prefix
-        if wanted == own:
-            return self.keys
-        offsets = self.keys[:, :own].transpose(1, 2).float()
-        stretched = F.interpolate(offsets, size=wanted, mode="linear", align_corners=True).transpose(1, 2)
-        return torch.cat([stretched.to(self.keys.dtype), self.keys[:, own:]], dim=1)
+        return stretch_keys(self.keys, 2 * grid[0] * grid[1] - 1, self.prefix)
 
     def forward(self, queries: Tensor, grid: tuple[int, int], visible: Tensor | None = None) -> Tensor:
         """Return what is added to the scores.
@@ -115,11 +110,7 @@ class RelativeBias(nn.Module):
 
     def table_for(self, grid: tuple[int, int]) -> Tensor:
         """Return the table for a grid; for another grid than its own by bicubic interpolation."""
-        table = self.relative_position_bias_table
-        if grid == self.grid:
-            return table
-        count = (2 * self.grid[0] - 1) * (2 * self.grid[1] - 1)
-        return torch.cat([resize_bias_table(table[:count], self.grid, grid), table[count:]])
+        return fit_bias_table(self.relative_position_bias_table, self.grid, grid)
 
     def forward(self, queries: Tensor, grid: tuple[int, int], visible: Tensor | None = None) -> Tensor:
         """Return what is added to the scores; arguments as for `RelativeKeys`.
@@ -130,6 +121,33 @@ class RelativeBias(nn.Module):
         offsets = (2 * grid[0] - 1) * (2 * grid[1] - 1)
         rows = pair_rows(offset_rows(grid, queries.device), offsets, self.prefix, visible)
         return self.table_for(grid)[rows].permute(0, 3, 1, 2).to(queries.dtype)
+
+
+def stretch_keys(keys: Tensor, count: int, prefix: int) -> Tensor:
+    """Fit keys of 1-D offsets to another number of offsets, by linear interpolation.
+
+    Args:
+        keys: ``(K, own + 3 prefix, E)``; the last three belong to the class token and stay as they are.
+        count: how many offsets are wanted.
+        prefix: 1 with a class token, else 0.
+
+    Returns:
+        ``(K, count + 3 prefix, E)``; the very same tensor when the numbers are equal.
+    """
+    own = keys.shape[1] - 3 * prefix
+    if count == own:
+        return keys
+    offsets = keys[:, :own].transpose(1, 2).float()
+    stretched = F.interpolate(offsets, size=count, mode="linear", align_corners=True).transpose(1, 2)
+    return torch.cat([stretched.to(keys.dtype), keys[:, own:]], dim=1)
+
+
+def fit_bias_table(table: Tensor, old: tuple[int, int], new: tuple[int, int]) -> Tensor:
+    """Fit a table of 2-D offsets to another grid; rows after those of the offsets stay as they are."""
+    if old == new:
+        return table
+    count = (2 * old[0] - 1) * (2 * old[1] - 1)
+    return torch.cat([resize_bias_table(table[:count], old, new), table[count:]])
 
 
 def offset_rows(grid: tuple[int, int], device: torch.device | str = "cpu") -> Tensor:

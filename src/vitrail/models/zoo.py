@@ -153,6 +153,8 @@ def _own_options(config: type, options: dict[str, Any]) -> dict[str, Any]:
 def _sized(config: Any, options: dict[str, Any], more_names: frozenset[str] = frozenset()) -> Any:
     """Apply options to a named shape; a new width keeps 64 channels a head unless heads are given."""
     known = {f.name for f in dataclasses.fields(config)}
+    # JSON knows no tuples, and options come from checkpoints as well.
+    options = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
     for option in options:
         if option not in known:
             hint = nearest(option, known | more_names | {"num_classes"})

@@ -28,6 +28,8 @@ class Entry:
 
 TABLES: dict[str, Entry] = {
     "vit-positions": Entry("vit_positions", "ViT, table 8: no positions, 1-D, 2-D, relative"),
+    "vit-pool": Entry("vit_pool", "ViT, figure 9: class token or mean of the patches, at three learning rates"),
+    "vit-resnets": Entry("vit_resnets", "ViT, figures 3 to 5: BiT, hybrid and ViT of equal compute on few pictures"),
 }
 
 

@@ -64,7 +64,8 @@ def run(settings: PretrainSettings) -> Result:
     for note in (*source.notes, *start.notes):
         say(note)
     if settings.weights is not None:
-        say(f"{settings.weights}: {load_weights(model, settings.weights)}")
+        report = load_weights(model, settings.weights, adapt=("classes", "channels"))
+        say(f"{settings.weights}: {report}")
     folder = open_folder(settings.out, "pretrain", settings.data, settings)
     plan = Plan(
         settings,

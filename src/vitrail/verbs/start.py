@@ -11,23 +11,31 @@ from typing import Any
 
 from PIL import Image
 
-from vitrail.config import Preprocessing
+from vitrail.config import Preprocessing, pair, replace
 from vitrail.data.images import open_image
 from vitrail.data.sources import Pictures
 from vitrail.errors import ConfigError, ImageError
-from vitrail.models.zoo import BACKBONES, ModelSpec, canonical_name, encoder_name
-from vitrail.settings import Architecture
+from vitrail.models.zoo import BACKBONES, HEAD_OPTIONS, ModelSpec, canonical_name, encoder_name
+from vitrail.settings import Architecture, Size
 from vitrail.training.checkpoint import is_checkpoint
 from vitrail.weights.checkpoint import describe
 from vitrail.weights.detect import to_plain
 from vitrail.weights.files import read_state
 from vitrail.weights.load import weights_file
 from vitrail.weights.plain import shape_of
+from vitrail.weights.preprocessing import Origin, preprocessing_of
 
 DEFAULT_MODEL = "vit_ti16"
 LARGEST_DEFAULT_SIZE = 224
 SMALLEST_DEFAULT_SIZE = 32
 SIZES_LOOKED_AT = 64
+FEWEST_PATCHES = 4
+
+# Models of several stages halve the grid again and again; in multiples of this no map ends in half a place.
+COARSEST_STRIDE = 32
+
+# How a model is regularised belongs to a run and not to the weights.
+REGULARISATION = frozenset({"dropout", "attention_dropout", "drop_path"})
 
 
 @dataclass(frozen=True)
@@ -35,7 +43,7 @@ class Start:
     """The model a run begins with.
 
     Attributes:
-        model: name and options of the backbone.
+        model: name and options of the backbone and of the head, but for the number of classes.
         preprocessing: how pictures become its input.
         notes: what was decided on the way, to be said to the user.
     """
@@ -45,12 +53,25 @@ class Start:
     notes: tuple[str, ...]
 
 
+@dataclass(frozen=True)
+class Given:
+    """What is known of the weights a run starts from.
+
+    Attributes:
+        model: what they belong to, as far as they say.
+        origin: what pictures they were trained on, and how that is known.
+    """
+
+    model: ModelSpec
+    origin: Origin
+
+
 def choose_start(
     name: str,
     weights: str | None,
     architecture: Architecture,
     pictures: Pictures,
-    image_size: int | None,
+    image_size: Size | None,
     channels: int,
 ) -> Start:
     """Decide on model, input size and normalisation from what is asked, the weights, and the pictures.
@@ -62,39 +83,27 @@ def choose_start(
         ConfigError: unknown model or option.
         WeightsError: the weights cannot be read.
     """
-    known = _described(weights)
-    own = known.model if known else ModelSpec(_name_for(weights))
+    given = _given(weights, name) if weights else None
     notes: list[str] = []
     if name == "auto":
-        name = encoder_name(own.name)
+        name = encoder_name(given.model.name) if given else DEFAULT_MODEL
         notes.append(f"model {name}" + (f", as in {weights}" if weights else ""))
     name = canonical_name(name)
-    inherited = own.options if known and encoder_name(own.name) == name else {}
     asked = {key: value for key, value in dataclasses.asdict(architecture).items() if value is not None}
-    options = {**_shape_options(inherited), **asked, "channels": channels}
-    patch_size = options.get("patch_size", getattr(BACKBONES[name][1], "patch_size", 32))
-    base = known.preprocessing if known else Preprocessing()
-    crop_share = base.crop_share
+    options = {**_inherited(name, given), **asked, "channels": channels}
+    patch_size = options.get("patch_size", BACKBONES[name][1].patch_size if _is_vit(name) else COARSEST_STRIDE)
+    size = pair(image_size) if image_size else _default_size(pictures, patch_size, given)
     if image_size is None:
-        largest = known.preprocessing.image_size[0] if known else LARGEST_DEFAULT_SIZE
-        image_size = default_size(pictures, patch_size, largest)
-        if image_size < largest:  # the input holds the whole picture; to cut edges off would waste them (docs/log.md)
-            crop_share = 1.0
-        notes.append(f"image size {image_size}, by the pictures' own")
-    if image_size < 4 * patch_size:
+        notes.append(f"image size {_shown(size)}, by the pictures' own")
+    if _is_vit(name) and min(size) < FEWEST_PATCHES * patch_size:
         notes.append(
-            f"only {image_size // patch_size}x{image_size // patch_size} patches of {patch_size} pixels: "
-            f"--architecture.patch-size {max(2, image_size // 8)} would see more"
+            f"only {size[0] // patch_size}x{size[1] // patch_size} patches of {patch_size} pixels: "
+            f"--architecture.patch-size {max(2, min(size) // 8)} would see more"
         )
-    options["image_size"] = (image_size, image_size)
-    preprocessing = dataclasses.replace(
-        base,
-        image_size=(image_size, image_size),
-        crop_share=crop_share,
-        channels=channels,
-        **_grey(channels, base),
-    )
-    return Start(ModelSpec(name, options), preprocessing, tuple(notes))
+    notes += _about_weights(given, size)
+    options["image_size"] = size
+    preprocessing = given.origin.preprocessing if given else Preprocessing()
+    return Start(ModelSpec(name, options), _fitted(preprocessing, size, channels), tuple(notes))
 
 
 def default_size(pictures: Pictures, patch_size: int, largest: int = LARGEST_DEFAULT_SIZE) -> int:
@@ -106,6 +115,12 @@ def default_size(pictures: Pictures, patch_size: int, largest: int = LARGEST_DEF
     return max(patch_size, side // patch_size * patch_size)
 
 
+def _default_size(pictures: Pictures, patch_size: int, given: Given | None) -> tuple[int, int]:
+    """Return the size of the pictures, or that of the weights where it is smaller or no square."""
+    own = given.origin.preprocessing.image_size if given else pair(LARGEST_DEFAULT_SIZE)
+    return own if own[0] != own[1] else pair(default_size(pictures, patch_size, own[0]))
+
+
 def _shorter_side(item: Path | Image.Image) -> int | None:
     if isinstance(item, Image.Image):
         return min(item.size)
@@ -115,38 +130,70 @@ def _shorter_side(item: Path | Image.Image) -> int | None:
         return None
 
 
-def _described(weights: str | None) -> Any:
-    return describe(weights) if weights and is_checkpoint(Path(weights).expanduser()) else None
+def _given(weights: str, name: str) -> Given:
+    if is_checkpoint(Path(weights).expanduser()):
+        known = describe(weights)
+        return Given(known.model, Origin(known.preprocessing, "the checkpoint says so"))
+    origin = preprocessing_of(weights)
+    return Given(ModelSpec(_name_for(weights) if name == "auto" else name), origin)
 
 
-def _name_for(weights: str | None) -> str:
-    """Find the named ViT whose shape a bare weights file has."""
-    if weights is None:
-        return DEFAULT_MODEL
+def _name_for(weights: str) -> str:
+    """Find the named model whose shape a bare weights file has."""
     shape = shape_of(to_plain(read_state(weights_file(weights)), weights).state)
     if shape.name is None:
         raise ConfigError(f"{weights} holds {shape}, which has no name of its own; say which --model it is for")
     return shape.name
 
 
-def _shape_options(options: dict[str, Any]) -> dict[str, Any]:
-    """Keep the options of a checkpoint's model that make its backbone what it is."""
-    names = {f.name for f in dataclasses.fields(Architecture)} - {"dropout", "attention_dropout", "drop_path"}
-    kept = {key: value for key, value in options.items() if key in names}
+def _is_vit(name: str) -> bool:
+    """Whether a model has one grid of patches, which its picture should fill."""
+    return hasattr(BACKBONES[name][1], "positions_at")
+
+
+def _inherited(name: str, given: Given | None) -> dict[str, Any]:
+    """Return the options of a checkpoint's model that make its backbone what it is, if it is the one asked for."""
+    if given is None or encoder_name(given.model.name) != name:
+        return {}
+    names = {field.name for field in dataclasses.fields(BACKBONES[name][1])} - REGULARISATION - HEAD_OPTIONS
+    kept = {key: value for key, value in given.model.options.items() if key in names}
     if kept.get("positions") == "sincos_2d":
         kept["positions"] = "learned"  # fixed while pretraining, trained afterwards, as published for MAE
     return kept
 
 
-def _grey(channels: int, preprocessing: Preprocessing) -> dict[str, Any]:
-    """Average a colour normalisation where pictures are grey."""
+def _about_weights(given: Given | None, size: tuple[int, int]) -> list[str]:
+    """Say what the weights were trained on, where that decides anything."""
+    if given is None:
+        return []
+    preprocessing, trained_at = given.origin.preprocessing, given.origin.preprocessing.image_size
+    notes = [f"mean {_numbers(preprocessing.mean)}, std {_numbers(preprocessing.std)}: {given.origin.reason}"]
+    if trained_at != size:
+        notes.append(
+            f"the weights were trained at {_shown(trained_at)}, this run sees {_shown(size)}: what depends on the "
+            "grid is resized"
+        )
+    return notes
+
+
+def _fitted(preprocessing: Preprocessing, size: tuple[int, int], channels: int) -> Preprocessing:
+    """Fit the weights' preprocessing to another size, and average a colour normalisation where pictures are grey."""
+    fitted = replace(preprocessing, image_size=size, channels=channels)
     if channels == len(preprocessing.mean):
-        return {}
+        return fitted
     if channels != 1:
         raise ConfigError(f"these weights are for {len(preprocessing.mean)} channels; use --channels 1")
     mean, std = (_average(values) for values in (preprocessing.mean, preprocessing.std))
-    return {"mean": (mean,), "std": (std,)}
+    return replace(fitted, mean=(mean,), std=(std,))
 
 
 def _average(values: Sequence[float]) -> float:
     return round(sum(values) / len(values), 4)
+
+
+def _shown(size: tuple[int, int]) -> str:
+    return f"{size[0]}x{size[1]}"
+
+
+def _numbers(values: Sequence[float]) -> str:
+    return "/".join(f"{value:g}" for value in values)

@@ -8,7 +8,8 @@ import torch
 
 from vitrail.config import replace, to_json
 from vitrail.data.sources import Source, open_source
-from vitrail.errors import DataError
+from vitrail.errors import ConfigError, DataError
+from vitrail.models.classifier import freeze
 from vitrail.recipes import find_recipe
 from vitrail.settings import TrainSettings
 from vitrail.tasks.classification import Classification
@@ -60,7 +61,11 @@ def run(settings: TrainSettings) -> Result:
     for note in (*source.notes, *start.notes):
         say(note)
     if settings.weights is not None:
-        say(f"{settings.weights}: {load_weights(model, settings.weights)}")
+        # Other channels are asked for by saying so; classes are those of the data.
+        report = load_weights(model, settings.weights, adapt=("classes", "channels"))
+        say(f"{settings.weights}: {report}")
+    if settings.freeze:
+        say(_freeze(model, settings.freeze))
     folder = open_folder(settings.out, "train", settings.data, settings)
     task = Classification(model, start.preprocessing, settings.smoothing, settings.augment)
     options = {**start.model.options, "num_classes": len(source.class_names)}
@@ -70,6 +75,13 @@ def run(settings: TrainSettings) -> Result:
     result = carry_out(Plan(settings, source, folder, task, description))
     finish(result, "Fine-tuning" if settings.weights else "Training", source)
     return result
+
+
+def _freeze(model: Any, layers: int) -> str:
+    most = model.depth + 1
+    if not 0 <= layers <= most:
+        raise ConfigError(f"freeze takes 0 to {most} of this model's layers, not {layers}; the head must learn")
+    return f"frozen: the lowest {layers} of {most + 1} layers ({len(freeze(model, layers))} tensors)"
 
 
 def _open(settings: TrainSettings) -> Source:

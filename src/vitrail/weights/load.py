@@ -16,8 +16,9 @@ from vitrail.layers.positions import resize_positions
 from vitrail.models.classifier import ImageClassifier
 from vitrail.models.mae import MAE
 from vitrail.models.swin import Swin
+from vitrail.models.vit import ViT
 from vitrail.training.checkpoint import is_checkpoint, resolve
-from vitrail.weights import swin
+from vitrail.weights import grids, swin
 from vitrail.weights.detect import to_plain
 from vitrail.weights.files import State, read_state
 from vitrail.weights.plain import INPUT_KERNELS, input_kernel, plain_name, shape_of
@@ -184,6 +185,8 @@ def _fit(
         return "loaded", tensor
     if isinstance(backbone := backbone_of(model), Swin) and swin.is_fitted(plain):
         return "resized", swin.fit(backbone, plain, tensor)
+    if isinstance(backbone, ViT) and grids.is_fitted(plain):
+        return "resized", _checked(grids.fit(backbone, plain, tensor), target, plain, tensor, state, origin)
     if plain.startswith("head.") and "classes" in adapt:
         return "dropped", None
     other = _other_channels(model, plain, state)
@@ -195,6 +198,13 @@ def _fit(
             f'{_channels(model)}; build it with as many, or load with adapt=("classes", "channels")'
         )
     return "adapted", other
+
+
+def _checked(fitted: Tensor, target: Tensor, name: str, tensor: Tensor, state: State, origin: str) -> Tensor:
+    """Refuse what was fitted to the grid and still is of another model."""
+    if fitted.shape != target.shape:
+        raise WeightsError(_mismatch(name, tensor, target, state, origin))
+    return fitted
 
 
 def fit_channels(name: str, tensor: Tensor, old: int, new: int) -> Tensor:
