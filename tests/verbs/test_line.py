@@ -93,11 +93,11 @@ def test_the_same_command_goes_on_and_another_one_is_refused(pretrained: Path) -
         vitrail.pretrain("digits", **{**settings, "lr": 9.0})
 
 
-def test_an_encoder_is_not_mistaken_for_a_classifier(pretrained: Path) -> None:
+def test_an_encoder_is_not_mistaken_for_a_classifier(pretrained: Path, digit_files: Path) -> None:
     with pytest.raises(ConfigError, match="fine-tune it first"):
         vitrail.evaluate(str(pretrained), "digits")
     with pytest.raises(ConfigError, match="fine-tune it first"):
-        vitrail.predict(str(pretrained), ["."])
+        vitrail.predict(str(pretrained), [str(digit_files)])
 
 
 def test_unknown_classes_in_the_data_are_named(classifier: Path, tmp_path: Path) -> None:

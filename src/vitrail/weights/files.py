@@ -216,9 +216,9 @@ def _is_dict(value: Any) -> bool:
 
 def _check_unfolding(path: Path) -> None:
     """Refuse an archive whose directory says that it unfolds to far more than it holds."""
-    if not zipfile.is_zipfile(path):
-        return
     try:
+        if not zipfile.is_zipfile(path):  # raises for an end record that a mutation has turned into nonsense
+            return
         with zipfile.ZipFile(path) as archive:
             unfolded = sum(entry.file_size for entry in archive.infolist())
     except Exception as error:
