@@ -85,4 +85,4 @@ def test_the_best_published_figure_comes_first() -> None:
     rows = published("vit_b16")
     assert [row.top1 for row in rows] == sorted((row.top1 for row in rows), reverse=True)
     assert rows[0].top1 == 85.49
-    assert published("vit_g14") == ()
+    assert published("vit_giant14") == ()

@@ -101,7 +101,7 @@ def test_a_layout_without_place_for_a_tensor_says_so(tmp_path):
         ("gogle", "a.npz", "did you mean 'google'"),
         ("google", "a.safetensors", r"ends in \.npz"),
         ("timm", "a.npz", r"ends in \.safetensors or \.pth"),
-        ("timm", "a", "ends in"),
+        ("swin", "a.pth", "not one for a ViT; there are google"),
     ],
 )
 def test_a_wrong_layout_or_name_is_one_clear_sentence(classifier, tmp_path, to, name, message):

@@ -6,9 +6,9 @@ from safetensors.torch import save_file
 
 from vitrail.config import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, to_json
 from vitrail.models.zoo import build_model
-from vitrail.weights.convert import huggingface_processor
 from vitrail.weights.detect import LAYOUTS, Plain
 from vitrail.weights.preprocessing import by_layout, preprocessing_of
+from vitrail.weights.sidecars import transformers_processor
 
 SHAPE = {"width": 64, "depth": 1, "num_heads": 4, "image_size": 32, "patch_size": 8}
 HALF = (0.5, 0.5, 0.5)
@@ -68,7 +68,7 @@ def test_timms_config_beside_the_file_is_used(file):
     "own", [Preprocessing(), Preprocessing((64, 64), mean=HALF, std=HALF, resize="squash", crop_share=1.0)]
 )
 def test_transformers_config_beside_the_file_is_used_and_what_we_write_comes_back(file, own):
-    file.with_name("preprocessor_config.json").write_text(json.dumps(huggingface_processor(own)))
+    file.with_name("preprocessor_config.json").write_text(json.dumps(transformers_processor(own)))
     assert preprocessing_of(file).preprocessing == own
 
 

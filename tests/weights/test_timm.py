@@ -80,6 +80,21 @@ def test_a_resnet_gives_timms_logits(tmp_path):
         assert relative_difference(ours(images), theirs(images)) < 1e-5
 
 
+@pytest.mark.parametrize("widen", [1, 2, 3, pytest.param(4, marks=pytest.mark.slow)])
+def test_one_block_a_stage_of_a_bit_of_every_width_gives_timms_features_and_logits(widen, tmp_path):
+    build = timm.models.resnetv2._create_resnetv2_bit  # the named ones fix their depths
+    theirs = randomise(build("resnetv2_50x1_bit", layers=[1, 1, 1, 1], width_factor=widen, num_classes=7))
+    ours = build_model("bit_r50x1", widen=widen, num_classes=7, depths=(1, 1, 1, 1)).eval()
+    save_file(theirs.state_dict(), tmp_path / "model.safetensors")
+    report = load_weights(ours, tmp_path / "model.safetensors")
+    assert not (report.missing + report.dropped + report.unexpected)
+    images = torch.randn(1, 3, 48, 64)
+    with torch.no_grad():
+        features = theirs.forward_head(theirs.forward_features(images), pre_logits=True)
+        assert relative_difference(ours.backbone.embed(images), features.flatten(1)) < 1e-5
+        assert relative_difference(ours(images), theirs(images)) < 1e-5
+
+
 def test_what_the_model_cannot_compute_is_refused_not_ignored(tmp_path):
     options = {"embed_dim": 64, "depth": 2, "num_heads": 4, "img_size": 64, "num_classes": 7}
     ours = build_model("vit_s16", width=64, depth=2, num_heads=4, image_size=64, num_classes=7)

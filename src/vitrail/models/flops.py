@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from contextlib import ExitStack
+from collections.abc import Callable, Hashable, Iterator
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,6 +19,7 @@ from vitrail.layers.pooling import AttentionPool
 from vitrail.layers.relative import RelativeKeys
 from vitrail.layers.windows import WindowAttention
 from vitrail.models.mae import MAE
+from vitrail.models.zoo import backbone_of
 
 Inputs = tuple[Any, ...]
 
@@ -31,7 +32,9 @@ COUNTERS: dict[type[nn.Module], Callable[[Any, Inputs, Tensor], int]] = {
     # Scores, then the weighted sum: N for each of N x D numbers, twice.
     Attention: lambda module, inputs, output: 2 * output.numel() * output.shape[1],
     # The same within each window, padding included (Swin, equation 2).
-    WindowAttention: lambda module, inputs, output: 2 * output.numel() * inputs[1].area,
+    WindowAttention: lambda module, inputs, output: (
+        2 * len(output) * inputs[1].slots * output.shape[-1] * inputs[1].area
+    ),
     AttentionPool: lambda module, inputs, output: 2 * inputs[0].numel(),
     # Every query with every offset's key.
     RelativeKeys: lambda module, inputs, output: inputs[0].numel() * module.keys_for(inputs[1]).shape[1],
@@ -58,12 +61,11 @@ def cost(model: nn.Module, image_size: int | tuple[int, int] | None = None) -> C
     """Count what a model costs, without computing anything and without changing it.
 
     Args:
-        model: an `ImageClassifier`, a backbone or a `MAE`, on any device; on ``"meta"`` even giants are counted
-            at once.
+        model: an `ImageClassifier`, a backbone, a `MAE` or a `MPP`, on any device; on ``"meta"`` even giants are
+            counted at once.
         image_size: height and width of the picture, in pixels; the model's own when absent.
     """
-    whole: Any = model
-    backbone = whole.encoder if isinstance(whole, MAE) else getattr(whole, "backbone", whole)
+    backbone = backbone_of(model)
     height, width = backbone.config.image_size if image_size is None else pair(image_size)
     picture = torch.empty(1, backbone.config.channels, height, width, device="meta")
     tokens = 0
@@ -74,14 +76,21 @@ def cost(model: nn.Module, image_size: int | tuple[int, int] | None = None) -> C
     return Cost(parameters, multiply_accumulates(model, picture), tokens)
 
 
-def multiply_accumulates(model: nn.Module, picture: Tensor) -> int:
-    """Count a forward pass of ``picture``, ``(1, C, H, W)`` on the device ``"meta"``, by the shapes that occur."""
+def multiply_accumulates(model: nn.Module, picture: Tensor, within: type[nn.Module] = nn.Module) -> int:
+    """Count a forward pass of ``picture``, ``(1, C, H, W)`` on the device ``"meta"``, by the shapes that occur.
+
+    With ``within`` only what happens inside modules of that kind is counted.
+    """
     counted: list[int] = []
+    seen: dict[Hashable, tuple[int, Tensor]] = {}
     with ExitStack() as hooks:
+        inside = {part for module in model.modules() if isinstance(module, within) for part in module.modules()}
         for module in model.modules():
             counter = next((COUNTERS[kind] for kind in type(module).__mro__ if kind in COUNTERS), None)
-            if counter is not None:
+            if counter is not None and module in inside:
                 hooks.enter_context(_counting(module, counter, counted))
+            for block in module if isinstance(module, (nn.ModuleList, nn.Sequential)) else ():
+                hooks.enter_context(_once(block, counted, seen))
         run: nn.Module = _MaskedPass(model) if isinstance(model, MAE) else model
         shapes = {name: tensor.to("meta") for name, tensor in (*run.named_parameters(), *run.named_buffers())}
         with torch.no_grad():
@@ -98,6 +107,30 @@ def _counting(module: nn.Module, counter: Callable[[Any, Inputs, Tensor], int], 
     return module.register_forward_hook(count)
 
 
+@contextmanager
+def _once(block: nn.Module, counted: list[int], seen: dict[Hashable, tuple[int, Tensor]]) -> Iterator[None]:
+    """Run a block only if none like it was run on inputs of the same shape: a giant has dozens that cost the same."""
+    run = block.forward
+    kind = (type(block), repr(block), *((name, tensor.shape) for name, tensor in block.named_parameters()))
+
+    def forward(*inputs: Any) -> Any:
+        key = (kind, *(value.shape if isinstance(value, Tensor) else id(value) for value in inputs))
+        if key in seen:
+            amount, output = seen[key]
+            counted.append(amount)
+            return torch.empty_like(output)
+        before, output = sum(counted), run(*inputs)
+        if isinstance(output, Tensor):
+            seen[key] = (sum(counted) - before, output)
+        return output
+
+    block.forward = forward
+    try:
+        yield
+    finally:
+        del block.forward
+
+
 class _MaskedPass(nn.Module):
     """Encoder and decoder of a masked autoencoder at its mask ratio, with masks that hold shapes only."""
 
@@ -112,7 +145,7 @@ class _MaskedPass(nn.Module):
         visible, hidden, restore = (
             torch.empty(1, count, dtype=torch.int64, device="meta") for count in (seen, patches - seen, patches)
         )
-        tokens = self.model.encoder.forward_features(picture, visible)
+        mask = torch.empty(1, patches, dtype=torch.bool, device="meta")
         decoder = self.model.decoder
-        decoded = decoder(tokens, Split(visible, hidden, restore), grid)[:, self.model.encoder.prefix :]
+        decoded = self.model.decode(picture, Split(visible, hidden, restore, mask))[:, self.model.encoder.prefix :]
         return decoder.predict(decoder.norm(decoded))

@@ -11,9 +11,11 @@ from torch import nn
 
 from vitrail.config import Preprocessing, from_json, to_json
 from vitrail.errors import VitrailError, WeightsError
+from vitrail.heads.build import put_head
 from vitrail.models.zoo import ModelSpec, build_model
+from vitrail.settings import Dense
 from vitrail.training.checkpoint import is_checkpoint, resolve
-from vitrail.weights.files import read_state
+from vitrail.weights.files import State, read_state
 from vitrail.weights.load import fit_state
 
 
@@ -26,17 +28,21 @@ class Description:
         preprocessing: how a picture becomes its input.
         class_names: of a classifier, in the order of its outputs.
         settings: of the run that made it, as JSON.
+        task: what it was trained for, as in `vitrail.settings.TrainSettings`.
+        dense: of a detector or segmenter the `vitrail.settings.Dense` it was built with, as JSON.
     """
 
     model: ModelSpec
     preprocessing: Preprocessing
     class_names: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
+    task: str = "classify"
+    dense: dict[str, Any] = field(default_factory=dict)
 
     @property
     def is_classifier(self) -> bool:
-        """Whether the model gives class scores."""
-        return bool(self.class_names)
+        """Whether the model gives class scores of whole pictures."""
+        return self.task == "classify" and bool(self.class_names)
 
 
 def describe(source: str | Path) -> Description:
@@ -69,11 +75,35 @@ def open_checkpoint(source: str | Path) -> tuple[nn.Module, Description]:
         WeightsError: there is no checkpoint, or it is damaged.
     """
     description = describe(source)
-    model = build_model(description.model.name, **description.model.options)
+    model = build_described(description)
     file = resolve(Path(source).expanduser()) / "model.safetensors"
-    _, fitted = fit_state(model, read_state(file), str(file))
-    model.load_state_dict(fitted, strict=False)
+    if description.task == "classify":
+        _, fitted = fit_state(model, read_state(file), str(file))
+        model.load_state_dict(fitted, strict=False)
+    else:
+        _load_exactly(model, read_state(file), file)
     return model.eval(), description
+
+
+def build_described(description: Description) -> nn.Module:
+    """Build the model of a description, with random weights.
+
+    Raises:
+        ConfigError: its options do not fit together.
+    """
+    model, options = description.model, description.model.options
+    if description.task == "classify":
+        return build_model(model.name, **options)
+    backbone = build_model(model.name, **{**options, "num_classes": 0})
+    return put_head(backbone, from_json(Dense, description.dense), len(description.class_names))
+
+
+def _load_exactly(model: nn.Module, state: State, file: Path) -> None:
+    try:
+        model.load_state_dict(state)
+    except RuntimeError as error:
+        reason = str(error).splitlines()[-1].strip()
+        raise WeightsError(f"{file} does not hold the model its config.json describes ({reason})") from None
 
 
 def description_json(description: Description) -> dict[str, Any]:

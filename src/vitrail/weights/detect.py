@@ -133,6 +133,43 @@ def layout_named(name: str) -> Layout:
     return LAYOUTS[name]
 
 
+def _same(*names: str) -> dict[str, str]:
+    return {name: name for name in names}
+
+
+# What people call a layout, for each family of models: a library has one of its own for each.
+FAMILY_LAYOUTS: dict[str, dict[str, str]] = {
+    "ViT": _same("google", "big_vision", "torchvision", "huggingface", "huggingface_2026", "mae", "timm", "vitrail"),
+    "Swin": {
+        "timm": "swin_timm",
+        "huggingface": "swin_huggingface",
+        "huggingface_2026": "swin_huggingface_2026",
+        "torchvision": "swin_torchvision",
+        **_same("swin", "swin_timm", "swin_torchvision", "swin_huggingface", "swin_huggingface_2026", "vitrail"),
+    },
+    "BiT": {"google": "bit", **_same("bit", "timm", "vitrail")},
+}
+
+
+def layout_for(library: str, state: State) -> tuple[str, Layout]:
+    """Return the layout, with its name, in which a library keeps models like the one a plain state belongs to.
+
+    Args:
+        library: a key of `LAYOUTS`; of a Swin "timm" means "swin_timm", of a BiT "google" means "bit", and so on.
+        state: the tensors under plain names.
+
+    Raises:
+        WeightsError: there is no such layout, or it is one for models of another family.
+    """
+    layout_named(library)
+    family = "Swin" if swin.is_official(state) else "BiT" if "stem.conv.weight" in state else "ViT"
+    name = FAMILY_LAYOUTS[family].get(library)
+    if name is None:
+        fitting = ", ".join(FAMILY_LAYOUTS[family])
+        raise WeightsError(f"the layout {library!r} is not one for a {family}; there are {fitting}")
+    return name, LAYOUTS[name]
+
+
 @dataclass(frozen=True)
 class Plain:
     """A state under plain names.

@@ -9,11 +9,12 @@ import torch
 
 from vitrail.config import Preprocessing
 from vitrail.errors import VitrailError
+from vitrail.models.zoo import ModelSpec
 from vitrail.weights.detect import LAYOUTS, Plain, to_plain
-from vitrail.weights.files import State, file_format, find_file, read_state
-from vitrail.weights.load import weights_file
-from vitrail.weights.plain import Shape, shape_of
-from vitrail.weights.preprocessing import by_layout, has_fixed_positions, said
+from vitrail.weights.files import file_format
+from vitrail.weights.known import Opened, open_weights
+from vitrail.weights.preprocessing import has_fixed_positions
+from vitrail.weights.shape import Shape
 
 
 @dataclass(frozen=True)
@@ -25,12 +26,14 @@ class Inspection:
         format: ``safetensors``, ``pytorch``, ``npz`` or ``index``.
         layout: a key of `vitrail.weights.detect.LAYOUTS`.
         kind: what sort of model it is, for people.
-        shape: of the model.
-        tensors: how many there are.
+        shape: of the model, for people.
+        model: vitrail's name for it and the options that build it; None where it has no such model.
+        shapes: of all tensors, by the file's own names.
         parameters: how many numbers they hold.
         dtypes: of the tensors.
         preprocessing: what pictures need.
         preprocessing_reason: how that is known.
+        class_names: of a classifier; empty where nobody wrote them.
     """
 
     file: Path
@@ -38,24 +41,28 @@ class Inspection:
     layout: str
     kind: str
     shape: Shape
-    tensors: int
+    model: ModelSpec | None
+    shapes: dict[str, tuple[int, ...]]
     parameters: int
     dtypes: tuple[str, ...]
     preprocessing: Preprocessing
     preprocessing_reason: str
+    class_names: tuple[str, ...] = ()
 
     def __str__(self) -> str:
         p = self.preprocessing
         return "\n".join(
             (
                 f"{self.file}",
-                f"  format         {self.format}, {self.tensors} tensors, {self.parameters:,} numbers "
+                f"  format         {self.format}, {len(self.shapes)} tensors, {self.parameters:,} numbers "
                 f"({', '.join(self.dtypes)})",
                 f"  layout         {self.layout}: {LAYOUTS[self.layout].title}",
                 f"  model          {self.shape}",
                 f"  kind           {self.kind}",
                 f"  preprocessing  {p.image_size[0]}x{p.image_size[1]} {p.resize}, mean {_numbers(p.mean)}, "
                 f"std {_numbers(p.std)}: {self.preprocessing_reason}",
+                *([f"  classes        {_listed(self.class_names)}"] if self.class_names else []),
+                *([f"  build it       {_call(self.model)}"] if self.model else []),
             )
         )
 
@@ -69,29 +76,36 @@ def inspect(file: str | Path) -> Inspection:
     Raises:
         WeightsError: the file cannot be read, or is of no known layout.
     """
-    return _inspection(*_read(file))
+    return _inspection(open_weights(file))
 
 
-def _read(file: str | Path) -> tuple[Path, State, Plain]:
-    path = find_file(weights_file(file))
-    state = read_state(path)
-    return path, state, to_plain(state, str(path))
-
-
-def _inspection(path: Path, state: State, plain: Plain) -> Inspection:
-    origin = said(path) or by_layout(plain)
+def _inspection(opened: Opened) -> Inspection:
+    state = opened.plain.state
+    known = opened.known(state)
     return Inspection(
-        file=path,
-        format=file_format(path),
-        layout=plain.layout,
-        kind=_kind(set(plain.state), has_fixed_positions(plain.state)),
-        shape=shape_of(plain.state),
-        tensors=len(state),
+        file=opened.file,
+        format=file_format(opened.file),
+        layout=opened.plain.layout,
+        kind=_kind(set(state), has_fixed_positions(state)),
+        shape=opened.shape,
+        model=known.spec if known else None,
+        shapes=opened.shapes,
         parameters=sum(tensor.numel() for tensor in state.values()),
         dtypes=tuple(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in state.values()})),
-        preprocessing=origin.preprocessing,
-        preprocessing_reason=origin.reason,
+        preprocessing=opened.preprocessing,
+        preprocessing_reason=opened.preprocessing_reason,
+        class_names=opened.class_names,
     )
+
+
+def _call(model: ModelSpec) -> str:
+    """Write how the model is built, as a line of Python."""
+    options = "".join(f", {name}={value!r}" for name, value in sorted(model.options.items()))
+    return f'vitrail.create_model("{model.name}"{options})'
+
+
+def _listed(names: tuple[str, ...]) -> str:
+    return ", ".join(names[:6]) + (f", ... ({len(names)})" if len(names) > 6 else "")
 
 
 def _kind(names: set[str], fixed_positions: bool) -> str:
@@ -99,7 +113,7 @@ def _kind(names: set[str], fixed_positions: bool) -> str:
         return "a masked autoencoder with its decoder: for reconstruction, or going on with pretraining"
     if "head.weight" not in names:
         return "a masked autoencoder's encoder alone" if fixed_positions else "a backbone without a head"
-    if "attn_pool.q.weight" in names:
+    if "attn_pool.latent" in names:
         return "a classifier with attention pooling"
     return "a classifier with mean pooling" if "fc_norm.weight" in names else "a classifier"
 
@@ -137,23 +151,23 @@ def verify(file: str | Path) -> Verification:
     Raises:
         WeightsError: the file cannot be read, or is of no known layout.
     """
-    path, state, plain = _read(file)
+    opened = open_weights(file)
+    plain = opened.plain
     problems = [
         f"{name} holds values that are not finite"
-        for name, tensor in state.items()
+        for name, tensor in plain.state.items()
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())
     ]
-    problems += _gaps(set(plain.state)) + _changes(plain, str(path))
-    shape = shape_of(plain.state)
-    if not shape.width or not shape.depth:
+    problems += _gaps(set(plain.state)) + _changes(plain, opened.num_heads, str(opened.file))
+    if not opened.shape.width or not opened.shape.depth:
         problems.append("no width and depth can be read off it")
-    return Verification(_inspection(path, state, plain), tuple(problems))
+    return Verification(_inspection(opened), tuple(problems))
 
 
-def _changes(plain: Plain, origin: str) -> list[str]:
+def _changes(plain: Plain, num_heads: int, origin: str) -> list[str]:
     """Name what is not the same after going back to the file's own layout and here again."""
     try:
-        foreign = LAYOUTS[plain.layout].from_plain(plain.state, plain.num_heads or 1)
+        foreign = LAYOUTS[plain.layout].from_plain(plain.state, num_heads)
         back = to_plain(foreign, origin).state
     except (VitrailError, RuntimeError, IndexError, KeyError, ValueError) as error:
         return [f"it has no way back to its own layout ({error})"]

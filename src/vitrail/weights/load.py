@@ -6,30 +6,30 @@ import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal, get_args
+from typing import Literal, get_args
 
 import torch
 from torch import Tensor, nn
 
 from vitrail.errors import ConfigError, WeightsError, nearest
 from vitrail.layers.positions import resize_positions
-from vitrail.models.classifier import ImageClassifier
-from vitrail.models.mae import MAE
 from vitrail.models.swin import Swin
 from vitrail.models.vit import ViT
+from vitrail.models.zoo import backbone_of
 from vitrail.training.checkpoint import is_checkpoint, resolve
 from vitrail.weights import grids, swin
 from vitrail.weights.detect import to_plain
 from vitrail.weights.files import State, read_state
-from vitrail.weights.plain import INPUT_KERNELS, input_kernel, plain_name, shape_of
+from vitrail.weights.plain import INPUT_KERNELS, input_kernel, plain_name
+from vitrail.weights.shape import shape_of
 
-# What a model may lack in a file without harm: a head is new for new classes, and `fc_norm` is new when mean
-# pooling replaces the class token, as published for MAE's fine-tuning.
-MAY_BE_MISSING = ("head.", "pre_logits.", "fc_norm.")
+# What a model may lack in a file without harm: a head is new for new classes, a predictor for another way to
+# pretrain, and `fc_norm` when mean pooling replaces the class token, as published for MAE's fine-tuning.
+MAY_BE_MISSING = ("head.", "pre_logits.", "fc_norm.", "predictor.")
 
 # What a file may hold without a model having it: a decoder is of no use to a backbone, nor a head; the final norm
 # belongs to one way of pooling, the class token to another.
-MAY_BE_LEFT_OUT = ("decoder.", "head.", "pre_logits.", "norm.", "fc_norm.", "cls_token")
+MAY_BE_LEFT_OUT = ("decoder.", "predictor.", "head.", "pre_logits.", "norm.", "fc_norm.", "cls_token")
 
 # What else a file holds and a model lacks is only reported, unless it would have taken part in the computation.
 MATTERS = ("patch_embed.", "blocks.", "pos_embed", "dist_token", "reg_token", "norm_pre.", "mask_token")
@@ -264,13 +264,6 @@ def _fit_positions(model: nn.Module, target: Tensor, name: str, state: State, or
         )
     mode = backbone.config.position_resize
     return resize_positions(tensor, old, new, prefix, mode)[:, prefix - backbone.prefix :]
-
-
-def backbone_of(model: nn.Module) -> Any:
-    """Return the backbone inside a model: a classifier's, a masked autoencoder's encoder, or the model itself."""
-    if isinstance(model, MAE):
-        return model.encoder
-    return model.backbone if isinstance(model, ImageClassifier) else model
 
 
 def _check_heads(model: nn.Module, num_heads: int | None, origin: str) -> None:

@@ -1,4 +1,4 @@
-"""Plain names: the one vocabulary every layout is translated into, and what a state says about its model.
+"""Plain names: the one vocabulary every layout is translated into.
 
 Plain names are those of DeiT, timm and MAE's encoder: ``patch_embed.proj.weight``, ``cls_token``, ``pos_embed``,
 ``blocks.0.attn.qkv.weight``, ``norm.weight``, ``fc_norm.weight``, ``head.weight``; MAE's decoder is
@@ -8,11 +8,8 @@ Plain names are those of DeiT, timm and MAE's encoder: ``patch_embed.proj.weight
 
 from __future__ import annotations
 
-import dataclasses
 import re
-from dataclasses import dataclass
 
-from vitrail.models.vit import SIZES
 from vitrail.weights.files import State
 
 # What compilers, parallel wrappers and training scripts put before every name.
@@ -53,39 +50,6 @@ def own_from_plain(state: State, num_heads: int) -> State:
     return {name if name.startswith(above) else front + name: tensor for name, tensor in state.items()}
 
 
-@dataclass(frozen=True)
-class Shape:
-    """What the tensors of a ViT or MAE say about the model they belong to; 0 or None where they do not say.
-
-    Attributes:
-        width: D.
-        depth: L.
-        patch_size: P, in pixels; 0 for a hybrid or a ResNet.
-        channels: C.
-        places: number of positions, with those of prefix tokens.
-        classes: number of classes of the head.
-        decoder_depth: blocks of MAE's decoder.
-        name: vitrail's name of a ViT of this width, depth and patch size.
-    """
-
-    width: int = 0
-    depth: int = 0
-    patch_size: int = 0
-    channels: int = 0
-    places: int = 0
-    classes: int = 0
-    decoder_depth: int = 0
-    name: str | None = None
-
-    def __str__(self) -> str:
-        said = [f"width {self.width}", f"depth {self.depth}"]
-        said += [f"patch size {self.patch_size}"] if self.patch_size else []
-        said += [f"{self.channels} channels"] if self.channels != 3 else []
-        said += [f"{self.classes} classes"] if self.classes else []
-        said += [f"a decoder of depth {self.decoder_depth}"] if self.decoder_depth else []
-        return f"{self.name or 'a model'} ({', '.join(said)})"
-
-
 # How many axes a tensor has by its name; names that are not here may have any.
 RANKS = (
     (re.compile(r"(.*\.)?(cls_token|pos_embed|mask_token|latent)"), 3),
@@ -115,33 +79,3 @@ def check_axes(state: State) -> None:
 def input_kernel(state: State) -> str | None:
     """Return the name of the convolution that sees the pixels; None where the state has none."""
     return next((name for name in INPUT_KERNELS if name in state), None)
-
-
-def shape_of(state: State) -> Shape:
-    """Read the shape of the model off the shapes of its tensors, under plain names."""
-    sizes = {name: tuple(tensor.shape) for name, tensor in state.items()}
-    kernel = sizes.get("patch_embed.proj.weight", ())
-    pixels = sizes.get(input_kernel(state) or "", ())
-    positions, head = sizes.get("pos_embed", ()), sizes.get("head.weight", ())
-    plain_vit = len(kernel) == 4 and pixels is kernel
-    shape = Shape(
-        width=kernel[0] if kernel else (sizes.get("norm.weight") or (0,))[0],
-        depth=_count(state, "blocks.") or sum(name.endswith((".conv3.weight", ".norm1.weight")) for name in state),
-        patch_size=kernel[2] if plain_vit else 0,
-        channels=pixels[1] if len(pixels) == 4 else 0,
-        places=positions[1] if len(positions) == 3 else 0,
-        classes=head[0] if head else 0,
-        decoder_depth=_count(state, "decoder.blocks."),
-    )
-    return dataclasses.replace(shape, name=_name(shape))
-
-
-def _name(shape: Shape) -> str | None:
-    wanted = (shape.width, shape.depth, shape.patch_size)
-    name = next((n for n, c in SIZES.items() if (c.width, c.depth, c.patch_size) == wanted), None)
-    return f"mae_{name}" if name and shape.decoder_depth else name
-
-
-def _count(state: State, prefix: str) -> int:
-    numbers = {name.removeprefix(prefix).split(".")[0] for name in state if name.startswith(prefix)}
-    return sum(number.isdecimal() for number in numbers)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import math
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,12 +11,15 @@ from typing import Any
 import torch
 
 from vitrail.config import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, from_json
-from vitrail.errors import VitrailError
+from vitrail.errors import VitrailError, WeightsError
 from vitrail.layers.positions import sincos_2d
+from vitrail.models.zoo import BACKBONES, encoder_name
+from vitrail.weights.beside import CONFIG, PROCESSOR, read_json
 from vitrail.weights.detect import Plain, to_plain
 from vitrail.weights.files import State, find_file, read_notes, read_state
 from vitrail.weights.load import weights_file
-from vitrail.weights.plain import shape_of
+from vitrail.weights.shape import shape_of
+from vitrail.weights.spec import spec_of
 
 HALF = (0.5, 0.5, 0.5)
 """Google scales pictures to [-1, 1]."""
@@ -108,21 +110,20 @@ def _with_channels(channels: int, colour: Preprocessing) -> Preprocessing:
 
 
 def _image_size(state: State) -> tuple[int, int]:
-    """Return the size that positions and patch size stand for; 224 where they do not say."""
-    shape = shape_of(state)
-    places = shape.places - int("cls_token" in state)
-    side = math.isqrt(max(places, 0))
-    if not shape.patch_size or side < 1 or side * side != places:
+    """Return the size that positions or windows stand for; 224 where they do not say."""
+    try:
+        spec = spec_of(state)
+    except WeightsError:
         return (224, 224)
-    return (side * shape.patch_size, side * shape.patch_size)
+    return spec.options.get("image_size") or BACKBONES[encoder_name(spec.name)][1].image_size
 
 
 def _said_beside(path: Path) -> Origin | None:
     """Read the preprocessing from the files that vitrail, Hugging Face and timm put beside weights."""
-    config = _json(path.parent / "config.json")
+    config = read_json(path.parent / CONFIG)
     found = {
-        "config.json": _own(config.get("preprocessing")) or _from_timm(config.get("pretrained_cfg", config)),
-        "preprocessor_config.json": _from_huggingface(_json(path.parent / "preprocessor_config.json")),
+        CONFIG: _own(config.get("preprocessing")) or _from_timm(config.get("pretrained_cfg", config)),
+        PROCESSOR: _from_huggingface(read_json(path.parent / PROCESSOR)),
     }
     return next((Origin(p, f"{name} beside it says so") for name, p in found.items() if p), None)
 
@@ -132,14 +133,6 @@ def _own(said: Any) -> Preprocessing | None:
         return from_json(Preprocessing, said) if isinstance(said, dict) else None
     except (VitrailError, TypeError):
         return None
-
-
-def _json(path: Path) -> dict[str, Any]:
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return {}
-    return content if isinstance(content, dict) else {}
 
 
 def _from_huggingface(config: dict[str, Any]) -> Preprocessing | None:

@@ -1,0 +1,73 @@
+"""What lies beside weights: reading what it says of a model, and writing without losing what was there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+from vitrail.errors import WeightsError
+from vitrail.weights.files import read_notes
+
+CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """Read a JSON object; empty where there is no file, or it holds something else."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return {}
+    return content if isinstance(content, dict) else {}
+
+
+def class_names_of(file: Path) -> tuple[str, ...]:
+    """Return the names of the classes that a weights file or what lies beside it says; empty where nothing does."""
+    config = read_json(file.parent / CONFIG)
+    pretrained = config.get("pretrained_cfg")
+    timms = config.get("label_names") or (pretrained.get("label_names") if isinstance(pretrained, dict) else None)
+    for names in (read_notes(file).get("class_names"), config.get("class_names"), _by_number(config), timms):
+        if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
+            return tuple(names)
+    return ()
+
+
+def _by_number(config: dict[str, Any]) -> list[Any] | None:
+    """Return transformers' names, unless they are the placeholders it makes up itself."""
+    names = config.get("id2label")
+    if not isinstance(names, dict) or all(str(name).startswith("LABEL_") for name in names.values()):
+        return None
+    return [names.get(str(number)) for number in range(len(names))]
+
+
+def heads_of(file: Path) -> int | None:
+    """Return the number of heads that a file or transformers' config beside it says; None where nothing does."""
+    said = read_notes(file).get("num_heads") or read_json(file.parent / CONFIG).get("num_attention_heads")
+    return said if isinstance(said, int) and said > 0 else None
+
+
+def write_beside(file: Path, contents: dict[str, dict[str, Any]]) -> None:
+    """Write JSON files into the folder of another.
+
+    Raises:
+        WeightsError: one cannot be written.
+    """
+    for name, content in contents.items():
+        path = file.with_name(name)
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(json.dumps(content, indent=2) + "\n", encoding="utf-8")
+        except OSError as error:
+            raise WeightsError(f"{path} cannot be written ({error.strerror or error})") from None
+
+
+def check_beside(file: Path, contents: dict[str, dict[str, Any]]) -> None:
+    """Refuse to write over what belongs to other weights in the same folder.
+
+    Raises:
+        WeightsError: a file is there already and says something else.
+    """
+    for name, content in contents.items():
+        path = file.with_name(name)
+        if path.exists() and read_json(path) != json.loads(json.dumps(content)):
+            raise WeightsError(f"{path} is there already and belongs to other weights; give another folder")

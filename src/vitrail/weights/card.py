@@ -1,0 +1,78 @@
+"""The card of a model: what it is, what it was trained on, how good it is, what it needs, how to use it."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vitrail.models.flops import cost
+from vitrail.models.zoo import build_model
+from vitrail.weights.checkpoint import Description
+
+CARD = "README.md"
+TEMPLATE = "card.md.j2"
+
+# What hubs call the tasks; what is pretrained without labels gives features.
+PIPELINES = {
+    "classify": "image-classification",
+    "detect": "object-detection",
+    "segment": "image-segmentation",
+}
+FEATURES = "image-feature-extraction"
+
+SHOWN_SETTINGS = ("epochs", "batch_size", "lr", "recipe", "labels", "objective", "mask_ratio")
+
+
+def model_card(
+    description: Description, metrics: Mapping[str, float] | None = None, repository: str = "OWNER/NAME"
+) -> str:
+    """Write the card of a model as Markdown, with the header that hubs read.
+
+    Args:
+        description: what the checkpoint says about itself.
+        metrics: what it reached on held-out pictures, by name.
+        repository: where it will be found on a hub.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("vitrail.weights", "."),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    trained = bool(description.class_names)
+    return environment.get_template(TEMPLATE).render(
+        model=description.model,
+        options=json.dumps(description.model.options, default=str),
+        size=_size(description),
+        pipeline=PIPELINES.get(description.task, FEATURES) if trained else FEATURES,
+        classes=description.class_names,
+        preprocessing=description.preprocessing,
+        mean=_numbers(description.preprocessing.mean),
+        std=_numbers(description.preprocessing.std),
+        metrics={name: f"{value:.4g}" for name, value in (metrics or {}).items()},
+        # Where the data lay is nobody's business, and of no use to others.
+        data=Path(str(description.settings.get("data", ""))).name,
+        repository=repository,
+        settings={name: value for name in SHOWN_SETTINGS if (value := description.settings.get(name))},
+    )
+
+
+def _size(description: Description) -> str:
+    """Say how large the model is; of a detector or segmenter, its backbone."""
+    options = dict(description.model.options)
+    if description.task != "classify":
+        options["num_classes"] = 0
+    with torch.device("meta"):
+        counted: Any = cost(build_model(description.model.name, **options), description.preprocessing.image_size)
+    return f"{counted.parameters / 1e6:.2f} million parameters, {counted.multiply_accumulates / 1e9:.2f} GMAC a picture"
+
+
+def _numbers(values: tuple[float, ...]) -> str:
+    return ", ".join(f"{value:g}" for value in values)

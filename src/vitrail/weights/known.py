@@ -1,0 +1,114 @@
+"""A weights file opened with all that is known of it: tensors, model, heads, preprocessing, class names."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from vitrail.config import Preprocessing
+from vitrail.errors import VitrailError, WeightsError
+from vitrail.models.zoo import BACKBONES, ModelSpec, backbone_of, build_model, encoder_name
+from vitrail.training.checkpoint import MODEL, is_checkpoint, resolve
+from vitrail.weights.beside import CONFIG, class_names_of, heads_of, read_json
+from vitrail.weights.detect import Plain, to_plain
+from vitrail.weights.files import State, find_file, read_state
+from vitrail.weights.load import weights_file
+from vitrail.weights.preprocessing import by_layout, said
+from vitrail.weights.shape import Shape, shape_of
+from vitrail.weights.sidecars import Known
+from vitrail.weights.spec import known_heads, spec_of
+
+
+@dataclass(frozen=True)
+class Opened:
+    """A weights file under plain names.
+
+    Attributes:
+        file: the file of tensors.
+        plain: its tensors.
+        shapes: those of the tensors, by the file's own names.
+        shape: what they say of the model, for people.
+        num_heads: number of heads: given, said by the file or beside it, or as in published models of this width.
+        preprocessing: what pictures need.
+        preprocessing_reason: how that is known.
+        class_names: of a classifier; empty where nobody wrote them.
+        described: the model that vitrail's config beside it says; None where there is no such config.
+    """
+
+    file: Path
+    plain: Plain
+    shapes: dict[str, tuple[int, ...]]
+    shape: Shape
+    num_heads: int
+    preprocessing: Preprocessing
+    preprocessing_reason: str
+    class_names: tuple[str, ...]
+    described: ModelSpec | None
+
+    def spec(self, state: State | None = None) -> ModelSpec:
+        """Return the model that the tensors, or others made of them, belong to.
+
+        Raises:
+            WeightsError: they belong to no model known here.
+        """
+        state = self.plain.state if state is None else state
+        if self.described is not None and state.keys() == self.plain.state.keys():
+            return self.described
+        try:
+            return spec_of(state, self.num_heads, self.preprocessing.image_size)
+        except WeightsError:  # the preprocessing may be for another size than the positions
+            return spec_of(state, self.num_heads)
+
+    def known(self, state: State) -> Known | None:
+        """Return what is known of the model for a library's config; None where no model here has these tensors."""
+        try:
+            spec = self.spec(state)
+            with torch.device("meta"):
+                backbone = backbone_of(build_model(spec.name, **spec.options))
+        except (VitrailError, TypeError, ValueError):
+            return None
+        return Known(spec, backbone.config, self.preprocessing, self.class_names)
+
+
+def open_weights(file: str | Path, num_heads: int | None = None) -> Opened:
+    """Read a weights file, recognise its layout, and gather what it and the files beside it say.
+
+    Args:
+        file: as for `vitrail.load_weights`.
+        num_heads: number of heads, where the user knows better.
+
+    Raises:
+        WeightsError: the file cannot be read, or is of no known layout.
+    """
+    path = find_file(weights_file(file))
+    state = read_state(path)
+    plain = to_plain(state, str(path))
+    shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
+    shape, origin = shape_of(plain.state), said(path) or by_layout(plain)
+    described = _described(path)
+    heads = num_heads or plain.num_heads or _heads_of(described) or heads_of(path)
+    heads, names = heads or known_heads(shape.width, shape.depth), class_names_of(path)
+    return Opened(path, plain, shapes, shape, heads, origin.preprocessing, origin.reason, names, described)
+
+
+def is_own(source: str | Path) -> bool:
+    """Whether a path means a run or checkpoint of vitrail's, which says itself what model it holds."""
+    path = Path(source).expanduser()
+    return is_checkpoint(path) and _described(resolve(path) / MODEL) is not None
+
+
+def _heads_of(model: ModelSpec | None) -> int | None:
+    """Return the number of heads of a described model; None for one that no name here stands for, or without heads."""
+    if model is None or encoder_name(model.name) not in BACKBONES:
+        return None
+    return model.options.get("num_heads") or getattr(BACKBONES[encoder_name(model.name)][1], "num_heads", None)
+
+
+def _described(file: Path) -> ModelSpec | None:
+    """Return the model that vitrail's config beside a file says; None where there is none."""
+    said = read_json(file.parent / CONFIG).get("model") if file.name == MODEL else None
+    if not isinstance(said, dict) or not isinstance(said.get("name"), str) or not isinstance(said.get("options"), dict):
+        return None
+    return ModelSpec(said["name"], said["options"])

@@ -1,0 +1,218 @@
+"""What a library's users need beside weights, so that the library opens their folder by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from vitrail.config import Preprocessing, to_json
+from vitrail.layers.block import NORM_EPS
+from vitrail.models.swin import NORM_EPS as SWIN_NORM_EPS
+from vitrail.models.zoo import ALIASES, BACKBONES, ModelSpec
+from vitrail.weights.beside import CONFIG, PROCESSOR
+
+BICUBIC = 3
+"""Pillow's number for it, by which transformers' processors name it."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """What is known of weights beyond their tensors.
+
+    Attributes:
+        spec: the model they belong to.
+        backbone: the config of its backbone.
+        preprocessing: what pictures need.
+        class_names: of a classifier, in the order of its outputs; empty where nobody wrote them.
+    """
+
+    spec: ModelSpec
+    backbone: Any
+    preprocessing: Preprocessing
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def classes(self) -> int:
+        """How many classes the head tells apart; 0 without a head."""
+        return self.spec.options.get("num_classes", 0)
+
+    @property
+    def names(self) -> tuple[str, ...]:
+        """The names of the classes; their numbers where nobody wrote names."""
+        return self.class_names if len(self.class_names) == self.classes else tuple(map(str, range(self.classes)))
+
+
+def sidecars(layout: str, known: Known) -> dict[str, dict[str, Any]]:
+    """Return what has to lie beside weights in a layout, by file name; nothing where its library needs nothing."""
+    writers: dict[str, Callable[[Known], dict[str, dict[str, Any]]]] = {
+        "huggingface": _for_transformers,
+        "swin_huggingface": _for_transformers,
+        "timm": _for_timm,
+        "swin_timm": _for_timm,
+        "vitrail": _for_vitrail,
+    }
+    writer = writers.get(layout.removesuffix("_2026"))
+    return writer(known) if writer else {}
+
+
+def _for_vitrail(known: Known) -> dict[str, dict[str, Any]]:
+    # The fields of `vitrail.weights.checkpoint.Description`, which stands above this module.
+    return {
+        CONFIG: {
+            "model": to_json(known.spec),
+            "preprocessing": to_json(known.preprocessing),
+            "class_names": list(known.names),
+        }
+    }
+
+
+def _for_transformers(known: Known) -> dict[str, dict[str, Any]]:
+    return {CONFIG: transformers_config(known), PROCESSOR: transformers_processor(known.preprocessing)}
+
+
+def transformers_config(known: Known) -> dict[str, Any]:
+    """Return what ``config.json`` holds for a ViT, ViTMAE or Swin of transformers."""
+    backbone = known.backbone
+    height, width = backbone.image_size
+    config = {
+        "image_size": height if height == width else [height, width],
+        "patch_size": backbone.patch_size,
+        "num_channels": backbone.channels,
+        "hidden_act": "gelu",
+        "qkv_bias": True,
+    }
+    swin = hasattr(backbone, "window")
+    config |= _swin_fields(backbone) if swin else _vit_fields(backbone)
+    family = "Swin" if swin else "ViT"
+    config["architectures"] = [f"{family}ForImageClassification" if known.classes else f"{family}Model"]
+    if known.classes:
+        config["id2label"] = {str(number): name for number, name in enumerate(known.names)}
+        config["label2id"] = {name: number for number, name in enumerate(known.names)}
+    return config | (_mae_fields(known.spec.options) if known.spec.name.startswith("mae_") else {})
+
+
+def _vit_fields(backbone: Any) -> dict[str, Any]:
+    return {
+        "model_type": "vit",
+        "hidden_size": backbone.width,
+        "num_hidden_layers": backbone.depth,
+        "num_attention_heads": backbone.num_heads,
+        "intermediate_size": round(backbone.width * backbone.mlp_ratio),
+        "layer_norm_eps": NORM_EPS,
+    }
+
+
+def _swin_fields(backbone: Any) -> dict[str, Any]:
+    return {
+        "model_type": "swin",
+        "embed_dim": backbone.embed_width,
+        "depths": list(backbone.depths),
+        "num_heads": _swin_heads(backbone),
+        "window_size": backbone.window[0],
+        "mlp_ratio": backbone.mlp_ratio,
+        "use_absolute_embeddings": backbone.positions in ("absolute", "both"),
+        "layer_norm_eps": SWIN_NORM_EPS,
+    }
+
+
+def _swin_heads(backbone: Any) -> list[int]:
+    return [2**stage * backbone.embed_width // backbone.head_width for stage in range(len(backbone.depths))]
+
+
+def _mae_fields(options: dict[str, Any]) -> dict[str, Any]:
+    width, depth = options.get("decoder_width", 512), options.get("decoder_depth", 8)
+    return {
+        "architectures": ["ViTMAEForPreTraining"],
+        "model_type": "vit_mae",
+        "decoder_hidden_size": width,
+        "decoder_num_hidden_layers": depth,
+        "decoder_num_attention_heads": options.get("decoder_heads", max(1, width // 32)),
+        "decoder_intermediate_size": 4 * width,
+        "norm_pix_loss": options.get("target", "normalized") == "normalized",
+        "mask_ratio": options.get("mask_ratio", 0.75),
+    }
+
+
+def transformers_processor(preprocessing: Preprocessing) -> dict[str, Any]:
+    """Return what ``preprocessor_config.json`` holds for transformers' image processors."""
+    height, width = preprocessing.image_size
+    said: dict[str, Any] = {
+        "image_processor_type": "ViTImageProcessor",
+        "do_resize": True,
+        "size": {"height": height, "width": width},
+        "resample": BICUBIC,
+        "do_rescale": True,
+        "rescale_factor": 1 / 255,
+        "do_normalize": True,
+        "image_mean": list(preprocessing.mean),
+        "image_std": list(preprocessing.std),
+    }
+    if preprocessing.resize == "crop":
+        said |= {
+            "image_processor_type": "BitImageProcessor",
+            "size": {"shortest_edge": round(min(height, width) / preprocessing.crop_share)},
+            "do_center_crop": True,
+            "crop_size": {"height": height, "width": width},
+        }
+    return said
+
+
+# What timm calls the options of a ViT, a Swin and a ResNet; what it has no word for cannot be said in its config.
+TIMM_OPTIONS = {
+    "image_size": "img_size",
+    "channels": "in_chans",
+    "patch_size": "patch_size",
+    "width": "embed_dim",
+    "depth": "depth",
+    "num_heads": "num_heads",
+    "mlp_ratio": "mlp_ratio",
+    "class_token": "class_token",
+    "pool": "global_pool",
+    "embed_width": "embed_dim",
+    "depths": "depths",
+    "window": "window_size",
+}
+TIMM_POOLS = {"class": "token", "mean": "avg", "attention": "map"}
+# What belongs to a run and not to the weights.
+REGULARISATION = {"dropout", "attention_dropout", "drop_path", "position_resize"}
+
+
+def _for_timm(known: Known) -> dict[str, dict[str, Any]]:
+    """Return timm's config; none for a model that timm cannot build from one."""
+    names = {own: theirs for theirs, own in reversed(ALIASES.items()) if not theirs.startswith("deit")}
+    if known.spec.name not in names or known.spec.options.get("representation"):
+        return {}
+    backbone, p, named = known.backbone, known.preprocessing, vars(BACKBONES[known.spec.name][1])
+    options = {n: v for n, v in vars(backbone).items() if v != named[n] and n not in REGULARISATION}
+    if hasattr(backbone, "widen"):
+        options.pop("image_size", None)
+    if not options.keys() <= TIMM_OPTIONS.keys() - _fixed_by_timm(backbone):
+        return {}
+    arguments = {TIMM_OPTIONS[name]: _timms(name, value) for name, value in options.items()}
+    if "embed_width" in options or ("depths" in options and hasattr(backbone, "window")):
+        arguments["num_heads"] = _swin_heads(backbone)
+    pretrained = {
+        "input_size": [p.channels, *p.image_size],
+        "interpolation": "bicubic",
+        "crop_pct": p.crop_share,
+        "crop_mode": "center" if p.resize == "crop" else "squash",
+        "mean": list(p.mean),
+        "std": list(p.std),
+        "num_classes": known.classes,
+    }
+    if known.class_names:
+        pretrained["label_names"] = list(known.class_names)
+    config = {"architecture": names[known.spec.name], "num_classes": known.classes, "pretrained_cfg": pretrained}
+    return {CONFIG: config | ({"model_args": arguments} if arguments else {})}
+
+
+def _fixed_by_timm(backbone: Any) -> set[str]:
+    """Return options that belong to the name of a model in timm: its BiT's depths, its hybrids' patches."""
+    return {"depths"} if hasattr(backbone, "widen") else {"patch_size"} if hasattr(backbone, "stem_depths") else set()
+
+
+def _timms(name: str, value: Any) -> Any:
+    if name == "pool":
+        return TIMM_POOLS[value]
+    return list(value) if isinstance(value, Sequence) and not isinstance(value, str) else value

@@ -1,0 +1,237 @@
+"""Which model tensors under plain names belong to, read off their names and shapes alone: all it takes to build it."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from collections.abc import Mapping
+from typing import Any
+
+from vitrail.errors import ConfigError, WeightsError
+from vitrail.layers.patches import grid_of
+from vitrail.models import hybrid, resnet, swin, vit
+from vitrail.models.mpp import DOWNSIZED, LEVELS
+from vitrail.models.zoo import ModelSpec
+from vitrail.weights.files import State
+
+Sizes = dict[str, tuple[int, ...]]
+"""The shape of each tensor, by its plain name."""
+
+HEAD_WIDTH = 64
+"""Channels a head in nearly all published ViTs, where neither file nor size says the number of heads."""
+
+DECODER_HEAD_WIDTH = 32
+"""Channels a head in MAE's decoders."""
+
+WINDOWS_A_SIDE = 8
+"""Pictures of all published Swins are so many windows wide: 7 tokens of 4 pixels make 224, 12 make 384."""
+
+BIAS_TABLE = "relative_position_bias_table"
+
+# With other values of these a model still goes by its name: they belong to the pictures or to the task.
+SAME_NAME = frozenset({"image_size", "channels", "pool", "class_token", "positions", "positions_at"})
+
+# What reading shapes that do not belong together raises.
+CONFUSED = (KeyError, IndexError, ValueError, TypeError, ZeroDivisionError, StopIteration, ConfigError)
+
+
+def known_heads(width: int, depth: int) -> int:
+    """Return the number of heads of a published ViT of this width and depth, else one for 64 channels."""
+    for config in vit.SIZES.values():
+        if (config.width, config.depth) == (width, depth):
+            return config.num_heads
+    return max(1, width // HEAD_WIDTH)
+
+
+def spec_of(state: State, num_heads: int | None = None, image_size: tuple[int, int] | None = None) -> ModelSpec:
+    """Return the model that tensors under plain names belong to, as `vitrail.models.zoo.build_model` takes it.
+
+    What the tensors do not say is as published: 64 channels a head, Swins on pictures of 8 x 8 windows, fixed
+    positions in MAE's, and positions that come in before the first block unless every block has its own.
+
+    Args:
+        state: the tensors.
+        num_heads: number of heads, where it is known.
+        image_size: height and width in pixels, where they are known; else positions say it, for square pictures.
+
+    Raises:
+        WeightsError: they belong to no model known here.
+    """
+    sizes = sizes_of(state)
+    try:
+        config, sizes_known = _config(sizes, num_heads, image_size)
+        name, options = _named(config, sizes_known)
+        if any(part.startswith("decoder.") for part in sizes):
+            return ModelSpec(f"mae_{name}", options | _decoder(sizes))
+        if "predictor.mask_token" in sizes:
+            return ModelSpec(f"mpp_{name}", options | {"target": _mpp_target(sizes, config)})
+    except CONFUSED as error:
+        raise WeightsError(f"the tensors belong to no model known here ({error})") from None
+    head = sizes.get("head.weight")
+    options["num_classes"] = head[0] if head else 0
+    if head and "pre_logits.weight" in sizes:
+        options["representation"] = sizes["pre_logits.weight"][0]
+    return ModelSpec(name, options)
+
+
+def _config(sizes: Sizes, num_heads: int | None, image_size: tuple[int, int] | None) -> tuple[Any, Mapping[str, Any]]:
+    """Return the config of a backbone, and the named ones of its family."""
+    if "stem.conv.weight" in sizes:
+        return _resnet(sizes, image_size), resnet.SIZES
+    if "layers.0.blocks.0.norm1.weight" in sizes:
+        return _swin(sizes, image_size), swin.SIZES
+    config = _vit(sizes, num_heads, image_size)
+    return config, hybrid.SIZES if isinstance(config, hybrid.HybridConfig) else vit.SIZES
+
+
+def _vit(sizes: Sizes, num_heads: int | None, image_size: tuple[int, int] | None) -> vit.ViTConfig:
+    width, channels, patch_size, _ = sizes["patch_embed.proj.weight"]
+    depth, kind, own = blocks_of(sizes, "blocks."), vit.ViTConfig, {}
+    stem = "patch_embed.backbone."
+    if f"{stem}stem.conv.weight" in sizes:
+        own["stem_depths"] = stages_of(sizes, f"{stem}stages.")
+        kind, channels = hybrid.HybridConfig, sizes[f"{stem}stem.conv.weight"][1]
+        patch_size *= 4 * 2 ** max(0, len(own["stem_depths"]) - 1)
+    keys = next((shape for name, shape in sizes.items() if name.endswith(".keys")), None)
+    heads = num_heads or (keys[0] if keys else known_heads(width, depth))
+    positions, at, grid = _positions(sizes, depth, patch_size, image_size)
+    return kind(
+        image_size=_pixels(grid, patch_size, image_size),
+        patch_size=patch_size,
+        channels=channels,
+        width=width,
+        depth=depth,
+        num_heads=heads,
+        mlp_ratio=sizes["blocks.0.mlp.fc1.weight"][0] / width,
+        pool=_pool(sizes),
+        class_token="cls_token" in sizes,
+        positions=positions,  # type: ignore[arg-type]
+        positions_at=at,  # type: ignore[arg-type]
+        **own,
+    )
+
+
+def _pixels(grid: tuple[int, int], patch_size: int, known: tuple[int, int] | None) -> tuple[int, int]:
+    """Return the picture size a grid is made for: the one that is known, unless it has another grid."""
+    fits = known is not None and grid_of(*known, patch_size) == grid
+    return known if known and fits else (grid[0] * patch_size, grid[1] * patch_size)
+
+
+def _pool(sizes: Sizes) -> Any:
+    if "attn_pool.latent" in sizes:
+        return "attention"
+    return "class" if "cls_token" in sizes and "fc_norm.weight" not in sizes else "mean"
+
+
+def _positions(
+    sizes: Sizes, depth: int, patch_size: int, image_size: tuple[int, int] | None
+) -> tuple[str, str, tuple[int, int]]:
+    """Return the kind of positions, where they come in, and the grid they are made for."""
+    known = grid_of(*image_size, patch_size) if image_size else None
+    prefix = int("cls_token" in sizes)
+    if "pos_embed" in sizes:
+        copies, places, _ = sizes["pos_embed"]
+        return "learned", "layers" if copies > 1 else "stem", _grid(places - prefix, known)
+    if "pos_embed.x" in sizes:
+        copies, columns, _ = sizes["pos_embed.x"]
+        return "learned_2d", "layers" if copies > 1 else "stem", (sizes["pos_embed.y"][1], columns)
+    at = "layers_shared" if blocks_of(sizes, "relative.") < depth else "stem"
+    if "relative.0.keys" in sizes:
+        return "relative", at, _grid((sizes["relative.0.keys"][1] - 3 * prefix + 1) // 2, known)
+    if f"relative.0.{BIAS_TABLE}" in sizes:
+        side = (math.isqrt(sizes[f"relative.0.{BIAS_TABLE}"][0] - 3 * prefix) + 1) // 2
+        return "relative_bias", at, known or (side, side)
+    return "none", "stem", known or grid_of(224, 224, patch_size)
+
+
+def _grid(places: int, known: tuple[int, int] | None) -> tuple[int, int]:
+    if known and known[0] * known[1] == places:
+        return known
+    side = math.isqrt(places)
+    if side < 1 or side * side != places:
+        raise ValueError(f"{places} places are no square grid")
+    return (side, side)
+
+
+def _resnet(sizes: Sizes, image_size: tuple[int, int] | None) -> resnet.ResNetConfig:
+    width, channels, _, _ = sizes["stem.conv.weight"]
+    return resnet.ResNetConfig(image_size or (224, 224), channels, stages_of(sizes, "stages."), widen=width // 64)
+
+
+def _swin(sizes: Sizes, image_size: tuple[int, int] | None) -> swin.SwinConfig:
+    width, channels, patch_size, _ = sizes["patch_embed.proj.weight"]
+    tables = bias_tables(sizes)
+    window = window_of(sizes) if tables else (7, 7)
+    side = WINDOWS_A_SIDE * window[0] * patch_size
+    size, positions = image_size or (side, side), "relative" if tables else "none"
+    if "absolute_pos_embed" in sizes:
+        positions = "both" if tables else "absolute"
+        known = grid_of(*image_size, patch_size) if image_size else None
+        size = _pixels(_grid(sizes["absolute_pos_embed"][1], known), patch_size, image_size)
+    return swin.SwinConfig(
+        image_size=size,
+        patch_size=patch_size,
+        channels=channels,
+        embed_width=width,
+        depths=stages_of(sizes, "layers."),
+        head_width=width // tables[0][1] if tables else 32,
+        window=window,
+        mlp_ratio=sizes["layers.0.blocks.0.mlp.fc1.weight"][0] / width,
+        positions=positions,  # type: ignore[arg-type]
+    )
+
+
+def bias_tables(sizes: Sizes) -> list[tuple[int, ...]]:
+    """Return the shapes ``((2M - 1)^2, heads)`` of a Swin's tables of relative positions, block by block."""
+    return [shape for name, shape in sorted(sizes.items()) if name.endswith(f"attn.{BIAS_TABLE}")]
+
+
+def window_of(sizes: Sizes) -> tuple[int, int]:
+    """Return the square window, in tokens, that a Swin's first table is made for."""
+    side = math.isqrt(bias_tables(sizes)[0][0])
+    return ((side + 1) // 2, (side + 1) // 2)
+
+
+def _named(config: Any, known: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
+    """Return the name whose shape is nearest, and the options that make it this one."""
+    differing = {
+        name: {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if _differs(config, named, f.name)}
+        for name, named in known.items()
+    }
+    name = min(differing, key=lambda name: len(differing[name].keys() - SAME_NAME))
+    return name, differing[name]
+
+
+def _differs(config: Any, named: Any, field: str) -> bool:
+    return getattr(config, field) != getattr(named, field)
+
+
+def _decoder(sizes: Sizes) -> dict[str, Any]:
+    width = sizes["decoder.embed.weight"][0]
+    return {
+        "positions": "sincos_2d",
+        "decoder_width": width,
+        "decoder_depth": blocks_of(sizes, "decoder.blocks."),
+        "decoder_heads": max(1, width // DECODER_HEAD_WIDTH),
+    }
+
+
+def _mpp_target(sizes: Sizes, config: Any) -> str:
+    rows, colours = sizes["predictor.head.weight"][0], LEVELS**config.channels
+    return {colours: "color", DOWNSIZED**2 * colours: "downsized"}.get(rows, "full")
+
+
+def sizes_of(state: State) -> Sizes:
+    """Return the shape of each tensor."""
+    return {name: tuple(tensor.shape) for name, tensor in state.items()}
+
+
+def stages_of(sizes: Sizes, prefix: str) -> tuple[int, ...]:
+    """Count the blocks of each stage: ``PREFIX0.blocks.0...``."""
+    return tuple(blocks_of(sizes, f"{prefix}{stage}.blocks.") for stage in range(blocks_of(sizes, prefix)))
+
+
+def blocks_of(sizes: Sizes, prefix: str) -> int:
+    """Count the numbers that follow a prefix: ``PREFIX0...``, ``PREFIX1...``."""
+    numbers = {name.removeprefix(prefix).split(".")[0] for name in sizes if name.startswith(prefix)}
+    return sum(number.isdecimal() for number in numbers)
