@@ -1,0 +1,35 @@
+"""Recipes for masked patch prediction."""
+
+from __future__ import annotations
+
+from vitrail.config import Augment, Optim, Schedule
+from vitrail.settings import PretrainSettings
+
+MPP_RECIPES: dict[str, PretrainSettings] = {
+    # A few thousand pictures on a small machine.
+    "mpp_small": PretrainSettings(
+        data="",
+        objective="mpp",
+        mask_ratio=0.5,
+        epochs=100,
+        batch_size=64,
+        lr=1e-3,
+        augment=Augment(crop_scale=(0.3, 1.0)),
+        optim=Optim(weight_decay=0.05, clip=1.0),
+        schedule=Schedule(warmup_epochs=5),
+    ),
+    # ViT, appendix B.1.2: Adam, rate 2e-4, batch 4096, some 14 epochs of JFT (one million steps), the first 10,000
+    # of them warm-up. Weight decay is that of the paper's other pretraining (table 3).
+    "mpp_published": PretrainSettings(
+        data="",
+        model="vit_b16",
+        objective="mpp",
+        mask_ratio=0.5,
+        epochs=14,
+        batch_size=4096,
+        lr=2e-4,
+        image_size=224,
+        optim=Optim(weight_decay=0.1, clip=1.0),
+        schedule=Schedule(warmup_epochs=0.14),
+    ),
+}
