@@ -6,14 +6,10 @@ import torch
 
 from vitrail.errors import ConfigError
 from vitrail.figures.draw import HIDDEN, to_picture
-from vitrail.figures.reconstruction import (
-    panel,
-    reconstruct,
-    seeded_mask,
-    to_pixels,
-    without_hidden,
-)
+from vitrail.figures.hiding import given, hidings, seeded_mask
+from vitrail.figures.reconstruction import panel, reconstruct, to_pixels, without_hidden
 from vitrail.layers.patches import patchify
+from vitrail.models.zoo import build_model
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 
@@ -32,7 +28,8 @@ def test_a_perfect_prediction_gives_the_original_back(mae, images):
 
 @pytest.mark.parametrize("normalize", [True, False])
 def test_a_model_that_knows_the_answer_reconstructs_every_byte_of_the_picture(mae, images, normalize, monkeypatch):
-    mae.config = dataclasses.replace(mae.config, normalize_target=normalize)
+    mae.config = dataclasses.replace(mae.config, target="normalized" if normalize else "pixels")
+    mae.decoder.target.normalize = normalize
     perfect = mae.target(images)
     forward = mae.forward
     monkeypatch.setattr(mae, "forward", lambda *args: dataclasses.replace(forward(*args), predicted=perfect))
@@ -103,7 +100,8 @@ def test_a_picture_keeps_its_mask_when_more_pictures_follow():
 
 def test_panel_is_the_same_twice_and_leaves_the_model_in_training(mae, images):
     mae.train()
-    options = {"ratios": (0.5, 0.75), "seeds": (0, 1), "captions": ["a", "b", "c"]}
+    hidden = hidings((3, 2), 3, maskings=("random", "block"), ratios=(0.5, 0.75), seeds=(0, 1))
+    options = {"hidden": hidden, "captions": ["a", "b", "c"]}
     first, second = (panel(mae, images, MEAN, STD, **options) for _ in range(2))
     assert first.tobytes() == second.tobytes()
     assert mae.training
@@ -119,4 +117,64 @@ def test_wrong_settings_are_named(mae, images):
     with pytest.raises(ConfigError, match="'estimated' or 'true'"):
         reconstruct(mae, images, seeded_mask(6, 0.5, 3, seed=0), "guessed")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"mask_ratio 0\.99"):
-        panel(mae, images, MEAN, STD, ratios=(0.99,))
+        hidings((3, 2), 3, ratios=(0.99,))
+
+
+def test_the_grid_comes_once_and_at_its_own_ratio_alone():
+    captions = [h.caption for h in hidings((4, 4), 1, maskings=("random", "grid"), ratios=(0.5, 0.75), seeds=(0, 1))]
+    assert [c for c in captions if "grid" in c] == ["75% hidden, grid"]
+    assert len(captions) == 5
+    with pytest.raises(ConfigError, match="one of every four"):
+        hidings((4, 4), 1, maskings=("grid",), ratios=(0.5,))
+
+
+def test_a_mask_of_the_users_hides_the_same_patches_of_every_picture(mae, images):
+    mask = torch.tensor([True, False, False, True, False, False])
+    result = reconstruct(mae, images, given(mask, 3).mask)
+    assert torch.equal(result.hidden[:, ::4, ::4].flatten(1), mask.expand(3, -1))
+
+
+def with_target(target, **options):
+    torch.manual_seed(0)
+    shape = {"image_size": (12, 8), "patch_size": 4, "width": 16, "depth": 2, "num_heads": 2, "mask_ratio": 0.5}
+    mae = build_model("mae_vit_ti16", **shape, decoder_width=16, decoder_depth=1, target=target, **options)
+    mae.decoder.target.fit(torch.randn(200, 48))
+    return mae
+
+
+def test_coefficients_are_drawn_as_the_picture_they_add_up_to(images):
+    mae = with_target("pca", components=48)
+    result = reconstruct(mae, images, seeded_mask(6, 0.5, 3, seed=0))
+    torch.testing.assert_close(result.sayable, images, rtol=1e-4, atol=1e-4)
+    few = reconstruct(with_target("pca", components=8), images, seeded_mask(6, 0.5, 3, seed=0))
+    assert (few.sayable - images).square().mean() > 0.1
+    assert "8 coefficients" in few.label
+
+
+def test_tokens_are_drawn_as_the_patches_they_stand_for(images):
+    mae = with_target("tokens", vocabulary=5)
+    result = reconstruct(mae, images, seeded_mask(6, 0.5, 3, seed=0))
+    centres = mae.decoder.target.tokenizer.centres
+    for drawn in (result.predicted, result.sayable):
+        assert torch.cdist(patchify(drawn, 4).flatten(0, 1), centres).min(dim=1).values.max() < 1e-5
+    plain = dataclasses.replace(mae.config, target="pixels")
+    wider = panel(mae, images, MEAN, STD).width
+    assert wider > panel(type(mae)(plain), images, MEAN, STD).width, "what tokens could say has a column of its own"
+
+
+def test_a_tokenizer_that_cannot_draw_is_one_sentence(images):
+    class Dark(torch.nn.Module):
+        vocabulary = 2
+
+        def forward(self, images):
+            return (patchify(images, 4).mean(-1) > 0).long()
+
+    torch.manual_seed(0)
+    shape = {"image_size": (12, 8), "patch_size": 4, "width": 16, "depth": 2, "num_heads": 2, "mask_ratio": 0.5}
+    mae = build_model("mae_vit_ti16", **shape, decoder_width=16, target="tokens", vocabulary=2, tokenizer="own")
+    with pytest.raises(ConfigError, match="tokenizer is not part of vitrail"):
+        mae(images)
+    mae.decoder.target.use(Dark())
+    assert mae(images).loss.isfinite()
+    with pytest.raises(ConfigError, match="no way to draw"):
+        reconstruct(mae, images, seeded_mask(6, 0.5, 3, seed=0))

@@ -4,10 +4,10 @@ import pytest
 import torch
 from torch import Tensor
 
-from vitrail.figures.reconstruction import seeded_mask
+from vitrail.figures.hiding import seeded_mask
 from vitrail.figures.statistics import estimate_statistics, interpolate_statistics
 from vitrail.layers.patches import patchify
-from vitrail.models.mae import patch_statistics
+from vitrail.models.targets import patch_statistics
 
 
 @pytest.fixture

@@ -18,11 +18,12 @@ from torch import Tensor
 
 from vitrail.errors import ConfigError
 from vitrail.figures.draw import HIDDEN, Tile, enlarge, sheet, to_picture
+from vitrail.figures.hiding import Hiding, hidings
 from vitrail.figures.record import device_of, evaluating
 from vitrail.figures.statistics import estimate_statistics
-from vitrail.layers.masking import random_mask
 from vitrail.layers.patches import pad_to_patches, patchify, unpatchify
-from vitrail.models.mae import MAE, patch_statistics
+from vitrail.models.mae import MAE
+from vitrail.models.targets import Pixels, patch_statistics
 
 Statistics = Literal["estimated", "true"]
 
@@ -39,7 +40,8 @@ class Reconstruction:
         pasted: ``(B, C, H, W)``, the original where it was visible, the prediction where it was hidden.
         hidden: ``(B, H, W)`` bool, which pixels were hidden.
         mask: ``(B, N)`` bool, which patches were hidden.
-        label: one sentence saying where brightness and contrast of the prediction come from.
+        label: one sentence saying what is predicted, and where the rest comes from.
+        sayable: ``(B, C, H, W)``, the original as far as the model's target can describe it; None where that is all.
     """
 
     original: Tensor
@@ -48,17 +50,7 @@ class Reconstruction:
     hidden: Tensor
     mask: Tensor
     label: str
-
-
-def seeded_mask(patches: int, ratio: float, batch: int, seed: int) -> Tensor:
-    """Draw a mask ``(B, N)``, 1 = hidden, from a seed alone; torch's random numbers go on as if nothing was drawn.
-
-    Raises:
-        ConfigError: the ratio hides nothing or everything.
-    """
-    with torch.random.fork_rng(devices=[]):
-        torch.default_generator.manual_seed(seed)
-        return random_mask(patches, ratio, batch)
+    sayable: Tensor | None = None
 
 
 def to_pixels(
@@ -93,23 +85,25 @@ def reconstruct(mae: MAE, images: Tensor, mask: Tensor, statistics: Statistics =
     """Hide patches of pictures and let a masked autoencoder fill them in.
 
     Args:
-        mae: the model; what its targets are, `MAEConfig.normalize_target` says.
+        mae: the model; what its targets are, `MAEConfig.target` says.
         images: ``(B, C, H, W)``, normalised, of any size and on any device.
         mask: ``(B, N)``, 1 = hidden, the same number in every row.
-        statistics: whose mean and contrast hidden patches get; without effect on raw targets.
+        statistics: whose mean and contrast hidden patches get; without effect on other targets.
 
     Raises:
-        ConfigError: unknown statistics, or the mask does not fit the pictures.
+        ConfigError: unknown statistics, the mask does not fit the pictures, or the model's tokens cannot be drawn.
     """
     if statistics not in ("estimated", "true"):
         raise ConfigError(f"statistics are 'estimated' or 'true', not {statistics!r}")
     grid, size = mae.grid(images), mae.patch_size
     device = device_of(mae)
+    target = mae.decoder.target
     with evaluating(mae):
-        predicted = mae(images.to(device), mask.to(device)).predicted.float().cpu()
+        predicted = target.to_patches(mae(images.to(device), mask.to(device)).predicted.float()).cpu()
+        sayable = None if isinstance(target, Pixels) else target.shown(mae.target(images.to(device))).cpu()
     images, mask = images.detach().float().cpu(), mask.cpu().bool()
     patches = patchify(pad_to_patches(images, size), size)
-    if mae.config.normalize_target:
+    if mae.config.target == "normalized":
         predicted = to_pixels(predicted, patches, mask, grid, size, statistics)
     pasted = torch.where(mask.unsqueeze(-1), predicted, patches)
 
@@ -117,12 +111,29 @@ def reconstruct(mae: MAE, images: Tensor, mask: Tensor, statistics: Statistics =
         return unpatchify(patches, size, grid)[..., : images.shape[-2], : images.shape[-1]]
 
     hidden = picture(mask.unsqueeze(-1).expand(-1, -1, size * size))[:, 0]
-    label = describe(statistics) if mae.config.normalize_target else "The model predicts pixels as they are."
-    return Reconstruction(images, picture(predicted), picture(pasted), hidden, mask, label)
+    return Reconstruction(
+        images,
+        picture(predicted),
+        picture(pasted),
+        hidden,
+        mask,
+        describe(mae, statistics),
+        None if sayable is None else picture(sayable),
+    )
 
 
-def describe(statistics: Statistics) -> str:
-    """Say in a sentence where brightness and contrast of hidden patches come from."""
+def describe(mae: MAE, statistics: Statistics) -> str:
+    """Say in a sentence what the model predicts, and where the rest of the picture comes from."""
+    config = mae.config
+    if config.target == "pixels":
+        return "The model predicts pixels as they are."
+    if config.target == "pca":
+        return (
+            f"The model predicts {mae.decoder.target.size} coefficients in the principal components of patches, and "
+            "this is what they add up to."
+        )
+    if config.target == "tokens":
+        return f"The model chooses one of {config.vocabulary} tokens for each patch, and this is what it stands for."
     if statistics == "true":
         return (
             "The model predicts patterns without brightness and contrast; this picture uses the hidden patch's true "
@@ -140,8 +151,7 @@ def panel(
     mean: Sequence[float],
     std: Sequence[float],
     *,
-    ratios: Sequence[float] = (0.75,),
-    seeds: Sequence[int] = (0,),
+    hidden: Sequence[Hiding] = (),
     statistics: Statistics = "estimated",
     captions: Sequence[str] = (),
     title: str = "What the masked autoencoder fills in",
@@ -151,46 +161,37 @@ def panel(
     Args:
         mae, images, statistics: as in `reconstruct`.
         mean, std: per channel, with which the pictures were normalised.
-        ratios: shares of the patches to hide, a row for each.
-        seeds: of the masks, a row for each; the same seed hides the same patches.
+        hidden: ways to hide patches, a row for each; by default one at the model's own ratio.
         captions: a line for each picture.
         title: a line on top, or none.
 
     Returns:
         One picture: original, visible patches, reconstruction, and the reconstruction with the visible patches
-        pasted in; where it comes from is written below.
+        pasted in; of principal components and tokens also the most they could say of the original. Where the
+        reconstruction comes from is written below.
 
     Raises:
-        ConfigError: a ratio hides nothing or everything.
+        ConfigError: a mask does not fit the pictures.
     """
-    h, w = mae.grid(images)
-    settings = [(ratio, seed) for ratio in ratios for seed in seeds]
-    made = [
-        reconstruct(mae, images, seeded_mask(h * w, ratio, len(images), seed), statistics) for ratio, seed in settings
-    ]
+    config = mae.config
+    hidden = hidden or hidings(mae.grid(images), len(images), maskings=(config.masking,), ratios=(config.mask_ratio,))
+    made = [reconstruct(mae, images, one.mask, statistics) for one in hidden]
     rows: list[list[Tile | None]] = []
     for index, image in enumerate(images):
-        for (ratio, seed), result in zip(settings, made, strict=True):
+        original = to_picture(image, mean, std)
+        for way, result in zip(hidden, made, strict=True):
             first = result is made[0]
-            original = to_picture(image, mean, std)
-            setting = f"{ratio:.0%} hidden" + (f", mask {seed}" if len(seeds) > 1 else "")
-            shown = [
-                without_hidden(original, result.hidden[index]),
-                to_picture(result.predicted[index], mean, std),
-                to_picture(result.pasted[index], mean, std),
-            ]
-            caption = captions[index] if captions else ""
-            rows.append(
-                [
-                    Tile(enlarge(original), caption) if first else None,
-                    *(Tile(enlarge(picture), text) for picture, text in zip(shown, (setting, "", ""), strict=True)),
-                ]
-            )
+            parts = (result.predicted, result.pasted, *(() if result.sayable is None else (result.sayable,)))
+            shown = [without_hidden(original, result.hidden[index]), *(to_picture(p[index], mean, std) for p in parts)]
+            texts = [way.caption, *[""] * len(parts)]
+            before = Tile(enlarge(original), captions[index] if captions else "") if first else None
+            rows.append([before, *(Tile(enlarge(p), text) for p, text in zip(shown, texts, strict=True))])
+    columns = ["original", "visible", "reconstruction", "with visible pasted"]
     return sheet(
         rows,
         title=title,
-        columns=("original", "visible", "reconstruction", "with visible pasted"),
-        note=f"{made[0].label} {UNTRAINED}" if made else "",
+        columns=[*columns, *(["the most it could say"] if made[0].sayable is not None else [])],
+        note=f"{made[0].label} {UNTRAINED}",
     )
 
 

@@ -53,11 +53,13 @@ class Split(NamedTuple):
         visible: ``(B, V)`` indices of visible patches, ascending.
         hidden: ``(B, N - V)`` indices of hidden patches, ascending.
         restore: ``(B, N)``; gathering ``cat([visible, hidden])`` by it gives the original order.
+        mask: ``(B, N)`` bool, 1 = hidden.
     """
 
     visible: Tensor
     hidden: Tensor
     restore: Tensor
+    mask: Tensor
 
 
 def split(mask: Tensor) -> Split:
@@ -77,4 +79,4 @@ def split(mask: Tensor) -> Split:
         raise ConfigError(f"the mask hides {hidden} of {mask.shape[1]} patches; hide some and leave some")
     order = mask.to(torch.uint8).argsort(dim=1, stable=True)
     visible = mask.shape[1] - hidden
-    return Split(order[:, :visible], order[:, visible:], order.argsort(dim=1))
+    return Split(order[:, :visible], order[:, visible:], order.argsort(dim=1), mask)

@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Literal
 
 import torch
 from torch import Tensor, nn
 
+from vitrail.config import check_choices
 from vitrail.errors import ConfigError
 from vitrail.layers.block import NORM_EPS, Block, initialise
-from vitrail.layers.masking import Split, random_mask, split
-from vitrail.layers.patches import pad_to_patches, patchify, take
+from vitrail.layers.mask_kinds import Masking, check_masking, draw_mask
+from vitrail.layers.masking import Split, split
+from vitrail.layers.patches import take
 from vitrail.layers.positions import resize_positions, sincos_2d
+from vitrail.models.targets import TargetKind, new_target
 from vitrail.models.vit import ViT, ViTConfig
 
 
@@ -22,19 +26,37 @@ class MAEConfig:
     encoder: ViTConfig = field(default_factory=lambda: ViTConfig(positions="sincos_2d"))
     mask_ratio: float = 0.75
     """Share of the patches that is hidden, in (0, 1)."""
+    masking: Masking = "random"
+    """How hidden patches are chosen: random; block, in rectangles as BEiT does; grid, three of every four."""
+    mask_tokens_in: Literal["decoder", "encoder"] = "decoder"
+    """Where hidden places get a token: in the decoder, so that the encoder sees a quarter of the tokens; or in the
+    encoder already, which costs more and learns less (table 1c)."""
     decoder_width: int = 512
     decoder_depth: int = 8
     decoder_heads: int = 16
-    normalize_target: bool = True
-    """Predict each patch with its own mean taken off and divided by its own standard deviation."""
+    target: TargetKind = "normalized"
+    """What is predicted of a patch: its pixels with its own mean taken off and divided by its own deviation; its
+    pixels as they are; its coefficients in the patches' principal components; or a tokenizer's token for it."""
+    components: int = 96
+    """Of target pca: how many coefficients (96 in table 1d's caption)."""
+    vocabulary: int = 512
+    """Of target tokens: how many tokens there are."""
+    tokenizer: str = "kmeans"
+    """Of target tokens: "kmeans", or the name of one that is given by `vitrail.models.targets.Tokens.use`."""
 
     def __post_init__(self) -> None:
-        if not 0.0 < self.mask_ratio < 1.0:
-            raise ConfigError(f"mask_ratio must lie between 0 and 1, not {self.mask_ratio}")
-        if self.decoder_width % self.decoder_heads:
+        check_choices(self)
+        check_masking(self.masking, self.mask_ratio)
+        for name in ("decoder_width", "decoder_depth", "decoder_heads", "components", "vocabulary"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be 1 or more, not {getattr(self, name)}")
+        if self.decoder_width % self.decoder_heads or self.decoder_width % 4:
             raise ConfigError(
-                f"decoder_width {self.decoder_width} is not divisible by decoder_heads {self.decoder_heads}"
+                f"decoder_width {self.decoder_width} is not divisible by "
+                f"{'4' if self.decoder_width % 4 else f'decoder_heads {self.decoder_heads}'}"
             )
+        if self.encoder.pool == "attention":
+            raise ConfigError('a masked autoencoder pools nothing; give its encoder pool "class" or "mean"')
 
 
 @dataclass(frozen=True)
@@ -42,8 +64,9 @@ class MAEOutput:
     """What a masked autoencoder makes of a batch.
 
     Attributes:
-        loss: scalar, mean squared error over the hidden patches.
-        predicted: ``(B, N, P * P * C)`` in the target's scale, inside a patch row, column, channel.
+        loss: scalar, over the hidden patches: mean squared error, or of tokens cross-entropy.
+        predicted: ``(B, N, P * P * C)`` in the target's scale, inside a patch row, column, channel; of other targets
+            ``(B, N, components)`` or scores ``(B, N, vocabulary)``.
         mask: ``(B, N)`` bool, 1 = hidden.
     """
 
@@ -53,7 +76,12 @@ class MAEOutput:
 
 
 class Decoder(nn.Module):
-    """Narrow transformer that sees the visible tokens and, at every hidden place, one shared mask token."""
+    """Narrow transformer that sees the visible tokens and, at every hidden place, one shared mask token.
+
+    Attributes:
+        target: what it predicts of a patch.
+        mask_token: ``(1, 1, decoder_width)``; None where the encoder has one.
+    """
 
     def __init__(self, config: MAEConfig, grid: tuple[int, int]) -> None:
         super().__init__()
@@ -61,37 +89,47 @@ class Decoder(nn.Module):
         self.grid = grid
         self.prefix = int(encoder.class_token)
         self.embed = nn.Linear(encoder.width, width)
-        self.mask_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, width)) if config.mask_tokens_in == "decoder" else None
         fixed = torch.cat([torch.zeros(self.prefix, width), sincos_2d(grid, width)])
         self.pos_embed = nn.Parameter(fixed.unsqueeze(0), requires_grad=False)
         self.blocks = nn.ModuleList(Block(width, config.decoder_heads) for _ in range(config.decoder_depth))
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
-        self.predict = nn.Linear(width, encoder.patch_size**2 * encoder.channels)
+        self.target = new_target(
+            config.target, encoder.patch_size, encoder.channels, config.components, config.vocabulary, config.tokenizer
+        )
+        self.predict = nn.Linear(width, self.target.size)
         self.apply(initialise)
-        nn.init.normal_(self.mask_token, std=0.02)
+        if self.mask_token is not None:
+            nn.init.normal_(self.mask_token, std=0.02)
 
-    def forward(self, tokens: Tensor, parts: Split, grid: tuple[int, int]) -> Tensor:
+    def forward(self, tokens: Tensor, parts: Split, grid: tuple[int, int], hidden_only: bool = False) -> Tensor:
         """Fill the hidden places and decode.
 
         Args:
-            tokens: ``(B, prefix + V, D)`` from the encoder.
+            tokens: ``(B, prefix + V, D)`` from the encoder; with mask tokens in the encoder ``(B, prefix + N, D)``,
+                the visible patches first.
             parts: which patches those are.
             grid: ``(h, w)`` of the whole picture.
+            hidden_only: leave out of the last block what only visible patches would need.
 
         Returns:
-            ``(B, prefix + N, decoder_width)``: prefix, visible patches, then hidden ones. Attention does not
-            mind the order, so nothing is sorted back before it must be.
+            ``(B, prefix + N, decoder_width)``: prefix, visible patches, then hidden ones; or the hidden ones alone.
+            Attention does not mind the order, so nothing is sorted back before it must be.
         """
         tokens = self.embed(tokens)
         positions = resize_positions(self.pos_embed, self.grid, grid, self.prefix)
         places = positions[:, self.prefix :].expand(tokens.shape[0], -1, -1)
-        visible = tokens[:, self.prefix :] + take(places, parts.visible)
-        hidden = self.mask_token + take(places, parts.hidden)
         prefix = tokens[:, : self.prefix] + positions[:, : self.prefix]
-        tokens = torch.cat([prefix, visible, hidden.to(tokens.dtype)], dim=1)
-        for block in self.blocks:
+        if self.mask_token is None:
+            patches = tokens[:, self.prefix :] + take(places, torch.cat([parts.visible, parts.hidden], dim=1))
+            tokens = torch.cat([prefix, patches], dim=1)
+        else:
+            visible = tokens[:, self.prefix :] + take(places, parts.visible)
+            hidden = self.mask_token + take(places, parts.hidden)
+            tokens = torch.cat([prefix, visible, hidden.to(tokens.dtype)], dim=1)
+        for block in self.blocks[:-1]:
             tokens = block(tokens)
-        return tokens
+        return self.blocks[-1](tokens, None, parts.hidden.shape[1] if hidden_only else None)
 
 
 class MAE(nn.Module):
@@ -105,6 +143,10 @@ class MAE(nn.Module):
         self.config = config
         self.encoder = ViT(config.encoder)
         self.decoder = Decoder(config, self.encoder.patch_embed.grid(*config.encoder.image_size))
+        # Not the encoder's own: what is fine-tuned afterwards has no use for it.
+        self.encoder_mask_token = None
+        if config.mask_tokens_in == "encoder":
+            self.encoder_mask_token = nn.Parameter(torch.randn(1, 1, config.encoder.width) * 0.02)
 
     @property
     def patch_size(self) -> int:
@@ -115,30 +157,33 @@ class MAE(nn.Module):
         """Return the grid ``(h, w)`` of patches of a batch of pictures."""
         return self.encoder.patch_embed.grid(*images.shape[-2:])
 
-    def target(self, images: Tensor) -> Tensor:
-        """Return what is to be predicted, ``(B, N, P * P * C)``, as `MAEConfig.normalize_target` says.
+    def target(self, images: Tensor, places: Tensor | None = None) -> Tensor:
+        """Return what is to be predicted of pictures, as `MAEConfig.target` says.
 
-        Normalisation uses the unbiased variance plus 1e-6, as the published weights were trained.
+        Args:
+            images: ``(B, C, H, W)``, normalised.
+            places: ``(B, V)`` indices of the patches that are asked for; all N when absent.
+
+        Returns:
+            ``(B, V, P * P * C)``, ``(B, V, components)``, or token ids ``(B, V, 1)``.
         """
-        patches = patchify(pad_to_patches(images, self.patch_size), self.patch_size)
-        if not self.config.normalize_target:
-            return patches
-        mean, deviation = patch_statistics(patches)
-        return (patches - mean) / deviation
+        return self.decoder.target(images, places)
 
     def new_mask(self, images: Tensor) -> Tensor:
-        """Draw a random mask ``(B, N)`` for pictures, from torch's global random numbers."""
-        h, w = self.grid(images)
-        return random_mask(h * w, self.config.mask_ratio, images.shape[0], images.device)
+        """Draw a mask ``(B, N)`` for pictures, from torch's global random numbers."""
+        return draw_mask(self.config.masking, self.grid(images), self.config.mask_ratio, images.shape[0], images.device)
 
     def loss(self, images: Tensor, mask: Tensor | None = None) -> Tensor:
         """Return the loss alone; the prediction is computed at the hidden places only.
 
         Arguments as in `forward`.
         """
-        parts = self._parts(images, mask)
-        predicted = self._predict(self._decode(images, parts)[:, -parts.hidden.shape[1] :])
-        return mean_squared_error(predicted, take(self.target(images), parts.hidden))
+        return self.loss_of(images, self.split(images, mask))
+
+    def loss_of(self, images: Tensor, parts: Split) -> Tensor:
+        """Return the loss of pictures ``(B, C, H, W)`` split as `split` does; a compiler makes one graph of it."""
+        predicted = self._predict(self.decode(images, parts, hidden_only=True))
+        return self.decoder.target.loss(predicted, self.target(images, parts.hidden))
 
     def forward(self, images: Tensor, mask: Tensor | None = None) -> MAEOutput:
         """Hide patches and predict them.
@@ -150,14 +195,14 @@ class MAE(nn.Module):
         Raises:
             ConfigError: the mask does not fit the pictures, or its rows hide different numbers of patches.
         """
-        if mask is None:
-            mask = self.new_mask(images)
-        parts = self._parts(images, mask)
-        shuffled = self._predict(self._decode(images, parts)[:, self.encoder.prefix :])
-        loss = mean_squared_error(shuffled[:, -parts.hidden.shape[1] :], take(self.target(images), parts.hidden))
-        return MAEOutput(loss, take(shuffled, parts.restore), mask.bool())
+        parts = self.split(images, mask)
+        shuffled = self._predict(self.decode(images, parts)[:, self.encoder.prefix :])
+        hidden = shuffled[:, -parts.hidden.shape[1] :]
+        loss = self.decoder.target.loss(hidden, self.target(images, parts.hidden))
+        return MAEOutput(loss, take(shuffled, parts.restore), parts.mask)
 
-    def _parts(self, images: Tensor, mask: Tensor | None) -> Split:
+    def split(self, images: Tensor, mask: Tensor | None = None) -> Split:
+        """List which patches of pictures are visible and which hidden; arguments and errors as in `forward`."""
         h, w = self.grid(images)
         if mask is None:
             mask = self.new_mask(images)
@@ -168,20 +213,25 @@ class MAE(nn.Module):
             )
         return split(mask.to(images.device).bool())
 
-    def _decode(self, images: Tensor, parts: Split) -> Tensor:
-        seen = self.encoder.forward_features(images, parts.visible)
-        return self.decoder(seen, parts, self.grid(images))
+    def decode(self, images: Tensor, parts: Split, hidden_only: bool = False) -> Tensor:
+        """Run encoder and decoder: ``(B, C, H, W)`` to what `Decoder.forward` returns."""
+        if self.encoder_mask_token is None:
+            seen = self.encoder.forward_features(images, parts.visible)
+        else:
+            seen = self._see_all(images, parts, self.encoder_mask_token)
+        # An encoder that pools by mean keeps its norm for after the pooling; here each token is normalised with it.
+        return self.decoder(self.encoder.fc_norm(seen), parts, self.grid(images), hidden_only)
+
+    def _see_all(self, images: Tensor, parts: Split, mask_token: Tensor) -> Tensor:
+        """Encode all places, hidden ones with the mask token: ``(B, prefix + N, D)``, the visible patches first."""
+
+        def hide(tokens: Tensor) -> Tensor:
+            return torch.where(parts.mask.unsqueeze(-1), mask_token.to(tokens.dtype), tokens)
+
+        tokens = self.encoder.forward_features(images, corrupt=hide)
+        order = torch.cat([parts.visible, parts.hidden], dim=1)
+        prefix = self.encoder.prefix
+        return torch.cat([tokens[:, :prefix], take(tokens[:, prefix:], order)], dim=1)
 
     def _predict(self, tokens: Tensor) -> Tensor:
         return self.decoder.predict(self.decoder.norm(tokens))
-
-
-def patch_statistics(patches: Tensor) -> tuple[Tensor, Tensor]:
-    """Return mean and standard deviation of each patch, ``(B, N, 1)`` each, as normalised targets use them."""
-    mean = patches.mean(dim=-1, keepdim=True)
-    return mean, (patches.var(dim=-1, keepdim=True) + 1e-6).sqrt()
-
-
-def mean_squared_error(predicted: Tensor, target: Tensor) -> Tensor:
-    """Mean over everything of the squared difference, in float32."""
-    return (predicted.float() - target.float()).square().mean()

@@ -8,14 +8,15 @@ import torch
 from torch import Tensor, nn
 
 from vitrail.config import Preprocessing
-from vitrail.layers.masking import random_mask
-from vitrail.layers.patches import grid_of
-from vitrail.models.mae import MAE, mean_squared_error
+from vitrail.layers.mask_kinds import Masking, draw_mask
+from vitrail.layers.patches import grid_of, unpatchify
+from vitrail.models.mae import MAE
+from vitrail.models.targets import Pixels, Tokens, patches_of
 from vitrail.tasks.inputs import Normalise
 
 
 class Reconstruction(nn.Module):
-    """Masked autoencoding: mean squared error over the hidden patches.
+    """Masked autoencoding: squared error, or of tokens cross-entropy, over the hidden patches.
 
     Args:
         model: the masked autoencoder.
@@ -33,21 +34,40 @@ class Reconstruction(nn.Module):
 
     @torch.no_grad()
     def measure(self, batch: dict[str, Any]) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return sums and counts of ``loss``, and of ``neighbour_loss``: what `neighbour_mean` would score."""
+        """Return sums and counts of ``loss``, and of what the yardstick reaches that knows nothing of pictures.
+
+        It fills hidden patches with `neighbour_mean`: ``neighbour_loss`` is the loss it would have. Of tokens, which
+        have no mean, the shares that are right are told instead: ``accuracy``, and ``neighbour_accuracy``.
+        """
         images, mask = self.normalise(batch["image"]), batch["mask"]
-        target = self.model.target(images)
-        guess = neighbour_mean(target, mask, self.model.grid(images), images.shape[1])
+        parts = self.model.split(images, mask)
+        target, guess = self.model.target(images, parts.hidden), self._guess(images, mask)
         count = torch.tensor(len(images), device=images.device)
-        losses = {
-            "loss": self.model.loss(images, mask),
-            "neighbour_loss": mean_squared_error(guess[mask], target[mask]),
-        }
-        return {name: (loss.double() * count, count) for name, loss in losses.items()}
+        sums = {"loss": (self.model.loss_of(images, parts).double() * count, count)}
+        if isinstance(self.model.decoder.target, Tokens):
+            best = self.model(images, mask).predicted.argmax(dim=-1, keepdim=True)
+            right = {
+                "accuracy": best[mask] == target.flatten(0, 1),
+                "neighbour_accuracy": guess[mask] == target.flatten(0, 1),
+            }
+            hidden = mask.sum()
+            return sums | {name: (value.double().sum(), hidden) for name, value in right.items()}
+        loss = self.model.decoder.target.loss(guess[mask], target.flatten(0, 1))
+        return sums | {"neighbour_loss": (loss.double() * count, count)}
+
+    def _guess(self, images: Tensor, mask: Tensor) -> Tensor:
+        """Return what would be predicted, ``(B, N, ...)``, of pictures filled with the mean of visible neighbours."""
+        grid, size = self.model.grid(images), self.model.patch_size
+        if isinstance(self.model.decoder.target, Pixels):
+            return neighbour_mean(self.model.target(images), mask, grid, images.shape[1])
+        filled = neighbour_mean(patches_of(images, size), mask, grid, images.shape[1])
+        return self.model.target(unpatchify(filled, size, grid))
 
     def no_weight_decay(self) -> set[str]:
         """Names of the parameters that should not decay."""
         encoder = {f"model.encoder.{name}" for name in self.model.encoder.no_weight_decay()}
-        return encoder | {"model.decoder.mask_token", "model.decoder.pos_embed"}
+        tokens = {"model.decoder.mask_token", "model.encoder_mask_token", "model.decoder.pos_embed"}
+        return encoder | {name for name, _ in self.named_parameters() if name in tokens}
 
     def export_state(self) -> dict[str, Tensor]:
         """Return the model's weights under its own names: what a checkpoint holds."""
@@ -60,17 +80,24 @@ class MaskDrawer:
     Args:
         patch_size: P, in pixels.
         mask_ratio: share hidden, in (0, 1).
+        masking: how hidden patches are chosen.
+        given: ``(N,)`` bool, 1 = hidden: the mask of every picture, in place of a drawn one.
     """
 
-    def __init__(self, patch_size: int, mask_ratio: float) -> None:
+    def __init__(
+        self, patch_size: int, mask_ratio: float, masking: Masking = "random", given: Tensor | None = None
+    ) -> None:
         self.patch_size = patch_size
         self.mask_ratio = mask_ratio
+        self.masking: Masking = masking
+        self.given = given
 
     def __call__(self, image: Tensor) -> dict[str, Tensor]:
         """Return ``mask`` ``(N,)`` for a picture ``(C, H, W)``."""
+        if self.given is not None:
+            return {"mask": self.given}
         height, width = image.shape[-2:]
-        h, w = grid_of(height, width, self.patch_size)
-        return {"mask": random_mask(h * w, self.mask_ratio)}
+        return {"mask": draw_mask(self.masking, grid_of(height, width, self.patch_size), self.mask_ratio)}
 
 
 def neighbour_mean(target: Tensor, mask: Tensor, grid: tuple[int, int], channels: int) -> Tensor:
@@ -89,12 +116,25 @@ def neighbour_mean(target: Tensor, mask: Tensor, grid: tuple[int, int], channels
         ``(B, N, P * P * C)``.
     """
     colour = target.unflatten(-1, (-1, channels)).mean(dim=2)  # (B, N, C)
-    y, x = torch.meshgrid(*(torch.arange(n, device=target.device) for n in grid), indexing="ij")
+    guess = visible_neighbours(mask, grid) @ colour
+    return guess.repeat(1, 1, target.shape[-1] // channels)
+
+
+def visible_neighbours(mask: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Share out each patch among the visible ones of its eight neighbours; where there are none, among all visible.
+
+    Args:
+        mask: ``(B, N)`` bool, 1 = hidden.
+        grid: ``(h, w)``.
+
+    Returns:
+        ``(B, N, N)`` weights of the patches (last axis) for each patch; they add up to 1.
+    """
+    y, x = torch.meshgrid(*(torch.arange(n, device=mask.device) for n in grid), indexing="ij")
     places = torch.stack([y.flatten(), x.flatten()], dim=1)
     near = ((places[:, None] - places[None]).abs().amax(dim=-1) == 1).float()  # (N, N)
     visible = (~mask).float()
     weights = near.unsqueeze(0) * visible.unsqueeze(1)  # (B, N, N)
     lonely = weights.sum(dim=-1, keepdim=True) == 0
     weights = torch.where(lonely, visible.unsqueeze(1), weights)
-    guess = (weights / weights.sum(dim=-1, keepdim=True)) @ colour
-    return guess.repeat(1, 1, target.shape[-1] // channels)
+    return weights / weights.sum(dim=-1, keepdim=True)

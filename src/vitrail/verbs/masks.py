@@ -1,0 +1,59 @@
+"""A mask as the user gives it: a picture of what to hide, or the numbers of patches."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor
+
+from vitrail.data.images import open_image
+from vitrail.data.transforms import to_tensor
+from vitrail.errors import ConfigError
+from vitrail.layers.mask_kinds import mask_of_patches, mask_of_picture
+
+NUMBERS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
+
+
+def read_mask(text: str, encoder: Any) -> Tensor:
+    """Read which patches are to be hidden of every picture of an encoder's own size.
+
+    Args:
+        text: numbers such as "0-9,14", counted from 0 in reading order; or a picture file, bright where patches are
+            to be hidden, as large as the input or of its shape.
+        encoder: a ViT.
+
+    Returns:
+        ``(N,)`` bool, 1 = hidden.
+
+    Raises:
+        ConfigError: a patch or a shape that does not fit, or nothing or everything is hidden.
+        ImageError: the picture cannot be read.
+    """
+    grid = encoder.patch_embed.grid(*encoder.config.image_size)
+    numbers = re.sub(r"\s", "", text)
+    if NUMBERS.fullmatch(numbers):
+        return mask_of_patches(_numbers(numbers), grid)
+    if not Path(text).expanduser().is_file():
+        raise ConfigError(f'the mask {text!r} is neither a picture file nor numbers of patches such as "0-9,14"')
+    picture = open_image(Path(text).expanduser(), 1)
+    _check_shape(text, picture.size, encoder.config.image_size, grid)
+    return mask_of_picture(to_tensor(picture)[0] / 255, grid)
+
+
+def _numbers(text: str) -> Iterator[int]:
+    for part in text.split(","):
+        first, _, last = part.partition("-")
+        yield from range(int(first), int(last or first) + 1)
+
+
+def _check_shape(text: str, size: tuple[int, int], image_size: tuple[int, int], grid: tuple[int, int]) -> None:
+    """Refuse a picture of another shape than the input; a pixel more or less is let pass."""
+    width, height = size
+    if width < grid[1] or height < grid[0] or abs(width * image_size[0] / image_size[1] - height) > 1:
+        raise ConfigError(
+            f"the mask {text} is {width} pixels wide and {height} high; it needs the shape of the input, which is "
+            f"{image_size[1]} wide and {image_size[0]} high, or a pixel for each of {grid[1]} by {grid[0]} patches"
+        )

@@ -1,0 +1,79 @@
+"""What `look` and a run's report draw of a masked autoencoder."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from PIL import Image
+from torch import Tensor
+
+from vitrail.figures.hiding import Hiding, given, hidings
+from vitrail.figures.reconstruction import Statistics, panel
+from vitrail.layers.mask_kinds import GRID_RATIO, MASKINGS
+from vitrail.models.mae import MAE
+from vitrail.settings import LookSettings
+from vitrail.verbs.masks import read_mask
+from vitrail.weights.checkpoint import Description
+
+RATIOS = (0.75, 0.85, 0.95)
+"""Of MAE, figure 4: a model trained at 75 % also fills in what is left of pictures when more is hidden."""
+
+COMPARED = 2
+"""Pictures in a panel that compares ratios or kinds of masks."""
+
+
+def draw_reconstructions(
+    mae: MAE,
+    description: Description,
+    images: Tensor,
+    captions: Sequence[str],
+    settings: LookSettings | None = None,
+) -> dict[str, Image.Image]:
+    """Draw panels by name, without titles: with the masks that are asked for, else with several kinds and ratios.
+
+    Args:
+        mae: the model.
+        description: of its checkpoint.
+        images: ``(B, C, H, W)``, normalised.
+        captions: a line for each picture.
+        settings: what was asked for; nothing when absent.
+
+    Raises:
+        ConfigError: a mask does not fit, or the tokens of the model's tokenizer cannot be drawn.
+    """
+    settings = settings or LookSettings(checkpoint="")
+    mean, std = description.preprocessing.mean, description.preprocessing.std
+
+    def draw(hidden: Sequence[Hiding], count: int, statistics: Statistics = "estimated") -> Image.Image:
+        options: dict[str, Any] = {"statistics": statistics, "captions": captions[:count], "title": ""}
+        return panel(mae, images[:count], mean, std, hidden=hidden, **options)
+
+    count, compared = len(images), min(COMPARED, len(images))
+    asked = _asked(mae, settings, description, count)
+    drawn = {"reconstruction": draw(asked, count)}
+    if mae.config.target == "normalized":
+        drawn["reconstruction_true_statistics"] = draw(asked, count, "true")
+    if not (settings.mask or settings.mask_ratio or settings.masking or len(settings.seeds) > 1):
+        grid = mae.grid(images)
+        ratios = [ratio for ratio in RATIOS if grid[0] * grid[1] * (1 - ratio) >= 1]
+        drawn["mask_ratios"] = draw(hidings(grid, compared, ratios=ratios), compared)
+        kinds = hidings(grid, compared, maskings=MASKINGS, ratios=(GRID_RATIO,))
+        drawn["maskings"] = draw(kinds, compared)
+    return drawn
+
+
+def _asked(mae: MAE, settings: LookSettings, description: Description, count: int) -> list[Hiding]:
+    """Return the masks that are asked for; where nothing is, those the model was trained with."""
+    mask, config = settings.mask, mae.config
+    if not (mask or settings.mask_ratio or settings.masking):
+        mask = description.settings.get("mask")
+    if mask:
+        return [given(read_mask(mask, mae.encoder), count)]
+    return hidings(
+        mae.encoder.patch_embed.grid(*config.encoder.image_size),
+        count,
+        maskings=settings.masking or (config.masking,),
+        ratios=settings.mask_ratio or (config.mask_ratio,),
+        seeds=settings.seeds,
+    )
