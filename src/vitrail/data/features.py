@@ -1,0 +1,280 @@
+"""What a model makes of pictures, computed once and kept on disk: float32, whole or absent, never out of date.
+
+::
+
+    FOLDER/
+      KEY/  values.npy   (V, N, ...) float32: each picture in each of V views
+            index.npy    (N,) the number of each picture; unreadable ones are left out
+            about.json   what KEY is the digest of
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vitrail.data.batches import Batch, TrainBatches
+from vitrail.data.samples import Key, Sample, Samples
+from vitrail.data.sources import Pictures
+from vitrail.errors import DataError
+
+VALUES, INDEX, ABOUT = "values.npy", "index.npy", "about.json"
+FORMAT = 1
+"""Part of every key: raised when what is kept changes its meaning."""
+
+KEPT_FREE = 2**30
+"""Bytes that a cache leaves on the disk."""
+
+
+@dataclass(frozen=True)
+class Features:
+    """What a model makes of the pictures of one split.
+
+    Attributes:
+        values: ``(V, N, ...)`` float32, possibly still on disk.
+        index: ``(N,)`` int64, rising: which picture each row belongs to.
+    """
+
+    values: np.ndarray
+    index: Tensor
+
+    def rows(self, rows: Tensor, view: int = 0) -> Tensor:
+        """Return some rows of a view: ``(B, ...)``."""
+        return torch.from_numpy(np.ascontiguousarray(self.values[view % len(self.values)][rows.numpy()]))
+
+    def all(self, view: int = 0) -> Tensor:
+        """Return a whole view in memory: ``(N, ...)``."""
+        return torch.from_numpy(np.array(self.values[view]))
+
+    def labels(self, pictures: Pictures) -> Tensor:
+        """Return the class of each row: ``(N,)`` int64."""
+        if pictures.labels is None:
+            raise DataError("these pictures have no labels")
+        return torch.tensor(pictures.labels)[self.index]
+
+    def row_of(self, count: int) -> Tensor:
+        """Return for each of ``count`` pictures its row; for an unreadable one that of the next, as `Samples` does."""
+        rows = torch.searchsorted(self.index, torch.arange(count))
+        return rows % len(self.index)
+
+
+def identity(pictures: Pictures) -> str:
+    """Digest which pictures these are: name, size and time of change of files, the pixels of what is in memory."""
+    digest = hashlib.blake2b(digest_size=16)
+    for item in pictures.items:
+        if isinstance(item, Path):
+            known = item.stat() if item.exists() else None
+            digest.update(repr((str(item.resolve()), known and (known.st_size, known.st_mtime_ns))).encode())
+        else:
+            picture = item if isinstance(item, Image.Image) else item.picture()
+            digest.update(repr((picture.mode, picture.size)).encode() + picture.tobytes())
+    return digest.hexdigest()
+
+
+def digest_of(state: Mapping[str, Tensor]) -> str:
+    """Digest weights: their names, shapes and bits."""
+    digest = hashlib.blake2b(digest_size=16)
+    for name, tensor in sorted(state.items()):
+        plain = tensor.detach().cpu().contiguous()
+        digest.update(repr((name, tuple(plain.shape), str(plain.dtype))).encode())
+        digest.update(plain.flatten().view(torch.uint8).numpy().tobytes())
+    return digest.hexdigest()
+
+
+def kept_features(
+    folder: Path, about: Mapping[str, Any], views: int, compute: Callable[[int], Iterable[tuple[Tensor, Tensor]]]
+) -> Features:
+    """Return features from the cache, or compute and keep them.
+
+    Whatever decides their values belongs into ``about``; with anything else there, they are computed anew. What was
+    kept for the same ``about["what"]`` and ``about["data"]`` before is then out of date, and removed.
+
+    Args:
+        folder: where features are kept.
+        about: JSON values.
+        views: how many views there are of each picture, V.
+        compute: gives the index ``(B,)`` and features ``(B, ...)`` of batches of one view.
+
+    Raises:
+        DataError: no picture can be read, or the disk is too full.
+    """
+    about = {"format": FORMAT, "views": views, **about}
+    key = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16).hexdigest()
+    if not (folder / key).is_dir():
+        _keep(folder / key, about, views, compute)
+        _remove_old(folder, key, about)
+    return Features(np.load(folder / key / VALUES, mmap_mode="r"), torch.from_numpy(np.load(folder / key / INDEX)))
+
+
+def _keep(target: Path, about: Mapping[str, Any], views: int, compute: Callable[[int], Iterable[Any]]) -> None:
+    """Write features beside their place, and rename them into it once they are whole."""
+    unfinished = target.with_name(f"{target.name}.{os.getpid()}.tmp")
+    shutil.rmtree(unfinished, ignore_errors=True)
+    try:
+        unfinished.mkdir(parents=True)
+        index = _write_values(unfinished, views, compute)
+        np.save(unfinished / INDEX, index)
+        (unfinished / ABOUT).write_text(json.dumps(about, indent=2) + "\n")
+        if not target.is_dir():  # another process may have been as quick
+            unfinished.rename(target)
+    except OSError as error:
+        raise DataError(
+            f"features cannot be kept in {target.parent} ({error}); make room, or choose another folder"
+        ) from error
+    finally:
+        shutil.rmtree(unfinished, ignore_errors=True)
+
+
+def _write_values(folder: Path, views: int, compute: Callable[[int], Iterable[tuple[Tensor, Tensor]]]) -> np.ndarray:
+    """Write all views one after the other, in the format of numpy's files; return the index.
+
+    How many pictures can be read is known only at the end, so the header is written last, in room left for it.
+    """
+    indices: list[np.ndarray] = []
+    shape: tuple[int, ...] = ()
+    with (folder / VALUES).open("wb") as file:
+        file.write(bytes(_HEADER))
+        for view in range(views):
+            seen = []
+            for index, values in compute(view):
+                seen.append(index.numpy())
+                shape = tuple(values.shape[1:])
+                file.write(values.detach().cpu().float().contiguous().numpy().tobytes())
+            if not seen:
+                raise DataError("none of the pictures can be read")
+            indices.append(np.concatenate(seen))
+        if any(not np.array_equal(indices[0], other) for other in indices[1:]):
+            raise DataError("the pictures changed while their features were computed; run the same command again")
+        file.seek(0)
+        file.write(_header((views, len(indices[0]), *shape)))
+        file.flush()
+        os.fsync(file.fileno())
+    return indices[0]
+
+
+_HEADER = 256
+"""Bytes for the header of a numpy file; it has to be a multiple of 64."""
+
+
+def _header(shape: tuple[int, ...]) -> bytes:
+    """Write numpy's header, version 1.0, filled up with spaces to `_HEADER` bytes."""
+    text = repr({"descr": "<f4", "fortran_order": False, "shape": shape}).encode()
+    room = _HEADER - 10
+    return b"\x93NUMPY\x01\x00" + room.to_bytes(2, "little") + text.ljust(room - 1) + b"\n"
+
+
+def _remove_old(folder: Path, key: str, about: Mapping[str, Any]) -> None:
+    for other in folder.glob(f"*/{ABOUT}"):
+        try:
+            known = json.loads(other.read_text())
+        except (OSError, ValueError):
+            continue
+        if other.parent.name != key and all(known.get(name) == about.get(name) for name in ("what", "data")):
+            shutil.rmtree(other.parent, ignore_errors=True)
+
+
+class View:
+    """Samples of one epoch under the numbers of the pictures alone, as an evaluation asks for them.
+
+    Args:
+        samples: what to show.
+        epoch: whose random numbers are drawn.
+    """
+
+    def __init__(self, samples: Samples, epoch: int) -> None:
+        self.samples = samples
+        self.pictures = samples.pictures
+        self.epoch = epoch
+
+    def __len__(self) -> int:
+        return len(self.samples)
+
+    def __getitem__(self, key: Key) -> Sample:
+        """Return picture ``key[1]`` as the epoch shows it."""
+        return self.samples[self.epoch, key[1]]
+
+
+class FeatureBatches:
+    """The batches of `TrainBatches` with ``features`` in place of pictures; epoch e shows view e mod V.
+
+    Args:
+        batches: decides the order, and the share of each process.
+        features: of the same pictures.
+    """
+
+    def __init__(self, batches: TrainBatches, features: Features) -> None:
+        self.batches, self.features = batches, features
+        self._labels = features.labels(batches.samples.pictures)
+        self._row_of = features.row_of(len(batches.samples))
+
+    @property
+    def batch_size(self) -> int:
+        """Pictures per step over all processes."""
+        return self.batches.batch_size
+
+    @property
+    def steps_per_epoch(self) -> int:
+        """Steps in which every picture is seen once."""
+        return self.batches.steps_per_epoch
+
+    def start(self, step: int = 0) -> Iterator[list[Batch]]:
+        """Iterate for ever over the steps from ``step`` on."""
+        slots = self.batches.slots(step)
+        while True:
+            yield [self._batch(*next(slots)) for _ in range(self.batches.micro_batches // self.batches.world)]
+
+    def _batch(self, position: int, keys: list[Key]) -> Batch:
+        rows = self._row_of[torch.tensor([key[1] for key in keys])]
+        batch = {"features": self.features.rows(rows, keys[0][0]), "label": self._labels[rows]}
+        return {**batch, "index": self.features.index[rows], "position": position, "damaged": []}
+
+
+class EvalFeatureBatches:
+    """Features of all pictures once, for evaluation; every process gets its share, none twice.
+
+    Args:
+        pictures: whose labels are wanted.
+        features: of the same pictures.
+        batch_size: rows in one forward pass of one process.
+        rank: number of this process; it gets rows rank, rank + world, ...
+        world: how many processes evaluate together.
+    """
+
+    def __init__(self, pictures: Pictures, features: Features, batch_size: int, rank: int = 0, world: int = 1) -> None:
+        self.features, self.batch_size = features, batch_size
+        self._labels = features.labels(pictures)
+        self._rows = torch.arange(rank, len(features.index), world)
+
+    def __iter__(self) -> Iterator[Batch]:
+        """Pass once over this process's rows, in order."""
+        for rows in self._rows.split(self.batch_size):
+            yield {"features": self.features.rows(rows), "label": self._labels[rows], "damaged": []}
+
+
+def room_for(folder: Path, numbers: int) -> bool:
+    """Tell whether the disk of a folder, which need not be there yet, has room for so many float32 numbers."""
+    there = next(parent for parent in (folder, *folder.absolute().parents) if parent.is_dir())
+    return shutil.disk_usage(there).free - 4 * numbers > KEPT_FREE
+
+
+__all__ = [
+    "EvalFeatureBatches",
+    "FeatureBatches",
+    "Features",
+    "View",
+    "digest_of",
+    "identity",
+    "kept_features",
+    "room_for",
+]
