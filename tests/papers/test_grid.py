@@ -63,6 +63,13 @@ def test_the_written_table_has_mean_deviation_paper_command_and_conclusion(tmp_p
     assert rows[0]["paper"] == {"top1": 0.5}
 
 
+def test_a_single_seed_is_no_verdict(tmp_path: Path) -> None:
+    run_table(small_table([]), 1, tmp_path, "vitrail paper x")
+    assert "says nothing about the noise" in (tmp_path / "table.md").read_text()
+    run_table(small_table([]), 2, tmp_path, "vitrail paper x")
+    assert "says nothing about the noise" not in (tmp_path / "table.md").read_text()
+
+
 def test_an_unfinished_table_has_empty_places_and_concludes_nothing() -> None:
     table = small_table([])
     filled = Filled(table, {"a b": {0: {"top1": 0.1}}, "c": {}}, "")

@@ -26,6 +26,8 @@ Called again with the same folder after an interruption, it goes on where it was
 
 FIGURES = "figures.json"
 
+ONE_SEED = "A single seed says nothing about the noise: with three a verdict can be believed."
+
 
 @dataclass(frozen=True)
 class Row:
@@ -142,6 +144,7 @@ class Filled:
         ]
         below += [f"The paper's figures: {table.source}."] if table.source else []
         below += [table.conclude(self)] if self.seeds else []
+        below += [ONE_SEED] if len(self.seeds) == 1 else []
         return "\n".join([f"### {table.title}", "", *lines, "", *filter(None, below)]) + "\n"
 
     def json(self) -> dict[str, Any]:

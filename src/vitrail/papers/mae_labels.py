@@ -1,0 +1,97 @@
+"""Does pretraining help when the time is the same? The same labels, and all the time for training from scratch."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from vitrail.config import replace
+from vitrail.papers.grid import Column, Figures, Filled, Row, Table, Work
+from vitrail.papers.mae import as_recipe, encoded, first, learned, then
+from vitrail.papers.small import training
+from vitrail.recipes import find_recipe
+from vitrail.settings import PaperSettings, PretrainSettings, TrainSettings
+
+# Share of the labels, and passes over them when fine-tuning.
+SHARES = {0.01: 200, 0.1: 40, 1.0: 15}
+PRETRAINING_EPOCHS = 40
+
+
+def table(settings: PaperSettings) -> Table:
+    """Pretrain once on all pictures, and fine-tune with more and more labels; from scratch in the same time."""
+    pretraining = first(replace(settings, epochs=settings.epochs or PRETRAINING_EPOCHS))
+    rows = []
+    for share, epochs in SHARES.items():
+        after = then(settings, share, epochs)
+        scratch = as_recipe(training(replace(settings, epochs=None), epochs, labels=share, batch_size=32), _scratch())
+        scratch = replace(scratch, augment=_mixed(scratch))
+        rows += [
+            Row(row_name(share, pretrained=True), _pretrained(pretraining, after)),
+            Row(row_name(share, pretrained=False), _as_long(pretraining, after, scratch)),
+        ]
+    return Table(
+        title="MAE: fine-tuning, and training from scratch as long as pretraining and fine-tuning take",
+        rows=tuple(rows),
+        columns=(
+            Column("top1", "top-1, %"),
+            Column("seconds", "seconds in all", scale=1, digits=0),
+            Column("epochs", "epochs over the labels", scale=1, digits=0),
+        ),
+        source="it has no such table: its models from scratch get no more time than fine-tuning",
+        conclude=conclude,
+    )
+
+
+def row_name(share: float, *, pretrained: bool) -> str:
+    """Return the name of a row."""
+    return f"{share:.0%} of the labels, {'pretrained' if pretrained else 'from scratch'}".replace("%", " %")
+
+
+def _scratch() -> TrainSettings:
+    return find_recipe(TrainSettings, "scratch")
+
+
+def _mixed(settings: TrainSettings) -> object:
+    """Return the pictures' own augmentation with the mixing of the recipe for training from scratch."""
+    own = _scratch().augment
+    return replace(settings.augment, mixup=own.mixup, cutmix=own.cutmix)
+
+
+def _pretrained(pretraining: PretrainSettings, after: TrainSettings) -> Work:
+    """Pretrain, once for all shares, and fine-tune; every share counts the whole time of the pretraining."""
+
+    def work(seed: int, folder: Path) -> Figures:
+        encoder, out = encoded(pretraining, seed, folder), folder / "train"
+        run = replace(after.run, seed=seed)
+        top1, seconds = learned(replace(after, weights=str(encoder.folder), out=str(out), run=run), out)
+        return {"top1": top1, "seconds": encoder.summary["seconds"] + seconds, "epochs": after.epochs}
+
+    return work
+
+
+def _as_long(pretraining: PretrainSettings, after: TrainSettings, scratch: TrainSettings) -> Work:
+    """Train from scratch for as many epochs as fit into the time of the pretrained row, which is done before."""
+
+    def work(seed: int, folder: Path) -> Figures:
+        beside = folder.parents[1] / folder.parent.name.replace("from_scratch", "pretrained") / folder.name
+        whole = _pretrained(pretraining, after)(seed, beside)["seconds"]
+        fine = whole - encoded(pretraining, seed, folder).summary["seconds"]
+        # A step costs the same from scratch: the same model, batch and pictures.
+        epochs = round(after.epochs * whole / fine)
+        run = replace(scratch.run, seed=seed, evaluate_every=epochs / 20, save_every=epochs / 4)
+        settings = replace(scratch, epochs=epochs, out=str(folder / "train"), run=run)
+        settings = replace(settings, schedule={"warmup_epochs": min(5.0, epochs / 10)})
+        top1, seconds = learned(settings, folder / "train")
+        return {"top1": top1, "seconds": seconds, "epochs": epochs}
+
+    return work
+
+
+def conclude(filled: Filled) -> str:
+    """Say for each share of the labels what pretraining is worth."""
+    said = []
+    for share in SHARES:
+        names = [row_name(share, pretrained=pretrained) for pretrained in (True, False)]
+        gain = 100 * (filled.mean(names[0], "top1") - filled.mean(names[1], "top1"))
+        noise = 100 * max(filled.deviation(name, "top1") for name in names)
+        said.append(f"{gain:+.1f} with {share:.0%}".replace("%", " %") + f" of the labels (seeds ± {noise:.1f})")
+    return f"Points won by pretraining in the same time: {', '.join(said)}."
