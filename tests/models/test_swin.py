@@ -127,6 +127,14 @@ def test_cost_grows_with_the_number_of_pixels_as_equation_2_says():
         assert cost(model, size).multiply_accumulates == expected
 
 
+def test_padding_costs_attention_alone():
+    with torch.device("meta"):
+        model = build_model("swin_t", num_classes=0)
+    places = {size: cost(model, size).multiply_accumulates / size**2 for size in (224, 256, 1024)}
+    assert places[256] < 1.05 * places[224]
+    assert places[1024] < 1.02 * places[224]
+
+
 def test_a_size_used_between_leaves_no_trace_bit_for_bit():
     model = build_model("swin_t", num_classes=5, depths=(1, 2, 1, 1)).eval()
     before = copy.deepcopy(model.state_dict())

@@ -13,6 +13,7 @@ from vitrail.layers.block import Mlp, drop_path, drop_path_rates
 from vitrail.layers.patches import PatchEmbedding, grid_of
 from vitrail.layers.positions import resize_positions
 from vitrail.layers.windows import Partition, WindowAttention, fit_windows, merge, move, rows
+from vitrail.models.vit import Corrupt
 
 NORM_EPS = 1e-5  # PyTorch's default, with which all published Swin weights were trained.
 
@@ -99,8 +100,9 @@ class SwinBlock(nn.Module):
         self.drop_path = drop_path
 
     def forward(self, tokens: Tensor, partition: Partition) -> Tensor:
-        """``(B, T, D)`` to ``(B, T, D)``, both in the partition's order."""
-        tokens = tokens + drop_path(self.attn(self.norm1(tokens), partition), self.drop_path, self.training)
+        """``(B, T, D)`` to ``(B, T, D)``, both in the order of `Partition.order`."""
+        attended = self.attn(self.norm1(tokens), partition, partition.order)
+        tokens = tokens + drop_path(attended, self.drop_path, self.training)
         return tokens + drop_path(self.mlp(self.norm2(tokens)), self.drop_path, self.training)
 
 
@@ -136,11 +138,11 @@ class SwinStage(nn.Module):
         return [shifted if i % 2 and self.shift else regular for i in range(len(self.blocks))]
 
     def forward(self, tokens: Tensor, partitions: list[Partition]) -> Tensor:
-        """Run the blocks: ``(B, T, D)`` in the order of the first partition, to that of the last."""
-        current = partitions[0]
+        """Run the blocks: ``(B, T, D)`` in the first partition's `order`, to that of the last."""
+        current = partitions[0].order
         for block, partition in zip(self.blocks, partitions, strict=True):
-            tokens = block(move(tokens, current, partition), partition)
-            current = partition
+            tokens = block(move(tokens, current, partition.order), partition)
+            current = partition.order
         return tokens
 
 
@@ -215,10 +217,18 @@ class Swin(nn.Module):
             h, w = grid_of(h, w, 2)
         return found
 
-    def tokens(self, images: Tensor) -> Tensor:
-        """Embed the patches of pictures ``(B, C, H, W)``: ``(B, T, C)`` in the order of the first block's windows."""
+    def tokens(self, images: Tensor, corrupt: Corrupt | None = None) -> Tensor:
+        """Embed the patches of pictures ``(B, C, H, W)``: ``(B, T, C)`` in the `order` of the first block's windows.
+
+        With ``corrupt``, which takes and returns embeddings row by row ``(B, N, C)``, others stand in their place.
+        """
         self._check(images)
-        return self.patch_embed(images, self.partitions(*_fixed(images))[0][0])
+        partition = self.partitions(*_fixed(images))[0][0].order
+        tokens = self.patch_embed(images, partition)
+        if corrupt is None:
+            return tokens
+        in_rows = rows(partition.h, partition.w)
+        return move(corrupt(move(tokens, partition, in_rows)), in_rows, partition)
 
     def stages(self, tokens: Tensor, partitions: list[list[Partition]]) -> list[Tensor]:
         """Run all stages on embedded patches.
@@ -228,15 +238,16 @@ class Swin(nn.Module):
             partitions: as `partitions` gives them for the size of the pictures.
 
         Returns:
-            What each stage gives before the merging, ``(B, T_s, D_s)`` in the order of its last partition.
+            What each stage gives before the merging, ``(B, T_s, D_s)`` in the `order` of its last partition.
         """
-        tokens = self.dropout(self._add_positions(tokens, partitions[0][0]))
+        tokens = self.dropout(self._add_positions(tokens, partitions[0][0].order))
         outputs = []
         for s, stage in enumerate(self.layers):
             tokens = stage(tokens, partitions[s])
             outputs.append(tokens)
             if stage.downsample is not None:
-                tokens = stage.downsample(tokens, partitions[s][-1], partitions[s + 1][0])  # type: ignore[operator]
+                orders = partitions[s][-1].order, partitions[s + 1][0].order
+                tokens = stage.downsample(tokens, *orders)  # type: ignore[operator]
         return outputs
 
     def _add_positions(self, tokens: Tensor, partition: Partition) -> Tensor:
@@ -246,10 +257,13 @@ class Swin(nn.Module):
         positions = resize_positions(self.absolute_pos_embed, own, (partition.h, partition.w), prefix=0)
         return tokens + move(positions, rows(partition.h, partition.w), partition)
 
-    def forward_features(self, images: Tensor) -> Tensor:
-        """Run the backbone: ``(B, C, H, W)`` to the normalised last map ``(B, h, w, D)``."""
+    def forward_features(self, images: Tensor, corrupt: Corrupt | None = None) -> Tensor:
+        """Run the backbone: ``(B, C, H, W)`` to the normalised last map ``(B, h, w, D)``.
+
+        ``corrupt`` is that of `tokens`; for pretraining.
+        """
         partitions = self.partitions(*_fixed(images))
-        last = self.stages(self.tokens(images), partitions)[-1]
+        last = self.stages(self.tokens(images, corrupt), partitions)[-1]
         return self.norm(_as_map(last, partitions[-1][-1]))
 
     def feature_maps(self, images: Tensor) -> list[Tensor]:
@@ -299,9 +313,9 @@ def _fixed(images: Tensor) -> tuple[int, int]:
 
 
 def _as_map(tokens: Tensor, partition: Partition) -> Tensor:
-    """Lay tokens ``(B, T, D)`` out as a map ``(B, h, w, D)``."""
+    """Lay tokens ``(B, T, D)``, in a partition's `order`, out as a map ``(B, h, w, D)``."""
     h, w = partition.h, partition.w
-    return move(tokens, partition, rows(h, w)).view(tokens.shape[0], h, w, -1)
+    return move(tokens, partition.order, rows(h, w)).view(tokens.shape[0], h, w, -1)
 
 
 def _initialise(module: nn.Module) -> None:

@@ -1,0 +1,82 @@
+"""How the cost of attention grows with the picture: Swin's formulas, and what is counted (Swin, section 3.2)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+
+from vitrail.layers.attention import Attention
+from vitrail.models.flops import cost, multiply_accumulates
+from vitrail.models.swin import Swin
+from vitrail.models.zoo import backbone_of, build_model
+
+
+def msa(places: int, width: int) -> int:
+    """Multiply-accumulates of attention among all tokens, ``4 h w C^2 + 2 (h w)^2 C`` (equation 1)."""
+    return 4 * places * width**2 + 2 * places**2 * width
+
+
+def window_msa(places: int, width: int, area: int) -> int:
+    """Multiply-accumulates of attention inside windows, ``4 h w C^2 + 2 M^2 h w C`` (equation 2)."""
+    return 4 * places * width**2 + 2 * area * places * width
+
+
+@dataclass(frozen=True)
+class Growth:
+    """What one picture of one size costs, in multiply-accumulates.
+
+    Attributes:
+        image_size: side of the picture, in pixels.
+        msa: of all attention layers by equation 1, if every token attended to all.
+        window_msa: by equation 2; None for a model without windows.
+        counted: of the attention layers as they are, padding and class token included.
+        total: of the whole backbone.
+    """
+
+    image_size: int
+    msa: int
+    window_msa: int | None
+    counted: int
+    total: int
+
+
+def growth(name: str, image_sizes: Sequence[int]) -> list[Growth]:
+    """Count a Swin or ViT for several picture sizes, without computing anything.
+
+    Args:
+        name: a backbone with attention, as in `vitrail.list_models`.
+        image_sizes: sides of the pictures, in pixels.
+    """
+    with torch.device("meta"):
+        backbone: Any = backbone_of(build_model(name))
+    rows = []
+    for size in image_sizes:
+        layers = _layers(backbone, size)
+        area = backbone.config.window[0] * backbone.config.window[1] if isinstance(backbone, Swin) else None
+        picture = torch.empty(1, backbone.config.channels, size, size, device="meta")
+        rows.append(
+            Growth(
+                size,
+                sum(msa(places, width) for places, width in layers),
+                sum(window_msa(places, width, area) for places, width in layers) if area else None,
+                multiply_accumulates(backbone, picture, within=Attention),
+                cost(backbone, size).multiply_accumulates,
+            )
+        )
+    return rows
+
+
+def _layers(backbone: Any, size: int) -> list[tuple[int, int]]:
+    """Return number of tokens and width of each attention layer."""
+    if not isinstance(backbone, Swin):
+        h, w = backbone.patch_embed.grid(size, size)
+        return [(h * w, backbone.width)] * backbone.depth
+    stages = backbone.partitions(size, size)
+    return [
+        (partition.h * partition.w, width)
+        for stage, width in zip(stages, backbone.channels, strict=True)
+        for partition in stage
+    ]

@@ -1,0 +1,83 @@
+"""Recipes for Swin: those the paper's authors published, and one for a few thousand pictures.
+
+Rates are given for 512 pictures, as the authors do. Their settings name a colour jitter of 0.4 too, which has no effect
+beside RandAugment.
+"""
+
+from __future__ import annotations
+
+from vitrail.config import Augment, Optim, Schedule
+from vitrail.settings import Architecture, TrainSettings
+
+BATCH = 1024
+
+_AUGMENT = Augment(crop_scale=(0.08, 1.0), rand_augment=9, erasing=0.25, mixup=0.8, cutmix=1.0)
+
+
+def _from_scratch(
+    model: str, drop_path: float, epochs: int = 300, warmup: int = 20, lr_at_512: float = 5e-4, batch: int = BATCH
+) -> TrainSettings:
+    """ImageNet-1k (Swin, section 4.1), or 22k with other numbers; the rate ends at a hundredth."""
+    return TrainSettings(
+        data="",
+        model=model,
+        epochs=epochs,
+        batch_size=batch,
+        lr=lr_at_512 * batch / 512,
+        image_size=224,
+        architecture=Architecture(drop_path=drop_path),
+        augment=_AUGMENT,
+        optim=Optim(weight_decay=0.05, clip=5.0),
+        schedule=Schedule(warmup_epochs=warmup, min_factor=0.01),
+    )
+
+
+def _finetuning(model: str, image_size: int, window: int, drop_path: float) -> TrainSettings:
+    """Fine-tuning on ImageNet-1k, at a larger size or after 22k (section 4.1 and the repository's settings)."""
+    return TrainSettings(
+        data="",
+        model=model,
+        epochs=30,
+        batch_size=BATCH,
+        lr=2e-5 * BATCH / 512,
+        image_size=image_size,
+        architecture=Architecture(window=window, drop_path=drop_path),
+        augment=_AUGMENT,
+        optim=Optim(weight_decay=1e-8, clip=5.0),
+        schedule=Schedule(warmup_epochs=5, min_factor=0.01),
+    )
+
+
+SWIN_RECIPES: dict[str, TrainSettings] = {
+    # A few thousand pictures on a small machine (docs/papers/swin.md).
+    "swin_scratch": TrainSettings(
+        data="",
+        model="swin_t",
+        epochs=60,
+        batch_size=64,
+        lr=1e-3,
+        architecture=Architecture(drop_path=0.1),
+        augment=Augment(crop_scale=(0.35, 1.0), rand_augment=5, mixup=0.2, cutmix=0.5),
+        schedule=Schedule(warmup_epochs=5),
+    ),
+    # From an encoder pretrained here: `finetune_small` without the pooling, which only a ViT has a choice of.
+    "swin_finetune_small": TrainSettings(
+        data="",
+        epochs=30,
+        batch_size=64,
+        lr=2e-3,
+        architecture=Architecture(drop_path=0.1),
+        optim=Optim(layer_decay=0.75),
+        schedule=Schedule(warmup_epochs=3),
+    ),
+    "swin_t_imagenet": _from_scratch("swin_t", 0.2),
+    "swin_s_imagenet": _from_scratch("swin_s", 0.3),
+    "swin_b_imagenet": _from_scratch("swin_b", 0.5),
+    "swin_b_imagenet22k": _from_scratch("swin_b", 0.2, epochs=90, warmup=5, lr_at_512=1.25e-4, batch=4096),
+    "swin_l_imagenet22k": _from_scratch("swin_l", 0.2, epochs=90, warmup=5, lr_at_512=1.25e-4, batch=4096),
+    "swin_b_384": _finetuning("swin_b_384", 384, 12, 0.5),
+    "swin_b_22k_to_1k": _finetuning("swin_b", 224, 7, 0.2),
+    "swin_l_22k_to_1k": _finetuning("swin_l", 224, 7, 0.2),
+    "swin_b_384_22k_to_1k": _finetuning("swin_b_384", 384, 12, 0.2),
+    "swin_l_384_22k_to_1k": _finetuning("swin_l_384", 384, 12, 0.2),
+}
