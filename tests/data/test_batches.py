@@ -134,7 +134,7 @@ def test_the_global_batch_is_dealt_completely_evenly_and_in_order(count, batch_s
     samples = in_memory(count)
     ranks = [TrainBatches(samples, batch_size, micro_batch, rank=rank, world=world) for rank in range(world)]
     dealt = [
-        slot for batches in ranks for slot in itertools.islice(batches._slots(step), batches.micro_batches // world)
+        slot for batches in ranks for slot in itertools.islice(batches.slots(step), batches.micro_batches // world)
     ]
     dealt.sort(key=lambda slot: slot[0])
     assert [position for position, _ in dealt] == list(range(ranks[0].micro_batches))

@@ -218,3 +218,10 @@ def test_an_augmentation_that_cannot_work_is_named(augment: dict, words: str):
 def test_a_preprocessing_that_cannot_work_is_named(settings: dict, words: str):
     with pytest.raises(ConfigError, match=words):
         eval_transform(Preprocessing(**settings))
+
+
+def test_a_fixed_crop_moves_even_where_evaluation_sees_the_whole_picture():
+    torch.manual_seed(0)
+    transform = train_transform(Augment(crop="fixed", flip=0.0), preprocessing(32, 32, crop_share=1.0))
+    picture = Image.fromarray(np.arange(40 * 40, dtype=np.uint32).reshape(40, 40).astype(np.uint8)).convert("RGB")
+    assert len({transform(picture).numpy().tobytes() for _ in range(12)}) > 3

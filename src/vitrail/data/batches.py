@@ -10,6 +10,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 from torch.utils.data import DataLoader, Dataset
@@ -26,6 +27,12 @@ WORKER_TIMEOUT = 600.0
 run on a dead network disk ends with an error instead of standing still for ever."""
 
 MOST_WORKERS = 16
+
+PADDED = {"image": 0, "semantic": 255}
+"""Entries of a sample that pictures of several sizes fill up in a batch, and with what: black, and void."""
+
+PADDED_TO = 32
+"""The coarsest stride of a backbone's maps: in multiples of it no map ends in half a place."""
 
 
 class TrainBatches:
@@ -95,7 +102,7 @@ class TrainBatches:
         Raises:
             DataError: pictures cannot be read, or a data worker hangs or dies; raised while iterating.
         """
-        slots = self._slots(step)
+        slots = self.slots(step)
         micro_batches = _load(_TrainSlots(self.samples), slots, self.workers, self.pin_memory)
         while True:
             yield [next(micro_batches) for _ in range(self.micro_batches // self.world)]
@@ -124,8 +131,8 @@ class TrainBatches:
         places = torch.randperm(length, generator=generator)
         return torch.cat(indices)[places], torch.cat(repeats)[places]
 
-    def _slots(self, first_step: int) -> Iterator[TrainSlot]:
-        """Deal this process's micro-batches from a step on."""
+    def slots(self, first_step: int) -> Iterator[TrainSlot]:
+        """Deal this process's micro-batches from a step on, by the keys of their samples."""
         for step in itertools.count(first_step):
             keys = self.keys(step)
             for position in range(self.rank, self.micro_batches, self.world):
@@ -206,19 +213,35 @@ class _EvalSlots(Dataset):
     def __init__(self, samples: Samples) -> None:
         self.samples = samples
 
-    def __getitem__(self, keys: list[Key]) -> Batch:
+    def __getitem__(self, keys: list[Key]) -> Batch | VitrailError:
         drawn, damaged = [], []
         for key in keys:
             try:
                 drawn.append(self.samples[key])
             except ImageError as error:
                 damaged.append(str(error))
+            except VitrailError as error:
+                return error
         return {**(collate(drawn) if drawn else {}), "damaged": damaged}
 
 
 def collate(samples: Sequence[Sample]) -> Batch:
-    """Join samples into a batch: tensors are stacked, numbers become a tensor, the rest becomes a list."""
-    return {name: _join([sample[name] for sample in samples]) for name in samples[0]}
+    """Join samples into a batch: tensors are stacked, numbers become a tensor, the rest becomes a list.
+
+    Samples with a ``size`` (2,), the height and width of what is picture, may differ in it: their entries in `PADDED`
+    are filled up below and to the right, to the largest height and width there are, in multiples of `PADDED_TO`.
+    """
+    batch = {name: [sample[name] for sample in samples] for name in samples[0]}
+    if "size" in batch:
+        for name in PADDED.keys() & batch.keys():
+            batch[name] = _padded(batch[name], PADDED[name])
+    return {name: _join(values) for name, values in batch.items()}
+
+
+def _padded(maps: list[Tensor], value: int) -> list[Tensor]:
+    """Fill maps ``(..., h, w)`` up to a common size."""
+    height, width = (-(-max(m.shape[axis] for m in maps) // PADDED_TO) * PADDED_TO for axis in (-2, -1))
+    return [F.pad(m, (0, width - m.shape[-1], 0, height - m.shape[-2]), value=value) for m in maps]
 
 
 def _join(values: list[Any]) -> Any:

@@ -86,6 +86,28 @@ def open_image(source: str | Path | BinaryIO | bytes, channels: int = 3, *, enou
         raise ImageError(_name(source), f"the picture cannot be read ({_half_sentence(error)})") from error
 
 
+def open_indices(source: str | Path | BinaryIO | bytes) -> np.ndarray:
+    """Open a picture whose pixels are numbers, not colours: a grey one of 8 bits, or the indices of a palette.
+
+    Returns:
+        uint8 ``(H, W)``; a palette's colours are not looked at.
+
+    Raises:
+        ImageError: as for `open_image`, or its pixels are no such numbers.
+    """
+    try:
+        with _opened(source) as file:
+            picture = _decode(file, None)
+    except ImageError as error:
+        raise ImageError(_name(source), error.reason) from error.__cause__
+    except FileNotFoundError:
+        raise ImageError(_name(source), "there is no such file") from None
+    if picture.mode not in ("L", "P", "1"):
+        reason = f"its pixels are of mode {picture.mode}; a picture of numbers has one byte a pixel (mode L or P)"
+        raise ImageError(_name(source), reason)
+    return np.array(picture).astype(np.uint8)
+
+
 def with_channels(picture: Image.Image, channels: int) -> Image.Image:
     """Turn a decoded picture of any mode into mode RGB (``channels`` 3) or L (``channels`` 1).
 
@@ -212,4 +234,4 @@ def _half_sentence(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "open_image", "with_channels"]
+__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "open_image", "open_indices", "with_channels"]

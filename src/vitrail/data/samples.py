@@ -41,6 +41,7 @@ class Samples(Dataset[Sample]):
         channels: 3 for colour, 1 for grey.
         extra: called with the image tensor, returns more entries of the sample (a mask, say).
         cache: keep decoded pictures in memory: "on", "off", or "auto" where all of them fit easily.
+        views: how many random views of a picture there are, epoch e showing view e mod ``views``; 0: no end of them.
     """
 
     def __init__(
@@ -51,12 +52,14 @@ class Samples(Dataset[Sample]):
         channels: int = 3,
         extra: Callable[[Tensor], dict[str, Any]] | None = None,
         cache: Literal["auto", "on", "off"] = "auto",
+        views: int = 0,
     ) -> None:
         self.pictures = pictures
         self.transform = transform
         self.seed = seed
         self.channels = channels
         self.extra = extra
+        self.views = views
         self._cache = open_cache(pictures.items, self._decode, cache)
 
     def __len__(self) -> int:
@@ -90,7 +93,7 @@ class Samples(Dataset[Sample]):
     def _sample(self, key: Key, index: int) -> Sample:
         """Show picture ``index`` with the random numbers of ``key``."""
         picture = self._picture(index)
-        with seeded(self.seed, *key):
+        with seeded(self.seed, *((key[0] % self.views, key[1]) if self.views else key)):
             image = self.transform(picture)
             sample: Sample = {"image": image, "index": index}
             if self.pictures.labels is not None:
@@ -101,8 +104,8 @@ class Samples(Dataset[Sample]):
 
     def _picture(self, index: int) -> Image.Image:
         item = self.pictures.items[index]
-        if isinstance(item, Image.Image):
-            return with_channels(item, self.channels)
+        if not isinstance(item, Path):
+            return with_channels(item if isinstance(item, Image.Image) else item.picture(), self.channels)
         if self._cache is None:
             return self._decode(item)
         picture = self._cache.get(index)

@@ -36,7 +36,7 @@ class Pictures:
     """The pictures of one split, in a fixed order.
 
     Attributes:
-        items: files, or pictures already in memory.
+        items: files, or pictures already in memory; drawn scenes have a size and a ``picture()`` in their stead.
         labels: for each picture the number of its class, or None where there are no labels.
         names: for each picture what it is called in reports.
     """
@@ -135,7 +135,7 @@ def open_source(source: str | Path, *, seed: int = 0, validation_share: float = 
         opened = _without_labels(opened)
     elif len(opened.class_names) == 1:
         raise DataError(f"{source} has only one class, {opened.class_names[0]!r}; to tell classes apart takes two")
-    return _with_validation(opened, validation_share, seed)
+    return with_validation(opened, validation_share, seed)
 
 
 def stratified(labels: Sequence[int], count: int, seed: int, *, leave: int = 0) -> list[int]:
@@ -170,7 +170,7 @@ def _without_labels(source: Source) -> Source:
     return Source(source.name, bare(source.train), bare(source.validation), bare(source.test), (), source.notes)
 
 
-def _with_validation(source: Source, share: float, seed: int) -> Source:
+def with_validation(source: Source, share: float, seed: int) -> Source:
     """Set some training pictures aside for validation where the data set itself has no such split."""
     pictures = source.train
     if pictures is None or source.validation is not None or not share:

@@ -26,6 +26,9 @@ Box = tuple[int, int, int, int]
 BOX_TRIES = 10
 """Random shapes tried until one fits into the picture."""
 
+FIXED_SHARE = 0.875
+"""A crop of fixed size keeps at most so much of each side, as 224 of 256 pixels do: else there is nothing to choose."""
+
 MOST_ASPECT = 20
 """A picture longer than so many times its width is cut to that, about its centre, before it is scaled to
 cover the input: a picture of 1 x 50,000,000 pixels would grow beyond any memory."""
@@ -80,7 +83,7 @@ def train_transform(augment: Augment, preprocessing: Preprocessing) -> Transform
     if augment.crop == "none":
         return Transform(_evaluation_fit(preprocessing), tuple(steps))
     if augment.crop == "fixed":
-        share = preprocessing.crop_share
+        share = min(FIXED_SHARE, preprocessing.crop_share)
         return Transform(FixedCrop(size, share), tuple(steps), enough=max(_covered(size, share)))
     crop = RandomCrop(size, augment.crop_scale, augment.crop_ratio)
     return Transform(crop, tuple(steps), enough=crop.enough)

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vitrail.errors import ConfigError, nearest
 from vitrail.figures.draw import Tile, enlarge, heat_map, sheet, to_picture
-from vitrail.figures.record import device_of, encoder_of, evaluating, record_attention, resolve_layers
+from vitrail.figures.record import device_of, evaluating, record_attention, resolve_layers, vit_of
 
 HEAD_FUSIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda weights: weights.mean(dim=1),
@@ -157,7 +157,7 @@ def attention_maps(
     Raises:
         ConfigError: the model has no attention to look at, or no such layer.
     """
-    encoder = encoder_of(model)
+    encoder = vit_of(model)
     shown = resolve_layers([layer], encoder.depth)[0]
     grid = encoder.patch_embed.grid(*images.shape[-2:])
     by: Literal["class", "mean"] = "class" if encoder.config.pool == "class" else "mean"
@@ -221,7 +221,7 @@ def panel(
         title=title,
         note=(
             f"How strongly {whose} to each place: rollout through all layers, and single heads of layer {maps.layer} "
-            f"(layers count from 0 to {encoder_of(model).depth - 1}). Each map has its own scale, from its least to "
+            f"(layers count from 0 to {vit_of(model).depth - 1}). Each map has its own scale, from its least to "
             "its most; a peak of 2x is twice an even share."
         ),
         legend=("least", "most"),

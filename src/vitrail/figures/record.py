@@ -10,16 +10,17 @@ from torch import Tensor, nn
 
 from vitrail.errors import ConfigError
 from vitrail.layers.attention import Attention
-from vitrail.models.classifier import ImageClassifier
-from vitrail.models.mae import MAE
+from vitrail.models.swin import Swin
 from vitrail.models.vit import ViT
+from vitrail.models.zoo import backbone_of
 
 
 class Recording(Mapping[int, Tensor]):
     """Attention weights by layer: ``recording[layer]`` is ``(B, K, N, N)``, float32, on the CPU.
 
-    Layers count from 0, negative ones from the end, and are iterated in order. Forward passes made one after the
-    other while recording are joined along B.
+    Of a Swin they are those of each window, ``(B * G, K, A, A)``, picture by picture. Layers count from 0, negative
+    ones from the end, and are iterated in order. Forward passes made one after the other while recording are joined
+    along B.
     """
 
     def __init__(self, layers: Sequence[int], depth: int) -> None:
@@ -52,7 +53,7 @@ def record_attention(model: nn.Module, layers: Sequence[int] | None = None) -> I
     happens inside.
 
     Args:
-        model: an `ImageClassifier`, a `ViT`, or a `MAE` (its encoder is recorded).
+        model: an `ImageClassifier`, a `ViT`, a `Swin`, or what pretrains one (its encoder is recorded).
         layers: indices of blocks, negative ones from the end; all blocks when absent.
 
     Yields:
@@ -61,7 +62,7 @@ def record_attention(model: nn.Module, layers: Sequence[int] | None = None) -> I
     Raises:
         ConfigError: the model has no attention to record, or no such layer.
     """
-    blocks = encoder_of(model).blocks
+    blocks = blocks_of(encoder_of(model))
     chosen = resolve_layers(range(len(blocks)) if layers is None else layers, len(blocks))
     recording = Recording(chosen, len(blocks))
     watched = {layer: attention_of(blocks[layer]) for layer in chosen}
@@ -87,19 +88,47 @@ def resolve_layers(layers: Sequence[int], depth: int) -> list[int]:
     return sorted({layer % depth for layer in layers})
 
 
-def encoder_of(model: nn.Module) -> ViT:
-    """Return the ViT inside a model.
+def encoder_of(model: nn.Module) -> ViT | Swin:
+    """Return the backbone with attention inside a model.
 
     Raises:
         ConfigError: there is none.
     """
-    if isinstance(model, ImageClassifier):
-        model = model.backbone
-    if isinstance(model, MAE):
-        model = model.encoder
-    if not isinstance(model, ViT):
-        raise ConfigError(f"attention can be looked at in a ViT, not in a {type(model).__name__}")
-    return model
+    backbone = backbone_of(model)
+    if not isinstance(backbone, ViT | Swin):
+        raise ConfigError(f"attention can be looked at in a ViT or a Swin, not in a {type(backbone).__name__}")
+    return backbone
+
+
+def vit_of(model: nn.Module) -> ViT:
+    """Return the ViT inside a model, whose tokens all see each other.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    encoder = encoder_of(model)
+    if not isinstance(encoder, ViT):
+        raise ConfigError("this picture is of a ViT; vitrail.figures.stitched draws the attention of a Swin")
+    return encoder
+
+
+def swin_of(model: nn.Module) -> Swin:
+    """Return the Swin inside a model.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    encoder = encoder_of(model)
+    if not isinstance(encoder, Swin):
+        raise ConfigError("windows are there in a Swin, not in a ViT")
+    return encoder
+
+
+def blocks_of(encoder: ViT | Swin) -> list[nn.Module]:
+    """Return all blocks from the first to the last, through the stages of a Swin."""
+    if isinstance(encoder, ViT):
+        return list(encoder.blocks)
+    return [block for stage in encoder.layers for block in stage.blocks]  # type: ignore[union-attr]
 
 
 def attention_of(block: nn.Module) -> Attention:

@@ -5,30 +5,68 @@ Values only; nothing here imports torch.
 
 from __future__ import annotations
 
+import typing
 from typing import Any
 
 from vitrail.errors import ConfigError, nearest
+from vitrail.recipes.detection import DETECTION_RECIPES
 from vitrail.recipes.mae import MAE_RECIPES
+from vitrail.recipes.mpp import MPP_RECIPES
+from vitrail.recipes.origin import pretrained_here
+from vitrail.recipes.segmentation import SEGMENTATION_RECIPES
+from vitrail.recipes.simmim import SIMMIM_FINETUNING, SIMMIM_RECIPES
 from vitrail.recipes.supervised import SUPERVISED_RECIPES
+from vitrail.recipes.swin import SWIN_RECIPES
 from vitrail.settings import PretrainSettings, TrainSettings
 
-RECIPES: dict[type, dict[str, Any]] = {TrainSettings: SUPERVISED_RECIPES, PretrainSettings: MAE_RECIPES}
+RECIPES: dict[type, dict[str, Any]] = {
+    TrainSettings: SUPERVISED_RECIPES | SWIN_RECIPES | SIMMIM_FINETUNING | DETECTION_RECIPES | SEGMENTATION_RECIPES,
+    PretrainSettings: MAE_RECIPES | MPP_RECIPES | SIMMIM_RECIPES,
+}
+
+# With weights or without, there is one small-data recipe for each of these.
+DENSE_RECIPES = {"detect": "detect_small", "segment": "segment_small"}
 
 
-def find_recipe(kind: type, name: str, weights: str | None = None) -> Any:
+def find_recipe(
+    kind: type, name: str, weights: str | None = None, objective: str | None = None, task: str | None = None
+) -> Any:
     """Return the settings a recipe stands for; ``data`` in them is still empty.
 
     Args:
         kind: `TrainSettings` or `PretrainSettings`.
         name: the recipe's name; "auto" takes the small-data recipe for what is to be done.
         weights: where the weights to start from are, if any.
+        objective: what is to be learned without labels; mae by default.
+        task: what is to be learned with labels; classify by default.
 
     Raises:
-        ConfigError: no such recipe; the nearest right names are given.
+        ConfigError: no such recipe or objective; the nearest right names are given.
     """
     recipes = RECIPES[kind]
+    if name == "auto" and kind is PretrainSettings:
+        name = _small_recipe(objective or "mae")
     if name == "auto":
-        name = "mae_small" if kind is PretrainSettings else "finetune" if weights else "scratch"
+        name = DENSE_RECIPES.get(task or "", _label_recipe(weights))
     if name not in recipes:
         raise ConfigError(f"there is no recipe {name!r}{nearest(name, recipes)} All: {', '.join(recipes)}")
     return recipes[name]
+
+
+def _label_recipe(weights: str | None) -> str:
+    """Return the name of the recipe for training a classifier from these weights, or from none."""
+    if weights is None:
+        return "scratch"
+    encoder = pretrained_here(weights)
+    if encoder is None:
+        return "finetune"
+    return "swin_finetune_small" if "swin" in encoder else "finetune_small"
+
+
+def _small_recipe(objective: str) -> str:
+    """Return the name of the recipe for a few thousand pictures."""
+    objectives = typing.get_args(typing.get_type_hints(PretrainSettings)["objective"])
+    if objective not in objectives:
+        known = nearest(objective, objectives) or f"; there are {' and '.join(objectives)}"
+        raise ConfigError(f"there is no objective {objective!r}{known}")
+    return f"{objective}_small"

@@ -43,6 +43,16 @@ SUPERVISED_RECIPES: dict[str, TrainSettings] = {
         architecture=Architecture(drop_path=0.1),
         optim=Optim(layer_decay=0.75),
     ),
+    # From an encoder pretrained here, on a few thousand pictures: mean pooling and a higher rate (docs/papers/mae.md).
+    "finetune_small": TrainSettings(
+        data="",
+        epochs=30,
+        batch_size=64,
+        lr=2e-3,
+        architecture=Architecture(pool="mean", drop_path=0.1),
+        optim=Optim(layer_decay=0.75),
+        schedule=Schedule(warmup_epochs=3),
+    ),
     "mae_finetune_b": _mae_finetune(5e-4, 0.65, 0.1, 100, "vit_b16"),
     "mae_finetune_l": _mae_finetune(1e-3, 0.75, 0.2, 50, "vit_l16"),
     "mae_finetune_h": _mae_finetune(1e-3, 0.75, 0.3, 50, "vit_h14"),

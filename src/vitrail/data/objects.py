@@ -1,0 +1,144 @@
+"""Pictures whose objects are known, each by its class, its box and its mask."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any, Literal, Protocol
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vitrail.data.samples import Key, Sample, Samples, seeded
+from vitrail.data.sources import Pictures
+from vitrail.errors import DataError
+
+
+@dataclass(frozen=True)
+class Objects:
+    """The objects in one picture of H x W pixels.
+
+    Attributes:
+        boxes: ``(n, 4)`` float32: left, top, right, bottom, in pixels.
+        classes: ``(n,)`` int64, from 0.
+        masks: ``(n, H, W)`` uint8, 1 inside.
+    """
+
+    boxes: Tensor
+    classes: Tensor
+    masks: Tensor
+
+    def __len__(self) -> int:
+        return len(self.boxes)
+
+    def keep(self, which: Tensor) -> Objects:
+        """Return those objects only, by a mask ``(n,)`` of bools."""
+        return Objects(self.boxes[which], self.classes[which], self.masks[which])
+
+    def to(self, device: torch.device) -> Objects:
+        """Return a copy on a device."""
+        return Objects(*(tensor.to(device, non_blocking=True) for tensor in (self.boxes, self.classes, self.masks)))
+
+
+class Annotated(Protocol):
+    """What is known of one picture."""
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """Width and height of the picture, in pixels."""
+        ...
+
+    def objects(self) -> Objects:
+        """Return the objects to learn from: crowds are none."""
+        ...
+
+    def truth(self) -> list[dict[str, Any]]:
+        """Return what is measured against, as COCO's annotations with ``class`` (from 0) for ``category_id``."""
+        ...
+
+
+@dataclass(frozen=True)
+class ObjectPictures(Pictures):
+    """The pictures of one split and, for each, its objects."""
+
+    annotated: Sequence[Annotated] = ()
+
+    def subset(self, indices: Iterable[int]) -> ObjectPictures:
+        """Keep the pictures with these numbers, in this order."""
+        kept = list(indices)
+        some = super().subset(kept)
+        return ObjectPictures(some.items, None, some.names, tuple(self.annotated[i] for i in kept))
+
+
+Joint = Callable[[Image.Image, Objects], tuple[Tensor, Objects]]
+"""A picture of mode RGB or L and its objects to a uint8 tensor (C, H, W) and its objects."""
+
+
+class ObjectSamples(Samples):
+    """Pictures with their objects as samples.
+
+    A sample holds ``image`` (uint8, (C, H, W)), ``size`` (2,), its height and width, ``original`` (2,), those of the
+    picture itself, ``index`` and, for training, ``objects`` (`Objects`). Batches fill the images up to a common size.
+
+    Args:
+        pictures: the pictures and their objects.
+        transform: of both together, with torch's global generator for what is random.
+        seed: of everything that is random here.
+        channels: 3 for colour, 1 for grey.
+        with_objects: whether samples hold their objects; measuring asks `ObjectPictures` instead.
+        cache: keep decoded pictures in memory, as for `Samples`.
+    """
+
+    def __init__(
+        self,
+        pictures: ObjectPictures,
+        transform: Joint,
+        seed: int = 0,
+        channels: int = 3,
+        with_objects: bool = True,
+        cache: Literal["auto", "on", "off"] = "auto",
+    ) -> None:
+        self.joint, self.annotated, self.with_objects = transform, pictures.annotated, with_objects
+        super().__init__(pictures, self._picture_alone, seed, channels, cache=cache)
+
+    def _picture_alone(self, picture: Image.Image) -> Tensor:
+        raise NotImplementedError("a picture and its objects are transformed together")
+
+    def _sample(self, key: Key, index: int) -> Sample:
+        picture = self._picture(index)
+        known = self.annotated[index]
+        check_size(picture.size, known.size, self.pictures.names[index])
+        objects = known.objects() if self.with_objects else no_objects(picture.size)
+        with seeded(self.seed, *key):
+            image, objects = self.joint(picture, objects)
+        sample: Sample = {
+            "image": image,
+            "size": torch.tensor(image.shape[1:]),
+            "original": torch.tensor([picture.height, picture.width]),
+            "index": index,
+        }
+        return {**sample, "objects": objects} if self.with_objects else sample
+
+
+def no_objects(size: tuple[int, int]) -> Objects:
+    """Return what is in an empty picture of this width and height."""
+    width, height = size
+    none = torch.zeros(0, height, width, dtype=torch.uint8)
+    return Objects(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), none)
+
+
+def check_size(size: tuple[int, int], said: tuple[int, int], name: str) -> None:
+    """Refuse annotations that were made for a picture of another width and height.
+
+    Raises:
+        DataError: they were.
+    """
+    if size != said:
+        raise DataError(
+            f"{name}: the picture has {size[0]} x {size[1]} pixels, its annotations say {said[0]} x {said[1]}; "
+            "vitrail doctor DATA lists all such pictures"
+        )
+
+
+__all__ = ["Annotated", "Joint", "ObjectPictures", "ObjectSamples", "Objects", "check_size", "no_objects"]

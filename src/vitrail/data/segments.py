@@ -1,0 +1,170 @@
+"""Pictures with a class for every pixel: a folder of pictures, and one of index pictures of the same names."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal, Protocol
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vitrail.data.images import open_indices
+from vitrail.data.samples import Key, Sample, Samples, seeded
+from vitrail.data.sources import Pictures
+from vitrail.errors import DataError
+
+VOID = 255
+"""The label of a pixel that counts for nothing; no class has this number."""
+
+
+class Drawn(Protocol):
+    """What knows its own segments, as a drawn scene does."""
+
+    def segments(self) -> np.ndarray:
+        """Return the class of every pixel, uint8 ``(H, W)``."""
+        ...
+
+
+Mask = Path | np.ndarray | Drawn
+"""A file of indices, uint8 ``(H, W)``, or what draws them."""
+
+
+@dataclass(frozen=True)
+class Labelling:
+    """How the values in mask files stand for classes.
+
+    Classes are the values from 0 on, without the ignored one: with 0 ignored (ADE20K), value 1 is class 0. 255 is
+    always void.
+
+    Attributes:
+        ignore: the value that means void.
+        count: how many classes there are; 0 where that is not known yet.
+    """
+
+    ignore: int = VOID
+    count: int = 0
+
+    def to_classes(self, values: np.ndarray) -> np.ndarray:
+        """Turn a file's values into classes, uint8 to uint8; void becomes `VOID`.
+
+        Raises:
+            DataError: a value stands for no class.
+        """
+        classes = self._table()[values]
+        if classes.max(initial=0) > VOID:
+            wrong = np.unique(values[classes > VOID])
+            shown = ", ".join(str(value) for value in wrong[:5])
+            raise DataError(
+                f"value {shown} is none of the {self.count} classes and not the ignored {self.ignore}; "
+                "name every class in classes.txt, or say which value to --dense.ignore"
+            )
+        return classes.astype(np.uint8)
+
+    def to_values(self, classes: np.ndarray) -> np.ndarray:
+        """Turn classes into a file's values, the inverse of `to_classes`."""
+        return (classes + (classes >= self.ignore)).astype(np.uint8)
+
+    def _table(self) -> np.ndarray:
+        """Return the class of each of the 256 values; above `VOID` for those that have none."""
+        values = np.arange(256)
+        classes = values - (values > self.ignore)
+        if self.count:
+            classes[classes >= self.count] = VOID + 1
+        classes[[self.ignore, VOID]] = VOID
+        return classes
+
+
+@dataclass(frozen=True)
+class SegmentPictures(Pictures):
+    """The pictures of one split and, for each, what every pixel of it shows.
+
+    Attributes:
+        masks: for each picture a file of values, or the values.
+        labelling: how those stand for classes.
+    """
+
+    masks: tuple[Mask, ...] = ()
+    labelling: Labelling = field(default_factory=Labelling)
+
+    def subset(self, indices: Iterable[int]) -> SegmentPictures:
+        """Keep the pictures with these numbers, in this order."""
+        kept = list(indices)
+        some = super().subset(kept)
+        return SegmentPictures(some.items, None, some.names, tuple(self.masks[i] for i in kept), self.labelling)
+
+    def segments(self, number: int) -> np.ndarray:
+        """Return the class of each pixel of a picture, uint8 ``(H, W)``, `VOID` where it counts for nothing.
+
+        Raises:
+            ImageError: the mask cannot be read.
+            DataError: it holds a value that is no class.
+        """
+        mask = self.masks[number]
+        if isinstance(mask, Path):
+            values = open_indices(mask)
+        else:
+            values = mask if isinstance(mask, np.ndarray) else mask.segments()
+        try:
+            return self.labelling.to_classes(values)
+        except DataError as error:
+            raise DataError(f"{mask if isinstance(mask, Path) else self.names[number]}: {error}") from None
+
+
+Transform = Callable[[Image.Image, np.ndarray], tuple[Tensor, Tensor]]
+"""A picture of mode RGB or L and its segments to uint8 tensors (C, H, W) and (H, W)."""
+
+
+class SegmentSamples(Samples):
+    """Pictures with a class for every pixel as samples: ``image`` (C, h, w), ``semantic`` (H, W) and ``index``.
+
+    Args:
+        pictures: the pictures and their masks.
+        transform: of both together, with torch's global generator for what is random.
+        seed: of everything that is random here.
+        channels: 3 for colour, 1 for grey.
+        cache: keep decoded pictures in memory, as for `Samples`.
+        own_sizes: pictures come out in sizes of their own. A sample then holds ``size`` (2,), the height and width of
+            the image, and ``shape`` (2,), those of ``semantic``, which outlive the padding of a batch.
+    """
+
+    def __init__(
+        self,
+        pictures: SegmentPictures,
+        transform: Transform,
+        seed: int = 0,
+        channels: int = 3,
+        cache: Literal["auto", "on", "off"] = "auto",
+        own_sizes: bool = False,
+    ) -> None:
+        self.joint = transform
+        self.own_sizes = own_sizes
+        super().__init__(pictures, self._picture_alone, seed, channels, cache=cache)
+
+    def _picture_alone(self, picture: Image.Image) -> Tensor:
+        raise NotImplementedError("a picture and its segments are transformed together")
+
+    def _sample(self, key: Key, index: int) -> Sample:
+        picture = self._picture(index)
+        segments = self.pictures.segments(index)  # type: ignore[attr-defined]
+        check_sizes(picture.size, segments, self.pictures.names[index])
+        with seeded(self.seed, *key):
+            image, classes = self.joint(picture, segments)
+        sample: Sample = {"image": image, "semantic": classes, "index": index}
+        if self.own_sizes:
+            sample |= {"size": torch.tensor(image.shape[-2:]), "shape": torch.tensor(classes.shape)}
+        return sample
+
+
+def check_sizes(size: tuple[int, int], segments: np.ndarray, name: str) -> None:
+    """Refuse a mask that is not as large as its picture.
+
+    Raises:
+        DataError: it is not.
+    """
+    height, width = segments.shape
+    if size != (width, height):
+        raise DataError(f"{name}: the picture has {size[0]} x {size[1]} pixels, its mask {width} x {height}")

@@ -1,0 +1,52 @@
+"""Every head by its name, and the one function that puts it on a backbone."""
+
+from __future__ import annotations
+
+import importlib
+from typing import Any
+
+from torch import nn
+
+from vitrail.errors import ConfigError
+from vitrail.settings import Dense
+
+# The module of each head of `vitrail.settings.Dense`; its ``build(backbone, dense, num_classes)`` makes the model.
+# They are imported when they are needed: torchvision's detection takes seconds.
+DETECTION_HEADS: dict[str, str] = {
+    "mask_rcnn": "vitrail.heads.regions",
+    "faster_rcnn": "vitrail.heads.regions",
+    "cascade_mask_rcnn": "vitrail.heads.cascade",
+    "detr": "vitrail.heads.detr",
+}
+SEGMENTATION_HEADS: dict[str, str] = dict.fromkeys(
+    ("upernet", "setr_naive", "setr_pup", "setr_mla", "linear"), "vitrail.heads.segmenter"
+)
+HEADS = {"detect": DETECTION_HEADS, "segment": SEGMENTATION_HEADS}
+
+
+def head_for(task: str, head: str) -> str:
+    """Return the name of the head that a task gets; "auto" is the task's first.
+
+    Raises:
+        ConfigError: the head is for another task.
+    """
+    if head == "auto":
+        return next(iter(HEADS[task]))
+    if head not in HEADS[task]:
+        raise ConfigError(f"the head {head} cannot {task}; take one of {', '.join(HEADS[task])}")
+    return head
+
+
+def put_head(backbone: Any, dense: Dense, num_classes: int) -> nn.Module:
+    """Put the head that ``dense.head`` names on a backbone.
+
+    Args:
+        backbone: any module with ``channels``, ``strides``, ``depth``, ``feature_maps`` and ``layer_of``.
+        dense: the head's name, no longer "auto", and its shape.
+        num_classes: K, without a background.
+
+    Raises:
+        ConfigError: a setting cannot work.
+    """
+    module = importlib.import_module({**DETECTION_HEADS, **SEGMENTATION_HEADS}[dense.head])
+    return module.build(backbone, dense, num_classes)

@@ -1,0 +1,127 @@
+"""COCO's twelve figures, for boxes and for masks."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.util
+import io
+import math
+from collections.abc import Sequence
+from typing import Any
+
+from vitrail.data.objects import ObjectPictures
+from vitrail.data.rle import encode
+from vitrail.errors import MissingExtra
+from vitrail.heads.detection import Found
+
+_PRECISIONS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
+_RECALLS = ("ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large")
+NAMES = (*_PRECISIONS, *_RECALLS)
+"""The twelve figures in COCO's order: precision over IoU 0.50 to 0.95, at 0.50 and 0.75, and by area (below 32^2, up to
+96^2, and above, in pixels); recall with 1, 10 and 100 detections a picture, and by area."""
+
+Detections = list[dict[str, Any]]
+"""COCO's results: ``image_id``, ``category_id`` (both from 0, one more for the latter), ``bbox``, ``score``, and with
+masks ``segmentation``."""
+
+
+def check_installed() -> None:
+    """Make sure that the figures can be computed.
+
+    Raises:
+        MissingExtra: faster-coco-eval is not installed.
+    """
+    if importlib.util.find_spec("faster_coco_eval") is None:
+        raise MissingExtra("faster-coco-eval", "detect", "measuring detections")
+
+
+def to_results(found: Found, number: int, height: int, width: int) -> Detections:
+    """Turn what was found in picture ``number``, of this height and width, into COCO's results."""
+    results = []
+    found = found.cpu()
+    for place, (box, score, class_) in enumerate(
+        zip(found.boxes.tolist(), found.scores.tolist(), found.classes.tolist(), strict=True)
+    ):
+        left, top, right, bottom = box
+        one = {"image_id": number, "category_id": class_ + 1, "bbox": [left, top, right - left, bottom - top]}
+        if found.masks is not None:
+            one["segmentation"] = encode(found.pasted(place, height, width).numpy())
+        results.append({**one, "score": score})
+    return results
+
+
+def truth_of(pictures: ObjectPictures, class_names: Sequence[str]) -> dict[str, Any]:
+    """Return the annotations of pictures as COCO's JSON has them, with numbers from `to_results` for ids."""
+    images, annotations = [], []
+    for number, known in enumerate(pictures.annotated):
+        width, height = known.size
+        images.append({"id": number, "width": width, "height": height, "file_name": pictures.names[number]})
+        for one in known.truth():
+            annotations.append(
+                {
+                    "id": len(annotations) + 1,
+                    "image_id": number,
+                    "category_id": one["class"] + 1,
+                    "bbox": one["bbox"],
+                    "segmentation": one["segmentation"],
+                    "area": one.get("area", one["bbox"][2] * one["bbox"][3]),
+                    "iscrowd": int(one.get("iscrowd", 0)),
+                }
+            )
+    categories = [{"id": place + 1, "name": name} for place, name in enumerate(class_names)]
+    return {"images": images, "annotations": annotations, "categories": categories}
+
+
+def twelve_figures(truth: dict[str, Any], results: Detections, masks: bool = False) -> dict[str, float]:
+    """Return COCO's twelve figures by the names in `NAMES`, nan where there is nothing to measure.
+
+    Args:
+        truth: the annotations, as COCO's JSON has them.
+        results: what was found, in COCO's format.
+        masks: measure masks and not boxes.
+
+    Raises:
+        MissingExtra: faster-coco-eval is not installed.
+    """
+    evaluated = evaluate(truth, results, masks)
+    if evaluated is None:
+        return dict.fromkeys(NAMES, 0.0 if truth["annotations"] else math.nan)
+    # numpy's numbers would get into a run's state, which only plain ones can be loaded from again.
+    figures = [float(value) for value in evaluated.stats[:12]]
+    return {name: value if value >= 0 else math.nan for name, value in zip(NAMES, figures, strict=True)}
+
+
+def class_precisions(truth: dict[str, Any], results: Detections, masks: bool = False) -> dict[int, tuple[float, float]]:
+    """Return AP and AP50 of each category by its id, nan where no picture has one."""
+    evaluated = evaluate(truth, results, masks)
+    ids = sorted(category["id"] for category in truth["categories"])
+    if evaluated is None:
+        present = {one["category_id"] for one in truth["annotations"]}
+        return {id_: (0.0, 0.0) if id_ in present else (math.nan, math.nan) for id_ in ids}
+    precision = evaluated.eval["precision"]  # (IoU, recall, category, area, most detections)
+    return {id_: (_mean(precision[:, :, k, 0, -1]), _mean(precision[0, :, k, 0, -1])) for k, id_ in enumerate(ids)}
+
+
+def evaluate(truth: dict[str, Any], results: Detections, masks: bool) -> Any:
+    """Run COCO's evaluation; None where nothing was found, which the package cannot take."""
+    check_installed()
+    from faster_coco_eval import COCO, COCOeval_faster
+
+    # Of a result with a box and a mask the area would be the box's.
+    left_out = "bbox" if masks else "segmentation"
+    results = [{key: value for key, value in one.items() if key != left_out} for one in results]
+    if not results or not truth["annotations"]:
+        return None
+    with contextlib.redirect_stdout(io.StringIO()):
+        known = COCO({"info": {}, **truth})
+        evaluator = COCOeval_faster(known, known.loadRes(results), iouType="segm" if masks else "bbox")
+        evaluator.run()
+    return evaluator
+
+
+def _mean(values: Any) -> float:
+    counted = values[values > -1]
+    return float(counted.mean()) if counted.size else math.nan
+
+
+__all__ = ["NAMES", "check_installed", "class_precisions", "to_results", "truth_of", "twelve_figures"]

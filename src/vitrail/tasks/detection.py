@@ -1,0 +1,82 @@
+"""Learning to find objects: their classes, boxes and masks."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+
+from vitrail.config import Preprocessing
+from vitrail.data.objects import Objects
+from vitrail.heads.detection import Found
+from vitrail.tasks.inputs import Normalise
+
+PADDED_TO = 32
+
+
+class Detection(nn.Module):
+    """The sum of a detector's losses.
+
+    Args:
+        model: a `vitrail.heads.regions.RegionDetector`, or what is called like one.
+        preprocessing: how its pictures are normalised.
+    """
+
+    def __init__(self, model: Any, preprocessing: Preprocessing) -> None:
+        super().__init__()
+        self.model = model
+        self.normalise = Normalise(preprocessing.mean, preprocessing.std)
+        self.depth = model.depth
+
+    def forward(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        """Return ``loss`` and its parts for ``image`` (B, C, H, W) uint8, ``size`` (B, 2) and ``objects``."""
+        sizes = sizes_of(batch["size"])
+        images = self.normalise(batch["image"])
+        for image, (height, width) in zip(images, sizes, strict=True):
+            # What fills a picture up is its mean colour to the model.
+            image[:, height:] = 0
+            image[:, :, width:] = 0
+        targets = [target_of(objects.to(images.device)) for objects in batch["objects"]]
+        losses = self.model(images, sizes, targets)
+        return {"loss": torch.stack(list(losses.values())).sum(), **losses}
+
+    @torch.no_grad()
+    def find(self, batch: dict[str, Any]) -> list[Found]:
+        """Find the objects in each picture of a batch, in pixels of the picture itself.
+
+        Each picture is looked at alone, filled up to a multiple of 32: what is found in it does not depend on the
+        pictures that happen to be in its batch, nor on how many processes share them out.
+        """
+        found = []
+        for image, size, original in zip(
+            batch["image"], sizes_of(batch["size"]), sizes_of(batch["original"]), strict=True
+        ):
+            height, width = size
+            inside = self.normalise(image[None, :, :height, :width])
+            filled = F.pad(inside, (0, -width % PADDED_TO, 0, -height % PADDED_TO))
+            found += [one.scaled(original[0] / height, original[1] / width) for one in self.model(filled, [size])]
+        return found
+
+    def layer_of(self, name: str) -> int:
+        """Return the layer a parameter belongs to, for layer-wise decay of the learning rate."""
+        return self.model.layer_of(name.removeprefix("model."))
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of the parameters that should not decay."""
+        return {f"model.{name}" for name in self.model.no_weight_decay()}
+
+    def export_state(self) -> dict[str, Tensor]:
+        """Return the model's weights under its own names: what a checkpoint holds."""
+        return self.model.state_dict()
+
+
+def target_of(objects: Objects) -> dict[str, Tensor]:
+    """Return what a detector learns from: ``boxes`` (n, 4), ``labels`` (n,) from 1 and ``masks`` (n, H, W)."""
+    return {"boxes": objects.boxes, "labels": objects.classes + 1, "masks": objects.masks}
+
+
+def sizes_of(sizes: Tensor) -> list[tuple[int, int]]:
+    """Return heights and widths ``(B, 2)`` as plain numbers."""
+    return [(height, width) for height, width in sizes.tolist()]

@@ -1,0 +1,197 @@
+"""Finding objects: what the verbs do for a detector."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable, Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any, cast
+
+import torch
+from PIL import Image
+from torch import nn
+
+from vitrail.config import replace, to_json
+from vitrail.data.batches import EvalBatches
+from vitrail.data.coco import open_coco
+from vitrail.data.images import open_image
+from vitrail.data.joint import JointTransform, training_transform
+from vitrail.data.objects import ObjectPictures, ObjectSamples
+from vitrail.data.samples import Samples
+from vitrail.data.scenes import is_scenes, open_scenes
+from vitrail.data.sources import Pictures, Source
+from vitrail.errors import ConfigError, DataError, ImageError
+from vitrail.heads.build import head_for
+from vitrail.settings import EvaluateSettings, PredictSettings, TrainSettings
+from vitrail.tasks.average_precision import check_installed, truth_of, twelve_figures
+from vitrail.tasks.detection import Detection
+from vitrail.training import distributed
+from vitrail.training.precision import device as pick_device
+from vitrail.training.precision import keep_large_buffers, resolve
+from vitrail.training.protocols import Batch
+from vitrail.verbs.kinds import Measure
+from vitrail.verbs.kinds.backbone import load_backbone
+from vitrail.verbs.kinds.detection_figures import DetectionEvaluation, summarise
+from vitrail.verbs.kinds.detection_pictures import draw
+from vitrail.verbs.kinds.found import (
+    Detected,
+    drawn_objects,
+    find,
+    find_all,
+    to_detected,
+    whole_picture,
+    write_coco,
+)
+from vitrail.verbs.say import say, say_table
+from vitrail.verbs.split import choose_split
+from vitrail.verbs.start import Start
+from vitrail.weights.checkpoint import Description
+
+WATCHED = ("ap", "ap50", "ap75")
+"""The figures that are followed along a run."""
+
+
+class DetectionKind:
+    """The answers of `vitrail.verbs.kinds.Kind` for a detector."""
+
+    def open(self, settings: TrainSettings) -> Source:
+        """Open pictures with COCO's annotations, or draw scenes."""
+        check_installed()
+        if settings.labels != 1.0:
+            raise ConfigError("--labels counts labelled pictures for a classifier; objects are learned from all")
+        return _open(settings.data, settings.run.seed, settings.validation_share)
+
+    def describe(self, settings: TrainSettings, start: Start, source: Source) -> Description:
+        """Describe backbone, head and classes."""
+        dense = replace(settings.dense, head=head_for(settings.task, settings.dense.head))
+        return Description(
+            start.model, start.preprocessing, source.class_names, to_json(settings), settings.task, to_json(dense)
+        )
+
+    def load(self, model: Any, weights: str) -> str:
+        """Load the backbone's weights, or all of another detector's that fit."""
+        return load_backbone(model, weights)
+
+    def task(self, settings: TrainSettings, model: Any, description: Description) -> nn.Module:
+        """Return the sum of the detector's losses."""
+        return Detection(model, description.preprocessing)
+
+    def samples(self, settings: TrainSettings, pictures: Pictures, description: Description, training: bool) -> Samples:
+        """Return pictures with their objects, changed together for training."""
+        side = min(description.preprocessing.image_size)
+        dense, cache, channels = settings.dense, settings.loader.cache, description.preprocessing.channels
+        known = cast(ObjectPictures, pictures)
+        if not training:
+            return ObjectSamples(known, JointTransform(side, dense.longest), 0, channels, False, cache)
+        transform = training_transform(side, dense, settings.augment)
+        return ObjectSamples(known, transform, settings.run.seed, channels, True, cache)
+
+    def measure(self, pictures: Pictures | None, description: Description) -> Measure:
+        """Return what measures boxes and masks together over all pictures."""
+        return partial(_measure, pictures=cast(ObjectPictures, pictures), names=description.class_names)
+
+    def evaluate(self, settings: EvaluateSettings, model: Any, description: Description) -> DetectionEvaluation:
+        """Find objects in every picture, over all processes, and compare."""
+        check_installed()
+        share = 0.0 if settings.split == "all" else float(description.settings.get("validation_share", 0.2))
+        source = _open(settings.data, 0, share)
+        if source.class_names != description.class_names:
+            raise DataError(
+                f"{settings.data} has other classes than the detector was trained on: "
+                f"{', '.join(source.class_names[:8])} and not {', '.join(description.class_names[:8])}"
+            )
+        split, found = choose_split(source, settings.split, settings.data)
+        pictures = cast(ObjectPictures, found)
+        device = pick_device(settings.device, distributed.local_rank())
+        keep_large_buffers()
+        task = Detection(model, description.preprocessing).to(device).eval()
+        precision = resolve(settings.precision, device)
+        samples = ObjectSamples(
+            pictures, whole_picture(description), 0, description.preprocessing.channels, False, "off"
+        )
+        batches = EvalBatches(samples, settings.batch_size, settings.workers, distributed.rank(), distributed.world())
+        with torch.inference_mode(), precision.autocast():
+            results = find_all(task, batches)
+        damaged = sorted(path for part in distributed.gather(batches.damaged) for path in part)
+        return summarise(split, truth_of(pictures, source.class_names), results, source.class_names, damaged)
+
+    def predict(
+        self, settings: PredictSettings, files: list[Path], model: Any, description: Description
+    ) -> Iterator[Detected]:
+        """Find the objects in each picture and draw them; COCO's JSON is complete once all are done."""
+        out = predictions_folder(settings)
+        device = pick_device(settings.device)
+        task = Detection(model, description.preprocessing).to(device).eval()
+        precision = resolve(settings.precision, device)
+        all_found: list[Detected] = []
+        for file in files:
+            try:
+                picture = open_image(file, description.preprocessing.channels)
+            except ImageError as error:
+                yield Detected(error.path, error=error.reason)
+                continue
+            with torch.inference_mode(), precision.autocast():
+                found = find(task, picture, description)
+            found = found.keep(found.scores >= settings.threshold).cpu()
+            drawn = out / f"{file.stem}.png"
+            drawn_objects(picture, found, description.class_names).save(drawn)
+            all_found.append(to_detected(str(file), picture, found, description.class_names, str(drawn)))
+            yield all_found[-1]
+        write_coco(all_found, description.class_names, out / "predictions.json")
+
+    def print(self, settings: PredictSettings, predictions: Iterator[Detected]) -> None:
+        """Print a table, or picture after picture where the format allows."""
+        if settings.json or settings.format == "json":
+            for one in predictions:
+                print(json.dumps({key: value for key, value in vars(one).items() if key != "size"}), flush=True)
+            return
+        rows = []
+        for one in predictions:
+            if one.error:
+                rows.append((one.file, f"not read: {one.error}", "", ""))
+            for thing in one.objects:
+                box = " ".join(f"{side:.0f}" for side in thing["box"])
+                rows.append((one.file, thing["class"], f"{thing['score']:.3f}", box))
+        say_table("", ("picture", "object", "score", "left top width height"), rows)
+        say(f"drawn, with predictions.json: {predictions_folder(settings)}")
+
+    def draw(self, model: Any, description: Description, pictures: Pictures, count: int) -> dict[str, Image.Image]:
+        """Draw what is found beside what is there, and how the detector looks at it."""
+        return draw(model, description, pictures, count)
+
+
+KIND = DetectionKind()
+
+
+def predictions_folder(settings: PredictSettings) -> Path:
+    """Return the folder for what is predicted, made if it is not there."""
+    root = Path(settings.checkpoint).expanduser()
+    default = (root if root.is_dir() else Path()) / "predictions"
+    out = Path(settings.out).expanduser() if settings.out else default
+    out.mkdir(parents=True, exist_ok=True)
+    return out
+
+
+def _measure(
+    task: nn.Module, batches: Iterable[Batch], pictures: ObjectPictures, names: tuple[str, ...]
+) -> dict[str, float]:
+    """Return the watched figures of boxes and, where there are any, of masks."""
+    training = task.training
+    task.eval()
+    with torch.inference_mode():
+        results = find_all(task, batches)
+    task.train(training)
+    truth = truth_of(pictures, names)
+    kinds = {"box": False, **({"mask": True} if cast(Detection, task).model.finds_masks else {})}
+    figures = {kind: twelve_figures(truth, results, masks) for kind, masks in kinds.items()}
+    return {f"{kind}_{name}": found[name] for kind, found in figures.items() for name in WATCHED}
+
+
+def _open(data: str, seed: int, validation_share: float) -> Source:
+    if is_scenes(data):
+        return open_scenes(data)
+    return open_coco(data, seed=seed, validation_share=validation_share)
+
+
+__all__ = ["KIND", "DetectionKind"]

@@ -1,0 +1,85 @@
+"""COCO's figures of a detector, as the verbs show them."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from vitrail.tasks.average_precision import NAMES, Detections, class_precisions, twelve_figures
+from vitrail.verbs.say import say, say_table
+
+
+@dataclass(frozen=True)
+class DetectionEvaluation:
+    """COCO's twelve figures of a detector.
+
+    Attributes:
+        split: the pictures measured on.
+        pictures: how many they are.
+        objects: how many objects are in them, crowds not counted.
+        box: the figures of its boxes by the names in `vitrail.tasks.average_precision.NAMES`; None where there is
+            nothing to measure, such as small objects.
+        mask: likewise of its masks; empty for a detector without masks.
+        classes: for each class its name, its objects, and AP and AP50 of its boxes.
+        damaged: files that could not be read and were left out.
+    """
+
+    split: str
+    pictures: int
+    objects: int
+    box: dict[str, float | None]
+    mask: dict[str, float | None]
+    classes: tuple[tuple[str, int, float | None, float | None], ...]
+    damaged: tuple[str, ...]
+
+    def say(self) -> None:
+        """Print a table of the classes, one of the figures, and a closing line."""
+        for path in self.damaged[:5]:
+            say(f"left out: {path}")
+        rows = [(name, count, _shown(ap), _shown(ap50)) for name, count, ap, ap50 in self.classes if count]
+        say_table("", ("class", "objects", "box AP", "box AP50"), rows)
+        kinds = {"box": self.box, **({"mask": self.mask} if self.mask else {})}
+        say_table("", ("figure", *kinds), [(name, *(_shown(kind[name]) for kind in kinds.values())) for name in NAMES])
+        masks = f", mask AP {_shown(self.mask['ap'])} AP50 {_shown(self.mask['ap50'])}" if self.mask else ""
+        say(
+            f"{self.split}: {self.pictures:,} pictures, {self.objects:,} objects, "
+            f"box AP {_shown(self.box['ap'])} AP50 {_shown(self.box['ap50'])}{masks}"
+        )
+
+
+def summarise(
+    split: str, truth: dict[str, Any], results: Detections, names: tuple[str, ...], damaged: list[str]
+) -> DetectionEvaluation:
+    """Make the figures of an evaluation from annotations and results, both as COCO has them."""
+    counted = [one for one in truth["annotations"] if not one["iscrowd"]]
+    classes = class_precisions(truth, results)
+    with_masks = any("segmentation" in one for one in results)
+    return DetectionEvaluation(
+        split=split,
+        pictures=len(truth["images"]) - len(damaged),
+        objects=len(counted),
+        box=_known(twelve_figures(truth, results)),
+        mask=_known(twelve_figures(truth, results, masks=True)) if with_masks else {},
+        classes=tuple(
+            (
+                name,
+                sum(one["category_id"] == k + 1 for one in counted),
+                _or_none(classes[k + 1][0]),
+                _or_none(classes[k + 1][1]),
+            )
+            for k, name in enumerate(names)
+        ),
+        damaged=tuple(damaged),
+    )
+
+
+def _known(figures: dict[str, float]) -> dict[str, float | None]:
+    return {name: _or_none(value) for name, value in figures.items()}
+
+
+def _or_none(value: float) -> float | None:
+    return None if value != value else value
+
+
+def _shown(value: float | None) -> str:
+    return "-" if value is None else f"{value:.3f}"

@@ -1,0 +1,289 @@
+"""Saying which class every pixel shows: what the verbs do for a segmenter."""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import nn
+
+from vitrail.config import pair, replace, to_json
+from vitrail.data.batches import EvalBatches
+from vitrail.data.cuts import Whole, random_cut, scaled
+from vitrail.data.images import open_image, with_channels
+from vitrail.data.samples import Samples
+from vitrail.data.segment_folders import NAMES_FILE, open_segments, read_names
+from vitrail.data.segments import SegmentPictures, SegmentSamples
+from vitrail.data.sources import Pictures, Source
+from vitrail.errors import ConfigError, DataError, ImageError
+from vitrail.figures import segments as figures
+from vitrail.heads.build import head_for
+from vitrail.heads.sliding import check_test, classes_of
+from vitrail.settings import EvaluateSettings, PredictSettings, Scoring, TrainSettings
+from vitrail.tasks.segmentation import Segmentation
+from vitrail.training import distributed
+from vitrail.training.measure import add_up, mean_of_ratios, measure
+from vitrail.training.precision import device as pick_device
+from vitrail.training.precision import keep_large_buffers, resolve
+from vitrail.verbs.kinds import Measure
+from vitrail.verbs.say import say, say_table
+from vitrail.verbs.segment_files import Segments, out_folder, unused_name, write_segments
+from vitrail.verbs.split import choose_split
+from vitrail.verbs.start import Start
+from vitrail.weights.checkpoint import Description
+from vitrail.weights.load import load_weights
+
+SCALES = {"crop": None, "none": (1.0, 1.0)}
+
+
+@dataclass(frozen=True)
+class SegmentEvaluation:
+    """What a segmenter gets right, over the pixels that are not void.
+
+    Attributes:
+        split: the pictures measured on.
+        pictures: how many they are.
+        mean_iou: mean over the classes of intersection over union; classes neither there nor found are left out.
+        pixel_accuracy: share of the pixels whose class is right.
+        mean_accuracy: mean over the classes of the share of their pixels that is found.
+        loss: mean cross-entropy of a pixel, in nats.
+        classes: for each class its name, its pixels, its intersection over union, and the share of its pixels that is
+            found; None where there is nothing to divide by.
+        damaged: files that could not be read and were left out.
+    """
+
+    split: str
+    pictures: int
+    mean_iou: float
+    pixel_accuracy: float
+    mean_accuracy: float
+    loss: float
+    classes: tuple[tuple[str, int, float | None, float | None], ...]
+    damaged: tuple[str, ...]
+
+    def say(self) -> None:
+        """Print a table of the classes and a closing line."""
+        for path in self.damaged[:5]:
+            say(f"left out: {path}")
+        rows = [(name, pixels, _share(iou), _share(found)) for name, pixels, iou, found in self.classes]
+        say_table("", ("class", "pixels", "IoU", "found"), rows)
+        say(
+            f"{self.split}: {self.pictures:,} pictures, mean IoU {self.mean_iou:.4f}, "
+            f"pixel accuracy {self.pixel_accuracy:.4f}, mean accuracy {self.mean_accuracy:.4f}, loss {self.loss:.4f}"
+        )
+
+
+class SegmentationKind:
+    """The answers of `vitrail.verbs.kinds.Kind` for a segmenter."""
+
+    def open(self, settings: TrainSettings) -> Source:
+        """Open pictures with masks, or draw scenes."""
+        if settings.labels != 1.0:
+            raise ConfigError("--labels counts labelled pictures for a classifier; segments are learned from all masks")
+        names = read_names(settings.dense.classes) if settings.dense.classes else ()
+        return _open(settings.data, settings.dense.ignore, names, settings.run.seed, settings.validation_share)
+
+    def describe(self, settings: TrainSettings, start: Start, source: Source) -> Description:
+        """Describe backbone, head and classes."""
+        dense = replace(settings.dense, head=head_for(settings.task, settings.dense.head))
+        return Description(
+            start.model,
+            start.preprocessing,
+            source.class_names,
+            to_json(settings),
+            task=settings.task,
+            dense=to_json(dense),
+        )
+
+    def load(self, model: Any, weights: str) -> str:
+        """Load the backbone's weights; what stands on it is new."""
+        return str(load_weights(model.backbone, weights, adapt=("classes", "channels")))
+
+    def task(self, settings: TrainSettings, model: Any, description: Description) -> nn.Module:
+        """Return the cross-entropy of every pixel."""
+        return Segmentation(model, description.preprocessing, settings.dense.auxiliary, settings.smoothing)
+
+    def samples(self, settings: TrainSettings, pictures: Pictures, description: Description, training: bool) -> Samples:
+        """Return parts of pictures for training, whole ones for evaluation."""
+        assert isinstance(pictures, SegmentPictures)
+        preprocessing, cache = description.preprocessing, settings.loader.cache
+        if not training:
+            return _whole(pictures, description, cache)
+        dense = settings.dense
+        if dense.jitter not in SCALES:
+            raise ConfigError(f"--dense.jitter is {' or '.join(SCALES)} to learn segments, not {dense.jitter}")
+        scale = SCALES[dense.jitter] or dense.jitter_scale
+        cut = random_cut(settings.augment, preprocessing, scale, dense.short_side)
+        return SegmentSamples(pictures, cut, settings.run.seed, preprocessing.channels, cache)
+
+    def measure(self, pictures: Pictures | None, description: Description) -> Measure:
+        """Return what adds up sums and counts; the pictures themselves do not matter."""
+        return measure
+
+    def evaluate(self, settings: EvaluateSettings, model: Any, description: Description) -> SegmentEvaluation:
+        """Count the pixels of every class that are right, over all processes."""
+        split, pictures = _pictures(settings, description)
+        device = pick_device(settings.device, distributed.local_rank())
+        keep_large_buffers()
+        task = Segmentation(model, description.preprocessing, **_scoring(settings.scoring)).to(device)
+        batches = EvalBatches(
+            _whole(pictures, description), 1, settings.workers, distributed.rank(), distributed.world()
+        )
+        with resolve(settings.precision, device).autocast():
+            totals = add_up(task, batches)
+        damaged = [path for paths in distributed.gather(batches.damaged) for path in paths]
+        if not totals:
+            raise DataError(f"none of the {len(pictures)} pictures of {settings.data} can be read")
+        return summarise(split, len(pictures) - len(damaged), totals, description.class_names, damaged)
+
+    def predict(
+        self, settings: PredictSettings, files: list[Path], model: Any, description: Description
+    ) -> Iterator[Segments]:
+        """Write an index picture and an overlay for each picture."""
+        device = pick_device(settings.device)
+        task = Segmentation(model, description.preprocessing, **_scoring(settings.scoring)).to(device).eval()
+        out = out_folder(settings)
+        precision = resolve(settings.precision, device)
+        written: set[str] = set()
+        for file in files:
+            try:
+                picture = open_image(file, description.preprocessing.channels)
+            except ImageError as error:
+                yield Segments(str(file), error=error.reason)
+                continue
+            with precision.autocast():
+                classes = classify_pixels(task, picture, description, device)
+            yield write_segments(file, picture, classes, description, out / unused_name(file.stem, written))
+
+    def print(self, settings: PredictSettings, predictions: Iterator[Segments]) -> None:
+        """Print a table, or picture after picture as JSON."""
+        if settings.json or settings.format == "json":
+            for prediction in predictions:
+                print(json.dumps(vars(prediction)), flush=True)
+            return
+        if settings.format == "csv":
+            raise ConfigError("segments are printed as a table or as JSON; the masks themselves are files")
+        rows = [(p.file, p.error or p.mask, _most(p, settings.top)) for p in predictions]
+        say_table("", ("picture", "mask", "shows"), rows)
+
+    def draw(self, model: Any, description: Description, pictures: Pictures, count: int) -> dict[str, Image.Image]:
+        """Draw what the model says of some pictures and where it errs, and the maps its head gets."""
+        count = min(count, len(pictures))
+        chosen = pictures.subset(int((i + 0.5) * len(pictures) / count) for i in range(count))
+        device = next(model.parameters()).device
+        task = Segmentation(model, description.preprocessing).eval()
+        channels = description.preprocessing.channels
+        shown, truths, found = [], [], []
+        for number, item in enumerate(chosen.items):
+            picture = _picture(item, channels)
+            shown.append(picture)
+            truths.append(chosen.segments(number) if isinstance(chosen, SegmentPictures) else None)
+            found.append(classify_pixels(task, picture, description, device))
+        names = [Path(name).name for name in chosen.names]
+        drawn = {"segments": figures.panel(shown, truths, found, description.class_names, names)}
+        drawn["maps"] = _draw_maps(task, shown[:MAPS_DRAWN], description, device)
+        return drawn
+
+
+KIND = SegmentationKind()
+MAPS_DRAWN = 3
+
+
+@torch.inference_mode()
+def classify_pixels(
+    task: Segmentation, picture: Image.Image, description: Description, device: torch.device
+) -> np.ndarray:
+    """Return the class of every pixel of a picture of mode RGB or L, uint8 ``(H, W)``."""
+    image = scaled(picture, description.dense["short_side"])[None].to(device)
+    found = task.predict(image, (picture.height, picture.width))
+    return classes_of(found)[0].cpu().numpy()
+
+
+def summarise(
+    split: str,
+    pictures: int,
+    totals: dict[str, tuple[list[float], list[float]]],
+    class_names: tuple[str, ...],
+    damaged: list[str],
+) -> SegmentEvaluation:
+    """Make the figures of an evaluation from the sums and counts of `Segmentation.measure`."""
+    ious, found = (_ratios(*totals[name]) for name in ("mean_iou", "mean_accuracy"))
+    pixels = [int(count) for count in totals["mean_accuracy"][1]]
+    return SegmentEvaluation(
+        split=split,
+        pictures=pictures,
+        classes=tuple(zip(class_names, pixels, ious, found, strict=True)),
+        damaged=tuple(damaged),
+        **{name: mean_of_ratios(*pair) for name, pair in totals.items()},
+    )
+
+
+def _picture(item: Any, channels: int) -> Image.Image:
+    """Return a picture that is a file, in memory, or drawn."""
+    if isinstance(item, Path):
+        return open_image(item, channels)
+    return with_channels(item if isinstance(item, Image.Image) else item.picture(), channels)
+
+
+def _ratios(sums: Iterable[float], counts: Iterable[float]) -> list[float | None]:
+    return [total / count if count else None for total, count in zip(sums, counts, strict=True)]
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.3f}"
+
+
+def _most(prediction: Segments, top: int) -> str:
+    return ", ".join(f"{name} {share:.0%}" for name, share in prediction.classes[:top])
+
+
+def _open(data: str, ignore: int, names: tuple[str, ...], seed: int, validation_share: float) -> Source:
+    return open_segments(data, ignore=ignore, class_names=names, seed=seed, validation_share=validation_share)
+
+
+def _pictures(settings: EvaluateSettings, description: Description) -> tuple[str, SegmentPictures]:
+    known = description.settings
+    # The share the run itself held out, so that the same pictures are held out here.
+    share = 0.0 if settings.split == "all" else float(known.get("validation_share", 0.2))
+    seed = known.get("run", {}).get("seed", 0)
+    source = _open(settings.data, description.dense["ignore"], description.class_names, seed, share)
+    named = Path(settings.data).expanduser() / NAMES_FILE
+    if known.get("data") != settings.data and named.is_file() and read_names(named) != description.class_names:
+        raise DataError(f"{named} names other classes than the model knows: {', '.join(description.class_names[:8])}")
+    split, found = choose_split(source, settings.split, settings.data)
+    assert isinstance(found, SegmentPictures)
+    return split, found
+
+
+def _whole(pictures: SegmentPictures, description: Description, cache: Any = "off") -> SegmentSamples:
+    whole = Whole(description.dense["short_side"])
+    channels = description.preprocessing.channels
+    return SegmentSamples(pictures, whole, 0, channels, cache, own_sizes=True)
+
+
+def _scoring(scoring: Scoring) -> dict[str, Any]:
+    options = {**vars(scoring), "part": pair(scoring.part) if scoring.part else None}
+    check_test(options["part"], scoring.overlap, scoring.scales)
+    return options
+
+
+@torch.inference_mode()
+def _draw_maps(
+    task: Segmentation, pictures: list[Image.Image], description: Description, device: torch.device
+) -> Image.Image:
+    short_side = description.dense["short_side"]
+    levels = []
+    for picture in pictures:
+        image = task.normalise(scaled(picture, short_side)[None].to(device))
+        maps = zip(task.model.maps(image), task.model.levels.strides, strict=True)
+        # Without the places that stand for what the picture was padded with.
+        h, w = image.shape[-2:]
+        levels.append([level[0, :, : math.ceil(h / stride), : math.ceil(w / stride)] for level, stride in maps])
+    return figures.maps_panel(pictures, levels, task.model.levels.strides)

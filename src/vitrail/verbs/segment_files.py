@@ -1,0 +1,72 @@
+"""What ``vitrail predict`` leaves behind of a segmenter: index pictures and overlays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from vitrail.data.segments import Labelling
+from vitrail.figures import segments as figures
+from vitrail.settings import PredictSettings
+from vitrail.weights.checkpoint import Description
+
+
+@dataclass(frozen=True)
+class Segments:
+    """What a segmenter says of one picture.
+
+    Attributes:
+        file: the picture.
+        mask: where the index picture of its own size was written, with the values of the masks it learned from.
+        overlay: where the picture with the classes laid over it was written.
+        classes: the classes found and their share of the pixels, largest first.
+        error: why the picture could not be read, if it could not.
+    """
+
+    file: str
+    mask: str = ""
+    overlay: str = ""
+    classes: tuple[tuple[str, float], ...] = ()
+    error: str | None = None
+
+
+def out_folder(settings: PredictSettings) -> Path:
+    """Return the folder for masks and overlays, made where it is not there."""
+    root = Path(settings.checkpoint).expanduser()
+    out = Path(settings.out).expanduser() if settings.out else (root if root.is_dir() else Path()) / "predictions"
+    out.mkdir(parents=True, exist_ok=True)
+    return out
+
+
+def unused_name(stem: str, written: set[str]) -> str:
+    """Return a name that no other picture of this call has: pictures of two folders may be called the same."""
+    name, number = stem, 1
+    while name in written:
+        number += 1
+        name = f"{stem}-{number}"
+    written.add(name)
+    return name
+
+
+def write_segments(
+    file: Path, picture: Image.Image, classes: np.ndarray, description: Description, out: Path
+) -> Segments:
+    """Write a picture's classes uint8 ``(H, W)`` as ``OUT.png`` and laid over it as ``OUT_overlay.png``.
+
+    The index picture holds the values of the masks the model learned from, under a palette of the classes' colours.
+    """
+    names = description.class_names
+    labelling = Labelling(description.dense["ignore"], len(names))
+    colours = figures.palette(len(names))
+    values = labelling.to_values(classes)
+    places = dict(zip(labelling.to_values(np.arange(len(names))).tolist(), colours, strict=True))
+    mask, drawn = out.with_name(f"{out.name}.png"), out.with_name(f"{out.name}_overlay.png")
+    figures.index_picture(values, [places.get(value, (0, 0, 0)) for value in range(256)]).save(mask)
+    figures.overlay(picture, classes, colours).save(drawn)
+    counts = np.bincount(classes.ravel(), minlength=len(names))
+    order = [number for number in np.argsort(-counts, kind="stable").tolist() if counts[number]]
+    shares = tuple((names[number], float(counts[number] / classes.size)) for number in order)
+    return Segments(str(file), str(mask), str(drawn), shares)

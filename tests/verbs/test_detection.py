@@ -1,0 +1,189 @@
+"""The line of detection on a small folder in COCO's format: train, resume, evaluate, predict, look, doctor."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+from safetensors.torch import load_file
+
+import vitrail
+from vitrail.data.rle import decode, encode
+from vitrail.data.scenes import SHAPES, Scene
+from vitrail.errors import ConfigError, DataError
+from vitrail.training import checkpoint
+
+pytest.importorskip("faster_coco_eval")
+
+SWIN = {"embed_width": 32, "depths": (1, 1, 1, 1), "window": 4}
+DENSE = {"width": 32, "hidden": 32, "anchor_size": 4.0, "proposals": 40, "regions": 16, "jitter_scale": (0.8, 1.2)}
+QUICK: dict[str, Any] = {
+    "task": "detect",
+    "model": "swin_t",
+    "architecture": SWIN,
+    "dense": DENSE,
+    "image_size": 40,
+    "batch_size": 2,
+    "epochs": 2,
+    "run": {"keep": 9},
+}
+
+
+@pytest.fixture(scope="session")
+def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Scenes of odd sizes, portrait and landscape: one without objects, one with a crowd, one mask of one pixel."""
+    root = tmp_path_factory.mktemp("shapes")
+    (root / "annotations").mkdir()
+    for split, sizes in {
+        "train": [(50, 41), (41, 63), (70, 44), (45, 45)],
+        "val": [(39, 57), (57, 39), (44, 80)],
+    }.items():
+        (root / "images" / split).mkdir(parents=True)
+        images, annotations = [], []
+        for number, size in enumerate(sizes):
+            scene = Scene(len(split), number, size)
+            scene.picture().save(root / "images" / split / f"{number}.png")
+            images.append({"id": 10 * number + 3, "file_name": f"{number}.png", "width": size[0], "height": size[1]})
+            for one in scene.truth() if number != 1 else []:
+                annotations.append({**one, "category_id": 5 * one["class"] + 1, "image_id": 10 * number + 3})
+        crowd = np.zeros(sizes[0][::-1], dtype=bool)
+        crowd[-9:, -9:] = True
+        point = np.zeros(sizes[-1][::-1], dtype=bool)
+        point[0, 0] = True
+        last = images[-1]["id"]
+        annotations += [
+            {
+                "image_id": 3,
+                "category_id": 1,
+                "bbox": [0, 0, 9, 9],
+                "segmentation": encode(crowd),
+                "iscrowd": 1,
+                "area": 81,
+            },
+            {
+                "image_id": last,
+                "category_id": 1,
+                "bbox": [0, 0, 1, 1],
+                "segmentation": encode(point),
+                "iscrowd": 0,
+                "area": 1,
+            },
+        ]
+        content = {
+            "images": images,
+            "annotations": [{**one, "id": number + 1} for number, one in enumerate(annotations)],
+            "categories": [{"id": 5 * k + 1, "name": name} for k, name in enumerate(SHAPES)],
+        }
+        (root / "annotations" / f"instances_{split}.json").write_text(json.dumps(content))
+    return root
+
+
+@pytest.fixture(scope="session")
+def detector(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return vitrail.train(str(shapes), out=str(tmp_path_factory.mktemp("runs") / "detector"), **QUICK).folder
+
+
+def test_a_run_folder_holds_pictures_and_a_report(detector: Path) -> None:
+    assert {path.stem for path in (detector / "pictures").glob("*.png")} == {"curves", "objects", "pyramid", "anchors"}
+    assert "mask_rcnn" in (detector / "report.html").read_text()
+    rows = [json.loads(line) for line in (detector / "metrics.jsonl").read_text().splitlines()]
+    assert "validation/box_ap" in rows[-1]
+    assert "validation/mask_ap50" in rows[-1]
+
+
+def test_going_on_from_a_checkpoint_ends_with_the_same_weights(detector: Path, shapes: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(detector, copy, symlinks=True)
+    folder = copy / "checkpoints"
+    last = checkpoint.pointed(folder, "last")
+    assert last is not None
+    first, *_ = sorted(path for path in folder.glob("step_*") if path.is_dir())
+    assert first != last
+    shutil.rmtree(folder / last.name)
+    checkpoint.point(folder, "last", int(first.name.removeprefix("step_")))
+    vitrail.train(str(shapes), out=str(copy), **QUICK)
+    ours, theirs = (load_file(checkpoint.resolve(run, "last") / "model.safetensors") for run in (copy, detector))
+    assert all(ours[name].equal(theirs[name]) for name in theirs)
+
+
+def test_two_processes_measure_exactly_what_one_does(detector: Path, shapes: Path) -> None:
+    words = ["-m", "vitrail", "evaluate", str(detector), str(shapes), "--json", "--workers", "0", "--precision", "fp32"]
+    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node=2"]
+    said = []
+    for launcher in ([], torchrun):
+        command = [sys.executable, *launcher, *words]
+        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
+        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+        assert done.returncode == 0, done.stderr
+        said.append(json.loads(done.stdout))
+    assert said[0] == said[1]
+    assert said[0]["pictures"] == 3
+    assert set(said[0]["box"]) == set(said[0]["mask"])
+
+
+def test_predictions_are_drawn_and_written_as_coco(detector: Path, shapes: Path, tmp_path: Path) -> None:
+    pictures = sorted((shapes / "images" / "val").glob("*.png"))
+    broken = tmp_path / "broken.png"
+    broken.write_bytes(b"no picture")
+    found = vitrail.predict(str(detector), [*pictures, broken], threshold=0.0, out=str(tmp_path / "out"))
+    assert found[-1].error
+    written = json.loads((tmp_path / "out" / "predictions.json").read_text())
+    assert len(written["images"]) == len(pictures)
+    assert len(written["annotations"]) == sum(len(one.objects) for one in found)
+    for one in found[:-1]:
+        with Image.open(one.drawn) as drawn, Image.open(one.file) as picture:
+            assert drawn.size == picture.size
+        for thing in one.objects:
+            assert thing["class"] in SHAPES
+            width, height = one.size
+            assert decode(thing["segmentation"], height, width).shape == (height, width)
+
+
+def test_look_draws_named_pictures(detector: Path, shapes: Path, tmp_path: Path) -> None:
+    written = vitrail.look(str(detector), [str(shapes / "images" / "val" / "0.png")], out=str(tmp_path))
+    assert {"objects", "pyramid"} <= {path.stem for path in written}
+
+
+def test_the_backbone_of_a_run_and_a_whole_detector_can_be_started_from(
+    detector: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vitrail.train(str(shapes), out=str(tmp_path / "next"), weights=str(detector), **{**QUICK, "epochs": 1})
+    said = capsys.readouterr().out
+    assert "of the whole model" in said
+    count = said.split("loaded ")[1].split(" tensors")[0]
+    assert count.split(" of ")[0] == count.split(" of ")[1]
+
+
+def test_the_doctor_names_what_is_wrong_with_annotations(shapes: Path, tmp_path: Path) -> None:
+    root = tmp_path / "ill"
+    shutil.copytree(shapes, root)
+    file = root / "annotations" / "instances_val.json"
+    content = json.loads(file.read_text())
+    content["annotations"][0]["bbox"][2] = 500
+    content["annotations"][1]["category_id"] = 999
+    content["images"][2]["width"] += 1
+    file.write_text(json.dumps(content))
+    mistakes = vitrail.doctor(str(root))["data"]["mistakes"]
+    assert any("leaves its picture" in one for one in mistakes)
+    assert any("category 999" in one for one in mistakes)
+    assert any("annotations say 45 x 80" in one or "its annotations say" in one for one in mistakes)
+    assert not vitrail.doctor(str(shapes))["data"]["mistakes"]
+
+
+def test_mistakes_are_one_sentence(detector: Path, shapes: Path, tmp_path: Path) -> None:
+    other = tmp_path / "other"
+    shutil.copytree(shapes, other)
+    for file in (other / "annotations").glob("*.json"):
+        file.write_text(file.read_text().replace('"ring"', '"wheel"'))
+    with pytest.raises(DataError, match="other classes"):
+        vitrail.evaluate(str(detector), str(other))
+    with pytest.raises(ConfigError, match="cannot detect"):
+        vitrail.train(str(shapes), out=str(tmp_path / "a"), **{**QUICK, "dense": {"head": "upernet"}})
+    with pytest.raises(DataError, match="instances_train"):
+        vitrail.train(str(tmp_path), out=str(tmp_path / "b"), **QUICK)
