@@ -20,6 +20,7 @@ FLOORS = {
     "models": 2,
     "weights": 3,
     "figures": 3,
+    "heads": 2,
     "recipes": 4,
     "tasks": 4,
     "verbs": 5,

@@ -16,27 +16,43 @@ if TYPE_CHECKING:
     from vitrail.verbs.doctor import doctor as doctor
     from vitrail.verbs.evaluate import evaluate as evaluate
     from vitrail.verbs.look import look as look
+    from vitrail.verbs.plan import plan as plan
     from vitrail.verbs.predict import predict as predict
     from vitrail.verbs.pretrain import pretrain as pretrain
+    from vitrail.verbs.probe import probe as probe
     from vitrail.verbs.tour import tour as tour
     from vitrail.verbs.train import train as train
+    from vitrail.verbs.weights import convert_weights as convert_weights
+    from vitrail.verbs.weights import inspect_weights as inspect_weights
+    from vitrail.verbs.weights import verify_weights as verify_weights
     from vitrail.weights.checkpoint import open_checkpoint as open_checkpoint
     from vitrail.weights.create import create_model as create_model
+    from vitrail.weights.hub import from_pretrained as from_pretrained
+    from vitrail.weights.hub import push_to_hub as push_to_hub
+    from vitrail.weights.hub import save_pretrained as save_pretrained
     from vitrail.weights.load import load_weights as load_weights
 
 _HOMES = {
     "VitrailError": "vitrail.errors",
+    "convert_weights": "vitrail.verbs.weights",
     "create_model": "vitrail.weights.create",
     "doctor": "vitrail.verbs.doctor",
     "evaluate": "vitrail.verbs.evaluate",
+    "from_pretrained": "vitrail.weights.hub",
+    "inspect_weights": "vitrail.verbs.weights",
     "list_models": "vitrail.models.zoo",
     "load_weights": "vitrail.weights.load",
     "look": "vitrail.verbs.look",
     "open_checkpoint": "vitrail.weights.checkpoint",
+    "plan": "vitrail.verbs.plan",
     "predict": "vitrail.verbs.predict",
     "pretrain": "vitrail.verbs.pretrain",
+    "probe": "vitrail.verbs.probe",
+    "push_to_hub": "vitrail.weights.hub",
+    "save_pretrained": "vitrail.weights.hub",
     "tour": "vitrail.verbs.tour",
     "train": "vitrail.verbs.train",
+    "verify_weights": "vitrail.verbs.weights",
 }
 
 

@@ -27,13 +27,16 @@ class Verb:
 
 VERBS: dict[str, Verb] = {
     "tour": Verb("TourSettings", "verbs.tour", "the whole line in three minutes: pretrain, fine-tune, compare, look"),
-    "pretrain": Verb("PretrainSettings", "verbs.pretrain", "pretrain a masked autoencoder on pictures without labels"),
-    "train": Verb("TrainSettings", "verbs.train", "train a classifier, from scratch or from given weights"),
+    "pretrain": Verb("PretrainSettings", "verbs.pretrain", "pretrain an encoder on pictures without labels"),
+    "train": Verb("TrainSettings", "verbs.train", "train a classifier, detector or segmenter, from scratch or weights"),
     "evaluate": Verb("EvaluateSettings", "verbs.evaluate", "measure a trained model on labelled pictures"),
+    "probe": Verb("ProbeSettings", "verbs.probe", "measure an encoder: neighbours, linear probe, last blocks"),
+    "plan": Verb("PlanSettings", "verbs.plan", "say how to train on this machine in the hours there are"),
     "predict": Verb("PredictSettings", "verbs.predict", "say what is in pictures"),
     "look": Verb("LookSettings", "verbs.look", "draw what a model sees"),
     "paper": Verb("PaperSettings", "papers.catalogue", "run a table of the papers, at any scale"),
-    "models": Verb("ModelsSettings", "verbs.models", "list models and recipes"),
+    "weights": Verb("WeightsSettings", "verbs.weights", "inspect, convert, verify or push a weights file"),
+    "models": Verb("ModelsSettings", "verbs.models", "list models with cost and published accuracy, or recipes"),
     "doctor": Verb("DoctorSettings", "verbs.doctor", "say what is installed, and check a data set"),
 }
 
@@ -134,7 +137,9 @@ def _recipe(kind: Any, words: list[str]) -> Any:
     """Return the settings of the recipe these words ask for, so that help shows its values as defaults."""
     from vitrail.recipes import find_recipe
 
-    return find_recipe(kind, _value(words, "--recipe") or "auto", weights=_value(words, "--weights"))
+    asked = _value(words, "--recipe") or "auto"
+    told = {name: _value(words, f"--{name}") for name in ("weights", "objective", "task")}
+    return find_recipe(kind, asked, **told)
 
 
 def _value(words: list[str], option: str) -> str | None:

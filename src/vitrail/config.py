@@ -78,17 +78,20 @@ class Loader:
     """Keep decoded pictures in memory; auto does so when all of them fit easily."""
     balanced: bool = False
     """Draw every class equally often."""
+    views: int = 0
+    """Show each picture in so many fixed random views, one epoch after the other; 0: in a new one every time."""
 
 
 @dataclass(frozen=True)
 class Optim:
     """The optimizer, and what is done to gradients and weights around it."""
 
-    kind: Literal["adamw", "sgd"] = "adamw"
+    kind: Literal["adamw", "sgd", "lars"] = "adamw"
+    """lars: SGD whose rate follows the size of each layer's weights, for large batches and linear probes."""
     betas: tuple[float, float] = (0.9, 0.999)
     """AdamW's decay rates of the first and second moment."""
     momentum: float = 0.9
-    """SGD's momentum."""
+    """Momentum of SGD and LARS."""
     weight_decay: float = 0.05
     """Not applied to biases, norms, the class token and positions."""
     layer_decay: float = 1.0
@@ -120,6 +123,8 @@ class Run:
     """auto, cpu, cuda, cuda:1, mps."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     """auto: bf16 where the hardware computes in it, else fp32."""
+    compile: bool = False
+    """Let torch.compile make one program of the model: minutes at the start, then faster steps (docs/papers/mae.md)."""
     micro_batch: int = 0
     """Pictures per forward pass and process; 0 takes the process's whole share of the batch."""
     evaluate_every: float = 1.0
@@ -130,6 +135,8 @@ class Run:
     """A checkpoint is also written when this many minutes have passed since the last; 0 is off."""
     keep: int = 2
     """How many of the newest checkpoints stay, besides the best one."""
+    picture_every: float = 0.0
+    """Epochs between drawings of what the model makes of held-out pictures, in RUN/pictures; 0 draws at the end."""
     patience: int = 0
     """Stop after this many evaluations without a better one; 0 is off."""
     tensorboard: bool = False

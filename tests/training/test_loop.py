@@ -263,3 +263,26 @@ def test_tensorboard_gets_the_rows_or_says_what_to_install(tmp_path: Path) -> No
         return
     train(tmp_path, run=run_with(tensorboard=True), epochs=1)
     assert list((tmp_path / "tensorboard").glob("events*"))
+
+
+def test_drawing_comes_every_so_often_with_the_weights_that_are_evaluated_and_changes_nothing(tmp_path: Path) -> None:
+    drawn: list[tuple[int, bool, float]] = []
+
+    def draw(task: nn.Module, step: int) -> None:
+        drawn.append((step, task.training, next(task.parameters()).sum().item()))
+        torch.rand(3)
+
+    seen: list[float] = []
+
+    def look(task: nn.Module) -> dict[str, float]:
+        seen.append(next(task.parameters()).sum().item())
+        return evaluate(task)
+
+    run = run_with(picture_every=1.0, evaluate_every=1.0)
+    train(tmp_path / "a", run=run, draw=draw, evaluate=look)
+    train(tmp_path / "b", run=run_with(evaluate_every=1.0))
+    steps = ToyBatches(micro_batches=2).steps_per_epoch
+    assert [step for step, _, _ in drawn] == [steps, 2 * steps, 3 * steps], "the end is drawn by whoever began it"
+    assert not any(training for _, training, _ in drawn)
+    assert [value for _, _, value in drawn] == seen[:3], "with averaged weights, where there are any"
+    assert outcome(tmp_path / "a") == outcome(tmp_path / "b")

@@ -38,3 +38,24 @@ def test_dropout_is_off_while_measuring_and_the_mode_is_as_before(training: bool
 
 def test_nothing_to_measure_gives_no_metrics() -> None:
     assert measure(ToyTask(), []) == {}
+
+
+class PerClass(nn.Module):
+    """Measures how many of each class are right."""
+
+    def measure(self, batch: dict[str, Any]) -> dict[str, tuple[Tensor, Tensor]]:
+        return {"mean": (batch["right"], batch["count"])}
+
+
+def test_figures_of_classes_are_added_up_before_their_mean_is_taken() -> None:
+    batches = [
+        {"right": torch.tensor([1, 0, 0]), "count": torch.tensor([1, 3, 0])},
+        {"right": torch.tensor([0, 2, 0]), "count": torch.tensor([3, 1, 0])},
+    ]
+    assert measure(PerClass(), batches) == {"mean": pytest.approx((1 / 4 + 2 / 4) / 2)}
+
+
+def test_counts_beyond_the_precision_of_float32_stay_exact() -> None:
+    pairs = zip((2**24, 1), (2**24 + 1, 0), strict=True)
+    batches = [{"right": torch.tensor([right]), "count": torch.tensor([count])} for right, count in pairs]
+    assert measure(PerClass(), batches) == {"mean": 1.0}

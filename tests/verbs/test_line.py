@@ -137,3 +137,9 @@ def test_tables_print_brackets_as_they_are(capsys: pytest.CaptureFixture[str]) -
 
     say_table("", ("what",), [('pip install "vitrail[tensorboard]"',)])
     assert "vitrail[tensorboard]" in capsys.readouterr().out
+
+
+def test_where_a_classifier_looks_is_drawn_while_it_learns(tmp_path: Path) -> None:
+    run = {"picture_every": 1.0}
+    folder = vitrail.train("digits", out=str(tmp_path / "run"), **{**QUICK, "epochs": 2, "run": run}).folder
+    assert len(list((folder / "pictures").glob("attention_0*.png"))) == 1

@@ -91,6 +91,28 @@ def test_weights_without_a_description_bring_the_normalisation_of_their_origin(t
     assert any("trained at 224x224, this run sees 384x384" in note for note in google.notes)
 
 
+def test_auto_takes_the_model_of_a_bare_file_with_all_that_makes_it_what_it_is(tmp_path: Path) -> None:
+    options = {"embed_width": 32, "depths": (2, 1), "window": 4, "image_size": 128}
+    save_file(build_model("swin_t", num_classes=5, **options).state_dict(), tmp_path / "model.safetensors")
+    start = choose_start("auto", str(tmp_path / "model.safetensors"), Architecture(), pictures(96, 96), None, 3)
+    assert start.model.name == "swin_t"
+    assert {name: start.model.options[name] for name in ("embed_width", "depths")} == {
+        "embed_width": 32,
+        "depths": (2, 1),
+    }
+    assert tuple(start.model.options["window"]) == (4, 4)
+
+
+def test_a_folder_of_transformers_is_a_start_with_its_own_normalisation(tmp_path: Path) -> None:
+    from vitrail.weights.convert import convert
+
+    save_file(build_model("vit_ti16", num_classes=5).state_dict(), tmp_path / "a.safetensors")
+    convert(tmp_path / "a.safetensors", "huggingface", tmp_path / "hf")
+    start = choose_start("auto", str(tmp_path / "hf"), Architecture(), pictures(300, 300), None, 3)
+    assert start.model.name == "vit_ti16"
+    assert start.preprocessing.mean == (0.485, 0.456, 0.406)
+
+
 def test_colour_weights_are_fitted_to_grey_pictures_when_that_is_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

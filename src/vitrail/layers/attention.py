@@ -42,7 +42,8 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, dropout:
     Arguments and result as in `plain_attention`, without the weights.
     """
     if q.device.type == "cpu" and q.shape[-2] <= PLAIN_ON_CPU_UP_TO:
-        return plain_attention(q, k, v, bias, dropout)[0]
+        # Laid out by heads once: both products, and those of the backward pass, would each do it by themselves.
+        return plain_attention(q.contiguous(), k.contiguous(), v.contiguous(), bias, dropout)[0]
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
 
 
@@ -66,11 +67,10 @@ class Attention(nn.Module):
         self.proj = nn.Linear(width, width)
         self.dropout = nn.Dropout(dropout)
 
-    def forward(self, tokens: Tensor, bias: Bias | None = None) -> Tensor:
-        """Let every token look at every token: ``(B, N, D)`` to ``(B, N, D)``."""
-        batch, count, width = tokens.shape
-        qkv = self.qkv(tokens).view(batch, count, 3, self.num_heads, width // self.num_heads)
-        q, k, v = qkv.permute(2, 0, 3, 1, 4).unbind(0)
+    def forward(self, tokens: Tensor, bias: Bias | None = None, last: int | None = None) -> Tensor:
+        """Let tokens look at every token: all of them, or only the ``last``; ``(B, N, D)`` to ``(B, N or last, D)``."""
+        batch, _, width = tokens.shape
+        q, k, v = self._project(tokens, last)
         if bias is not None and not isinstance(bias, Tensor):
             bias = bias(q)
         dropout = self.attention_dropout if self.training else 0.0
@@ -79,4 +79,15 @@ class Attention(nn.Module):
         else:
             mixed, weights = plain_attention(q, k, v, bias, dropout)
             self.observe(weights)
-        return self.dropout(self.proj(mixed.transpose(1, 2).reshape(batch, count, width)))
+        return self.dropout(self.proj(mixed.transpose(1, 2).reshape(batch, -1, width)))
+
+    def _project(self, tokens: Tensor, last: int | None) -> tuple[Tensor, ...]:
+        """Make queries, keys and values ``(B, K, N, E)``; queries of the ``last`` tokens alone where that is asked."""
+        heads = (-1, self.num_heads, tokens.shape[-1] // self.num_heads)
+        if last is None:
+            return self.qkv(tokens).unflatten(-1, (3, *heads[1:])).permute(2, 0, 3, 1, 4).unbind(0)
+        width = tokens.shape[-1]
+        q = F.linear(tokens[:, -last:], self.qkv.weight[:width], self.qkv.bias[:width])
+        kv = F.linear(tokens, self.qkv.weight[width:], self.qkv.bias[width:])
+        k, v = kv.unflatten(-1, (2, *heads[1:])).permute(2, 0, 3, 1, 4).unbind(0)
+        return q.unflatten(-1, heads[1:]).transpose(1, 2), k, v

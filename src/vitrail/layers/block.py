@@ -56,10 +56,23 @@ class Block(nn.Module):
         self.mlp = Mlp(width, int(width * mlp_ratio), dropout)
         self.drop_path = drop_path
 
-    def forward(self, tokens: Tensor, bias: Bias | None = None) -> Tensor:
-        """``(B, N, D)`` to ``(B, N, D)``; ``bias`` is added to the attention scores."""
-        tokens = tokens + drop_path(self.attn(self.norm1(tokens), bias), self.drop_path, self.training)
-        return tokens + drop_path(self.mlp(self.norm2(tokens)), self.drop_path, self.training)
+    def forward(self, tokens: Tensor, bias: Bias | None = None, last: int | None = None) -> Tensor:
+        """``(B, N, D)`` to ``(B, N, D)``; ``bias`` is added to the attention scores.
+
+        With ``last``, only so many tokens at the end are computed, which look at all: ``(B, last, D)``.
+        """
+        return self.transform(self.attend(tokens, bias, last))
+
+    def attend(self, tokens: Tensor, bias: Bias | None = None, last: int | None = None) -> Tensor:
+        """Run the first half of the block, in which tokens see one another."""
+        mixed = self.attn(self.norm1(tokens), bias, last)
+        tokens = tokens if last is None else tokens[:, -last:]
+        # A half that is frozen is in evaluation mode by itself, and is then never left out.
+        return tokens + drop_path(mixed, self.drop_path, self.attn.training)
+
+    def transform(self, tokens: Tensor) -> Tensor:
+        """Run the second half, in which every token is mapped by itself."""
+        return tokens + drop_path(self.mlp(self.norm2(tokens)), self.drop_path, self.mlp.training)
 
 
 def drop_path_rates(largest: float, depth: int) -> list[float]:

@@ -38,7 +38,10 @@ class ImageClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Score pictures ``(B, C, H, W)``: logits ``(B, num_classes)``."""
-        features = self.backbone.embed(images)
+        return self.score(self.backbone.embed(images))
+
+    def score(self, features: Tensor) -> Tensor:
+        """Score the backbone's vectors ``(B, D)``: logits ``(B, num_classes)``."""
         if self.pre_logits is not None:
             features = torch.tanh(self.pre_logits(features))
         return self.head(features)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -16,6 +17,9 @@ from vitrail.layers.patches import PatchEmbedding, take
 from vitrail.layers.pooling import AttentionPool
 from vitrail.layers.positions import Learned2d, resize_positions, sincos_2d
 from vitrail.layers.relative import RelativeBias, RelativeKeys
+
+Corrupt = Callable[[Tensor], Tensor]
+"""Takes the embeddings of patches, ``(B, N, D)``, and returns others in their place."""
 
 
 @dataclass(frozen=True)
@@ -165,7 +169,7 @@ class ViT(nn.Module):
         own = self.patch_embed.grid(*self.config.image_size)
         return resize_positions(table, own, grid, self.prefix, self.config.position_resize)
 
-    def tokens(self, images: Tensor, visible: Tensor | None = None) -> Tensor:
+    def tokens(self, images: Tensor, visible: Tensor | None = None, corrupt: Corrupt | None = None) -> Tensor:
         """Embed pictures: patch tokens with positions, after the class token (equation 1).
 
         Positions that come in before every block are not added here.
@@ -173,12 +177,15 @@ class ViT(nn.Module):
         Args:
             images: ``(B, C, H, W)``, normalised.
             visible: ``(B, V)`` indices of the only patches to embed; all when absent.
+            corrupt: changes the patches' embeddings before they get their positions; for pretraining.
 
         Returns:
             ``(B, prefix + N, D)``, or ``(B, prefix + V, D)``.
         """
         self._check(images)
         tokens = self.patch_embed(images, visible)
+        if corrupt is not None:
+            tokens = corrupt(tokens)
         at_stem = self.config.positions_at == "stem"
         positions = self.positions(self.patch_embed.grid(*images.shape[-2:])) if at_stem else None
         if positions is None:
@@ -192,18 +199,32 @@ class ViT(nn.Module):
             tokens = torch.cat([first.expand(images.shape[0], -1, -1).to(tokens.dtype), tokens], dim=1)
         return self.dropout(tokens)
 
-    def forward_features(self, images: Tensor, visible: Tensor | None = None) -> Tensor:
+    def forward_features(self, images: Tensor, visible: Tensor | None = None, corrupt: Corrupt | None = None) -> Tensor:
         """Run the encoder (equations 2 to 4): ``(B, C, H, W)`` to ``(B, prefix + N, D)``.
 
-        With ``visible`` ``(B, V)`` only those patches are seen, giving ``(B, prefix + V, D)``. The tokens are
-        normalised when the class token is pooled; with mean pooling the norm comes after the mean.
+        With ``visible`` ``(B, V)`` only those patches are seen, giving ``(B, prefix + V, D)``; ``corrupt`` is that
+        of `tokens`. The tokens are normalised when the class token is pooled; with mean pooling the norm comes
+        after the mean.
         """
-        tokens = self.tokens(images, visible)
+        return self.norm(self._encode(images, visible, corrupt)[-1])
+
+    def _encode(
+        self,
+        images: Tensor,
+        visible: Tensor | None = None,
+        corrupt: Corrupt | None = None,
+        after: Sequence[int] = (),
+    ) -> list[Tensor]:
+        """Run all blocks: the tokens after each block of ``after``, and then those after the last one."""
+        tokens = self.tokens(images, visible, corrupt)
         places = self._places(images, visible)
         biases = self._biases(images, visible)
-        for block, place, bias in zip(self.blocks, places, biases, strict=True):
+        kept = []
+        for number, (block, place, bias) in enumerate(zip(self.blocks, places, biases, strict=True)):
             tokens = block(tokens if place is None else tokens + place, bias)
-        return self.norm(tokens)
+            if number in after:
+                kept.append(tokens)
+        return [*kept, tokens]
 
     def _places(self, images: Tensor, visible: Tensor | None) -> list[Tensor | None]:
         """Return what is added before each block, ``(1, T, D)`` or ``(B, T, D)``: nothing but in ablations."""
@@ -226,11 +247,15 @@ class ViT(nn.Module):
         modules = list(self.relative) * (self.depth // len(self.relative))
         return [lambda queries, module=module: module(queries, grid, visible) for module in modules]
 
-    def feature_maps(self, images: Tensor) -> list[Tensor]:
-        """Return the patch tokens as one map: ``[(B, D, h, w)]``."""
+    def feature_maps(self, images: Tensor, after: Sequence[int] = ()) -> list[Tensor]:
+        """Return the patch tokens as one map, ``[(B, D, h, w)]``, normalised as `forward_features` does.
+
+        With ``after``, blocks numbered from 0 in rising order: a map after each of them, without a norm.
+        """
         h, w = self.patch_embed.grid(*images.shape[-2:])
-        patches = self.forward_features(images)[:, self.prefix :]
-        return [patches.transpose(1, 2).reshape(images.shape[0], -1, h, w)]
+        encoded = self._encode(images, after=after)[:-1] if after else [self.forward_features(images)]
+        maps = [tokens[:, self.prefix :].transpose(1, 2) for tokens in encoded]
+        return [tokens.reshape(images.shape[0], -1, h, w) for tokens in maps]
 
     def pool(self, tokens: Tensor) -> Tensor:
         """Make one vector of tokens: ``(B, prefix + N, D)`` to ``(B, D)``."""

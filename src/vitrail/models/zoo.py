@@ -14,6 +14,8 @@ from vitrail.errors import ConfigError, nearest
 from vitrail.models import hybrid, resnet, swin, vit
 from vitrail.models.classifier import ImageClassifier
 from vitrail.models.mae import MAE, MAEConfig
+from vitrail.models.mpp import MPP, MPPConfig
+from vitrail.models.simmim import SimMIM, SimMIMConfig, whole_patches
 
 # Every backbone: its class and the shape that its name stands for.
 BACKBONES: dict[str, tuple[Callable[[Any], nn.Module], Any]] = {
@@ -80,21 +82,26 @@ def encoder_name(name: str) -> str:
     return encoder if prefix in OBJECTIVES else name
 
 
+def backbone_of(model: Any) -> Any:
+    """Return the backbone inside a model: a classifier's, a pretrained model's encoder, or the model itself."""
+    return getattr(model, "encoder", getattr(model, "backbone", model))
+
+
 def canonical_name(name: str) -> str:
     """Return vitrail's own name for a model, given that or one of timm's.
 
     Raises:
         ConfigError: no such model; the nearest right names are given.
     """
-    found, _ = _resolve(name)
+    found, _ = resolve_name(name)
     if found not in list_models():
         known = [*list_models(), *ALIASES]
         raise ConfigError(f"there is no model {name!r}{nearest(name, known) or '; see: vitrail models'}")
     return found
 
 
-def _resolve(name: str) -> tuple[str, dict[str, Any]]:
-    """Return vitrail's own name for one of timm's, and the picture size where that is part of timm's."""
+def resolve_name(name: str) -> tuple[str, dict[str, Any]]:
+    """Return vitrail's own name for one of timm's, and the option ``image_size`` where the name ends in a size."""
     stem, _, size = name.rpartition("_")
     if size.isdecimal() and f"{stem}_224" in ALIASES:
         return ALIASES[f"{stem}_224"], {"image_size": int(size)}
@@ -109,15 +116,17 @@ def build_model(name: str, **options: Any) -> nn.Module:
         **options: ``num_classes`` (default 1000; 0 gives the bare backbone), ``image_size`` (pixels, or height
             and width), ``window`` of a Swin (tokens, or height and width), ``representation`` and ``head_init``
             (see `ImageClassifier`), and any field of the model's config (`ViTConfig`, `HybridConfig`,
-            `ResNetConfig`, `SwinConfig`; for ``mae_*`` also `MAEConfig`).
+            `ResNetConfig`, `SwinConfig`; for ``mae_*`` also `MAEConfig`, and ``normalize_target`` for its targets
+            normalized and pixels; for ``mpp_*`` `MPPConfig`).
 
     Returns:
-        An `ImageClassifier` with ``.backbone`` and ``.head``, a bare backbone, or a `MAE` with ``.encoder``.
+        An `ImageClassifier` with ``.backbone`` and ``.head``, a bare backbone, or a `MAE`,
+        `MPP` or `SimMIM` with ``.encoder``.
 
     Raises:
         ConfigError: unknown name or option; the nearest right ones are given.
     """
-    options = _resolve(name)[1] | options
+    options = resolve_name(name)[1] | options
     name = canonical_name(name)
     for size in ("image_size", "window"):
         if size in options:
@@ -133,11 +142,36 @@ def build_model(name: str, **options: Any) -> nn.Module:
 
 
 def _mae(encoder: vit.ViTConfig, options: dict[str, Any]) -> MAE:
-    own = _own_options(MAEConfig, options)
+    own = {**_named_target(options), **_own_options(MAEConfig, options)}
     if "decoder_width" in own and "decoder_heads" not in own:
         own["decoder_heads"] = max(1, own["decoder_width"] // 32)  # 32 channels a head, as in the paper's
     options = {"positions": "sincos_2d", **options}
     return MAE(MAEConfig(encoder=_sized(encoder, options, more_names=option_names(MAEConfig)), **own))
+
+
+def _named_target(options: dict[str, Any]) -> dict[str, Any]:
+    """Take ``normalize_target`` out of the options, the short way to say which of two targets is meant."""
+    normalize = options.pop("normalize_target", None)
+    if normalize is None:
+        return {}
+    target = "normalized" if normalize else "pixels"
+    if options.get("target", target) != target:
+        raise ConfigError(
+            f"normalize_target={normalize} and target={options['target']!r} contradict; give target alone"
+        )
+    return {"target": target}
+
+
+def _mpp(encoder: vit.ViTConfig, options: dict[str, Any]) -> MPP:
+    own = _own_options(MPPConfig, options)
+    return MPP(MPPConfig(encoder=_sized(encoder, options, more_names=option_names(MPPConfig)), **own))
+
+
+def _simmim(encoder: swin.SwinConfig | vit.ViTConfig, options: dict[str, Any]) -> SimMIM:
+    own = _own_options(SimMIMConfig, options)
+    if "mask_unit" not in own:
+        own["mask_unit"] = whole_patches(options.get("patch_size", encoder.patch_size))
+    return SimMIM(SimMIMConfig(encoder=_sized(encoder, options, more_names=option_names(SimMIMConfig)), **own))
 
 
 def option_names(config: type) -> frozenset[str]:
@@ -181,4 +215,6 @@ class Objective:
 
 OBJECTIVES: dict[str, Objective] = {
     "mae": Objective(vit.SIZES, _mae, MAEConfig),
+    "mpp": Objective(vit.SIZES, _mpp, MPPConfig),
+    "simmim": Objective({**swin.SIZES, **vit.SIZES}, _simmim, SimMIMConfig),
 }

@@ -85,6 +85,19 @@ def mean_over_processes(pairs: Mapping[str, tuple[float, float]]) -> dict[str, f
     return {name: total / counts[name] if counts[name] else math.nan for name, total in sums.items()}
 
 
+def sum_pairs(pairs: Mapping[str, tuple[list[float], list[float]]]) -> dict[str, tuple[list[float], list[float]]]:
+    """Add up ``{name: (sums, counts)}`` place by place over the processes; a name may be missing on some of them."""
+    total: dict[str, tuple[list[float], list[float]]] = {}
+    for part in gather(dict(pairs)):
+        for name, (sums, counts) in part.items():
+            before = total.get(name, ([0.0] * len(sums), [0.0] * len(counts)))
+            total[name] = (
+                [a + b for a, b in zip(before[0], sums, strict=True)],
+                [a + b for a, b in zip(before[1], counts, strict=True)],
+            )
+    return total
+
+
 def largest(*values: int) -> list[int]:
     """Return the largest of each value over the processes; they travel by the CPU, no GPU is waited for."""
     if world() == 1:

@@ -10,8 +10,9 @@ from torch import nn
 
 from vitrail.config import Optim, Run, Schedule
 from vitrail.training.distributed import is_main
+from vitrail.training.lock import sole_user
 from vitrail.training.log import Log, OnEvent
-from vitrail.training.protocols import Batches, Evaluate
+from vitrail.training.protocols import Batches, Draw, Evaluate
 from vitrail.training.session import Session
 from vitrail.training.signals import StopSignals
 from vitrail.training.state import Summary
@@ -31,6 +32,7 @@ def fit(
     config: dict[str, Any],
     monitor: str | None = None,
     on_event: OnEvent | None = None,
+    draw: Draw | None = None,
 ) -> Summary:
     """Train ``task``, or go on from the last checkpoint in ``folder`` as if it had never stopped.
 
@@ -53,9 +55,12 @@ def fit(
         monitor: the metric that decides what is best, by default the first one ``evaluate`` returns; names
             with "loss" in them are better when small.
         on_event: called in the main process with every row of ``metrics.jsonl``.
+        draw: called in the main process every ``run.picture_every`` epochs, with the task as ``evaluate`` gets it and
+            the number of steps done.
 
     Raises:
-        TrainingError: the loss stays non-finite, too many pictures are damaged, or nothing can be saved.
+        TrainingError: the loss stays non-finite, too many pictures are damaged, nothing can be saved, or another
+            run uses the folder.
         Interrupted: Ctrl-C or SIGTERM; the step was finished and everything is saved.
     """
     session = Session(
@@ -70,8 +75,10 @@ def fit(
         folder=folder,
         config=config,
         monitor=monitor,
+        draw=draw,
     )
     with (
+        sole_user(folder, is_main()),
         StopSignals() as signals,
         Log(folder, session.steps, main=is_main(), tensorboard=run.tensorboard, on_event=on_event) as log,
         contextlib.closing(session.begin(log)) as steps,
@@ -83,6 +90,8 @@ def fit(
             session.report()
             if session.evaluation_is_due():
                 session.evaluate()
+            if session.drawing_is_due():
+                session.draw()
             if session.saving_is_due() or stop_signal:
                 session.save()
             if stop_signal:

@@ -2,34 +2,56 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import math
+from collections.abc import Iterable, Sequence
 from typing import Any, cast
 
 import torch
 from torch import Tensor, nn
 
-from vitrail.training.distributed import mean_over_processes
+from vitrail.training.distributed import sum_pairs
 from vitrail.training.protocols import Batch, Task
 
 
 def measure(task: nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
     """Return ``{name: sum / count}`` of ``task.measure`` over all ``batches`` of all processes.
 
-    Sums and counts add up exactly whatever the batch size and however the pictures are shared out. The
+    Sums and counts add up exactly whatever the batch size and however the pictures are shared out. Where they are
+    vectors, of a figure for each class, the result is the mean over the classes that were counted at all. The
     task is put into evaluation mode and afterwards back into the mode it was in.
     """
+    return {name: mean_of_ratios(*pair) for name, pair in add_up(task, batches).items()}
+
+
+def add_up(task: nn.Module, batches: Iterable[Batch]) -> dict[str, tuple[list[float], list[float]]]:
+    """Return the sums and the counts of ``task.measure`` over all ``batches`` of all processes, by name.
+
+    A single number is a list of one.
+    """
     device = device_of(task)
-    exact = torch.float32 if device.type == "mps" else torch.float64
     totals: dict[str, Tensor] = {}
     training = task.training
     task.eval()
     with torch.inference_mode():
         for batch in batches:
             for name, pair in cast(Task, task).measure(to_device(batch, device)).items():
-                pair = torch.stack([torch.as_tensor(value, dtype=exact, device=device) for value in pair])
-                totals[name] = totals[name] + pair if name in totals else pair
+                exact = torch.stack([_exact(value, device) for value in pair])
+                totals[name] = totals[name] + exact if name in totals else exact
     task.train(training)
-    return mean_over_processes({name: tuple(total.tolist()) for name, total in totals.items()})
+    return sum_pairs({name: tuple(total.tolist()) for name, total in totals.items()})
+
+
+def mean_of_ratios(sums: Sequence[float], counts: Sequence[float]) -> float:
+    """Return the mean of ``sum / count`` over those with a count; nan where none has one."""
+    ratios = [total / count for total, count in zip(sums, counts, strict=True) if count]
+    return math.fsum(ratios) / len(ratios) if ratios else math.nan
+
+
+def _exact(value: Tensor | float, device: torch.device) -> Tensor:
+    """Return a number or a vector of them as float64, which adds whole numbers up to 2^53 exactly: ``(N,)``."""
+    # Apple's GPUs have no float64.
+    home = torch.device("cpu") if device.type == "mps" else device
+    return torch.as_tensor(value, device=home).to(torch.float64).reshape(-1)
 
 
 def device_of(task: nn.Module) -> torch.device:

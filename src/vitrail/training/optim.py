@@ -10,6 +10,7 @@ from torch import nn
 
 from vitrail.config import Optim
 from vitrail.errors import ConfigError
+from vitrail.training.lars import Lars
 
 FUSED_DEVICES = {"cpu", "cuda"}
 
@@ -78,7 +79,9 @@ def build_optimizer(optim: Optim, groups: list[dict[str, Any]]) -> torch.optim.O
         return torch.optim.AdamW(groups, lr=0.0, betas=optim.betas, fused=fused)
     if optim.kind == "sgd":
         return torch.optim.SGD(groups, lr=0.0, momentum=optim.momentum, fused=fused)
-    raise ConfigError(f"optimizer {optim.kind!r} is none of adamw, sgd")
+    if optim.kind == "lars":
+        return Lars(groups, momentum=optim.momentum)
+    raise ConfigError(f"optimizer {optim.kind!r} is none of adamw, sgd, lars")
 
 
 def set_rate(optimizer: torch.optim.Optimizer, rate: float) -> None:

@@ -28,7 +28,10 @@ class Task(Protocol):
         ...
 
     def measure(self, batch: Batch) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return ``{name: (sum, count)}`` of one evaluation batch, so that batches and processes add up."""
+        """Return ``{name: (sum, count)}`` of one evaluation batch, so that batches and processes add up.
+
+        Both are numbers, or vectors with one place for each class: the figure is then the mean of the classes' ratios.
+        """
         ...
 
 
@@ -49,6 +52,9 @@ class Batches(Protocol):
         """Iterate from ``step`` on; each item holds this process's micro-batches of one step."""
         ...
 
+
+Draw = Callable[[nn.Module, int], None]
+"""Takes the task in evaluation mode and the number of steps done, and draws what it makes of pictures."""
 
 Evaluate = Callable[[nn.Module], Mapping[str, float]]
 """Takes the task in evaluation mode and returns its metrics, the same ones on every process."""

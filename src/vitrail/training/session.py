@@ -20,7 +20,7 @@ from vitrail.training.learner import Learner
 from vitrail.training.log import Clock, Log
 from vitrail.training.precision import device as find_device
 from vitrail.training.precision import resolve as resolve_precision
-from vitrail.training.protocols import Batch, Batches, Evaluate
+from vitrail.training.protocols import Batch, Batches, Draw, Evaluate
 from vitrail.training.schedule import rate
 from vitrail.training.state import State, Summary
 
@@ -54,8 +54,9 @@ class Session:
         folder: Path,
         config: dict[str, Any],
         monitor: str | None,
+        draw: Draw | None = None,
     ) -> None:
-        self.batches, self._evaluate = train_batches, evaluate
+        self.batches, self._evaluate, self._draw = train_batches, evaluate, draw
         self.lr, self.schedule, self.run = lr, schedule, run
         self.folder, self.checkpoints, self.config, self.monitor = folder, folder / "checkpoints", config, monitor
         self.steps_per_epoch = train_batches.steps_per_epoch
@@ -189,6 +190,17 @@ class Session:
         self.log.say(f"epoch {self.epoch:.2f}  {shown}{'  (best)' if is_best else ''}")
         if self.state.stopped_early:
             self.log.say(f"stopping early: {self.run.patience} evaluations without a better one")
+
+    def drawing_is_due(self) -> bool:
+        """Whether what the model makes of pictures is to be drawn after this step; at the end that is done anyway."""
+        return self._draw is not None and not self.finished and self._passed(self.run.picture_every)
+
+    def draw(self) -> None:
+        """Let the main process draw, with the weights that are evaluated."""
+        assert self._draw is not None
+        with self.learner.evaluating() as task:
+            if is_main():
+                self._draw(task, self.state.step)
 
     def saving_is_due(self) -> bool:
         """Whether a checkpoint is to be written after this step: by steps, by minutes, or as it is the best."""

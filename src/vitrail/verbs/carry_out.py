@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
+import torch
 from torch import Tensor, nn
 
 from vitrail.config import Preprocessing, to_json
@@ -15,12 +16,13 @@ from vitrail.data.samples import Samples
 from vitrail.data.sources import Pictures, Source
 from vitrail.data.transforms import eval_transform, train_transform
 from vitrail.errors import DataError
-from vitrail.settings import PretrainSettings, TrainSettings
+from vitrail.settings import PretrainSettings, TrainSettings, peak_lr
 from vitrail.training import distributed
 from vitrail.training.loop import fit
 from vitrail.training.measure import measure
 from vitrail.training.precision import device as pick_device
 from vitrail.training.precision import keep_large_buffers
+from vitrail.training.protocols import Batch, Batches, Draw, Evaluate
 from vitrail.weights.checkpoint import Description, description_json
 
 Extra = Callable[[Tensor], dict[str, Any]]
@@ -44,7 +46,14 @@ class Result:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is needed to train: the pictures, the task, and what to say about the model afterwards."""
+    """All that is needed to train: the pictures, the task, and what to say about the model afterwards.
+
+    Attributes:
+        extra: adds to a sample what its image tensor decides (a mask, say).
+        samples: makes samples of pictures, for training or not; by default those of a classifier.
+        measure: turns a task and its batches into metrics; by default sums and counts add up.
+        draw: draws what the task makes of pictures, every ``run.picture_every`` epochs.
+    """
 
     settings: TrainSettings | PretrainSettings
     source: Source
@@ -52,24 +61,34 @@ class Plan:
     task: nn.Module
     description: Description
     extra: Extra | None = None
+    samples: Callable[[Pictures, bool], Samples] | None = None
+    measure: Callable[[nn.Module, Iterable[Batch]], dict[str, float]] = measure
+    draw: Draw | None = None
 
 
-def carry_out(plan: Plan) -> Result:
-    """Train what is planned, or go on where it was."""
+def carry_out(plan: Plan, batches: Batches | None = None, evaluate: Evaluate | None = None) -> Result:
+    """Train what is planned, or go on where it was.
+
+    Args:
+        plan: what to train.
+        batches: what to train on in place of the plan's training pictures: their features, say.
+        evaluate: with ``batches``, what measures the task; None leaves evaluation out.
+    """
     settings, run = plan.settings, plan.settings.run
     keep_large_buffers()
     device = pick_device(run.device, distributed.local_rank())
     summary = fit(
-        plan.task,
-        train_batches(plan, pin_memory=device.type == "cuda"),
-        evaluator(plan),
+        torch.compile(plan.task) if run.compile else plan.task,  # type: ignore[arg-type]
+        batches or train_batches(plan, pin_memory=device.type == "cuda"),
+        evaluate if batches else evaluator(plan),
         epochs=settings.epochs,
-        lr=settings.lr,
+        lr=peak_lr(settings),
         optim=settings.optim,
         schedule=settings.schedule,
         run=run,
         folder=plan.folder,
         config=description_json(plan.description),
+        draw=plan.draw,
     )
     return Result(plan.folder, dict(summary.best), to_json(summary))
 
@@ -77,16 +96,8 @@ def carry_out(plan: Plan) -> Result:
 def train_batches(plan: Plan, pin_memory: bool = False) -> TrainBatches:
     """Return the global batches of a plan's training pictures, this process's share of them."""
     settings = plan.settings
-    samples = Samples(
-        training_pictures(plan.source),
-        train_transform(settings.augment, plan.description.preprocessing),
-        settings.run.seed,
-        settings.channels,
-        plan.extra,
-        settings.loader.cache,
-    )
     return TrainBatches(
-        samples,
+        _samples(plan, training_pictures(plan.source), training=True),
         settings.batch_size,
         settings.run.micro_batch,
         settings.run.seed,
@@ -104,11 +115,29 @@ def evaluator(plan: Plan) -> Callable[[Any], dict[str, float]] | None:
     if pictures is None or not len(pictures):
         return None
     settings = plan.settings
-    samples = eval_samples(pictures, plan.description.preprocessing, plan.extra, settings.loader.cache)
+    samples = _samples(plan, pictures, training=False)
     batches = EvalBatches(
         samples, settings.batch_size, settings.loader.workers, distributed.rank(), distributed.world()
     )
-    return lambda task: measure(task, batches)
+    return lambda task: plan.measure(task, batches)
+
+
+def _samples(plan: Plan, pictures: Pictures, training: bool) -> Samples:
+    settings, preprocessing = plan.settings, plan.description.preprocessing
+    if plan.samples is not None:
+        return plan.samples(pictures, training)
+    if not training:
+        return eval_samples(pictures, preprocessing, plan.extra, settings.loader.cache)
+    transform = train_transform(settings.augment, preprocessing)
+    return Samples(
+        pictures,
+        transform,
+        settings.run.seed,
+        settings.channels,
+        plan.extra,
+        settings.loader.cache,
+        settings.loader.views,
+    )
 
 
 def eval_samples(

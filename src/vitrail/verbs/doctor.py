@@ -6,19 +6,29 @@ import hashlib
 import json
 import os
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from vitrail.data.coco import (
+    annotation_files,
+    category_names,
+    each_mistake,
+    is_coco,
+    pictures_folder,
+    read_annotations,
+)
 from vitrail.data.images import open_image
-from vitrail.data.sources import Pictures, open_source
+from vitrail.data.objects import check_size
+from vitrail.data.segment_folders import examine, is_segments, open_segments
+from vitrail.data.segments import SegmentPictures
+from vitrail.data.sources import open_source
 from vitrail.errors import DataError, ImageError
 from vitrail.settings import DoctorSettings
 from vitrail.verbs.say import say, say_table
 
-EXTRAS = {"tensorboard": "tensorboard", "timm": "test", "transformers": "test"}
+EXTRAS = {"tensorboard": "tensorboard", "faster-coco-eval": "detect", "timm": "test", "transformers": "test"}
 
 
 @dataclass
@@ -27,10 +37,12 @@ class Check:
 
     Attributes:
         pictures: how many, by split.
-        classes: for each class, how many by split.
+        classes: for each class, how many pictures of it, or that show it, by split.
         sizes: smallest, median and largest height and width, in pixels.
-        damaged: files that cannot be read, and why.
+        damaged: files that cannot be read or used, and why.
         duplicates: pairs of files with the same content in different splits, which make figures too good.
+        mistakes: of objects' annotations: boxes beyond the picture, masks without a pixel, what is not listed.
+        has_objects: whether classes count objects and not pictures.
         notes: what was found out on the way.
     """
 
@@ -39,20 +51,25 @@ class Check:
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
     duplicates: list[tuple[str, str]] = field(default_factory=list)
+    mistakes: list[str] = field(default_factory=list)
+    has_objects: bool = False
     notes: tuple[str, ...] = ()
 
 
-def doctor(data: str | None = None) -> dict[str, Any]:
-    """Return what is installed and used here and, with ``data``, a `Check` of that data set as ``"data"``."""
+def doctor(data: str | None = None, ignore: int = 255) -> dict[str, Any]:
+    """Return what is installed and used here and, with ``data``, a `Check` of that data set as ``"data"``.
+
+    In masks the value ``ignore`` means void.
+    """
     report: dict[str, Any] = {"environment": environment()}
     if data:
-        report["data"] = vars(check(data))
+        report["data"] = vars(check(data, ignore))
     return report
 
 
 def run(settings: DoctorSettings) -> None:
     """Examine and print."""
-    report = doctor(settings.data)
+    report = doctor(settings.data, settings.ignore)
     if settings.json:
         print(json.dumps(report))
         return
@@ -79,13 +96,15 @@ def environment() -> dict[str, str]:
     return facts
 
 
-def check(data: str) -> Check:
+def check(data: str, ignore: int = 255) -> Check:
     """Open every picture of a data set and look for what would spoil a run or its figures.
 
     Raises:
         DataError: the data set cannot be opened at all.
     """
-    source = _open(data)
+    if is_coco(Path(data).expanduser()):
+        return check_objects(Path(data).expanduser())
+    source = open_segments(data, ignore=ignore) if is_segments(data) else _open(data)
     found = Check(notes=source.notes)
     first_split: dict[str, tuple[str, str]] = {}
     heights, widths = [], []
@@ -93,8 +112,10 @@ def check(data: str) -> Check:
         if pictures is None or not len(pictures):
             continue
         found.pictures[split] = len(pictures)
-        for name, count in _per_class(pictures, source.class_names):
-            found.classes.setdefault(name, {})[split] = count
+        shown, problems = examine(pictures) if isinstance(pictures, SegmentPictures) else (Counter(pictures.labels), [])
+        found.damaged += problems
+        for label, name in enumerate(source.class_names):
+            found.classes.setdefault(name, {})[split] = shown[label]
         for number, item in enumerate(pictures.items):
             try:
                 picture = open_image(item) if isinstance(item, Path) else item
@@ -108,10 +129,51 @@ def check(data: str) -> Check:
             other_split, other = first_split.setdefault(digest, (split, name))
             if other_split != split:
                 found.duplicates.append((f"{other_split}: {other}", f"{split}: {name}"))
+    _add_sizes(found, heights, widths)
+    return found
+
+
+def _add_sizes(found: Check, heights: list[int], widths: list[int]) -> None:
     for name, values in (("height", sorted(heights)), ("width", sorted(widths))):
         if values:
-            found.sizes[f"{name} median"] = (values[len(values) // 2],) * 2
+            median = values[len(values) // 2]
+            found.sizes[f"{name} median"] = (median, median)
             found.sizes[f"{name} from, to"] = (values[0], values[-1])
+
+
+def check_objects(root: Path) -> Check:
+    """Look at every picture and annotation of a folder in COCO's format.
+
+    Raises:
+        DataError: a file of annotations cannot be read at all.
+    """
+    found = Check(has_objects=True)
+    heights, widths = [], []
+    for split, file in annotation_files(root).items():
+        read = read_annotations(file)
+        names = category_names(read, file)
+        folder = pictures_folder(root, file)
+        found.pictures[split] = len(read["images"])
+        counts = Counter(annotation["category_id"] for annotation in read["annotations"])
+        for category, name in names.items():
+            found.classes.setdefault(name, {})[split] = counts[category]
+        found.mistakes += [f"{split}: {mistake}" for mistake in each_mistake(read)]
+        for image in read["images"]:
+            try:
+                size = open_image(folder / image["file_name"]).size
+                check_size(size, (image["width"], image["height"]), image["file_name"])
+            except ImageError as error:
+                found.damaged.append(str(error))
+                continue
+            except DataError as error:
+                found.mistakes.append(f"{split}: {str(error).split(';')[0]}")
+            widths.append(image["width"])
+            heights.append(image["height"])
+        crowds = sum(bool(annotation.get("iscrowd")) for annotation in read["annotations"])
+        empty = len(read["images"]) - len({annotation["image_id"] for annotation in read["annotations"]})
+        note = f"{split}: {len(read['annotations']):,} objects, {crowds} crowds, {empty} pictures without objects."
+        found.notes = (*found.notes, note)
+    _add_sizes(found, heights, widths)
     return found
 
 
@@ -125,12 +187,6 @@ def _open(data: str) -> Any:
             raise error from None
 
 
-def _per_class(pictures: Pictures, names: tuple[str, ...]) -> Iterator[tuple[str, int]]:
-    counts = Counter(pictures.labels or ())
-    for label, name in enumerate(names):
-        yield name, counts[label]
-
-
 def _version(name: str) -> str:
     try:
         return metadata.version(name)
@@ -141,16 +197,17 @@ def _version(name: str) -> str:
 def _print(found: Check, data: str) -> None:
     splits = list(found.pictures)
     rows = [(name, *(counts.get(split, 0) for split in splits)) for name, counts in found.classes.items()]
-    say_table(data, ("class", *splits), [*rows, ("all", *found.pictures.values())])
+    say_table(data, ("class", *splits), [*rows, ("all pictures", *found.pictures.values())])
     for note in found.notes:
         say(note)
     say(", ".join(f"{name} {a}" if a == b else f"{name} {a} to {b}" for name, (a, b) in found.sizes.items()))
     _list("damaged", found.damaged)
     _list("in two splits", [f"{a} = {b}" for a, b in found.duplicates])
-    sizes = [counts.get("train", 0) for counts in found.classes.values()]
-    if sizes and max(sizes) > 4 * max(1, min(sizes)):
+    _list("mistakes in the annotations", found.mistakes)
+    sizes = [] if is_segments(data) else [counts.get("train", 0) for counts in found.classes.values()]
+    if not found.has_objects and sizes and max(sizes) > 4 * max(1, min(sizes)):
         say(f"imbalanced: {min(sizes)} to {max(sizes)} a class; --loader.balanced True draws them equally often")
-    if not found.damaged and not found.duplicates:
+    if not found.damaged and not found.duplicates and not found.mistakes:
         say("nothing is wrong with it")
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import copy
 from pathlib import Path
+from typing import Any
 
 from vitrail.data.sources import Source
 from vitrail.errors import VitrailError
 from vitrail.figures.curves import draw_curves
 from vitrail.training import distributed
+from vitrail.training.protocols import Draw
 from vitrail.verbs.carry_out import Result
-from vitrail.verbs.look import choose, draw, read_metrics
+from vitrail.verbs.kinds import kind_of
+from vitrail.verbs.look import read_metrics
 from vitrail.verbs.report import next_steps, report_run
 from vitrail.verbs.say import say, shown
-from vitrail.weights.checkpoint import describe, open_checkpoint
+from vitrail.weights.checkpoint import Description, describe, open_checkpoint
 
 PICTURES = 6
+PICTURES_DURING = 3
 
 
 def finish(result: Result, what: str, source: Source) -> None:
@@ -26,6 +31,27 @@ def finish(result: Result, what: str, source: Source) -> None:
     say(f"next: {next_steps(result.folder, describe(result.folder))[0].split('  # ')[0]}")
 
 
+def drawer(folder: Path, description: Description, source: Source) -> Draw | None:
+    """Return what draws a run while it goes on, into ``folder/pictures``; None where there are no pictures to draw."""
+    pictures = source.validation or source.test or source.train
+    if pictures is None or not len(pictures):
+        return None
+
+    def draw(task: Any, step: int) -> None:
+        (folder / "pictures").mkdir(exist_ok=True)
+        try:
+            # On the CPU, as at the end of a run, wherever the model learns.
+            model = copy.deepcopy(task.model).cpu()
+            drawn = kind_of(description.task).draw(model, description, pictures, PICTURES_DURING)
+        except VitrailError as error:
+            say(f"no picture of what the model sees: {error}")
+            return
+        name, picture = next(iter(drawn.items()))
+        picture.save(folder / "pictures" / f"{name}_{step:08d}.png")
+
+    return draw
+
+
 def draw_run(folder: Path, source: Source) -> Path:
     """Draw curves and what the model makes of held-out pictures into ``folder/pictures``; return the report."""
     model, description = open_checkpoint(folder)
@@ -33,7 +59,7 @@ def draw_run(folder: Path, source: Source) -> Path:
     pictures = source.validation or source.test or source.train
     if pictures is not None and len(pictures):
         try:
-            drawn |= draw(model, description, choose(pictures, description, PICTURES))
+            drawn |= kind_of(description.task).draw(model, description, pictures, PICTURES)
         except VitrailError as error:
             say(f"no pictures of what the model sees: {error}")
     (folder / "pictures").mkdir(exist_ok=True)

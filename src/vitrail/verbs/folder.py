@@ -20,6 +20,7 @@ MAY_CHANGE = {
     "loader.cache",
     "run.device",
     "run.keep",
+    "run.picture_every",
     "run.save_every",
     "run.save_minutes",
     "run.tensorboard",
@@ -77,4 +78,5 @@ def _check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
 
 def short_name(data: str) -> str:
     """Return what a data set is called in the names of folders: its last part, without a suffix."""
-    return Path(data).expanduser().resolve().stem if data != "digits" else data
+    # Drawn scenes have a colon in their name, which not every file system takes.
+    return Path(data).expanduser().resolve().stem.replace(":", "-") if data != "digits" else data

@@ -12,17 +12,25 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
+from vitrail.config import from_json
 from vitrail.data.sources import Pictures, open_source
 from vitrail.data.transforms import eval_transform
 from vitrail.errors import DataError
-from vitrail.figures import attention, reconstruction
+from vitrail.figures import attention
 from vitrail.figures.curves import draw_curves
 from vitrail.models.mae import MAE
-from vitrail.settings import LookSettings
+from vitrail.models.simmim import SimMIM
+from vitrail.models.swin import Swin
+from vitrail.models.zoo import backbone_of
+from vitrail.settings import LookSettings, TrainSettings
 from vitrail.tasks.inputs import Normalise
+from vitrail.verbs.carry_out import training_pictures
+from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.pictures import find_pictures, read_inputs
+from vitrail.verbs.reconstructions import draw_reconstructions
 from vitrail.verbs.report import report_run
 from vitrail.verbs.say import say
+from vitrail.verbs.swin_pictures import draw_simmim, draw_swin
 from vitrail.weights.checkpoint import Description, open_checkpoint
 
 
@@ -54,11 +62,13 @@ def look(checkpoint: str, pictures: Sequence[str] = (), **settings: Any) -> list
 def run(settings: LookSettings) -> list[Path]:
     """Look as the settings say; `look` explains."""
     model, description = open_checkpoint(settings.checkpoint)
-    chosen = _chosen(settings, description)
     root = Path(settings.checkpoint).expanduser()
     out = Path(settings.out).expanduser() if settings.out else (root if root.is_dir() else Path()) / "look"
     out.mkdir(parents=True, exist_ok=True)
-    drawn = draw(model, description, chosen, settings.mask_ratio, settings.seeds)
+    if description.task == "classify":
+        drawn = draw(model, description, _chosen(settings, description), settings)
+    else:
+        drawn = _draw_dense(model, description, settings)
     if (root / "metrics.jsonl").is_file():
         drawn["curves"] = draw_curves(read_metrics(root), title=root.name)
     written = []
@@ -76,24 +86,20 @@ def draw(
     model: nn.Module,
     description: Description,
     chosen: Chosen,
-    ratios: Sequence[float] = (),
-    seeds: Sequence[int] = (0,),
+    settings: LookSettings | None = None,
 ) -> dict[str, Image.Image]:
     """Draw all that fits a model, by name: reconstructions, or attention with the model's answers."""
-    mean, std = description.preprocessing.mean, description.preprocessing.std
     if isinstance(model, MAE):
-        ratios = ratios or (model.config.mask_ratio,)
-        options: dict[str, Any] = {"ratios": ratios, "seeds": seeds, "captions": chosen.captions}
-        drawn = {"reconstruction": reconstruction.panel(model, chosen.images, mean, std, **options)}
-        if model.config.normalize_target:
-            drawn["reconstruction_true_statistics"] = reconstruction.panel(
-                model, chosen.images, mean, std, statistics="true", **options
-            )
-        return drawn
+        return draw_reconstructions(model, description, chosen.images, chosen.captions, settings)
+    if isinstance(model, SimMIM):
+        return draw_simmim(model, description, chosen.images, chosen.captions, settings)
+    mean, std = description.preprocessing.mean, description.preprocessing.std
     captions = [
         f"{caption}\n{answer}".strip()
         for caption, answer in zip(chosen.captions, _answers(model, chosen.images, description), strict=True)
     ]
+    if isinstance(backbone_of(model), Swin):
+        return draw_swin(model, description, chosen.images, captions, settings)
     return {"attention": attention.panel(model, chosen.images, mean, std, captions=captions)}
 
 
@@ -131,6 +137,18 @@ def choose(pictures: Pictures, description: Description, count: int) -> Chosen:
     images = Normalise(preprocessing.mean, preprocessing.std)(torch.stack([s["image"] for s in shown]))
     names = description.class_names
     return Chosen(images, tuple(names[s["label"]] if names and "label" in s else "" for s in shown))
+
+
+def _draw_dense(model: nn.Module, description: Description, settings: LookSettings) -> dict[str, Image.Image]:
+    """Draw what a detector or segmenter makes of the named pictures, or of those the run held out."""
+    kind = kind_of(description.task)
+    if settings.pictures:
+        files = find_pictures(settings.pictures)[: settings.count]
+        pictures = Pictures(tuple(files), None, tuple(file.name for file in files))
+    else:
+        source = kind.open(from_json(TrainSettings, description.settings))
+        pictures = source.validation or source.test or training_pictures(source)
+    return kind.draw(model, description, pictures, settings.count)
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:

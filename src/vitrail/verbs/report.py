@@ -19,7 +19,16 @@ CAPTIONS = {
     "reconstruction_true_statistics": (
         "The predicted patterns alone\nThe same predictions with the hidden patches' true brightness and contrast."
     ),
+    "mask_ratios": "Mask ratios\nThe same pictures with more and more hidden.",
+    "maskings": "Kinds of masks\nHidden at random, in blocks and on a grid.",
     "attention": "Attention\nHeld-out pictures, and where the model looks.",
+    "windows": "Windows\nInside which tokens attend to each other, stage by stage, and how they shift.",
+    "bias": "Relative position bias\nWhat each head adds to its scores for how far apart two places are.",
+    "segments": "Segments\nHeld-out pictures, what each pixel shows, what the model says, and where it errs.",
+    "objects": "Objects\nHeld-out pictures with what is found in them, and below what is there.",
+    "pyramid": "Pyramid\nWhere the maps of each stride answer.",
+    "anchors": "Anchors\nThe boxes from which each object is learned, in the colour of their stride.",
+    "maps": "Maps\nWhat the head gets from the backbone, finest first.",
 }
 
 
@@ -38,6 +47,7 @@ def report_run(folder: Path, drawn: Mapping[str, Image.Image]) -> Path:
         sections=[
             Section("Settings", settings, folded=True),
             Section("Model", {"name": description.model.name, **description.model.options}, folded=True),
+            *([Section("Head", description.dense, folded=True)] if description.dense else []),
             Section("Environment", environment, folded=True),
         ],
         next_steps=next_steps(folder, description),
@@ -47,7 +57,7 @@ def report_run(folder: Path, drawn: Mapping[str, Image.Image]) -> Path:
 def next_steps(folder: Path, description: Description) -> list[str]:
     """Return the commands that make sense after a run, the most likely first."""
     data = description.settings.get("data", "DATA")
-    if not description.is_classifier:
+    if not description.class_names:
         return [
             f"vitrail train {data} --weights {folder}  # fine-tune the encoder on labelled pictures",
             f"vitrail look {folder} PICTURES  # what it makes of other pictures",

@@ -15,14 +15,10 @@ from vitrail.config import Preprocessing, pair, replace
 from vitrail.data.images import open_image
 from vitrail.data.sources import Pictures
 from vitrail.errors import ConfigError, ImageError
-from vitrail.models.zoo import BACKBONES, HEAD_OPTIONS, ModelSpec, canonical_name, encoder_name
+from vitrail.models.zoo import BACKBONES, HEAD_OPTIONS, ModelSpec, canonical_name, encoder_name, resolve_name
 from vitrail.settings import Architecture, Size
-from vitrail.training.checkpoint import is_checkpoint
 from vitrail.weights.checkpoint import describe
-from vitrail.weights.detect import to_plain
-from vitrail.weights.files import read_state
-from vitrail.weights.load import weights_file
-from vitrail.weights.plain import shape_of
+from vitrail.weights.known import is_own, open_weights
 from vitrail.weights.preprocessing import Origin, preprocessing_of
 
 DEFAULT_MODEL = "vit_ti16"
@@ -77,7 +73,8 @@ def choose_start(
     """Decide on model, input size and normalisation from what is asked, the weights, and the pictures.
 
     The name "auto" takes the model the weights belong to. An input size that is not given is the pictures'
-    own (the median of their shorter sides), in whole patches, at most 224 or what the weights were trained at.
+    own (the median of their shorter sides), in whole patches, at most 224 or what the weights were trained at;
+    unless the name ends in one, as timm's do (``vit_base_patch16_384``).
 
     Raises:
         ConfigError: unknown model or option.
@@ -88,7 +85,8 @@ def choose_start(
     if name == "auto":
         name = encoder_name(given.model.name) if given else DEFAULT_MODEL
         notes.append(f"model {name}" + (f", as in {weights}" if weights else ""))
-    name = canonical_name(name)
+    called, name = name, canonical_name(name)
+    image_size = image_size or resolve_name(called)[1].get("image_size")
     asked = {key: value for key, value in dataclasses.asdict(architecture).items() if value is not None}
     options = {**_inherited(name, given), **asked, "channels": channels}
     patch_size = options.get("patch_size", BACKBONES[name][1].patch_size if _is_vit(name) else COARSEST_STRIDE)
@@ -122,7 +120,7 @@ def _default_size(pictures: Pictures, patch_size: int, given: Given | None) -> t
 
 
 def _shorter_side(item: Path | Image.Image) -> int | None:
-    if isinstance(item, Image.Image):
+    if not isinstance(item, Path):
         return min(item.size)
     try:
         return min(open_image(item).size)
@@ -131,19 +129,11 @@ def _shorter_side(item: Path | Image.Image) -> int | None:
 
 
 def _given(weights: str, name: str) -> Given:
-    if is_checkpoint(Path(weights).expanduser()):
+    if is_own(weights):
         known = describe(weights)
         return Given(known.model, Origin(known.preprocessing, "the checkpoint says so"))
     origin = preprocessing_of(weights)
-    return Given(ModelSpec(_name_for(weights) if name == "auto" else name), origin)
-
-
-def _name_for(weights: str) -> str:
-    """Find the named model whose shape a bare weights file has."""
-    shape = shape_of(to_plain(read_state(weights_file(weights)), weights).state)
-    if shape.name is None:
-        raise ConfigError(f"{weights} holds {shape}, which has no name of its own; say which --model it is for")
-    return shape.name
+    return Given(open_weights(weights).spec() if name == "auto" else ModelSpec(name), origin)
 
 
 def _is_vit(name: str) -> bool:

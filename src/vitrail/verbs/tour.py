@@ -15,7 +15,7 @@ from vitrail.figures.curves import draw_curves
 from vitrail.figures.report import Table, write_report
 from vitrail.recipes import find_recipe
 from vitrail.settings import Architecture, PretrainSettings, TourSettings, TrainSettings
-from vitrail.verbs import pretrain, train
+from vitrail.verbs import dense_tour, pretrain, train
 from vitrail.verbs.carry_out import Result, training_pictures
 from vitrail.verbs.evaluate import Evaluation, evaluate
 from vitrail.verbs.folder import short_name
@@ -50,7 +50,7 @@ class Tour:
     report: Path
 
 
-def tour(data: str = "digits", **settings: Any) -> Tour:
+def tour(data: str = "digits", **settings: Any) -> Tour | dense_tour.DenseTour:
     """Pretrain on pictures, fine-tune with few labels, train the same from scratch, compare and look.
 
     Args:
@@ -60,8 +60,10 @@ def tour(data: str = "digits", **settings: Any) -> Tour:
     return run(TourSettings(data=data, **settings))
 
 
-def run(settings: TourSettings) -> Tour:
+def run(settings: TourSettings) -> Tour | dense_tour.DenseTour:
     """Take the tour; `tour` explains."""
+    if settings.task != "classify":
+        return dense_tour.run(settings)
     began = time.monotonic()
     source = open_source(settings.data, seed=settings.seed)
     out = Path(settings.out or Path("runs") / f"tour-{short_name(settings.data)}")

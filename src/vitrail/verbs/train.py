@@ -1,4 +1,4 @@
-"""``vitrail train``: a classifier from labelled pictures."""
+"""``vitrail train``: a classifier, detector or segmenter from labelled pictures."""
 
 from __future__ import annotations
 
@@ -6,29 +6,30 @@ from typing import Any
 
 import torch
 
-from vitrail.config import replace, to_json
-from vitrail.data.sources import Source, open_source
-from vitrail.errors import ConfigError, DataError
+from vitrail.config import replace
+from vitrail.data.samples import Samples
+from vitrail.data.sources import Pictures, Source
+from vitrail.errors import ConfigError
 from vitrail.models.classifier import freeze
 from vitrail.recipes import find_recipe
 from vitrail.settings import TrainSettings
-from vitrail.tasks.classification import Classification
 from vitrail.training import distributed
 from vitrail.verbs.carry_out import Plan, Result, carry_out, training_pictures
-from vitrail.verbs.finish import finish
+from vitrail.verbs.finish import drawer, finish
 from vitrail.verbs.folder import open_folder
+from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.say import say
 from vitrail.verbs.start import choose_start
-from vitrail.weights.checkpoint import Description
-from vitrail.weights.create import create_model
-from vitrail.weights.load import load_weights
+from vitrail.verbs.tune import Tuning
+from vitrail.weights.checkpoint import build_described
 
 
 def train(data: str, *, recipe: str = "auto", **settings: Any) -> Result:
-    """Train a classifier on labelled pictures.
+    """Train a classifier, a detector or a segmenter on labelled pictures.
 
     Args:
-        data: a folder per class (with or without splits), a CSV of file and label, or "digits".
+        data: to classify a folder per class (with or without splits), a CSV of file and label, or "digits"; to
+            detect a folder with COCO's annotations, to segment one of pictures and masks, or for both "scenes".
         recipe: the settings to begin with; "auto" takes finetune with ``weights``, scratch without.
         **settings: any field of `vitrail.settings.TrainSettings`; nested ones as dicts
             (``optim={"weight_decay": 0.1}``).
@@ -40,14 +41,28 @@ def train(data: str, *, recipe: str = "auto", **settings: Any) -> Result:
         VitrailError: data, settings or weights cannot be used; nothing was trained.
         Interrupted: asked to stop; the same call goes on.
     """
-    base = find_recipe(TrainSettings, recipe, settings.get("weights"))
+    base = find_recipe(TrainSettings, recipe, settings.get("weights"), task=settings.get("task"))
     return run(replace(base, data=data, recipe=recipe, **settings))
 
 
 @distributed.processes()
 def run(settings: TrainSettings) -> Result:
     """Train as the settings say; `train` explains."""
-    source = _open(settings)
+    source = kind_of(settings.task).open(settings)
+    result = learn(settings, source)
+    finish(result, "Fine-tuning" if settings.weights else "Training", source)
+    return result
+
+
+def learn(settings: TrainSettings, source: Source) -> Result:
+    """Train on an open source, and leave it at that: no pictures, no report."""
+    plan = prepare(settings, source)
+    return carry_out(plan) if settings.tune_blocks is None else Tuning.of(plan).carry_out()
+
+
+def prepare(settings: TrainSettings, source: Source) -> Plan:
+    """Build what is to be trained on an open source, with the weights it starts from and its run folder."""
+    kind = kind_of(settings.task)
     start = choose_start(
         settings.model,
         settings.weights,
@@ -56,25 +71,24 @@ def run(settings: TrainSettings) -> Result:
         settings.image_size,
         settings.channels,
     )
+    description = kind.describe(settings, start, source)
     torch.manual_seed(settings.run.seed)
-    model: Any = create_model(start.model.name, num_classes=len(source.class_names), **start.model.options)
+    model: Any = build_described(description)
     for note in (*source.notes, *start.notes):
         say(note)
     if settings.weights is not None:
-        # Other channels are asked for by saying so; classes are those of the data.
-        report = load_weights(model, settings.weights, adapt=("classes", "channels"))
-        say(f"{settings.weights}: {report}")
+        say(f"{settings.weights}: {kind.load(model, settings.weights)}")
     if settings.freeze:
         say(_freeze(model, settings.freeze))
     folder = open_folder(settings.out, "train", settings.data, settings)
-    task = Classification(model, start.preprocessing, settings.smoothing, settings.augment)
-    options = {**start.model.options, "num_classes": len(source.class_names)}
-    description = Description(
-        replace(start.model, options=options), start.preprocessing, source.class_names, to_json(settings)
-    )
-    result = carry_out(Plan(settings, source, folder, task, description))
-    finish(result, "Fine-tuning" if settings.weights else "Training", source)
-    return result
+    task = kind.task(settings, model, description)
+    measure = kind.measure(source.validation, description)
+
+    def samples(pictures: Pictures, training: bool) -> Samples:
+        return kind.samples(settings, pictures, description, training)
+
+    draw = drawer(folder, description, source)
+    return Plan(settings, source, folder, task, description, samples=samples, measure=measure, draw=draw)
 
 
 def _freeze(model: Any, layers: int) -> str:
@@ -82,13 +96,3 @@ def _freeze(model: Any, layers: int) -> str:
     if not 0 <= layers <= most:
         raise ConfigError(f"freeze takes 0 to {most} of this model's layers, not {layers}; the head must learn")
     return f"frozen: the lowest {layers} of {most + 1} layers ({len(freeze(model, layers))} tensors)"
-
-
-def _open(settings: TrainSettings) -> Source:
-    source = open_source(settings.data, seed=settings.run.seed, validation_share=settings.validation_share, labels=True)
-    if len(source.class_names) < 2:
-        raise DataError(f"{settings.data} has {len(source.class_names)} classes; a classifier needs two or more")
-    if settings.labels == 1.0:
-        return source
-    share_or_count = int(settings.labels) if settings.labels > 1 else settings.labels
-    return source.labelled_subset(share_or_count, settings.run.seed)
