@@ -1,6 +1,7 @@
 """Batches belong to seed, epoch and step: not to workers, to processes, or to where a run was resumed."""
 
 import itertools
+import multiprocessing
 import os
 import signal
 import subprocess
@@ -255,6 +256,30 @@ def test_a_worker_that_hangs_or_dies_is_one_sentence_and_not_a_standstill(monkey
     with pytest.raises(DataError, match=r"the data workers stopped \(DataLoader .*\); look for") as caught:
         steps(TrainBatches(samples, 2, workers=1), 0, 1)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_stop_signal_to_a_worker_that_is_not_ready_for_it_yet_does_not_end_it(monkeypatch, number):
+    ready = batches_module._leave_signals_to_main
+
+    def stopped_at_once(worker: int) -> None:
+        os.kill(os.getpid(), number)
+        ready(worker)
+
+    monkeypatch.setattr(batches_module, "_leave_signals_to_main", stopped_at_once)
+    assert len(list(EvalBatches(in_memory(4), 1, workers=2))) == 4
+
+
+def test_a_worker_that_dies_while_others_start_leaves_no_process_behind(monkeypatch):
+    def one_dies(worker: int) -> None:
+        if worker:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    monkeypatch.setattr(batches_module, "_leave_signals_to_main", one_dies)
+    before = set(multiprocessing.active_children())
+    with pytest.raises(DataError, match="the data workers stopped"):
+        list(EvalBatches(in_memory(4), 1, workers=2))
+    assert set(multiprocessing.active_children()) <= before
 
 
 def test_a_mistake_in_a_transform_is_not_taken_for_a_data_error():

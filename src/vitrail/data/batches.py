@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import multiprocessing
 import os
 import signal
 import sys
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import torch
@@ -27,6 +29,8 @@ WORKER_TIMEOUT = 600.0
 run on a dead network disk ends with an error instead of standing still for ever."""
 
 MOST_WORKERS = 16
+
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 PADDED = {"image": 0, "semantic": 255}
 """Entries of a sample that pictures of several sizes fill up in a batch, and with what: black, and void."""
@@ -282,18 +286,40 @@ def _load(dataset: Dataset, slots: Iterable[Any], workers: int, pin_memory: bool
         # Forked workers share the cache of pictures; elsewhere forking is not safe.
         multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
     )
+    others = set(multiprocessing.active_children())
     try:
-        for batch in loader:
+        with _signals_held_back():
+            batches = iter(loader)
+        for batch in batches:
             if isinstance(batch, VitrailError):
                 raise batch
             yield batch
     except RuntimeError as error:
         if "DataLoader" not in str(error):
             raise
+        for worker in set(multiprocessing.active_children()) - others:
+            worker.kill()  # One that nobody speaks to any more would keep this process from ending.
+            worker.join()
         raise DataError(
             f"the data workers stopped ({str(error).splitlines()[0]}); look for a slow or missing disk, too little "
             "memory or too small a /dev/shm, or use workers=0 to load in the main process"
         ) from error
+
+
+@contextmanager
+def _signals_held_back() -> Generator[None, None, None]:
+    """Let stop signals wait while workers are started: one that is not ready for them yet would die of them.
+
+    Workers inherit this, and let the signals in when they are ready (`_leave_signals_to_main`).
+    """
+    if not hasattr(signal, "pthread_sigmask"):  # Windows, which has no signals to whole groups either
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _leave_signals_to_main(_: int) -> None:
@@ -303,6 +329,8 @@ def _leave_signals_to_main(_: int) -> None:
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(number, signal.SIG_DFL))
+    if hasattr(signal, "pthread_sigmask"):
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
 __all__ = ["Batch", "EvalBatches", "TrainBatches", "collate", "worker_count"]
