@@ -18,15 +18,14 @@ from __future__ import annotations
 
 import argparse
 import functools
-import random
 import resource
-import statistics
 import subprocess
 import sys
 import time
 from collections.abc import Callable
 
 import torch
+from timing import Run, interleave
 from torch import Tensor, nn
 
 from vitrail.models.flops import cost
@@ -34,7 +33,6 @@ from vitrail.models.mae import MAE
 from vitrail.models.zoo import build_model
 from vitrail.training.precision import keep_large_buffers
 
-Run = Callable[[], object]
 SEEN = 0.25
 
 
@@ -209,25 +207,6 @@ def step(model: nn.Module, images: Tensor) -> Run:
     return once
 
 
-def seconds(run: Run, device: str) -> float:
-    start = time.perf_counter()
-    run()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def matmul_rate(dtype: torch.dtype, device: str) -> Callable[[], float]:
-    """Return a function that measures multiplications and additions a second of a large matrix product."""
-    a, b = (torch.randn(2048, 2048, device=device, dtype=dtype) for _ in range(2))
-    return lambda: 2 * 2048**3 / min(seconds(lambda: a @ b, device) for _ in range(3))
-
-
-def middle(values: list[float]) -> str:
-    low, median, high = statistics.quantiles(values, n=4)
-    return f"{median:5.2f} ({low:.2f} to {high:.2f})"
-
-
 def memory(name: str, options: argparse.Namespace, images: Tensor) -> None:
     """Take three steps and print by how much the process grew, or what a GPU held at most."""
     used = lambda: resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024  # noqa: E731
@@ -283,23 +262,9 @@ def main() -> None:
             runs[name] = run
             print(f"{name} is ready after {time.perf_counter() - began:.0f} s", flush=True)
 
-    rate = matmul_rate(dtype, device)
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    rates = []
-    for _ in range(options.rounds):
-        rates.append(rate())
-        for name in random.sample(list(runs), len(runs)):
-            times[name].append(seconds(runs[name], device))
-
+    taken = interleave(runs, options.rounds, dtype, device)
     print(f"mae_{options.model}, decoder {options.decoder}, batch {options.batch}, {options.precision}, {device}")
-    print(f"matrix product {statistics.median(rates) / 1e9:,.0f} GFLOP/s; the model {flops / 1e9:,.1f} GFLOP")
-    best = min((name for name in runs if name.startswith("vitrail")), key=lambda name: statistics.median(times[name]))
-    for name, own in sorted(times.items(), key=lambda item: statistics.median(item[1])):
-        ratios = [theirs / our for theirs, our in zip(own, times[best], strict=True)]
-        efficiency = statistics.median(flops / t / r for t, r in zip(own, rates, strict=True))
-        print(
-            f"{name:30} {statistics.median(own) * 1e3:9.1f} ms  {middle(ratios)} of {best}  efficiency {efficiency:.2f}"
-        )
+    taken.report(min((name for name in runs if name.startswith("vitrail")), key=taken.median), flops)
 
 
 if __name__ == "__main__":

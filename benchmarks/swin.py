@@ -17,20 +17,16 @@ Use no other load on the machine; OMP_NUM_THREADS chooses the cores. Compiling t
 from __future__ import annotations
 
 import argparse
-import random
-import statistics
-import time
 from collections.abc import Callable
 
 import torch
+from timing import Run, interleave
 from torch import Tensor, nn
 
 from vitrail.models.flops import cost
 from vitrail.models.swin import SIZES, SwinConfig
 from vitrail.models.zoo import build_model
 from vitrail.training.precision import keep_large_buffers
-
-Run = Callable[[], object]
 
 
 class Logits(nn.Module):
@@ -131,25 +127,6 @@ def training(model: nn.Module, images: Tensor, compiled: bool) -> Run:
     return once
 
 
-def seconds(run: Run, device: str) -> float:
-    start = time.perf_counter()
-    run()
-    if device == "cuda":
-        torch.cuda.synchronize()
-    return time.perf_counter() - start
-
-
-def matmul_rate(dtype: torch.dtype, device: str) -> Callable[[], float]:
-    """Return a function that measures multiplications and additions a second of a large matrix product."""
-    a, b = (torch.randn(2048, 2048, device=device, dtype=dtype) for _ in range(2))
-    return lambda: 2 * 2048**3 / min(seconds(lambda: a @ b, device) for _ in range(3))
-
-
-def middle(values: list[float]) -> str:
-    low, median, high = statistics.quantiles(values, n=4)
-    return f"{median:5.2f} ({low:.2f} to {high:.2f})"
-
-
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="swin_t", choices=SIZES)
@@ -190,22 +167,10 @@ def main() -> None:
     # Two operations a multiply-accumulate; a training step costs about three forward passes.
     flops = 2 * cost(shape).multiply_accumulates * options.batch * (3 if options.training else 1)
 
-    rate = matmul_rate(dtype, device)
-    times: dict[str, list[float]] = {name: [] for name in runs}
-    rates = []
-    for _ in range(options.rounds):
-        rates.append(rate())
-        for name in random.sample(list(runs), len(runs)):
-            times[name].append(seconds(runs[name], device))
-
-    print(f"{options.model} {options.size[0]}x{options.size[1]}, batch {options.batch}, {options.precision}, {device}")
-    print(f"matrix product {statistics.median(rates) / 1e9:,.0f} GFLOP/s; the model {flops / 1e9:,.1f} GFLOP")
-    for name, own in times.items():
-        ratios = [theirs / our for theirs, our in zip(own, times["vitrail"], strict=True)]
-        efficiency = statistics.median(flops / t / r for t, r in zip(own, rates, strict=True))
-        print(
-            f"{name:20} {statistics.median(own) * 1e3:9.1f} ms  {middle(ratios)} of ours  efficiency {efficiency:.2f}"
-        )
+    taken = interleave(runs, options.rounds, dtype, device)
+    work = "a training step" if options.training else "inference"
+    print(f"{work}: {options.model} {images.shape[2]}x{images.shape[3]}, batch {options.batch}, {options.precision}")
+    taken.report("vitrail", flops)
 
 
 if __name__ == "__main__":
