@@ -106,6 +106,26 @@ def test_an_impossible_shape_is_refused() -> None:
         ViT(ViTConfig(width=100, num_heads=3))
 
 
+@pytest.mark.parametrize(
+    ("name", "options", "answer"),
+    [
+        ("vit_ti16", {"patch_size": 0}, "patch_size must be 1 or more, not 0"),
+        ("vit_ti16", {"image_size": (32, -1)}, "image_size must be 1 or more, not 32, -1"),
+        ("vit_ti16", {"dropout": 1.5}, "dropout is a probability"),
+        ("vit_ti16", {"mlp_ratio": 0.0}, "mlp_ratio must be above 0"),
+        ("mae_vit_ti16", {"depth": 0}, "depth must be 1 or more"),
+        ("mae_vit_ti16", {"target": "tokens", "vocabulary": 1}, "leaves nothing to predict"),
+        ("r50_vit_b16", {"stem_depths": (3, 0, 9)}, "stem_depths must be 1 or more, not 3, 0, 9"),
+        ("bit_r50x1", {"widen": 0}, "widen must be 1 or more"),
+        ("swin_t", {"patch_size": -4}, "patch_size must be 1 or more"),
+        ("swin_t", {"positions": "sincos_2d"}, "positions must be one of relative"),
+    ],
+)
+def test_a_value_no_model_has_is_refused_whatever_the_family(name: str, options: dict, answer: str) -> None:
+    with torch.device("meta"), pytest.raises(ConfigError, match=answer):
+        build_model(name, **options)
+
+
 def test_initial_scores_are_nearly_even_so_that_training_starts_at_chance() -> None:
     torch.manual_seed(0)
     model = build_model("vit_ti16", **SMALL)

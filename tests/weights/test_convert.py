@@ -1,3 +1,5 @@
+import json
+
 import numpy as np
 import pytest
 import torch
@@ -142,3 +144,34 @@ def test_verify_finds_values_that_are_not_finite_and_blocks_that_are_cut(classif
     problems = verify(tmp_path / "bad.safetensors").problems
     assert any("head.bias" in p and "finite" in p for p in problems)
     assert "blocks.1 lacks norm2.weight" in problems
+
+
+@pytest.mark.parametrize("name", ["vit_ti16", "mae_vit_ti16"])
+def test_the_heads_of_a_checkpoint_follow_its_width_as_they_did_when_it_was_trained(tmp_path, name):
+    """A run may say its width alone: three heads as in the model of that name are not what it has then."""
+    options = {"width": 192 * 2, "depth": 1, "image_size": 32}
+    save_file(build_model(name, **options).state_dict(), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text(json.dumps({"model": {"name": name, "options": options}}))
+    convert(tmp_path, "huggingface", tmp_path / "there")
+    assert json.loads((tmp_path / "there" / "config.json").read_text())["num_attention_heads"] == 6
+
+
+@pytest.mark.parametrize(("name", "to"), [("mae_vit_s16", "timm"), ("mpp_vit_s16", "timm"), ("mpp_vit_s16", "mae")])
+def test_what_stands_above_an_encoder_goes_only_where_there_is_a_place_for_it(tmp_path, name, to):
+    save_file(build_model(name, **SHAPE).state_dict(), tmp_path / "a.safetensors")
+    with pytest.raises(WeightsError, match="--encoder-only leaves out"):
+        convert(tmp_path / "a.safetensors", to, tmp_path / "b.safetensors")
+    convert(tmp_path / "a.safetensors", to, tmp_path / "b.safetensors", encoder_only=True)
+    assert not any("decoder" in name or "predictor" in name for name in load_file(tmp_path / "b.safetensors"))
+
+
+def test_fitted_components_are_kept_by_vitrail_alone(tmp_path):
+    save_file(build_model("mae_vit_s16", **SHAPE, target="pca").state_dict(), tmp_path / "a.safetensors")
+    convert(tmp_path / "a.safetensors", "vitrail", tmp_path / "b.safetensors")
+    with pytest.raises(WeightsError, match=r"decoder\.target"):
+        convert(tmp_path / "a.safetensors", "mae", tmp_path / "c.safetensors")
+
+
+def test_inspect_tells_a_patch_predictor_from_a_backbone(tmp_path):
+    save_file(build_model("mpp_vit_s16", **SHAPE).state_dict(), tmp_path / "a.safetensors")
+    assert "predicts hidden patches" in inspect(tmp_path / "a.safetensors").kind

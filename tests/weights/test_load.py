@@ -49,6 +49,14 @@ def test_a_head_for_other_classes_is_dropped_and_the_models_own_kept(tmp_path):
     assert "dropped 2" in str(report)
 
 
+def test_a_head_on_other_features_is_dropped_with_its_bias(tmp_path):
+    source, target = small(), small(representation=16, head_init="zero")
+    torch.nn.init.ones_(source.head.bias)
+    report = load_weights(target, saved(source, tmp_path / "a.safetensors"))
+    assert set(report.dropped) == {"head.weight", "head.bias"}
+    assert not target.head.bias.any()
+
+
 def test_a_head_for_other_classes_is_an_error_when_nothing_may_be_adapted(tmp_path):
     with pytest.raises(WeightsError, match=r"head\.weight"):
         load_weights(small(), saved(small(num_classes=7), tmp_path / "a.safetensors"), adapt=())

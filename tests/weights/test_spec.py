@@ -51,6 +51,7 @@ def test_every_named_model_is_told_from_its_tensors(name: str) -> None:
         ("mae_vit_s16", {**SMALL, "decoder_width": 32, "decoder_depth": 1, "decoder_heads": 1}),
         ("mpp_vit_s16", {**SMALL, "target": "downsized"}),
         ("mpp_vit_s16", {**SMALL, "target": "full"}),
+        ("simmim_swin_t", {"embed_width": 32, "depths": (2, 1), "window": 4, "image_size": 128}),
     ],
 )
 def test_a_model_of_any_shape_is_built_again_from_its_tensors(name: str, options: dict) -> None:

@@ -50,6 +50,8 @@ class MAEConfig:
         for name in ("decoder_width", "decoder_depth", "decoder_heads", "components", "vocabulary"):
             if getattr(self, name) < 1:
                 raise ConfigError(f"{name} must be 1 or more, not {getattr(self, name)}")
+        if self.target == "tokens" and self.vocabulary < 2:
+            raise ConfigError("a vocabulary of 1 token leaves nothing to predict; give 2 or more")
         if self.decoder_width % self.decoder_heads or self.decoder_width % 4:
             raise ConfigError(
                 f"decoder_width {self.decoder_width} is not divisible by "

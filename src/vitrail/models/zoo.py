@@ -9,7 +9,7 @@ from typing import Any
 
 from torch import nn
 
-from vitrail.config import pair, replace
+from vitrail.config import check_choices, pair, replace
 from vitrail.errors import ConfigError, nearest
 from vitrail.models import hybrid, resnet, swin, vit
 from vitrail.models.classifier import ImageClassifier
@@ -27,6 +27,23 @@ BACKBONES: dict[str, tuple[Callable[[Any], nn.Module], Any]] = {
 
 # What is said of the head and not of the backbone.
 HEAD_OPTIONS = frozenset({"representation", "head_init"})
+
+# Options that count something, one number or one for each stage or side; and those that are a probability.
+COUNTS = (
+    "image_size",
+    "patch_size",
+    "channels",
+    "width",
+    "depth",
+    "num_heads",
+    "depths",
+    "widen",
+    "stem_depths",
+    "embed_width",
+    "head_width",
+    "window",
+)
+PROBABILITIES = ("dropout", "attention_dropout", "drop_path")
 
 # timm's and the published names, for those who have them in their fingers. What ends in _224 may end in any other
 # size as well, as in vit_base_patch16_384.
@@ -141,6 +158,25 @@ def build_model(name: str, **options: Any) -> nn.Module:
     return ImageClassifier(backbone, num_classes, **head) if num_classes else backbone
 
 
+def check_options(options: dict[str, Any]) -> None:
+    """Check options that no model can be built with, whatever its family.
+
+    Raises:
+        ConfigError: something is counted and less than 1, a probability is not below 1, or an MLP has no width.
+    """
+    for name, value in options.items():
+        if name in COUNTS and min(_each(value), default=1) < 1:
+            raise ConfigError(f"{name} must be 1 or more, not {', '.join(map(str, _each(value)))}")
+        if name in PROBABILITIES and not 0.0 <= value < 1.0:
+            raise ConfigError(f"{name} is a probability, from 0 to below 1, not {value}")
+        if name == "mlp_ratio" and not value > 0.0:
+            raise ConfigError(f"mlp_ratio must be above 0, not {value}")
+
+
+def _each(value: Any) -> tuple[Any, ...]:
+    return tuple(value) if isinstance(value, (tuple, list)) else (value,)
+
+
 def _mae(encoder: vit.ViTConfig, options: dict[str, Any]) -> MAE:
     own = {**_named_target(options), **_own_options(MAEConfig, options)}
     if "decoder_width" in own and "decoder_heads" not in own:
@@ -193,9 +229,12 @@ def _sized(config: Any, options: dict[str, Any], more_names: frozenset[str] = fr
         if option not in known:
             hint = nearest(option, known | more_names | {"num_classes"})
             raise ConfigError(f"a model has no option {option!r}{hint}")
+    check_options(options)
     if "width" in options and "num_heads" in known and "num_heads" not in options:
         options["num_heads"] = max(1, options["width"] // 64)
-    return replace(config, **options)
+    sized = replace(config, **options)
+    check_choices(sized)
+    return sized
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,16 @@ FOUND_BY_NAME = ("model.safetensors", "pytorch_model.bin")
 ABOVE = ("decoder.", "predictor.")
 """What a self-supervised model has above its encoder."""
 
+# Which of it a layout has a place for; the others are made for encoders and classifiers alone.
+KEPT_ABOVE = {
+    "vitrail": ABOVE,
+    "mae": ("decoder.",),
+    "huggingface": ("decoder.",),
+    "huggingface_2026": ("decoder.",),
+}
+FITTED = "decoder.target."
+"""Components and tokenizers, which only vitrail keeps with a model."""
+
 
 @dataclass(frozen=True)
 class Conversion:
@@ -88,6 +98,7 @@ def convert(
     name, layout = layout_for(to, plain)
     target, kind = _target(Path(out).expanduser(), to, layout.suffix)
     _check_heads(opened)
+    _check_above(name, plain)
     try:
         state = layout.from_plain(plain, opened.num_heads)
     except (RuntimeError, IndexError, KeyError, ValueError) as error:  # tensors that do not belong together
@@ -119,6 +130,20 @@ def _check_heads(opened: Opened) -> None:
     heads, width = opened.num_heads, opened.shape.width
     if heads < 1 or width % heads:
         raise WeightsError(f"{heads} heads do not divide the width {width}; give num_heads")
+
+
+def _check_above(layout: str, plain: State) -> None:
+    kept = KEPT_ABOVE.get(layout, ())
+    left = [
+        n
+        for n in plain
+        if n.startswith(ABOVE) and not (n.startswith(kept) and (layout == "vitrail" or FITTED not in n))
+    ]
+    if left:
+        raise WeightsError(
+            f"the layout {layout} has no place for {len(left)} tensors above the encoder ({left[0]}, ...); "
+            "--encoder-only leaves out all that is there"
+        )
 
 
 def write_state(state: State, out: Path, kind: str, notes: dict[str, Any], wrapped: bool = False) -> None:

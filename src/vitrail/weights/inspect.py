@@ -111,6 +111,8 @@ def _listed(names: tuple[str, ...]) -> str:
 def _kind(names: set[str], fixed_positions: bool) -> str:
     if "decoder.mask_token" in names:
         return "a masked autoencoder with its decoder: for reconstruction, or going on with pretraining"
+    if "predictor.mask_token" in names:
+        return "an encoder with what predicts hidden patches above it: for going on with pretraining, or fine-tuning"
     if "head.weight" not in names:
         return "a masked autoencoder's encoder alone" if fixed_positions else "a backbone without a head"
     if "attn_pool.latent" in names:

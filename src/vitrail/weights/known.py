@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from vitrail.config import Preprocessing
 from vitrail.errors import VitrailError, WeightsError
-from vitrail.models.zoo import BACKBONES, ModelSpec, backbone_of, build_model, encoder_name
+from vitrail.models.zoo import ModelSpec, backbone_of, build_model
 from vitrail.training.checkpoint import MODEL, is_checkpoint, resolve
 from vitrail.weights.beside import CONFIG, class_names_of, heads_of, read_json
 from vitrail.weights.detect import Plain, to_plain
@@ -65,11 +66,10 @@ class Opened:
         """Return what is known of the model for a library's config; None where no model here has these tensors."""
         try:
             spec = self.spec(state)
-            with torch.device("meta"):
-                backbone = backbone_of(build_model(spec.name, **spec.options))
-        except (VitrailError, TypeError, ValueError):
+        except WeightsError:
             return None
-        return Known(spec, backbone.config, self.preprocessing, self.class_names)
+        backbone = _backbone_config(spec)
+        return Known(spec, backbone, self.preprocessing, self.class_names) if backbone else None
 
 
 def open_weights(file: str | Path, num_heads: int | None = None) -> Opened:
@@ -100,10 +100,18 @@ def is_own(source: str | Path) -> bool:
 
 
 def _heads_of(model: ModelSpec | None) -> int | None:
-    """Return the number of heads of a described model; None for one that no name here stands for, or without heads."""
-    if model is None or encoder_name(model.name) not in BACKBONES:
+    """Return the number of heads of a described model; None for one that cannot be built here, or without heads."""
+    backbone = _backbone_config(model) if model else None
+    return getattr(backbone, "num_heads", None)
+
+
+def _backbone_config(model: ModelSpec) -> Any:
+    """Return the config of a model's backbone with all that follows from its options; None if it cannot be built."""
+    try:
+        with torch.device("meta"):
+            return backbone_of(build_model(model.name, **model.options)).config
+    except (VitrailError, TypeError, ValueError):
         return None
-    return model.options.get("num_heads") or getattr(BACKBONES[encoder_name(model.name)][1], "num_heads", None)
 
 
 def _described(file: Path) -> ModelSpec | None:

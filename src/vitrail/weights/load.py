@@ -157,6 +157,8 @@ def fit_state(
         fates[fate].append(plain_name(name) if fate == "dropped" else name)
         if tensor is not None:
             fitted[name] = tensor
+    if "head.weight" in fates["dropped"]:
+        _drop_rest_of_head(fates, fitted)
     fates["dropped"] += [name for name in unused if name not in unexpected]
     _check_belongs(fitted, state, origin)
     if not partial:
@@ -164,6 +166,14 @@ def fit_state(
     _check_representation(fates["dropped"], fitted, origin)
     names = {fate: tuple(those) for fate, those in fates.items()}
     return LoadReport(**names, unexpected=tuple(unexpected), layout=layout), fitted
+
+
+def _drop_rest_of_head(fates: dict[Fate, list[str]], fitted: State) -> None:
+    """Leave out a head's bias where its weights are left out: it belongs to them, even if it has the model's shape."""
+    for name in [name for name in fitted if plain_name(name).startswith("head.")]:
+        del fitted[name]
+        fates["loaded"].remove(name)
+        fates["dropped"].append(plain_name(name))
 
 
 def _fit(

@@ -63,6 +63,8 @@ def spec_of(state: State, num_heads: int | None = None, image_size: tuple[int, i
         name, options = _named(config, sizes_known)
         if any(part.startswith("decoder.") for part in sizes):
             return ModelSpec(f"mae_{name}", options | _decoder(sizes))
+        if "predictor.mask_token" in sizes and isinstance(config, swin.SwinConfig):
+            return ModelSpec(f"simmim_{name}", options)  # nothing else pretrains a Swin
         if "predictor.mask_token" in sizes:
             return ModelSpec(f"mpp_{name}", options | {"target": _mpp_target(sizes, config)})
     except CONFUSED as error:

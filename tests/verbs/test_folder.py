@@ -1,0 +1,25 @@
+"""Which command a run folder lets in."""
+
+from pathlib import Path
+
+import pytest
+
+from vitrail.errors import ConfigError
+from vitrail.settings import PretrainSettings
+from vitrail.verbs.folder import open_folder
+
+
+def asked(out: Path, lr: float) -> Path:
+    return open_folder(str(out), "pretrain", "digits", PretrainSettings(data="digits", lr=lr))
+
+
+def test_a_run_refused_before_it_began_leaves_its_folder_to_the_mended_command(tmp_path: Path) -> None:
+    asked(tmp_path / "run", lr=1.0)
+    assert asked(tmp_path / "run", lr=2.0) == tmp_path / "run"
+
+
+@pytest.mark.parametrize("left", ["checkpoints", "target.safetensors", ".lock"])
+def test_what_a_run_has_begun_belongs_to_it_alone(tmp_path: Path, left: str) -> None:
+    (asked(tmp_path / "run", lr=1.0) / left).mkdir()
+    with pytest.raises(ConfigError, match="lr is 1"):
+        asked(tmp_path / "run", lr=2.0)
