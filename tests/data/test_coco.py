@@ -1,4 +1,5 @@
 import json
+import math
 import os
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,12 @@ def test_a_year_after_the_split_is_welcome(tmp_path: Path) -> None:
         (lambda c: c.pop("categories"), "has no categories"),
         (lambda c: c["images"][0].update(file_name="lost.png"), "lost.png"),
         (lambda c: c["categories"].append({"id": 5, "name": "cat"}), "different categories"),
+        (lambda c: c.update(annotations=None), "has no annotations"),
+        (lambda c: c["annotations"][0].pop("image_id"), "number 0 of its annotations has no image_id"),
+        (lambda c: c["images"][1].pop("width"), "number 1 of its images has no width"),
+        (lambda c: c["images"].append(c["images"][0]), "1 pictures share their id"),
+        (lambda c: c["annotations"][0].update(bbox=[1, 2, 3]), r"has \[1, 2, 3\] for a box"),
+        (lambda c: c["annotations"][0].update(bbox=[math.nan, 2, 3, 4]), "for a box"),
     ],
 )
 def test_what_is_wrong_with_a_file_is_said_in_one_sentence(tmp_path: Path, change: Any, answer: str) -> None:
@@ -105,6 +112,8 @@ def test_a_folder_without_annotations_says_where_they_belong(tmp_path: Path) -> 
         (lambda one: one.update(bbox=[2, 3, 0, 6]), "without an inside"),
         (lambda one: one.update(segmentation={"size": [12, 20], "counts": [240]}), "mask without a pixel"),
         (lambda one: one.update(segmentation={"size": [20, 12], "counts": [240]}), "for 12 x 20 pixels"),
+        (lambda one: one.update(segmentation=[1, 1, 5, 1, 5, 5]), "three or more corners"),
+        (lambda one: one.update(bbox=["left", 3, 0, 6]), "a box that is not four numbers"),
         (lambda one: one.update(category_id=77), "category 77"),
         (lambda one: one.update(image_id=77), "picture 77"),
     ],
@@ -113,6 +122,21 @@ def test_every_mistake_of_an_annotation_is_named(tmp_path: Path, change: Any, mi
     root = write(tmp_path, lambda content: change(content["annotations"][0]))
     (found,) = each_mistake(read_annotations(root / "annotations" / "instances_train.json"))
     assert mistake in found
+
+
+def test_a_file_that_holds_no_object_at_all_is_said_to_be_none_of_cocos(tmp_path: Path) -> None:
+    (tmp_path / "instances_train.json").write_text("6")
+    with pytest.raises(DataError, match="no file of COCO's instances"):
+        read_annotations(tmp_path / "instances_train.json")
+
+
+def test_nothing_but_a_mask_of_the_picture_is_measured_against(tmp_path: Path) -> None:
+    def end_too_late(content: Any) -> None:
+        content["annotations"][1]["segmentation"]["counts"][0] += 1
+
+    known: Any = open_coco(write(tmp_path, end_too_late), validation_share=0.0).train.annotated[1]  # type: ignore[union-attr]
+    with pytest.raises(DataError, match=r"of a\.png: run lengths add up"):
+        known.truth()
 
 
 @pytest.mark.skipif("VITRAIL_DATA" not in os.environ, reason="needs VITRAIL_DATA")

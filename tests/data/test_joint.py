@@ -7,12 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
+from vitrail.config import Augment
 from vitrail.data.batches import collate
-from vitrail.data.joint import JointTransform
+from vitrail.data.joint import JointTransform, training_transform
 from vitrail.data.objects import ObjectPictures, Objects, ObjectSamples
 from vitrail.data.samples import seeded
 from vitrail.data.scenes import Scene
 from vitrail.errors import ConfigError, DataError
+from vitrail.settings import Dense
 
 
 def picture_of(objects: Objects) -> Image.Image:
@@ -109,3 +111,9 @@ def test_annotations_of_another_picture_size_are_refused() -> None:
 def test_a_scale_that_cannot_work_is_refused() -> None:
     with pytest.raises(ConfigError, match="jitter_scale"):
         JointTransform(33, scale=(1.0, 0.5))
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix", "rand_augment", "erasing"])
+def test_what_has_no_meaning_for_objects_is_refused(name: str) -> None:
+    with pytest.raises(ConfigError, match=f"{name} is for classes of whole pictures"):
+        training_transform(64, Dense(), Augment(**{name: 1}))  # type: ignore[arg-type]

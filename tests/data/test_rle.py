@@ -1,4 +1,5 @@
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -55,8 +56,13 @@ def test_a_polygon_beyond_the_picture_is_cut_off() -> None:
         ({"size": [4, 4], "counts": [3, 4]}, "add up to 7"),
         ([[0, 0, 1, 1]], "three or more corners"),
         ("nonsense", "a list of polygons"),
+        ([0, 0, 1, 1, 2, 2], "three or more corners"),
+        ([[0, 0, 1, 1, 2, float("nan")]], "three or more corners"),
+        ({"size": None, "counts": [16]}, "a height and a width"),
+        ({"size": [4, 4], "counts": None}, "a list of whole numbers"),
     ],
 )
-def test_what_is_no_mask_of_the_picture_is_refused(segmentation: object, reason: str) -> None:
+@pytest.mark.parametrize("refuse", [rle.decode, rle.check])
+def test_what_is_no_mask_of_the_picture_is_refused(refuse: Any, segmentation: object, reason: str) -> None:
     with pytest.raises(DataError, match=reason):
-        rle.decode(segmentation, 4, 4)
+        refuse(segmentation, 4, 4)

@@ -7,6 +7,7 @@ import torch
 from PIL import Image
 
 from vitrail.data.images import open_indices
+from vitrail.figures.maps import main_directions
 from vitrail.figures.segments import (
     RIGHT,
     UNJUDGED,
@@ -15,7 +16,6 @@ from vitrail.figures.segments import (
     errors,
     index_picture,
     legend,
-    main_directions,
     overlay,
     palette,
     panel,

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import math
 import re
+from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -18,6 +21,13 @@ from vitrail.data.sources import SPLIT_WORDS, Source, with_validation
 from vitrail.errors import DataError, nearest
 
 Annotation = dict[str, Any]
+
+NEEDED = {
+    "images": ("id", "file_name", "width", "height"),
+    "annotations": ("image_id", "category_id", "bbox"),
+    "categories": ("id", "name"),
+}
+"""What every entry of each part of a file must have; all else in COCO's format may be left out."""
 
 
 @dataclass(frozen=True)
@@ -56,14 +66,30 @@ class CocoPicture:
             left, top, right, bottom = (round(side) for side in _inside(annotation["bbox"], self.size) or (0, 0, 0, 0))
             mask[top:bottom, left:right] = True
             return mask
-        try:
+        with self._named(annotation):
             return rle.decode(annotation["segmentation"], height, width)
-        except DataError as error:
-            raise DataError(f"annotation {annotation.get('id')} of {self.name}: {error}") from None
 
     def truth(self) -> list[Annotation]:
-        """Return what is measured against."""
+        """Return what is measured against.
+
+        Raises:
+            DataError: what is given for a mask is none of this picture.
+        """
+        width, height = self.size
+        for annotation in self.annotations:
+            if annotation.get("segmentation"):
+                # The measuring package takes anything for run lengths, and reads beyond their end.
+                with self._named(annotation):
+                    rle.check(annotation["segmentation"], height, width)
         return [{**a, "segmentation": a.get("segmentation") or _corners(a["bbox"])} for a in self.annotations]
+
+    @contextlib.contextmanager
+    def _named(self, annotation: Annotation) -> Iterator[None]:
+        """Say whose mask it is that is none."""
+        try:
+            yield
+        except DataError as error:
+            raise DataError(f"annotation {annotation.get('id')} of {self.name}: {error}") from None
 
 
 def is_coco(folder: Path) -> bool:
@@ -122,9 +148,19 @@ def read_annotations(file: Path) -> dict[str, Any]:
         read = json.loads(file.read_text())
     except (OSError, ValueError) as error:
         raise DataError(f"{file} cannot be read ({error})") from None
-    missing = [part for part in ("images", "annotations", "categories") if part not in read]
+    missing = [part for part in NEEDED if not isinstance(read, dict) or not isinstance(read.get(part), list)]
     if missing:
         raise DataError(f"{file} is no file of COCO's instances: it has no {' and no '.join(missing)}")
+    for part, needed in NEEDED.items():
+        for number, one in enumerate(read[part]):
+            lacking = [name for name in needed if not isinstance(one, dict) or name not in one]
+            if lacking:
+                raise DataError(f"{file}: number {number} of its {part} has no {' and no '.join(lacking)}")
+    twice = [number for number, times in Counter(image["id"] for image in read["images"]).items() if times > 1]
+    if twice:
+        raise DataError(
+            f"{file}: {len(twice)} pictures share their id with another; the first of these ids: {twice[0]}"
+        )
     return read
 
 
@@ -161,6 +197,9 @@ def each_mistake(read: dict[str, Any]) -> Iterator[str]:
             continue
         if annotation["category_id"] not in categories:
             yield f"{who} is of category {annotation['category_id']}, which is not listed"
+        if not _is_box(annotation["bbox"]):
+            yield f"{who} has a box that is not four numbers"
+            continue
         left, top, width, height = annotation["bbox"]
         if width <= 0 or height <= 0:
             yield f"{who} has a box without an inside"
@@ -187,6 +226,11 @@ def _open_split(root: Path, file: Path, names: dict[int, str]) -> ObjectPictures
                 f"{file}: annotation {annotation.get('id')} is of {what} {annotation[f'{what}_id']}, which is not "
                 "listed; vitrail doctor DATA finds all such mistakes"
             )
+        if not _is_box(annotation["bbox"]):
+            raise DataError(
+                f"{file}: annotation {annotation.get('id')} has {annotation['bbox']!r} for a box, which must be left, "
+                "top, width and height; vitrail doctor DATA finds all such mistakes"
+            )
         by_picture[annotation["image_id"]].append({**annotation, "class": numbers[annotation["category_id"]]})
     folder = pictures_folder(root, file)
     images = sorted(read["images"], key=lambda image: image["id"])
@@ -202,6 +246,11 @@ def _open_split(root: Path, file: Path, names: dict[int, str]) -> ObjectPictures
         more = f", and {len(missing) - 1:,} more like it" if len(missing) > 1 else ""
         raise DataError(f"{file} lists a picture that is not there: {missing[0]}{more}")
     return ObjectPictures(files, None, tuple(picture.name for picture in known), known)
+
+
+def _is_box(box: Any) -> bool:
+    """Whether something is four finite numbers."""
+    return isinstance(box, list) and len(box) == 4 and all(isinstance(n, int | float) and math.isfinite(n) for n in box)
 
 
 def _inside(box: list[float], size: tuple[int, int]) -> tuple[float, float, float, float] | None:

@@ -94,7 +94,14 @@ class JointTransform:
 
 
 def training_transform(size: int, dense: Any, augment: Augment) -> JointTransform:
-    """Return what training pictures go through, by `vitrail.settings.Dense` and `Augment`."""
+    """Return what training pictures go through, by `vitrail.settings.Dense` and `Augment`.
+
+    Raises:
+        ConfigError: a setting cannot work, or has no meaning for objects.
+    """
+    for name in ("mixup", "cutmix", "rand_augment", "erasing"):
+        if getattr(augment, name):
+            raise ConfigError(f"{name} is for classes of whole pictures; turn it off to learn objects")
     return JointTransform(size, dense.longest, dense.jitter, dense.jitter_scale, augment.flip, augment.color_jitter)
 
 

@@ -7,6 +7,7 @@ first, with a bit that says whether more follow, as characters from "0" on.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any
 
@@ -74,19 +75,47 @@ def decode(segmentation: Any, height: int, width: int) -> np.ndarray:
     """
     if isinstance(segmentation, list):
         return fill(segmentation, height, width)
-    if not isinstance(segmentation, dict) or not {"size", "counts"} <= segmentation.keys():
-        raise DataError("a segmentation is a list of polygons, or run lengths with 'size' and 'counts'")
-    if list(segmentation["size"]) != [height, width]:
-        tall, wide = segmentation["size"]
-        raise DataError(f"run lengths are for {wide} x {tall} pixels, the picture has {width} x {height}")
-    counts = segmentation["counts"]
-    counts = (
-        unpack(counts.decode() if isinstance(counts, bytes) else counts) if not isinstance(counts, list) else counts
-    )
-    if min(counts, default=0) < 0 or sum(counts) != height * width:
-        raise DataError(f"run lengths add up to {sum(counts):,} pixels, the picture has {height * width:,}")
+    counts = _counts(segmentation, height, width)
     inside = np.arange(len(counts)) % 2 == 1
     return np.repeat(inside, counts).reshape(width, height).T
+
+
+def check(segmentation: Any, height: int, width: int) -> None:
+    """Refuse what `decode` would refuse, without drawing the mask.
+
+    Raises:
+        DataError: it is no mask of a picture of this height and width.
+    """
+    if isinstance(segmentation, list):
+        _check_polygons(segmentation)
+    else:
+        _counts(segmentation, height, width)
+
+
+def _counts(segmentation: Any, height: int, width: int) -> list[int]:
+    """Return the run lengths of a mask that has them, packed or not."""
+    if not isinstance(segmentation, dict) or not {"size", "counts"} <= segmentation.keys():
+        raise DataError("a segmentation is a list of polygons, or run lengths with 'size' and 'counts'")
+    size, counts = segmentation["size"], segmentation["counts"]
+    if not isinstance(size, list | tuple) or len(size) != 2:
+        raise DataError(f"the 'size' of run lengths is a height and a width, not {size!r}")
+    if list(size) != [height, width]:
+        raise DataError(f"run lengths are for {size[1]} x {size[0]} pixels, the picture has {width} x {height}")
+    counts = counts.decode("ascii", "replace") if isinstance(counts, bytes) else counts
+    counts = unpack(counts) if isinstance(counts, str) else counts
+    if not isinstance(counts, list) or not all(isinstance(count, int) for count in counts):
+        raise DataError("the 'counts' of run lengths are a list of whole numbers, or such a list packed into text")
+    if min(counts, default=0) < 0 or sum(counts) != height * width:
+        raise DataError(f"run lengths add up to {sum(counts):,} pixels, the picture has {height * width:,}")
+    return counts
+
+
+def _check_polygons(polygons: Any) -> None:
+    whole = all(
+        isinstance(polygon, list | tuple) and len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in polygons
+    )
+    if not whole or not all(isinstance(n, int | float) and math.isfinite(n) for polygon in polygons for n in polygon):
+        raise DataError("a polygon needs an x and a y for each of three or more corners")
 
 
 def fill(polygons: Sequence[Sequence[float]], height: int, width: int) -> np.ndarray:
@@ -95,8 +124,7 @@ def fill(polygons: Sequence[Sequence[float]], height: int, width: int) -> np.nda
     Raises:
         DataError: a polygon has fewer than three corners.
     """
-    if any(len(polygon) < 6 or len(polygon) % 2 for polygon in polygons):
-        raise DataError("a polygon needs an x and a y for each of three or more corners")
+    _check_polygons(polygons)
     corners = [np.asarray(polygon, dtype=np.float64).reshape(-1, 2) for polygon in polygons]
     if not corners:
         return np.zeros((height, width), dtype=bool)
@@ -116,4 +144,4 @@ def fill(polygons: Sequence[Sequence[float]], height: int, width: int) -> np.nda
     return mask
 
 
-__all__ = ["decode", "encode", "fill", "pack", "run_lengths", "unpack"]
+__all__ = ["check", "decode", "encode", "fill", "pack", "run_lengths", "unpack"]

@@ -6,9 +6,7 @@ import colorsys
 from collections.abc import Sequence
 
 import numpy as np
-import torch
 from PIL import Image, ImageDraw
-from torch import Tensor
 
 from vitrail.figures.draw import GAP, INK, PAPER, Tile, enlarge, font, sheet
 
@@ -20,7 +18,6 @@ GOLDEN = 0.61803398875
 
 SWATCH = 16
 LEGEND_TEXT = 15
-COMPONENTS = 3
 
 
 def palette(count: int) -> list[tuple[int, int, int]]:
@@ -99,7 +96,7 @@ def panel(
         rows.append(row if judged else [row[0], row[2]])
     names = ("picture", "truth", "model", "errors") if judged else ("picture", "model")
     drawn = sheet(rows, columns=names)
-    return _below(drawn, legend([(class_names[number], colours[number]) for number in sorted(shown)], drawn.width))
+    return below(drawn, legend([(class_names[number], colours[number]) for number in sorted(shown)], drawn.width))
 
 
 def legend(entries: Sequence[tuple[str, tuple[int, int, int]]], width: int) -> Image.Image:
@@ -125,43 +122,8 @@ def legend(entries: Sequence[tuple[str, tuple[int, int, int]]], width: int) -> I
     return block
 
 
-def maps_panel(
-    pictures: Sequence[Image.Image], levels: Sequence[Sequence[Tensor]], strides: Sequence[float]
-) -> Image.Image:
-    """Draw the maps a head gets, row by row, in colours of their three main directions.
-
-    Args:
-        pictures: of any sizes.
-        levels: for each picture its maps ``(C_i, h_i, w_i)``, finest first.
-        strides: of each map, for the headings.
-    """
-    rows = []
-    for picture, maps in zip(pictures, levels, strict=True):
-        tiles: list[Tile | None] = [Tile(enlarge(picture))]
-        size = enlarge(picture).size
-        tiles += [Tile(main_directions(level).resize(size, Image.Resampling.NEAREST)) for level in maps]
-        rows.append(tiles)
-    note = (
-        "Each map in red, green and blue for the three directions its places differ in most: places of one colour look "
-        "alike to the head. Colours of two maps have nothing to do with each other."
-    )
-    return sheet(rows, columns=("picture", *(f"stride {stride:g}" for stride in strides)), note=note)
-
-
-def main_directions(features: Tensor) -> Image.Image:
-    """Turn a map ``(C, h, w)`` into a picture of its first three principal components, each from its 2 % to 98 %."""
-    _, h, w = features.shape
-    places = features.detach().float().cpu().flatten(1).T
-    places = places - places.mean(dim=0)
-    _, directions = torch.linalg.eigh(places.T @ places)
-    values = places @ directions[:, -COMPONENTS:].flip(-1)
-    low, high = (torch.quantile(values, share, dim=0) for share in (0.02, 0.98))
-    shown = ((values - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
-    shown = torch.nn.functional.pad(shown, (0, COMPONENTS - shown.shape[1]))
-    return Image.fromarray((shown.view(h, w, COMPONENTS) * 255).round().byte().numpy())
-
-
-def _below(picture: Image.Image, under: Image.Image) -> Image.Image:
+def below(picture: Image.Image, under: Image.Image) -> Image.Image:
+    """Put one picture under another."""
     joined = Image.new("RGB", (picture.width, picture.height + under.height), PAPER)
     joined.paste(picture, (0, 0))
     joined.paste(under, (0, picture.height))

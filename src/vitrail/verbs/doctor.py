@@ -11,6 +11,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from PIL import Image
+
 from vitrail.data.coco import (
     annotation_files,
     category_names,
@@ -21,6 +23,7 @@ from vitrail.data.coco import (
 )
 from vitrail.data.images import open_image
 from vitrail.data.objects import check_size
+from vitrail.data.scenes import is_scenes, open_scenes
 from vitrail.data.segment_folders import examine, is_segments, open_segments
 from vitrail.data.segments import SegmentPictures
 from vitrail.data.sources import open_source
@@ -102,6 +105,8 @@ def check(data: str, ignore: int = 255) -> Check:
     Raises:
         DataError: the data set cannot be opened at all.
     """
+    if is_scenes(data):
+        return _check_scenes(data)
     if is_coco(Path(data).expanduser()):
         return check_objects(Path(data).expanduser())
     source = open_segments(data, ignore=ignore) if is_segments(data) else _open(data)
@@ -124,13 +129,27 @@ def check(data: str, ignore: int = 255) -> Check:
                 continue
             widths.append(picture.width)
             heights.append(picture.height)
-            digest = hashlib.blake2b(picture.tobytes(), digest_size=16).hexdigest()
-            name = pictures.names[number]
-            other_split, other = first_split.setdefault(digest, (split, name))
-            if other_split != split:
-                found.duplicates.append((f"{other_split}: {other}", f"{split}: {name}"))
+            _compare(found, first_split, picture, split, pictures.names[number])
     _add_sizes(found, heights, widths)
     return found
+
+
+def _check_scenes(word: str) -> Check:
+    """Say what the word for drawn scenes stands for; their annotations are exact."""
+    source = open_scenes(word)
+    splits = {"train": source.train, "validation": source.validation, "test": source.test}
+    note = "Scenes are drawn when they are asked for, with exact boxes and masks; there are no files to check."
+    return Check({split: len(pictures) for split, pictures in splits.items() if pictures}, notes=(note,))
+
+
+def _compare(
+    found: Check, first_split: dict[str, tuple[str, str]], picture: Image.Image, split: str, name: str
+) -> None:
+    """Keep in mind which split showed a picture first, and note it where another one shows it again."""
+    digest = hashlib.blake2b(picture.tobytes(), digest_size=16).hexdigest()
+    other_split, other = first_split.setdefault(digest, (split, name))
+    if other_split != split:
+        found.duplicates.append((f"{other_split}: {other}", f"{split}: {name}"))
 
 
 def _add_sizes(found: Check, heights: list[int], widths: list[int]) -> None:
@@ -148,6 +167,7 @@ def check_objects(root: Path) -> Check:
         DataError: a file of annotations cannot be read at all.
     """
     found = Check(has_objects=True)
+    first_split: dict[str, tuple[str, str]] = {}
     heights, widths = [], []
     for split, file in annotation_files(root).items():
         read = read_annotations(file)
@@ -160,8 +180,9 @@ def check_objects(root: Path) -> Check:
         found.mistakes += [f"{split}: {mistake}" for mistake in each_mistake(read)]
         for image in read["images"]:
             try:
-                size = open_image(folder / image["file_name"]).size
-                check_size(size, (image["width"], image["height"]), image["file_name"])
+                picture = open_image(folder / image["file_name"])
+                _compare(found, first_split, picture, split, image["file_name"])
+                check_size(picture.size, (image["width"], image["height"]), image["file_name"])
             except ImageError as error:
                 found.damaged.append(str(error))
                 continue
@@ -200,7 +221,8 @@ def _print(found: Check, data: str) -> None:
     say_table(data, ("class", *splits), [*rows, ("all pictures", *found.pictures.values())])
     for note in found.notes:
         say(note)
-    say(", ".join(f"{name} {a}" if a == b else f"{name} {a} to {b}" for name, (a, b) in found.sizes.items()))
+    if found.sizes:
+        say(", ".join(f"{name} {a}" if a == b else f"{name} {a} to {b}" for name, (a, b) in found.sizes.items()))
     _list("damaged", found.damaged)
     _list("in two splits", [f"{a} = {b}" for a, b in found.duplicates])
     _list("mistakes in the annotations", found.mistakes)

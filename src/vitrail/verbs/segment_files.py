@@ -10,7 +10,6 @@ from PIL import Image
 
 from vitrail.data.segments import Labelling
 from vitrail.figures import segments as figures
-from vitrail.settings import PredictSettings
 from vitrail.weights.checkpoint import Description
 
 
@@ -31,24 +30,6 @@ class Segments:
     overlay: str = ""
     classes: tuple[tuple[str, float], ...] = ()
     error: str | None = None
-
-
-def out_folder(settings: PredictSettings) -> Path:
-    """Return the folder for masks and overlays, made where it is not there."""
-    root = Path(settings.checkpoint).expanduser()
-    out = Path(settings.out).expanduser() if settings.out else (root if root.is_dir() else Path()) / "predictions"
-    out.mkdir(parents=True, exist_ok=True)
-    return out
-
-
-def unused_name(stem: str, written: set[str]) -> str:
-    """Return a name that no other picture of this call has: pictures of two folders may be called the same."""
-    name, number = stem, 1
-    while name in written:
-        number += 1
-        name = f"{stem}-{number}"
-    written.add(name)
-    return name
 
 
 def write_segments(
