@@ -65,7 +65,8 @@ def test_what_is_found_lies_in_the_picture_and_does_not_depend_on_its_batch(head
         height, width = one["size"].tolist()
         assert torch.equal(mine.boxes, other.boxes)
         assert torch.equal(mine.scores, other.scores)
-        assert (mine.boxes[:, 2] <= width + 1e-3).all() or head == "detr"
+        assert (mine.boxes[:, 2] <= width + 1e-3).all()
+        assert (mine.boxes[:, 3] <= height + 1e-3).all()
         if task.model.finds_masks and len(mine):
             assert mine.pasted(0, height, width).shape == (height, width)
 
@@ -122,6 +123,23 @@ def test_a_head_for_another_task_is_refused() -> None:
     assert head_for("detect", "auto") == "mask_rcnn"
     with pytest.raises(ConfigError, match="upernet cannot detect"):
         head_for("detect", "upernet")
+
+
+@pytest.mark.parametrize(
+    ("head", "setting", "answer"),
+    [
+        ("mask_rcnn", {"width": 0}, "--dense.width must be 1 or more"),
+        ("mask_rcnn", {"windows": -4}, "--dense.windows must be 0 or more"),
+        ("mask_rcnn", {"anchor_size": 0.0}, "--dense.anchor-size must be above 0"),
+        ("mask_rcnn", {"norm": "batch"}, "is for a segmenter"),
+        ("detr", {"queries": 0}, "--dense.queries must be 1 or more"),
+        ("detr", {"width": 48}, "must be a multiple"),
+        ("detr", {"pyramid": "simple"}, "are for region detectors"),
+    ],
+)
+def test_a_shape_that_cannot_work_is_refused(head: str, setting: dict[str, Any], answer: str) -> None:
+    with pytest.raises(ConfigError, match=answer):
+        detector(head, **setting)
 
 
 def test_each_object_gets_the_query_that_fits_it() -> None:

@@ -17,7 +17,11 @@ import vitrail
 from vitrail.data.rle import decode, encode
 from vitrail.data.scenes import SHAPES, Scene
 from vitrail.errors import ConfigError, DataError
+from vitrail.heads.build import put_head
+from vitrail.models.zoo import build_model
+from vitrail.settings import Dense, Scoring
 from vitrail.training import checkpoint
+from vitrail.verbs.kinds.backbone import load_backbone
 
 pytest.importorskip("faster_coco_eval")
 
@@ -90,7 +94,9 @@ def detector(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_run_folder_holds_pictures_and_a_report(detector: Path) -> None:
-    assert {path.stem for path in (detector / "pictures").glob("*.png")} == {"curves", "objects", "pyramid", "anchors"}
+    drawn = {path.stem for path in (detector / "pictures").glob("*.png")}
+    # What it looks at is drawn where it finds something.
+    assert drawn - {"attention"} == {"curves", "objects", "pyramid", "anchors"}
     assert "mask_rcnn" in (detector / "report.html").read_text()
     rows = [json.loads(line) for line in (detector / "metrics.jsonl").read_text().splitlines()]
     assert "validation/box_ap" in rows[-1]
@@ -145,6 +151,17 @@ def test_predictions_are_drawn_and_written_as_coco(detector: Path, shapes: Path,
             assert decode(thing["segmentation"], height, width).shape == (height, width)
 
 
+def test_pictures_of_one_name_are_drawn_apart_and_none_is_drawn_over(
+    detector: Path, shapes: Path, tmp_path: Path
+) -> None:
+    shutil.copy(shapes / "images" / "train" / "0.png", tmp_path / "0.png")
+    before = (tmp_path / "0.png").read_bytes()
+    pictures = [tmp_path / "0.png", shapes / "images" / "val" / "0.png", shapes / "images" / "train" / "0.png"]
+    found = vitrail.predict(str(detector), pictures, out=str(tmp_path))
+    assert [Path(one.drawn).name for one in found] == ["0-2.png", "0-3.png", "0-4.png"]
+    assert (tmp_path / "0.png").read_bytes() == before
+
+
 def test_look_draws_named_pictures(detector: Path, shapes: Path, tmp_path: Path) -> None:
     written = vitrail.look(str(detector), [str(shapes / "images" / "val" / "0.png")], out=str(tmp_path))
     assert {"objects", "pyramid"} <= {path.stem for path in written}
@@ -154,10 +171,18 @@ def test_the_backbone_of_a_run_and_a_whole_detector_can_be_started_from(
     detector: Path, shapes: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     vitrail.train(str(shapes), out=str(tmp_path / "next"), weights=str(detector), **{**QUICK, "epochs": 1})
-    said = capsys.readouterr().out
-    assert "of the whole model" in said
-    count = said.split("loaded ")[1].split(" tensors")[0]
-    assert count.split(" of ")[0] == count.split(" of ")[1]
+    count, of = capsys.readouterr().out.split("head: loaded ")[1].split(" tensors")[0].split(" of ")
+    assert count == of
+
+
+def test_a_segmenter_starts_from_the_backbone_inside_a_detector(detector: Path) -> None:
+    backbone: Any = build_model("swin_t", num_classes=0, image_size=40, **SWIN)
+    segmenter: Any = put_head(backbone, Dense("upernet", width=32), 3)
+    said = load_backbone(segmenter, str(detector))
+    assert "head: loaded 0 of" in said
+    theirs = load_file(checkpoint.resolve(detector, "best") / "model.safetensors")
+    for name, tensor in segmenter.backbone.state_dict().items():
+        assert tensor.equal(theirs[f"pyramid.backbone.{name}"]), name
 
 
 def test_the_doctor_names_what_is_wrong_with_annotations(shapes: Path, tmp_path: Path) -> None:
@@ -176,6 +201,23 @@ def test_the_doctor_names_what_is_wrong_with_annotations(shapes: Path, tmp_path:
     assert not vitrail.doctor(str(shapes))["data"]["mistakes"]
 
 
+def test_the_doctor_finds_a_picture_that_is_in_two_splits(shapes: Path, tmp_path: Path) -> None:
+    root = tmp_path / "twice"
+    shutil.copytree(shapes, root)
+    file = root / "annotations" / "instances_val.json"
+    content = json.loads(file.read_text())
+    shutil.copy(root / "images" / "train" / "2.png", root / "images" / "val" / "again.png")
+    content["images"].append({"id": 77, "file_name": "again.png", "width": 70, "height": 44})
+    file.write_text(json.dumps(content))
+    assert vitrail.doctor(str(root))["data"]["duplicates"] == [("train: 2.png", "validation: again.png")]
+
+
+def test_the_doctor_knows_drawn_scenes() -> None:
+    found = vitrail.doctor("scenes:32")["data"]
+    assert found["pictures"]["train"] == 2000
+    assert not found["damaged"]
+
+
 def test_mistakes_are_one_sentence(detector: Path, shapes: Path, tmp_path: Path) -> None:
     other = tmp_path / "other"
     shutil.copytree(shapes, other)
@@ -183,6 +225,8 @@ def test_mistakes_are_one_sentence(detector: Path, shapes: Path, tmp_path: Path)
         file.write_text(file.read_text().replace('"ring"', '"wheel"'))
     with pytest.raises(DataError, match="other classes"):
         vitrail.evaluate(str(detector), str(other))
+    with pytest.raises(ConfigError, match="--scoring is for a segmenter"):
+        vitrail.evaluate(str(detector), str(shapes), scoring=Scoring(flip=True))
     with pytest.raises(ConfigError, match="cannot detect"):
         vitrail.train(str(shapes), out=str(tmp_path / "a"), **{**QUICK, "dense": {"head": "upernet"}})
     with pytest.raises(DataError, match="instances_train"):

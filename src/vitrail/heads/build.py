@@ -48,5 +48,24 @@ def put_head(backbone: Any, dense: Dense, num_classes: int) -> nn.Module:
     Raises:
         ConfigError: a setting cannot work.
     """
+    check_shape(dense)
     module = importlib.import_module({**DETECTION_HEADS, **SEGMENTATION_HEADS}[dense.head])
     return module.build(backbone, dense, num_classes)
+
+
+def check_shape(dense: Dense) -> None:
+    """Check the numbers that every head is made of.
+
+    Raises:
+        ConfigError: one of them cannot work.
+    """
+    for name in ("width", "hidden", "proposals", "regions", "queries", "layers"):
+        if getattr(dense, name) < 1:
+            raise ConfigError(f"--dense.{name} must be 1 or more, not {getattr(dense, name)}")
+    for name in ("windows", "auxiliary"):
+        if getattr(dense, name) < 0:
+            raise ConfigError(f"--dense.{name} must be 0 or more, not {getattr(dense, name)}")
+    if dense.anchor_size <= 0:
+        raise ConfigError(f"--dense.anchor-size must be above 0, not {dense.anchor_size:g}")
+    if not 0 <= dense.dropout < 1:
+        raise ConfigError(f"--dense.dropout must be at least 0 and below 1, not {dense.dropout:g}")

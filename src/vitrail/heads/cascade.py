@@ -51,6 +51,11 @@ class CascadeHeads(nn.Module):
             for number, (overlap, weights) in enumerate(zip(OVERLAPS, BOX_WEIGHTS, strict=True))
         )
 
+    @property
+    def box_roi_pool(self) -> nn.Module:
+        """What cuts a region out of the map that fits its size, the same in every stage."""
+        return self._stages()[0].box_roi_pool
+
     def has_mask(self) -> bool:
         """Whether masks are found: they are."""
         return True

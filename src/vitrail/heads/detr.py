@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from scipy.optimize import linear_sum_assignment
 from torch import Tensor, nn
-from torchvision.ops import box_convert, generalized_box_iou
+from torchvision.ops import box_convert, clip_boxes_to_image, generalized_box_iou
 
+from vitrail.errors import ConfigError
 from vitrail.heads.detection import Found
 from vitrail.heads.pyramid import UNUSED
 from vitrail.layers.positions import sincos_2d
@@ -35,17 +37,28 @@ class Detr(nn.Module):
         backbone: any of vitrail's.
         dense: ``width``, ``hidden``, ``layers`` and ``queries`` are its own.
         num_classes: K.
+
+    Raises:
+        ConfigError: the width cannot be shared among heads, or a setting is for region detectors.
     """
 
     finds_masks = False
 
     def __init__(self, backbone: Any, dense: Dense, num_classes: int) -> None:
         super().__init__()
+        if dense.width % HEAD_WIDTH:
+            raise ConfigError(f"a DETR has {HEAD_WIDTH} channels a head; --dense.width must be a multiple of that")
+        if dense.windows or dense.pyramid != "auto":
+            raise ConfigError("--dense.windows and --dense.pyramid are for region detectors; a DETR takes the last map")
         self.backbone = backbone
-        width, heads = dense.width, max(1, dense.width // HEAD_WIDTH)
+        width, heads = dense.width, dense.width // HEAD_WIDTH
         self.project = nn.Conv2d(backbone.channels[-1], width, 1)
-        self.encoder = nn.ModuleList(Layer(width, heads, dense.hidden, crosses=False) for _ in range(dense.layers))
-        self.decoder = nn.ModuleList(Layer(width, heads, dense.hidden, crosses=True) for _ in range(dense.layers))
+        self.encoder_layers = nn.ModuleList(
+            Layer(width, heads, dense.hidden, crosses=False) for _ in range(dense.layers)
+        )
+        self.decoder_layers = nn.ModuleList(
+            Layer(width, heads, dense.hidden, crosses=True) for _ in range(dense.layers)
+        )
         self.norm = nn.LayerNorm(width)
         self.queries = nn.Parameter(torch.randn(dense.queries, width))
         self.classify = nn.Linear(width, num_classes + 1)
@@ -78,15 +91,37 @@ class Detr(nn.Module):
         positions = sincos_2d((h, w), level.shape[1]).to(level.device)
         beyond = _beyond(sizes, images.shape[-2:], h, w).to(level.device)
         memory = level.flatten(2).transpose(1, 2).float()
-        for layer in self.encoder:
+        for layer in self.encoder_layers:
             memory = layer(memory, positions, memory, positions, beyond)
         queries = self.queries.expand(len(images), -1, -1)
         found, said = torch.zeros_like(queries), []
-        for layer in self.decoder:
+        for layer in self.decoder_layers:
             found = layer(found, queries, memory, positions, beyond)
             said.append(self.norm(found))
         every = torch.stack(said)
         return self.classify(every).float(), self.box(every).float().sigmoid()
+
+    @torch.no_grad()
+    def looks(self, images: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
+        """Return where the last decoder layer looks for each object, the mean over its heads.
+
+        Args:
+            images: as for `forward`, in evaluation mode.
+            sizes: likewise.
+
+        Returns:
+            ``(B, n, h, w)``, the objects in the order of `forward`; each map adds up to 1 over the filled-up picture.
+        """
+        last: Any = self.decoder_layers[-1]
+        recorded: list[Tensor] = []
+        last.observe = recorded.append
+        try:
+            scores, _ = self.decode(images, sizes)
+        finally:
+            last.observe = None
+        h, w = (math.ceil(side / self.backbone.strides[-1]) for side in images.shape[-2:])
+        maps = recorded[0].unflatten(-1, (h, w))
+        return torch.stack([of_one[_best(said)[0]] for of_one, said in zip(maps, scores[-1], strict=True)])
 
     @property
     def depth(self) -> int:
@@ -108,7 +143,12 @@ class Layer(nn.Module):
     """Attention among the tokens themselves, then to another sequence if it ``crosses``, and an MLP; norms come after.
 
     Positions are added to queries and keys of every attention (appendix A.3).
+
+    Attributes:
+        observe: when set, called with the weights ``(B, N, M)`` of the attention to the other sequence.
     """
+
+    observe: Callable[[Tensor], None] | None = None
 
     def __init__(self, width: int, heads: int, hidden: int, crosses: bool) -> None:
         super().__init__()
@@ -126,7 +166,10 @@ class Layer(nn.Module):
         mixed, _ = self.own(where, where, tokens, beyond if self.cross is None else None, need_weights=False)
         tokens = self.norm1(tokens + self.dropout(mixed))
         if self.cross is not None and self.norm2 is not None:
-            seen, _ = self.cross(tokens + places, memory + positions, memory, beyond, need_weights=False)
+            watched = self.observe is not None
+            seen, weights = self.cross(tokens + places, memory + positions, memory, beyond, need_weights=watched)
+            if self.observe is not None:
+                self.observe(weights)
             tokens = self.norm2(tokens + self.dropout(seen))
         return self.norm3(tokens + self.dropout(self.mlp(tokens)))
 
@@ -186,10 +229,16 @@ def match(scores: Tensor, boxes: Tensor, labels: Tensor, wanted: Tensor) -> tupl
 
 
 def _found(scores: Tensor, boxes: Tensor, size: tuple[int, int]) -> Found:
+    best, shares, classes = _best(scores)
+    corners = _corners(boxes[best])
+    return Found(clip_boxes_to_image(corners * _scale(corners, size), size), shares, classes)
+
+
+def _best(scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Return the queries ``(Q, K + 1)`` that are most sure of something, best first, how sure, and of which class."""
     shares, classes = scores.softmax(dim=-1)[:, 1:].max(dim=-1)
     best = shares.argsort(descending=True)[:SHOWN_MOST]
-    corners = _corners(boxes[best])
-    return Found((corners * _scale(corners, size)).clamp(min=0), shares[best], classes[best])
+    return best, shares[best], classes[best]
 
 
 def _beyond(sizes: Sequence[tuple[int, int]], padded: Sequence[int], h: int, w: int) -> Tensor:

@@ -17,6 +17,7 @@ from torchvision.models.detection.rpn import RegionProposalNetwork, RPNHead
 from torchvision.ops import MultiScaleRoIAlign
 from torchvision.ops.poolers import initLevelMapper
 
+from vitrail.errors import ConfigError
 from vitrail.heads.convolution import new_norm
 from vitrail.heads.detection import Found
 from vitrail.heads.pyramid import STRIDES, Pyramid
@@ -69,6 +70,10 @@ class RegionDetector(nn.Module):
         maps = [level.float() for level in self.pyramid(images)]
         maps.append(F.max_pool2d(maps[-1], 1, 2))
         return {str(number): level for number, level in enumerate(maps)}
+
+    def level_of(self, boxes: Tensor) -> Tensor:
+        """Return the map, 0 the finest, that each box ``(n, 4)`` in pixels is judged on: ``(n,)``."""
+        return self.heads.box_roi_pool.map_levels([boxes])
 
     @property
     def finds_masks(self) -> bool:
@@ -137,7 +142,13 @@ SAMPLING: dict[str, Any] = {
 
 
 def new_pyramid(backbone: Any, dense: Dense) -> Pyramid:
-    """Return the pyramid that the settings ask for."""
+    """Return the pyramid that the settings ask for.
+
+    Raises:
+        ConfigError: they ask for what cannot be.
+    """
+    if dense.norm == "batch":
+        raise ConfigError("--dense.norm batch is for a segmenter; the few pictures a detector sees at once take group")
     return Pyramid(backbone, dense.width, dense.pyramid, dense.norm == "group", dense.windows)
 
 

@@ -66,7 +66,7 @@ def run(settings: TourSettings) -> DenseTour:
     runs, figures = {}, {}
     for number, name in enumerate(BACKBONES, start=1):
         say(f"{number}. train {name}" if number == 1 else f"\n{number}. train {name}")
-        runs[name] = train.run(_training(settings, data, name, out / short_name(name)))
+        runs[name] = train.run(_training(settings, data, name, out / name.replace(" ", "-")))
         figures[name] = evaluate(str(runs[name].folder), data)
     minutes = (time.monotonic() - began) / 60
     report = _report(settings, data, out, runs, figures, minutes)

@@ -23,7 +23,7 @@ from vitrail.data.scenes import is_scenes, open_scenes
 from vitrail.data.sources import Pictures, Source
 from vitrail.errors import ConfigError, DataError, ImageError
 from vitrail.heads.build import head_for
-from vitrail.settings import EvaluateSettings, PredictSettings, TrainSettings
+from vitrail.settings import EvaluateSettings, PredictSettings, Scoring, TrainSettings
 from vitrail.tasks.average_precision import check_installed, truth_of, twelve_figures
 from vitrail.tasks.detection import Detection
 from vitrail.training import distributed
@@ -43,6 +43,7 @@ from vitrail.verbs.kinds.found import (
     whole_picture,
     write_coco,
 )
+from vitrail.verbs.predicted import out_folder, own_names, unused_name
 from vitrail.verbs.say import say, say_table
 from vitrail.verbs.split import choose_split
 from vitrail.verbs.start import Start
@@ -94,6 +95,7 @@ class DetectionKind:
     def evaluate(self, settings: EvaluateSettings, model: Any, description: Description) -> DetectionEvaluation:
         """Find objects in every picture, over all processes, and compare."""
         check_installed()
+        _refuse_scoring(settings.scoring)
         share = 0.0 if settings.split == "all" else float(description.settings.get("validation_share", 0.2))
         source = _open(settings.data, 0, share)
         if source.class_names != description.class_names:
@@ -120,7 +122,9 @@ class DetectionKind:
         self, settings: PredictSettings, files: list[Path], model: Any, description: Description
     ) -> Iterator[Detected]:
         """Find the objects in each picture and draw them; COCO's JSON is complete once all are done."""
-        out = predictions_folder(settings)
+        _refuse_scoring(settings.scoring)
+        out = out_folder(settings)
+        used = own_names(files, out)
         device = pick_device(settings.device)
         task = Detection(model, description.preprocessing).to(device).eval()
         precision = resolve(settings.precision, device)
@@ -134,7 +138,7 @@ class DetectionKind:
             with torch.inference_mode(), precision.autocast():
                 found = find(task, picture, description)
             found = found.keep(found.scores >= settings.threshold).cpu()
-            drawn = out / f"{file.stem}.png"
+            drawn = out / f"{unused_name(file.stem, used)}.png"
             drawn_objects(picture, found, description.class_names).save(drawn)
             all_found.append(to_detected(str(file), picture, found, description.class_names, str(drawn)))
             yield all_found[-1]
@@ -146,6 +150,8 @@ class DetectionKind:
             for one in predictions:
                 print(json.dumps({key: value for key, value in vars(one).items() if key != "size"}), flush=True)
             return
+        if settings.format == "csv":
+            raise ConfigError("objects are printed as a table or as JSON; COCO's JSON of all of them is a file")
         rows = []
         for one in predictions:
             if one.error:
@@ -154,7 +160,7 @@ class DetectionKind:
                 box = " ".join(f"{side:.0f}" for side in thing["box"])
                 rows.append((one.file, thing["class"], f"{thing['score']:.3f}", box))
         say_table("", ("picture", "object", "score", "left top width height"), rows)
-        say(f"drawn, with predictions.json: {predictions_folder(settings)}")
+        say(f"drawn, with predictions.json: {out_folder(settings)}")
 
     def draw(self, model: Any, description: Description, pictures: Pictures, count: int) -> dict[str, Image.Image]:
         """Draw what is found beside what is there, and how the detector looks at it."""
@@ -164,13 +170,9 @@ class DetectionKind:
 KIND = DetectionKind()
 
 
-def predictions_folder(settings: PredictSettings) -> Path:
-    """Return the folder for what is predicted, made if it is not there."""
-    root = Path(settings.checkpoint).expanduser()
-    default = (root if root.is_dir() else Path()) / "predictions"
-    out = Path(settings.out).expanduser() if settings.out else default
-    out.mkdir(parents=True, exist_ok=True)
-    return out
+def _refuse_scoring(scoring: Scoring) -> None:
+    if scoring != Scoring():
+        raise ConfigError("--scoring is for a segmenter; a detector looks at each picture once, as a whole")
 
 
 def _measure(

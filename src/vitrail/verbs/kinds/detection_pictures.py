@@ -2,38 +2,61 @@
 
 from __future__ import annotations
 
+import math
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
+import torch.nn.functional as F
 from PIL import Image
 
 from vitrail.data.images import open_image, with_channels
 from vitrail.data.objects import ObjectPictures, no_objects
 from vitrail.data.sources import Pictures
 from vitrail.figures.draw import Tile, enlarge, heat_map, sheet
-from vitrail.figures.objects import draw_objects
-from vitrail.tasks.detection import Detection
+from vitrail.figures.maps import maps_panel
+from vitrail.figures.object_attention import has_attention, object_attention
+from vitrail.figures.objects import colour_of, draw_objects, outlined
+from vitrail.figures.segments import below, legend
+from vitrail.heads.detr import Detr
+from vitrail.tasks.detection import PADDED_TO, Detection
 from vitrail.verbs.kinds.found import drawn_objects, find, whole_picture
 from vitrail.weights.checkpoint import Description
 
 SHOWN_FROM = 0.5
 """Objects of a lower score are not drawn."""
-PYRAMIDS = 3
-LEAST_CONTRAST = 1.01
+DRAWN_CLOSELY = 3
+"""Pictures whose pyramid, anchors and attention are drawn."""
+LOOKED_AT = 3
+"""Objects of each whose attention is drawn."""
+ANCHORS_NOTE = (
+    "In white the objects, in colour the anchors that count as one of them while training. Where no anchor fits an "
+    "object well, those that fit it best do."
+)
 
 
 def draw(model: Any, description: Description, pictures: Pictures, count: int) -> dict[str, Image.Image]:
-    """Draw some pictures, evenly spread over all: ``objects``, ``pyramid`` and, of a region detector, ``anchors``."""
+    """Draw some pictures, evenly spread over all.
+
+    Returns:
+        ``objects`` that are found; ``attention`` of the surest, where head or backbone has any; of a region detector
+        the ``pyramid`` and, where the objects are known, the ``anchors``.
+    """
     task = Detection(model, description.preprocessing).eval()
     count = min(count, len(pictures))
     numbers = [int((i + 0.5) * len(pictures) / count) for i in range(count)]
     shown = [_picture(pictures, number, description) for number in numbers]
     drawn = {"objects": _objects(task, description, pictures, numbers, shown)}
-    drawn["pyramid"] = _pyramid(task, description, shown[:PYRAMIDS])
-    if hasattr(model, "proposals") and isinstance(pictures, ObjectPictures):
-        drawn["anchors"] = _anchors(task, description, pictures, numbers[:PYRAMIDS], shown[:PYRAMIDS])
+    few = shown[:DRAWN_CLOSELY]
+    looks = _attention(task, description, few) if has_attention(model) else None
+    if looks is not None:
+        drawn["attention"] = looks
+    if isinstance(model, Detr):
+        return drawn
+    drawn["pyramid"] = _pyramid(task, description, few)
+    if isinstance(pictures, ObjectPictures):
+        drawn["anchors"] = _anchors(task, description, pictures, numbers[:DRAWN_CLOSELY], few)
     return drawn
 
 
@@ -81,55 +104,73 @@ def _truth_tile(
 
 @torch.inference_mode()
 def _pyramid(task: Detection, description: Description, shown: list[Image.Image]) -> Image.Image:
-    """Draw how strongly each map of the pyramid answers at each place."""
-    rows = []
+    """Draw the maps of the pyramid, without what stands for the padding of the picture."""
+    strides = task.model.pyramid.strides
+    levels = []
     for picture in shown:
         image = _input(task, picture, description)
-        maps = task.model.pyramid(image)
-        large = enlarge(picture)
-        height, width = _fitted(picture, description)
-        row: list[Tile | None] = [Tile(large, "picture")]
-        for stride, level in zip(task.model.pyramid.strides, maps, strict=True):
-            strength = level[0].float().norm(dim=0)[: max(1, height // stride), : max(1, width // stride)]
-            low = float(strength.min())
-            # A map that is the same everywhere is shown flat, not as its rounding errors.
-            high = max(float(strength.max()), low * LEAST_CONTRAST)
-            row.append(Tile(heat_map(large, strength, low, high), f"stride {stride}"))
-        rows.append(row)
-    note = "The length of the pyramid's vector at every place, from the least to the largest of each map."
-    return sheet(rows, note=note, legend=("weak", "strong"))
+        height, width = image.shape[-2:]
+        maps = zip(task.model.pyramid(image), strides, strict=True)
+        levels.append([level[0, :, : math.ceil(height / s), : math.ceil(width / s)] for level, s in maps])
+    return maps_panel(shown, levels, strides)
 
 
 @torch.inference_mode()
 def _anchors(
     task: Detection, description: Description, pictures: ObjectPictures, numbers: list[int], shown: list[Image.Image]
 ) -> Image.Image:
-    """Draw the anchors that learn to find each object, in the colour of their stride."""
+    """Draw the anchors that learn to find each object, in the colour of their stride, around the objects' boxes."""
     from torchvision.models.detection.image_list import ImageList
 
     tiles: list[Tile | None] = []
     network = task.model.proposals
+    strides = (*task.model.pyramid.strides, 2 * task.model.pyramid.strides[-1])
     for number, picture in zip(numbers, shown, strict=True):
         image = _input(task, picture, description)
         features = list(task.model.features(image).values())
         (anchors,) = network.anchor_generator(ImageList(image, [tuple(image.shape[-2:])]), features)  # type: ignore[list-item]
         large = enlarge(picture)
-        factor = large.width / _fitted(picture, description)[1]
+        wide, factor = image.shape[-1], large.width / image.shape[-1]
         objects = pictures.annotated[number].objects()
-        boxes = objects.boxes * (_fitted(picture, description)[1] / picture.width)
+        boxes = objects.boxes * (wide / picture.width)
         (labels,), _ = network.assign_targets_to_anchors([anchors], [{"boxes": boxes}])
         matched = torch.where(labels > 0)[0]
         per_level = torch.tensor([level.shape[-2] * level.shape[-1] * 3 for level in features]).cumsum(0)
         levels = torch.searchsorted(per_level, matched, right=True).tolist()
-        drawn = draw_objects(large, anchors[matched].numpy() * factor, [""] * len(matched), levels)
+        drawn = outlined(large, boxes.numpy() * factor)
+        drawn = draw_objects(drawn, anchors[matched].numpy() * factor, [""] * len(matched), levels)
         tiles.append(Tile(drawn, f"objects: {len(objects)}\n{len(matched)} of {len(anchors):,} anchors match"))
-    return sheet([tiles], note="Anchors that count as an object while training; each stride has its colour.")
+    drawn = sheet([tiles], note=ANCHORS_NOTE)
+    return below(drawn, legend([(f"stride {s}", colour_of(level)) for level, s in enumerate(strides)], drawn.width))
 
 
-def _fitted(picture: Image.Image, description: Description) -> tuple[int, int]:
-    """Return height and width that a picture has for the detector."""
-    image, _ = whole_picture(description)(picture, no_objects(picture.size))
-    return image.shape[1], image.shape[2]
+def _attention(task: Detection, description: Description, shown: list[Image.Image]) -> Image.Image | None:
+    """Draw where the detector looks for the objects it is surest of; None where it finds nothing."""
+    rows: list[list[Tile | None]] = []
+    what = ""
+    for picture in shown:
+        with torch.inference_mode():
+            found = find(task, picture, description)
+            found = found.keep(torch.arange(min(LOOKED_AT, len(found)))).cpu()
+        if not len(found):
+            continue
+        image = _input(task, picture, description)
+        height, width = image.shape[-2:]
+        filled = F.pad(image, (0, -width % PADDED_TO, 0, -height % PADDED_TO))
+        boxes = found.scaled(height / picture.height, width / picture.width).boxes
+        maps, what = object_attention(task.model, filled, boxes)
+        large = enlarge(picture)
+        found = found.scaled(large.height / picture.height, large.width / picture.width)
+        names = [description.class_names[k] for k in found.classes.tolist()]
+        row: list[Tile | None] = [Tile(large, "picture")]
+        for box, score, name, values in zip(found.boxes, found.scores.tolist(), names, maps, strict=True):
+            drawn = outlined(heat_map(large, values[:height, :width], low=0.0), box[None].numpy())
+            row.append(Tile(drawn, f"{name} {score:.0%}"))
+        rows.append(row)
+    if not rows:
+        return None
+    note = f"For each of the objects the detector is surest of, in its box: {what}. Each map has its own scale."
+    return sheet(rows, note=note, legend=("not at all", "most"))
 
 
 def _input(task: Detection, picture: Image.Image, description: Description) -> torch.Tensor:

@@ -24,6 +24,7 @@ from vitrail.data.segments import SegmentPictures, SegmentSamples
 from vitrail.data.sources import Pictures, Source
 from vitrail.errors import ConfigError, DataError, ImageError
 from vitrail.figures import segments as figures
+from vitrail.figures.maps import maps_panel
 from vitrail.heads.build import head_for
 from vitrail.heads.sliding import check_test, classes_of
 from vitrail.settings import EvaluateSettings, PredictSettings, Scoring, TrainSettings
@@ -33,12 +34,13 @@ from vitrail.training.measure import add_up, mean_of_ratios, measure
 from vitrail.training.precision import device as pick_device
 from vitrail.training.precision import keep_large_buffers, resolve
 from vitrail.verbs.kinds import Measure
+from vitrail.verbs.kinds.backbone import load_backbone
+from vitrail.verbs.predicted import out_folder, own_names, unused_name
 from vitrail.verbs.say import say, say_table
-from vitrail.verbs.segment_files import Segments, out_folder, unused_name, write_segments
+from vitrail.verbs.segment_files import Segments, write_segments
 from vitrail.verbs.split import choose_split
 from vitrail.verbs.start import Start
 from vitrail.weights.checkpoint import Description
-from vitrail.weights.load import load_weights
 
 SCALES = {"crop": None, "none": (1.0, 1.0)}
 
@@ -103,8 +105,8 @@ class SegmentationKind:
         )
 
     def load(self, model: Any, weights: str) -> str:
-        """Load the backbone's weights; what stands on it is new."""
-        return str(load_weights(model.backbone, weights, adapt=("classes", "channels")))
+        """Load the backbone's weights, and of another segmenter those of its head that fit."""
+        return load_backbone(model, weights)
 
     def task(self, settings: TrainSettings, model: Any, description: Description) -> nn.Module:
         """Return the cross-entropy of every pixel."""
@@ -151,7 +153,7 @@ class SegmentationKind:
         task = Segmentation(model, description.preprocessing, **_scoring(settings.scoring)).to(device).eval()
         out = out_folder(settings)
         precision = resolve(settings.precision, device)
-        written: set[str] = set()
+        used = own_names(files, out)
         for file in files:
             try:
                 picture = open_image(file, description.preprocessing.channels)
@@ -160,7 +162,7 @@ class SegmentationKind:
                 continue
             with precision.autocast():
                 classes = classify_pixels(task, picture, description, device)
-            yield write_segments(file, picture, classes, description, out / unused_name(file.stem, written))
+            yield write_segments(file, picture, classes, description, out / unused_name(file.stem, used))
 
     def print(self, settings: PredictSettings, predictions: Iterator[Segments]) -> None:
         """Print a table, or picture after picture as JSON."""
@@ -286,4 +288,4 @@ def _draw_maps(
         # Without the places that stand for what the picture was padded with.
         h, w = image.shape[-2:]
         levels.append([level[0, :, : math.ceil(h / stride), : math.ceil(w / stride)] for level, stride in maps])
-    return figures.maps_panel(pictures, levels, task.model.levels.strides)
+    return maps_panel(pictures, levels, task.model.levels.strides)

@@ -1,0 +1,95 @@
+"""Where a detector looks when it finds an object."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vitrail.errors import ConfigError
+from vitrail.figures.record import evaluating, record_attention
+from vitrail.figures.stitched import rolled_out
+from vitrail.heads.detr import Detr
+from vitrail.models.swin import Swin
+from vitrail.models.vit import ViT
+
+
+def object_attention(model: Any, images: Tensor, boxes: Tensor) -> tuple[Tensor, str]:
+    """Map where a detector looks for each of the objects it found in one picture.
+
+    A DETR says so itself: its last decoder layer's attention to the map (Carion et al. 2020, section 4.4). Below a
+    region detector the backbone does: of a ViT the attention of the patches within the box in the last block, mean over
+    patches and heads; of a Swin what reaches the places within the box of the map that the box is judged on, rolled out
+    through all windows and mergings.
+
+    Args:
+        model: a `vitrail.heads.regions.RegionDetector` or `vitrail.heads.detr.Detr`.
+        images: ``(1, C, H, W)``, normalised; height and width are multiples of 32.
+        boxes: ``(n, 4)``: left, top, right, bottom, in pixels; of a DETR those of its first n objects.
+
+    Returns:
+        ``(n, H, W)``, every pixel with its place's value, and what it is, half a sentence.
+
+    Raises:
+        ConfigError: neither the head nor the backbone has attention.
+    """
+    backbone = model.backbone
+    if not has_attention(model):
+        raise ConfigError(f"a {type(backbone).__name__} has no attention to look at")
+    height, width = images.shape[-2:]
+    if isinstance(model, Detr):
+        with evaluating(model):
+            looked, what = (
+                model.looks(images, [(height, width)])[0, : len(boxes)],
+                "where the last decoder layer looks, mean over heads",
+            )
+        return _to_pixels(looked.cpu(), backbone.strides[-1], height, width), what
+    if isinstance(backbone, Swin):
+        what = "what reaches the map that the box is judged on, there, through all windows and mergings"
+        return torch.stack([_rolled_out(model, images, box) for box in boxes]), what
+    with evaluating(model), record_attention(backbone, [-1]) as recording:
+        model.pyramid(images)
+    h, w = backbone.patch_embed.grid(height, width)
+    # Mean over heads, and without a class token, which has no place.
+    among = recording[-1][0].mean(dim=0)[-h * w :, -h * w :]
+    start = torch.stack([within(box, h, w, backbone.strides[0]).flatten() for box in boxes])
+    what = "where the patches within the box look in the last block, mean over heads"
+    return _to_pixels((start @ among).unflatten(-1, (h, w)), backbone.strides[0], height, width), what
+
+
+def _rolled_out(model: Any, images: Tensor, box: Tensor) -> Tensor:
+    """Follow what a Swin's stage holds within a box back to the picture: ``(H, W)``."""
+    swin: Swin = model.backbone
+    height, width = images.shape[-2:]
+    stages = int(model.level_of(box[None])) + 1
+    partitions = swin.partitions(height, width)[:stages]
+    with evaluating(model), record_attention(swin, range(sum(map(len, partitions)))) as recording:
+        model.pyramid(images)
+    last = partitions[-1][-1]
+    flow = rolled_out(recording, partitions, within(box, last.h, last.w, swin.strides[stages - 1])[None])
+    return _to_pixels(flow, swin.strides[0], height, width)[0]
+
+
+def has_attention(model: Any) -> bool:
+    """Whether `object_attention` can be asked: a DETR always can, a region detector on a ViT or Swin."""
+    return isinstance(model, Detr) or isinstance(model.backbone, Swin | ViT)
+
+
+def within(box: Tensor, h: int, w: int, stride: int) -> Tensor:
+    """Return even shares, adding up to 1, of the places of a map whose middle lies in a box: ``(h, w)``.
+
+    A box that holds no middle has the share of the place in which its own middle lies.
+    """
+    left, top, right, bottom = (box.cpu() / stride).tolist()
+    rows, columns = torch.arange(h) + 0.5, torch.arange(w) + 0.5
+    inside = ((rows >= top) & (rows <= bottom))[:, None] & ((columns >= left) & (columns <= right))
+    if not inside.any():
+        inside[min(h - 1, max(0, int((top + bottom) / 2))), min(w - 1, max(0, int((left + right) / 2)))] = True
+    return inside / inside.sum()
+
+
+def _to_pixels(maps: Tensor, stride: int, height: int, width: int) -> Tensor:
+    """Give every pixel its place's value: ``(n, h, w)`` to ``(n, height, width)``."""
+    fine = maps.repeat_interleave(stride, dim=-2).repeat_interleave(stride, dim=-1)
+    return fine[..., :height, :width]
