@@ -401,6 +401,9 @@ class LookSettings:
     pixel: tuple[int, int] | None = None
     """Row and column in the model's input of the pixel whose attention in a Swin is drawn; by default where the answer
     comes from most."""
+    layers: tuple[int, ...] = ()
+    """Blocks whose heads are drawn, from 0, or negative from the end: of a ViT, their attention (by default of the last
+    one); of a Swin, their biases (of the last one of each stage)."""
 
 
 @dataclass(frozen=True)

@@ -88,6 +88,13 @@ def test_sheet_holds_every_picture_unchanged():
         assert (windows == values).all(axis=(-1, -2, -3)).sum() == 1
 
 
+def test_a_note_may_be_wider_than_its_tiles():
+    tiles = [[Tile(Image.new("RGB", (20, 20)))]]
+    narrow, wide = (sheet(tiles, note="word " * 60, least_width=width) for width in (200, 800))
+    assert wide.width > 3 * narrow.width
+    assert wide.height < narrow.height
+
+
 def test_contact_sheet_needs_a_caption_for_each_picture_or_none():
     pictures = [Image.new("RGB", (8, 8))] * 5
     assert contact_sheet(pictures, columns=5).width > contact_sheet(pictures, columns=2).width

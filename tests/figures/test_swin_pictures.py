@@ -46,6 +46,12 @@ def test_the_drawn_mask_allows_what_the_model_allows() -> None:
     assert ((drawn != windows.EDGE).any(axis=-1) == allowed).all()
 
 
+def test_a_model_that_never_shifts_is_told_from_a_map_of_one_window() -> None:
+    assert windows.about_shift(Partition(8, 8, 4, 4, 2, 2)) == "by 2, 2 tokens"
+    assert "one window" in windows.about_shift(Partition(4, 4, 4, 4, 0, 0))
+    assert "in this model" in windows.about_shift(Partition(8, 8, 4, 4, 0, 0))
+
+
 def test_the_middle_of_a_table_by_offset_is_the_place_itself() -> None:
     model = swin(window=3)
     tables = offsets.bias_by_offset(model, 1)

@@ -2,6 +2,7 @@
 
 import json
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -82,6 +83,31 @@ def test_looking_at_a_masked_autoencoder_draws_both_kinds_of_statistics(pretrain
 def test_looking_at_a_classifier_draws_its_attention(classifier: Path, digit_files: Path, tmp_path: Path) -> None:
     written = vitrail.look(str(classifier), [str(digit_files / "3")], out=str(tmp_path), count=2)
     assert tmp_path / "attention.png" in written
+
+
+def test_the_attention_of_any_layer_is_drawn(classifier: Path, tmp_path: Path) -> None:
+    written = {path.name for path in vitrail.look(str(classifier), out=str(tmp_path), layers=(0, -1), count=1)}
+    assert {"attention_0.png", "attention_-1.png"} <= written
+
+
+@pytest.mark.parametrize(
+    ("asked", "answer"),
+    [
+        ({"count": 0}, "count must be 1 or more"),
+        ({"pixel": (1, 1)}, "--pixel means nothing to the model"),
+        ({"layers": (0,)}, "--layers means nothing to the model"),
+    ],
+)
+def test_what_has_no_meaning_for_a_masked_autoencoder_is_not_passed_over(
+    pretrained: Path, tmp_path: Path, asked: dict[str, Any], answer: str
+) -> None:
+    with pytest.raises(ConfigError, match=answer):
+        vitrail.look(str(pretrained), out=str(tmp_path / "look"), **asked)
+
+
+def test_masks_mean_nothing_to_a_classifier(classifier: Path, tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="--mask-ratio means nothing"):
+        vitrail.look(str(classifier), out=str(tmp_path / "look"), mask_ratio=(0.5,))
 
 
 def test_the_same_command_goes_on_and_another_one_is_refused(pretrained: Path) -> None:

@@ -1,6 +1,7 @@
 """Every way to pretrain a masked autoencoder, from the command to the panels."""
 
 import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from vitrail.models.mae import MAE
 from vitrail.recipes import find_recipe
 from vitrail.recipes.mae import MAE_AUGMENTS
 from vitrail.settings import PretrainSettings, peak_lr
+from vitrail.verbs.targets import tokenizer_named
 
 LIGHT: dict[str, Any] = {**QUICK, "decoder_width": 32, "decoder_depth": 1, "architecture": {**TINY, "patch_size": 4}}
 
@@ -221,3 +223,13 @@ def test_the_augmentations_of_the_paper_differ_as_it_says() -> None:
     assert random.crop_scale == (0.2, 1.0)
     assert random.flip == fixed.flip == 0.5
     assert jittered.color_jitter > 0 == random.color_jitter
+
+
+def test_a_tokenizer_may_lie_in_the_working_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "tokenizer_of_mine.py").write_text("from tests.verbs.test_mae import Dark\n")
+    before = list(sys.path)
+    with pytest.raises(ConfigError, match="cannot be made"):
+        tokenizer_named("tokenizer_of_mine:Dark")
+    monkeypatch.chdir(tmp_path)
+    assert tokenizer_named("tokenizer_of_mine:Dark").vocabulary == 2
+    assert sys.path == before

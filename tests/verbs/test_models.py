@@ -44,7 +44,7 @@ def test_every_published_figure_is_listed_and_every_backbone_is_counted(capsys: 
 def test_a_pattern_finds_what_is_pretrained_around_a_backbone(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "vit_b16", "--image-sizes", "64"]) == 0
     said = capsys.readouterr().out
-    assert all(name in said for name in ("mae_vit_b16", "mpp_vit_b16", "r50_vit_b16", "tokens at 64", "[1]"))
+    assert all(name in said for name in ("mae_vit_b16", "mpp_vit_b16", "r50_vit_b16", "pictures of 64 pixels", "[1]"))
 
 
 @pytest.mark.parametrize("sizes", [(), (16,)])

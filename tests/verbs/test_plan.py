@@ -14,6 +14,7 @@ from torch import nn
 import vitrail
 from tests.verbs.conftest import TINY
 from vitrail.cli import main, parse
+from vitrail.errors import ConfigError
 from vitrail.verbs.pace import Pace, _fastest
 from vitrail.verbs.plan import FEWEST_STEPS, batch_for, checkpoint_bytes, lr_between
 
@@ -111,3 +112,9 @@ def test_hours_beyond_what_is_known_are_not_filled(monkeypatch: pytest.MonkeyPat
     assert found.epochs == 1600
     assert found.hours < 1
     assert any("beyond 1600 nothing is known" in note for note in found.notes)
+
+
+@pytest.mark.parametrize("asked", [{"hours": 0.0}, {"hours": float("nan")}, {"seconds": -1.0}, {"batch_size": 0}])
+def test_a_plan_for_no_time_or_no_pictures_is_refused(asked: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match=f"{next(iter(asked))} must be"):
+        vitrail.plan("digits", **asked)

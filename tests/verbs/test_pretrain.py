@@ -52,3 +52,29 @@ def test_a_misspelt_objective_is_one_sentence(capsys: pytest.CaptureFixture[str]
 def test_an_encoder_that_cannot_be_masked_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="mpp cannot pretrain a bit_r50x1"):
         vitrail.pretrain("digits", model="bit_r50x1", objective="mpp", image_size=32, out=str(tmp_path / "run"))
+
+
+@pytest.mark.parametrize(
+    ("words", "answer"),
+    [
+        (["--objective", "mpp", "--mask", "0-3"], "--mask is a setting of mae"),
+        (["--objective", "simmim", "--masking", "block"], "--masking is a setting of mae"),
+        (["--mask-unit", "8"], "--mask-unit is a setting of simmim; mae has no use for it"),
+        (["--augment.mixup", "0.8"], "pretraining has none"),
+        (["--architecture.patch-size", "64"], "choose 64x64 pixels (--image-size)"),
+        (["--architecture.patch-size", "0"], "patch_size must be 1 or more"),
+        (["--image-size", "0"], "image_size must be 1 or more"),
+        (["--epochs", "0"], "epochs must be a number above 0"),
+        (["--lr", "-1"], "lr must be a number above 0"),
+        (["--recipe", "nosuch"], "there is no recipe 'nosuch'. All: mae_small"),
+    ],
+)
+def test_what_would_be_passed_over_or_cannot_work_is_one_sentence(
+    words: list[str], answer: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    size = [] if "--image-size" in words else ["--image-size", "32"]
+    small = ["--architecture.width", "32", "--architecture.depth", "1", "--channels", "1"]
+    assert main(["pretrain", "digits", "--out", str(tmp_path / "run"), *small, *size, *words]) == 2
+    printed = capsys.readouterr().err
+    assert answer in printed
+    assert printed.count("\n") == 1

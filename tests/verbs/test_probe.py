@@ -13,7 +13,7 @@ import vitrail
 from vitrail.cli import main
 from vitrail.config import replace
 from vitrail.data.sources import open_source
-from vitrail.errors import DataError
+from vitrail.errors import ConfigError, DataError
 from vitrail.recipes import find_recipe
 from vitrail.settings import ProbeSettings, TrainSettings
 from vitrail.verbs import features, train
@@ -128,3 +128,9 @@ def test_settings_are_never_chosen_by_the_pictures_that_are_measured() -> None:
     assert not set(parts.choose.names) & {*parts.train.names, *parts.test.names}
     with pytest.raises(DataError, match="held-out"):
         split(replace(source, test=None, validation=None), settings)
+
+
+@pytest.mark.parametrize("asked", [{"neighbours": 0}, {"epochs": 0}, {"temperature": 0.0}, {"rates": (1.0, 0.0)}])
+def test_a_probe_that_measures_nothing_is_refused(asked: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError, match="must be"):
+        vitrail.probe("nowhere", "digits", **asked)

@@ -102,6 +102,7 @@ def sheet(
     note: str = "",
     columns: Sequence[str] = (),
     legend: tuple[str, str] | None = None,
+    least_width: int = 480,
 ) -> Image.Image:
     """Arrange tiles in rows, under a title and above a note.
 
@@ -111,6 +112,7 @@ def sheet(
         note: running text at the bottom, wrapped.
         columns: headings over the columns.
         legend: what the two ends of the colour map mean; draws it beside the note when given.
+        least_width: pixels that the note may take where the tiles take less.
 
     Returns:
         An RGB picture on white.
@@ -126,7 +128,7 @@ def sheet(
     if legend:
         parts.append(_legend(*legend))
     if note:
-        parts.append(_text(note, max(inner, 480), font(TEXT_SIZE - 2), QUIET))
+        parts.append(_text(note, max(inner, least_width), font(TEXT_SIZE - 2), QUIET))
     return _framed(_stack(parts))
 
 

@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vitrail.errors import ConfigError
-from vitrail.figures.draw import Tile, colours, sheet
+from vitrail.figures.draw import MARGIN, Tile, colours, sheet
 from vitrail.figures.record import attention_of, blocks_of, resolve_layers, swin_of
 from vitrail.layers.offsets import offset_array
 from vitrail.layers.windows import WindowAttention
@@ -48,8 +48,8 @@ def panel(
             Tile(picture_of(table, SMALL), f"block {layer}\nhead {head}") for head, table in enumerate(tables)
         ]
         rows += _wrapped(tiles)
-    below = sheet(rows, note=NOTE, legend=("least", "most"))
     above = sheet([_index_row(model, chosen[0])], title=title)
+    below = sheet(rows, note=NOTE, legend=("least", "most"), least_width=above.width - 2 * MARGIN)
     return _stacked(above, below)
 
 

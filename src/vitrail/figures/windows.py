@@ -26,7 +26,7 @@ NOTE = (
     "what then lies before the first window is carried to the other end, as if the picture were rolled up, and is "
     "tinted: it shares a window with new neighbours, but colours never attend to each other. Grey is padding, which "
     "nobody attends to. The last column is the mask of the window in the lower right corner: who (down) may attend to "
-    "whom (across) is white."
+    "whom (across) is white, or has the colour both lie in."
 )
 
 
@@ -54,11 +54,10 @@ def panel(
     for number, stage in enumerate(swin.partitions(image.shape[-2], image.shape[-1])):
         regular, shifted, stride = stage[0], stage[-1], swin.strides[number]
         moved = (shifted.shift_h, shifted.shift_w) != (0, 0)
-        shift = f"by {shifted.shift_h}, {shifted.shift_w} tokens" if moved else "no shift: one window covers the map"
         rows.append(
             [
                 Tile(in_place(pixels, regular, stride), _about(regular, number, stride)),
-                Tile(in_place(pixels, shifted, stride), shift),
+                Tile(in_place(pixels, shifted, stride), about_shift(shifted)),
                 Tile(rolled(pixels, shifted, stride), "as it is computed") if moved else None,
                 Tile(mask_picture(shifted), f"mask, {shifted.area}x{shifted.area}"),
             ]
@@ -98,6 +97,13 @@ def mask_picture(partition: Partition) -> Image.Image:
     picture = Image.fromarray(shown).resize((SIDE, SIDE), Image.Resampling.NEAREST)
     ImageDraw.Draw(picture).rectangle((0, 0, SIDE - 1, SIDE - 1), outline=EDGE)
     return picture
+
+
+def about_shift(partition: Partition) -> str:
+    """Say how far windows are shifted, or why they are not."""
+    if partition.shift_h or partition.shift_w:
+        return f"by {partition.shift_h}, {partition.shift_w} tokens"
+    return "no shift: one window covers the map" if partition.windows == 1 else "no shift in this model"
 
 
 def _about(partition: Partition, number: int, stride: int) -> str:

@@ -49,7 +49,7 @@ def find_recipe(
     if name == "auto":
         name = DENSE_RECIPES.get(task or "", _label_recipe(weights))
     if name not in recipes:
-        raise ConfigError(f"there is no recipe {name!r}{nearest(name, recipes)} All: {', '.join(recipes)}")
+        raise ConfigError(f"there is no recipe {name!r}{nearest(name, recipes) or '.'} All: {', '.join(recipes)}")
     return recipes[name]
 
 

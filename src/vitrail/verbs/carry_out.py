@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,7 +16,7 @@ from vitrail.data.batches import EvalBatches, TrainBatches
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Pictures, Source
 from vitrail.data.transforms import eval_transform, train_transform
-from vitrail.errors import DataError
+from vitrail.errors import ConfigError, DataError
 from vitrail.settings import PretrainSettings, TrainSettings, peak_lr
 from vitrail.training import distributed
 from vitrail.training.loop import fit
@@ -73,8 +74,12 @@ def carry_out(plan: Plan, batches: Batches | None = None, evaluate: Evaluate | N
         plan: what to train.
         batches: what to train on in place of the plan's training pictures: their features, say.
         evaluate: with ``batches``, what measures the task; None leaves evaluation out.
+
+    Raises:
+        ConfigError: nothing can be learned in so many epochs or at such a rate.
     """
     settings, run = plan.settings, plan.settings.run
+    _check_effort(settings)
     keep_large_buffers()
     device = pick_device(run.device, distributed.local_rank())
     summary = fit(
@@ -91,6 +96,12 @@ def carry_out(plan: Plan, batches: Batches | None = None, evaluate: Evaluate | N
         draw=plan.draw,
     )
     return Result(plan.folder, dict(summary.best), to_json(summary))
+
+
+def _check_effort(settings: TrainSettings | PretrainSettings) -> None:
+    for name in ("epochs", "lr"):
+        if not 0.0 < getattr(settings, name) < math.inf:
+            raise ConfigError(f"{name} must be a number above 0, not {getattr(settings, name)}")
 
 
 def train_batches(plan: Plan, pin_memory: bool = False) -> TrainBatches:

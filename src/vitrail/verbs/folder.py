@@ -27,8 +27,14 @@ MAY_CHANGE = {
 }
 
 
+# What a run leaves behind before it has learned anything.
+BEFORE_THE_FIRST_STEP = {"config.json", "environment.json"}
+
+
 def open_folder(out: str | None, verb: str, data: str, settings: Any) -> Path:
     """Make the run folder, or take the one that is there if it holds the same run.
+
+    One in which a run was refused before it began holds none: the mended command may have it.
 
     Raises:
         ConfigError: the folder holds a run with other settings; the first differences are named.
@@ -38,7 +44,7 @@ def open_folder(out: str | None, verb: str, data: str, settings: Any) -> Path:
         raise ConfigError(f"{folder} is a file; give --out a folder")
     wanted = flat(to_json(settings))
     file = folder / "config.json"
-    if file.is_file():
+    if file.is_file() and _has_begun(folder):
         _check_same(folder, flat(json.loads(file.read_text())), wanted)
     if not is_main():
         return folder
@@ -65,6 +71,10 @@ def flat(settings: dict[str, Any], prefix: str = "") -> dict[str, Any]:
     for name, value in settings.items():
         result |= flat(value, f"{prefix}{name}.") if isinstance(value, dict) else {f"{prefix}{name}": value}
     return result
+
+
+def _has_begun(folder: Path) -> bool:
+    return any(path.name not in BEFORE_THE_FIRST_STEP for path in folder.iterdir())
 
 
 def _check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:

@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vitrail.config import from_json
 from vitrail.data.sources import Pictures, open_source
 from vitrail.data.transforms import eval_transform
-from vitrail.errors import DataError
+from vitrail.errors import ConfigError, DataError
 from vitrail.figures import attention
 from vitrail.figures.curves import draw_curves
 from vitrail.models.mae import MAE
@@ -61,7 +61,10 @@ def look(checkpoint: str, pictures: Sequence[str] = (), **settings: Any) -> list
 
 def run(settings: LookSettings) -> list[Path]:
     """Look as the settings say; `look` explains."""
+    if settings.count < 1:
+        raise ConfigError(f"count must be 1 or more, not {settings.count}")
     model, description = open_checkpoint(settings.checkpoint)
+    _check_meant(model, settings)
     root = Path(settings.checkpoint).expanduser()
     out = Path(settings.out).expanduser() if settings.out else (root if root.is_dir() else Path()) / "look"
     out.mkdir(parents=True, exist_ok=True)
@@ -82,6 +85,19 @@ def run(settings: LookSettings) -> list[Path]:
     return written
 
 
+def _check_meant(model: Any, settings: LookSettings) -> None:
+    """Refuse what is asked for and has no meaning for the model, instead of drawing something else."""
+    if isinstance(model, MAE):
+        meant = {"mask_ratio", "masking", "mask", "seeds"}
+    elif isinstance(model, SimMIM):
+        meant = {"mask_ratio", "seeds"}
+    else:
+        meant = {"layers", "pixel"} if isinstance(backbone_of(model), Swin) else {"layers"}
+    for name in ("mask_ratio", "masking", "mask", "seeds", "pixel", "layers"):
+        if name not in meant and getattr(settings, name) != getattr(LookSettings, name):
+            raise ConfigError(f"--{name.replace('_', '-')} means nothing to the model in {settings.checkpoint}")
+
+
 def draw(
     model: nn.Module,
     description: Description,
@@ -100,7 +116,13 @@ def draw(
     ]
     if isinstance(backbone_of(model), Swin):
         return draw_swin(model, description, chosen.images, captions, settings)
-    return {"attention": attention.panel(model, chosen.images, mean, std, captions=captions)}
+    layers = settings.layers if settings else ()
+    return {
+        f"attention_{layer}" if layers else "attention": attention.panel(
+            model, chosen.images, mean, std, captions=captions, layer=layer
+        )
+        for layer in layers or (-1,)
+    }
 
 
 def held_out(description: Description, count: int) -> Chosen:

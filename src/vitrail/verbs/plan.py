@@ -16,6 +16,7 @@ from torch import nn
 
 from vitrail.config import pair, replace, to_json
 from vitrail.data.sources import open_source
+from vitrail.errors import ConfigError
 from vitrail.recipes import find_recipe
 from vitrail.settings import PlanSettings, PretrainSettings, TrainSettings, peak_lr
 from vitrail.training.precision import keep_large_buffers
@@ -131,6 +132,7 @@ def told(planned: Planned) -> list[str]:
 
 
 def _plan(settings: PlanSettings) -> Planned:
+    _check_numbers(settings)
     keep_large_buffers()
     with tempfile.TemporaryDirectory() as out:
         prepared, base = _prepare(settings, out)
@@ -190,6 +192,14 @@ def checkpoint_bytes(task: nn.Module, *, ema: bool) -> int:
     trained = sum(p.numel() for p in task.parameters() if p.requires_grad)
     everything = sum(t.numel() for t in task.state_dict().values())
     return 4 * (2 * everything + (3 if ema else 2) * trained)
+
+
+def _check_numbers(settings: PlanSettings) -> None:
+    for name in ("hours", "seconds"):
+        if not 0.0 < getattr(settings, name) < math.inf:
+            raise ConfigError(f"{name} must be a number above 0, not {getattr(settings, name)}")
+    if settings.batch_size is not None and settings.batch_size < 1:
+        raise ConfigError(f"batch_size must be 1 or more, not {settings.batch_size}")
 
 
 def _kind(settings: PlanSettings) -> str:

@@ -33,6 +33,15 @@ from vitrail.weights.checkpoint import Description
 from vitrail.weights.create import create_model
 from vitrail.weights.load import load_weights
 
+# What is said of one objective and means nothing to the others.
+SAID_OF = {
+    "mae": (
+        *("masking", "mask", "mask_tokens_in", "decoder_width", "decoder_depth"),
+        *("components", "vocabulary", "tokenizer", "target_from"),
+    ),
+    "simmim": ("mask_unit",),
+}
+
 COUNTED = 256
 """About so many training pictures are looked at to find the most frequent colour."""
 
@@ -69,6 +78,7 @@ def run(settings: PretrainSettings) -> Result:
 
 def prepare(settings: PretrainSettings, source: Source) -> Plan:
     """Build what is to be trained on an open source, with the weights it starts from and its run folder."""
+    _check_meant(settings)
     start = choose_start(
         settings.model,
         settings.weights,
@@ -131,6 +141,17 @@ TASKS: dict[str, Callable[[Any, Given], tuple[nn.Module, Extra]]] = {
 }
 
 
+def _check_meant(settings: PretrainSettings) -> None:
+    """Refuse what would be passed over in silence: settings of another objective, and what needs labels."""
+    for objective, names in SAID_OF.items():
+        for name in names if objective != settings.objective else ():
+            if getattr(settings, name) != getattr(PretrainSettings, name):
+                option = f"--{name.replace('_', '-')}"
+                raise ConfigError(f"{option} is a setting of {objective}; {settings.objective} has no use for it")
+    if settings.augment.mixup or settings.augment.cutmix:
+        raise ConfigError("mixup and cutmix mix labels, and pretraining has none; leave them at 0")
+
+
 def _around(encoder: ModelSpec, settings: PretrainSettings) -> ModelSpec:
     """Return the self-supervised model around an encoder; its own options are settings of the same name."""
     objective = OBJECTIVES[settings.objective]
@@ -167,9 +188,10 @@ def _check_whole_patches(encoder: ModelSpec, objective: str) -> None:
         return
     size, patch = encoder.options["image_size"], encoder.options.get("patch_size", config.patch_size)
     if any(side % patch for side in size):
-        fitting = " or ".join("x".join(str(max(1, side // patch + up) * patch) for side in size) for up in (0, 1))
+        fitting = ["x".join(str(max(1, side // patch + up) * patch) for side in size) for up in (0, 1)]
         raise ConfigError(
-            f"{objective} cannot cut {size[0]}x{size[1]} pixels into patches of {patch}; choose {fitting} pixels "
+            f"{objective} cannot cut {size[0]}x{size[1]} pixels into patches of {patch}; "
+            f"choose {' or '.join(dict.fromkeys(fitting))} pixels "
             "(--image-size), or another --architecture.patch-size"
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import json
+import math
 import sys
 import tempfile
 import time
@@ -17,7 +18,7 @@ from torch import Tensor
 
 from vitrail.config import Preprocessing, replace, to_json
 from vitrail.data.sources import Pictures, Source, open_source, stratified
-from vitrail.errors import DataError
+from vitrail.errors import ConfigError, DataError
 from vitrail.models.vit import ViT
 from vitrail.recipes import find_recipe
 from vitrail.settings import Architecture, ProbeSettings, TrainSettings
@@ -133,6 +134,7 @@ def run(settings: ProbeSettings) -> None:
 
 
 def _probe(settings: ProbeSettings) -> Probed:
+    _check_numbers(settings)
     keep_large_buffers()
     source = open_source(settings.data, seed=settings.seed)
     if len(source.class_names) < 2:
@@ -150,6 +152,15 @@ def _probe(settings: ProbeSettings) -> Probed:
     held_out = len(table.labels["test"])
     labels, width = len(parts.train), backbone.width
     return Probed(settings.weights, settings.data, parts.split, held_out, labels, width, seconds, tuple(scores))
+
+
+def _check_numbers(settings: ProbeSettings) -> None:
+    for name in ("neighbours", "epochs", "batch_size"):
+        if getattr(settings, name) < 1:
+            raise ConfigError(f"{name} must be 1 or more, not {getattr(settings, name)}")
+    for name, value in (("temperature", settings.temperature), *(("a rate", rate) for rate in settings.rates)):
+        if not 0.0 < value < math.inf:
+            raise ConfigError(f"{name} must be a number above 0, not {value}")
 
 
 def split(source: Source, settings: ProbeSettings) -> Parts:

@@ -15,7 +15,15 @@ from vitrail.config import Preprocessing, pair, replace
 from vitrail.data.images import open_image
 from vitrail.data.sources import Pictures
 from vitrail.errors import ConfigError, ImageError
-from vitrail.models.zoo import BACKBONES, HEAD_OPTIONS, ModelSpec, canonical_name, encoder_name, resolve_name
+from vitrail.models.zoo import (
+    BACKBONES,
+    HEAD_OPTIONS,
+    ModelSpec,
+    canonical_name,
+    check_options,
+    encoder_name,
+    resolve_name,
+)
 from vitrail.settings import Architecture, Size
 from vitrail.weights.checkpoint import describe
 from vitrail.weights.known import is_own, open_weights
@@ -86,11 +94,13 @@ def choose_start(
         name = encoder_name(given.model.name) if given else DEFAULT_MODEL
         notes.append(f"model {name}" + (f", as in {weights}" if weights else ""))
     called, name = name, canonical_name(name)
-    image_size = image_size or resolve_name(called)[1].get("image_size")
+    if image_size is None:
+        image_size = resolve_name(called)[1].get("image_size")
     asked = {key: value for key, value in dataclasses.asdict(architecture).items() if value is not None}
+    check_options(asked | ({} if image_size is None else {"image_size": pair(image_size)}))
     options = {**_inherited(name, given), **asked, "channels": channels}
     patch_size = options.get("patch_size", BACKBONES[name][1].patch_size if _is_vit(name) else COARSEST_STRIDE)
-    size = pair(image_size) if image_size else _default_size(pictures, patch_size, given)
+    size = pair(image_size) if image_size is not None else _default_size(pictures, patch_size, given)
     if image_size is None:
         notes.append(f"image size {_shown(size)}, by the pictures' own")
     if _is_vit(name) and min(size) < FEWEST_PATCHES * patch_size:

@@ -32,7 +32,7 @@ def draw_swin(
         "windows": windows.panel(model, images[0], mean, std),
     }
     if backbone_of(model).config.positions not in WITHOUT_BIAS:
-        drawn["bias"] = offsets.panel(model)
+        drawn["bias"] = offsets.panel(model, layers=settings.layers or None if settings else None)
     return drawn
 
 

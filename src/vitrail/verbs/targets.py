@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import json
+import sys
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -80,6 +83,8 @@ def training_patches(mae: MAE, pictures: Pictures, preprocessing: Preprocessing)
 def tokenizer_named(name: str) -> Tokenizer:
     """Make the user's own tokenizer of ``MODULE:NAME``, a class or function without arguments.
 
+    The module may lie in the folder that the command is given in, as for ``python -m``.
+
     Raises:
         ConfigError: there is no such thing, or it is no tokenizer.
     """
@@ -87,12 +92,23 @@ def tokenizer_named(name: str) -> Tokenizer:
     if not attribute:
         raise ConfigError(f"--tokenizer is kmeans or MODULE:NAME of a class of yours, not {name!r}")
     try:
-        tokenizer = getattr(importlib.import_module(module), attribute)()
+        with _working_folder_importable():
+            tokenizer = getattr(importlib.import_module(module), attribute)()
     except (ImportError, AttributeError, TypeError) as error:
         raise ConfigError(f"the tokenizer {name} cannot be made: {error}") from None
     if not isinstance(tokenizer, Tokenizer):
         raise ConfigError(f"{name} is no tokenizer: it needs a `vocabulary`, and to be called with pictures")
     return tokenizer
+
+
+@contextlib.contextmanager
+def _working_folder_importable() -> Iterator[None]:
+    # Last, so that a file of the user's cannot stand in for an installed module of the same name.
+    sys.path.append(str(Path.cwd()))
+    try:
+        yield
+    finally:
+        sys.path.remove(str(Path.cwd()))
 
 
 @torch.no_grad()
