@@ -104,6 +104,8 @@ class Dense:
     """Most regions that are looked at closely; twice as many while training."""
     regions: int = 512
     """Regions of a picture from which its classes and boxes are learned."""
+    samples: int = 2
+    """Points a side at which each cell of a region is read off the map; 1 is the fastest."""
     queries: int = 100
     """Most objects that a DETR finds."""
     layers: int = 6

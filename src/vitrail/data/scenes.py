@@ -26,11 +26,13 @@ COUNTS = {"train": 2000, "validation": 100, "test": 200}
 SEEDS = {"train": 0, "validation": 1, "test": 2}
 
 MOST_SHAPES = 5
-RADIUS = (0.12, 0.24)
+RADIUS = (0.15, 0.26)
 """Radius of a shape, as a share of the picture's shorter side."""
-LEAST_VISIBLE = 0.5
+LEAST_VISIBLE = 0.75
 """Share of every shape that the shapes drawn over it must leave uncovered."""
 TRIES = 20
+BRIGHT, DARK = (130, 255), (20, 110)
+"""Values of the shapes' colours, and of the ground's: that a shape is there can be seen, which one by its form."""
 NOISE = 12.0
 """Deviation of each pixel's noise on the finer grid, of values up to 255."""
 FINER = 2
@@ -201,7 +203,7 @@ def _inside(shape: str, u: np.ndarray, v: np.ndarray) -> np.ndarray:
 
 def _texture(random: np.random.RandomState, u: np.ndarray, v: np.ndarray) -> np.ndarray:
     """Draw two colours and how they alternate, which says nothing about the shape: ``(H, W, 3)``."""
-    first, second = random.uniform(30, 255, (2, 3))
+    first, second = random.uniform(*BRIGHT, (2, 3))
     turns = random.uniform(1, 3)
     angle = random.uniform(0, np.pi)
     along = np.cos(angle) * u + np.sin(angle) * v
@@ -220,7 +222,7 @@ def _texture(random: np.random.RandomState, u: np.ndarray, v: np.ndarray) -> np.
 
 def _ground(random: np.random.RandomState, height: int, width: int) -> np.ndarray:
     """Draw smooth clouds of two colours: ``(H, W, 3)``."""
-    first, second = random.uniform(0, 200, (2, 3))
+    first, second = random.uniform(*DARK, (2, 3))
     coarse = Image.fromarray(random.uniform(0, 1, (random.randint(3, 9),) * 2).astype(np.float32))
     clouds = np.asarray(coarse.resize((width, height), Image.Resampling.BICUBIC))
     return first + (second - first) * clouds[..., None]

@@ -59,7 +59,7 @@ def check_shape(dense: Dense) -> None:
     Raises:
         ConfigError: one of them cannot work.
     """
-    for name in ("width", "hidden", "proposals", "regions", "queries", "layers"):
+    for name in ("width", "hidden", "proposals", "regions", "samples", "queries", "layers"):
         if getattr(dense, name) < 1:
             raise ConfigError(f"--dense.{name} must be 1 or more, not {getattr(dense, name)}")
     for name in ("windows", "auxiliary"):

@@ -174,7 +174,7 @@ def new_proposals(dense: Dense) -> RegionProposalNetwork:
 def region_pool(dense: Dense, side: int) -> MultiScaleRoIAlign:
     """Return what cuts a region out of the map that fits its size: ``(R, C, side, side)``."""
     size = round(CANONICAL_SIZE * dense.anchor_size / USUAL_ANCHOR)
-    pool = MultiScaleRoIAlign(["0", "1", "2", "3"], side, sampling_ratio=2, canonical_scale=size)
+    pool = MultiScaleRoIAlign(["0", "1", "2", "3"], side, sampling_ratio=dense.samples, canonical_scale=size)
     # torchvision would guess them from the first pictures it sees, wrongly where those are small.
     pool.scales = [1 / stride for stride in STRIDES]
     pool.map_levels = initLevelMapper(2, 5, canonical_scale=size)
