@@ -16,6 +16,11 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
     assert f"usage: vitrail {verb}" in capsys.readouterr().out
 
 
+def test_opening_a_checkpoint_does_not_wait_for_the_compiler() -> None:
+    code = "import sys, vitrail.verbs.predict; sys.exit('torch._dynamo' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
+
+
 def test_help_does_not_wait_for_torch() -> None:
     code = (
         "import sys; from vitrail.cli import main\n"

@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import vitrail
+from vitrail.cli import main
 from vitrail.data.rle import decode, encode
 from vitrail.data.scenes import SHAPES, Scene
 from vitrail.errors import ConfigError, DataError
@@ -131,6 +132,14 @@ def test_two_processes_measure_exactly_what_one_does(detector: Path, shapes: Pat
     assert said[0] == said[1]
     assert said[0]["pictures"] == 3
     assert set(said[0]["box"]) == set(said[0]["mask"])
+
+
+def test_predicting_only_damaged_pictures_is_a_mistake(
+    detector: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    assert main(["predict", str(detector), str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]) == 2
+    assert "a.png cannot be read as a picture" in capsys.readouterr().err
 
 
 def test_predictions_are_drawn_and_written_as_coco(detector: Path, shapes: Path, tmp_path: Path) -> None:

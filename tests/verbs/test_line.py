@@ -9,6 +9,7 @@ import torch
 
 import vitrail
 from tests.verbs.conftest import QUICK
+from vitrail.cli import main
 from vitrail.errors import ConfigError, DataError, WeightsError
 
 
@@ -73,6 +74,20 @@ def test_a_damaged_picture_is_named_and_the_others_are_predicted(classifier: Pat
     assert not good.error
     assert bad.file.endswith("b.png")
     assert bad.error
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json"])
+def test_predicting_only_damaged_pictures_is_a_mistake(
+    classifier: Path, tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    assert main(["predict", str(classifier), str(tmp_path), "--format", form]) == 2
+    said = capsys.readouterr()
+    assert "a.png" in said.out
+    assert "a.png cannot be read as a picture" in said.err
+    (tmp_path / "b.png").write_bytes(b"no picture either")
+    assert main(["predict", str(classifier), str(tmp_path), "--format", form]) == 2
+    assert "none of the 2 files can be read" in capsys.readouterr().err
 
 
 def test_looking_at_a_masked_autoencoder_draws_both_kinds_of_statistics(pretrained: Path, tmp_path: Path) -> None:

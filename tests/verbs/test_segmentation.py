@@ -14,6 +14,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import vitrail
+from vitrail.cli import main
 from vitrail.data.images import open_indices
 from vitrail.errors import ConfigError, DataError
 from vitrail.training.checkpoint import resolve
@@ -82,6 +83,14 @@ def _counted(file: Path) -> list[int]:
     return values[(values != 1) & (values != 255)].tolist()
 
 
+def test_predicting_only_damaged_pictures_is_a_mistake(
+    segmenter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "a.png").write_bytes(b"no picture")
+    assert main(["predict", str(segmenter), str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]) == 2
+    assert "a.png cannot be read as a picture" in capsys.readouterr().err
+
+
 def test_predictions_have_the_pictures_size_and_the_values_of_the_masks(
     segmenter: Path, streets: Path, tmp_path: Path
 ) -> None:
@@ -108,7 +117,6 @@ def test_predictions_have_the_pictures_size_and_the_values_of_the_masks(
 def test_parts_scales_and_mirrors_are_told_on_the_command_line(
     segmenter: Path, streets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    from vitrail.cli import main
 
     words = [str(segmenter), str(streets), "--json", "--scoring.part", "24", "--scoring.scales", "0.5", "1.25"]
     assert main(["evaluate", *words, "--scoring.flip"]) == 0

@@ -157,7 +157,9 @@ def _constant(make: Callable[..., NDArray[Any]]) -> Callable[..., Tensor]:
                 _remembered.popitem(last=False)
         return made
 
-    return torch.compiler.assume_constant_result(tensor)
+    # All that torch.compiler.assume_constant_result does, but for importing the compiler: 4 s for who needs none.
+    tensor._dynamo_marked_constant = True  # type: ignore[attr-defined]
+    return tensor
 
 
 def _find(wanted: NDArray[np.int64], among: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -34,9 +34,25 @@ def predict(checkpoint: str, pictures: str | Path | Sequence[str | Path], **sett
 
 
 def run(settings: PredictSettings) -> None:
-    """Predict and print."""
+    """Predict and print.
+
+    Raises:
+        DataError: not one of the pictures could be read; what is wrong with each has been printed by then.
+    """
     files = _files(settings)
-    kind_of(describe(settings.checkpoint).task).print(settings, _predictions(settings, files))
+    read: list[bool] = []
+    predictions = _noting(_predictions(settings, files), read)
+    kind_of(describe(settings.checkpoint).task).print(settings, predictions)
+    if not any(read):
+        what = files[0] if len(files) == 1 else f"none of the {len(files):,} files"
+        raise DataError(f"{what} can{'not' if len(files) == 1 else ''} be read as a picture; see above for the reason")
+
+
+def _noting(predictions: Iterator[Any], read: list[bool]) -> Iterator[Any]:
+    """Pass predictions on, and note of each in ``read`` whether its picture could be read."""
+    for prediction in predictions:
+        read.append(prediction.error is None)
+        yield prediction
 
 
 def _files(settings: PredictSettings) -> list[Path]:

@@ -24,8 +24,8 @@ from vitrail.verbs.report import CAPTIONS
 from vitrail.verbs.say import say, say_table
 
 LABELS_PER_CLASS = 10
-PICTURES_PRETRAINED = 80_000
-PICTURES_TRAINED = 10_000
+PICTURES_PRETRAINED = 50_000
+PICTURES_TRAINED = 6_000
 PRETRAINED, SCRATCH = "from the pretrained encoder", "from scratch"
 
 # Digits are 8x8 grey: enlarged so that a patch is one stroke's width, and nothing is lost by a crop or a flip.
