@@ -117,7 +117,6 @@ def test_predictions_have_the_pictures_size_and_the_values_of_the_masks(
 def test_parts_scales_and_mirrors_are_told_on_the_command_line(
     segmenter: Path, streets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-
     words = [str(segmenter), str(streets), "--json", "--scoring.part", "24", "--scoring.scales", "0.5", "1.25"]
     assert main(["evaluate", *words, "--scoring.flip"]) == 0
     printed = json.loads(capsys.readouterr().out)

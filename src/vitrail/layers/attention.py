@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
@@ -36,6 +37,28 @@ def plain_attention(
     return dropped.to(v.dtype) @ v, weights
 
 
+def deferred_attention(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, dropout: float = 0.0
+) -> Tensor:
+    """Attention that divides by the sum of each row last, when the values are mixed; for compilers.
+
+    Softmax over rows must be done with a row before it can write any of it, so a compiled one keeps all of
+    exp(scores) in fp32 between two passes. Here exp(scores) goes to the second product as it is, in one pass, and
+    the ``E`` mixed values are divided instead of the ``N`` weights, as FlashAttention does it (Dao et al. 2022,
+    section 3.1). The largest score, which only keeps exp within range, gets no gradient: it has none.
+
+    Arguments as in `plain_attention`, whose result this is up to rounding: ``(B, K, N, E)``.
+    """
+    scores = (q * q.shape[-1] ** -0.5) @ k.transpose(-2, -1)
+    scores = scores.to(torch.promote_types(scores.dtype, torch.float32))
+    if bias is not None:
+        scores = scores + bias
+    weights = (scores - scores.detach().amax(dim=-1, keepdim=True)).exp()
+    total = weights.sum(dim=-1, keepdim=True)
+    dropped = F.dropout(weights, dropout) if dropout else weights
+    return ((dropped.to(v.dtype) @ v) / total).to(v.dtype)
+
+
 def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, dropout: float = 0.0) -> Tensor:
     """Attention by the fastest path for device and length; all paths give the same result up to rounding.
 
@@ -43,7 +66,10 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, dropout:
     """
     if q.device.type == "cpu" and q.shape[-2] <= PLAIN_ON_CPU_UP_TO:
         # Laid out by heads once: both products, and those of the backward pass, would each do it by themselves.
-        return plain_attention(q.contiguous(), k.contiguous(), v.contiguous(), bias, dropout)[0]
+        q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
+        if torch.compiler.is_compiling() and not torch.compiler.is_exporting():
+            return deferred_attention(q, k, v, bias, dropout)
+        return plain_attention(q, k, v, bias, dropout)[0]
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
 
 

@@ -13,7 +13,7 @@ from vitrail.settings import PaperSettings, PretrainSettings, TrainSettings
 
 # Share of the labels, and passes over them when fine-tuning.
 SHARES = {0.01: 200, 0.1: 40, 1.0: 15}
-PRETRAINING_EPOCHS = 40
+PRETRAINING_EPOCHS = 120
 
 
 def table(settings: PaperSettings) -> Table:
