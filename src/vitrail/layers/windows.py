@@ -211,11 +211,23 @@ def _barrier(*numbers: int) -> NDArray[np.float32]:
     return np.where(region[:, :, None] == region[:, None, :], np.float32(0), np.float32("-inf"))
 
 
+def _table_rows(window: tuple[int, int], table: tuple[int, int]) -> NDArray[np.int64]:
+    """Return rows, in the bias table of one window, of queries and keys in a window no larger, ``(A * A,)``."""
+    (h, w), (table_h, table_w) = window, table
+    return offset_array(table).reshape(table_h, table_w, table_h, table_w)[:h, :w, :h, :w].reshape(-1)
+
+
 @_constant
 def _bias_rows(h: int, w: int, table_h: int, table_w: int) -> NDArray[np.int64]:
-    """Rows, in the bias table of one window, of queries and keys in a window no larger, ``(A * A,)``."""
-    table = offset_array((table_h, table_w)).reshape(table_h, table_w, table_h, table_w)
-    return table[:h, :w, :h, :w].reshape(-1)
+    """The rows of `_table_rows`."""
+    return _table_rows((h, w), (table_h, table_w))
+
+
+@_constant
+def _bias_choice(h: int, w: int, table_h: int, table_w: int) -> NDArray[np.float32]:
+    """One where a row of the table, ``(offsets, A * A)``, is that of `_table_rows`, else 0."""
+    offsets = np.arange((2 * table_h - 1) * (2 * table_w - 1))
+    return (_table_rows((h, w), (table_h, table_w)) == offsets[:, None]).astype(np.float32)
 
 
 class _Gather(torch.autograd.Function):
@@ -438,8 +450,15 @@ class WindowAttention(Attention):
         if table is None:
             return None
         used = window or self.window
-        index = _bias_rows(str(table.device), *used, *self.window)
-        return table.T.index_select(1, index).view(self.num_heads, used[0] * used[1], -1)
+        device = str(table.device)
+        if torch.compiler.is_compiling() and torch.is_grad_enabled():
+            # A compiler would look every score's row up anew where the bias is added, for each window of each
+            # picture, and scatter the gradient in the same way; the result of a matrix product it keeps.
+            with torch.autocast(table.device.type, enabled=False):
+                chosen = table.T @ _bias_choice(device, *used, *self.window)
+        else:
+            chosen = table.T.index_select(1, _bias_rows(device, *used, *self.window))
+        return chosen.view(self.num_heads, used[0] * used[1], -1)
 
     def additive(self, partition: Partition, dtype: torch.dtype, device: str) -> Tensor | None:
         """Return what is added to the scores, bias and mask in one.
