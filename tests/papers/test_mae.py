@@ -8,8 +8,9 @@ from scipy.stats import spearmanr
 from vitrail.config import replace
 from vitrail.papers.grid import Filled, Row, Table
 from vitrail.papers.mae import compare, encoded, first, order_agrees, then
-from vitrail.papers.mae_labels import SHARES, row_name
+from vitrail.papers.mae_labels import SHARES, by_recipe, row_name
 from vitrail.papers.mae_ratio import table as ratios
+from vitrail.papers.small import training
 from vitrail.recipes import find_recipe
 from vitrail.settings import PaperSettings, TrainSettings
 
@@ -55,6 +56,16 @@ def test_fine_tuning_follows_the_small_recipe() -> None:
     assert (settings.lr, settings.optim) == (recipe.lr, recipe.optim)
     assert settings.architecture.pool == recipe.architecture.pool
     assert settings.architecture.width == first(PaperSettings()).architecture.width
+
+
+@pytest.mark.parametrize("name", ["finetune_small_long", "scratch"])
+def test_both_sides_of_the_comparison_get_all_of_their_recipe_but_crops(name: str) -> None:
+    base = training(PaperSettings(), 10, labels=0.1)
+    settings, recipe = by_recipe(base, name), find_recipe(TrainSettings, name)
+    assert (settings.lr, settings.optim) == (recipe.lr, recipe.optim)
+    assert (settings.augment.mixup, settings.augment.cutmix) == (recipe.augment.mixup, recipe.augment.cutmix)
+    assert settings.augment.crop_scale == base.augment.crop_scale
+    assert settings.architecture.drop_path == recipe.architecture.drop_path
 
 
 def test_rows_are_named_as_people_write() -> None:

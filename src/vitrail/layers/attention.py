@@ -37,9 +37,7 @@ def plain_attention(
     return dropped.to(v.dtype) @ v, weights
 
 
-def deferred_attention(
-    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, dropout: float = 0.0
-) -> Tensor:
+def deferred_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, dropout: float = 0.0) -> Tensor:
     """Attention that divides by the sum of each row last, when the values are mixed; for compilers.
 
     Softmax over rows must be done with a row before it can write any of it, so a compiled one keeps all of

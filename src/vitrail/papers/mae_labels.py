@@ -6,13 +6,13 @@ from pathlib import Path
 
 from vitrail.config import replace
 from vitrail.papers.grid import Column, Figures, Filled, Row, Table, Work
-from vitrail.papers.mae import as_recipe, encoded, first, learned, then
+from vitrail.papers.mae import as_recipe, encoded, first, learned
 from vitrail.papers.small import training
 from vitrail.recipes import find_recipe
 from vitrail.settings import PaperSettings, PretrainSettings, TrainSettings
 
 # Share of the labels, and passes over them when fine-tuning.
-SHARES = {0.01: 200, 0.1: 40, 1.0: 15}
+SHARES = {0.01: 400, 0.1: 200, 1.0: 60}
 PRETRAINING_EPOCHS = 120
 
 
@@ -21,9 +21,8 @@ def table(settings: PaperSettings) -> Table:
     pretraining = first(replace(settings, epochs=settings.epochs or PRETRAINING_EPOCHS))
     rows = []
     for share, epochs in SHARES.items():
-        after = then(settings, share, epochs)
-        scratch = as_recipe(training(replace(settings, epochs=None), epochs, labels=share, batch_size=32), _scratch())
-        scratch = replace(scratch, augment=_mixed(scratch))
+        base = training(replace(settings, epochs=None), epochs, labels=share, batch_size=32)
+        after, scratch = by_recipe(base, "finetune_small_long"), by_recipe(base, "scratch")
         rows += [
             Row(row_name(share, pretrained=True), _pretrained(pretraining, after)),
             Row(row_name(share, pretrained=False), _as_long(pretraining, after, scratch)),
@@ -46,14 +45,11 @@ def row_name(share: float, *, pretrained: bool) -> str:
     return f"{share:.0%} of the labels, {'pretrained' if pretrained else 'from scratch'}".replace("%", " %")
 
 
-def _scratch() -> TrainSettings:
-    return find_recipe(TrainSettings, "scratch")
-
-
-def _mixed(settings: TrainSettings) -> object:
-    """Return the pictures' own augmentation with the mixing of the recipe for training from scratch."""
-    own = _scratch().augment
-    return replace(settings.augment, mixup=own.mixup, cutmix=own.cutmix)
+def by_recipe(base: TrainSettings, name: str) -> TrainSettings:
+    """Return settings with all of a recipe but for how pictures are cropped and turned, which is the table's choice."""
+    recipe = find_recipe(TrainSettings, name)
+    mixing = replace(base.augment, mixup=recipe.augment.mixup, cutmix=recipe.augment.cutmix)
+    return replace(as_recipe(base, recipe), augment=mixing)
 
 
 def _pretrained(pretraining: PretrainSettings, after: TrainSettings) -> Work:

@@ -53,6 +53,17 @@ SUPERVISED_RECIPES: dict[str, TrainSettings] = {
         optim=Optim(layer_decay=0.75),
         schedule=Schedule(warmup_epochs=3),
     ),
+    # The same with patience, best with few labels: half the rate, mixed pictures, many passes (docs/papers/mae.md).
+    "finetune_small_long": TrainSettings(
+        data="",
+        epochs=200,
+        batch_size=64,
+        lr=1e-3,
+        architecture=Architecture(pool="mean", drop_path=0.1),
+        augment=Augment(mixup=0.2, cutmix=0.5),
+        optim=Optim(layer_decay=0.75),
+        schedule=Schedule(warmup_epochs=5),
+    ),
     "mae_finetune_b": _mae_finetune(5e-4, 0.65, 0.1, 100, "vit_b16"),
     "mae_finetune_l": _mae_finetune(1e-3, 0.75, 0.2, 50, "vit_l16"),
     "mae_finetune_h": _mae_finetune(1e-3, 0.75, 0.3, 50, "vit_h14"),
