@@ -83,8 +83,12 @@ def test_a_stop_signal_saves_the_step_and_exits_as_shells_expect(
 def test_a_second_stop_signal_does_not_wait_for_a_hanging_step(nursery: Nursery, tmp_path: Path) -> None:
     child, done = nursery.start(train_to_the_end, tmp_path, pause=0.0, batches={"hang_at": 4})
     wait_until(done, 4)
+    deadline = time.monotonic() + 20
     child.terminate()
     time.sleep(0.3)
     assert child.is_alive()
-    child.terminate()
+    # On a busy machine the first may not be taken yet, and two that wait together count as one.
+    while child.is_alive() and time.monotonic() < deadline:
+        child.terminate()
+        child.join(0.5)
     assert exit_code(child) == -signal.SIGTERM
