@@ -59,7 +59,7 @@ def test_fine_tuning_follows_the_small_recipe() -> None:
 
 
 @pytest.mark.parametrize("name", ["finetune_small_long", "scratch"])
-def test_both_sides_of_the_comparison_get_all_of_their_recipe_but_crops(name: str) -> None:
+def test_both_sides_of_the_comparison_learn_and_mix_by_their_recipe(name: str) -> None:
     base = training(PaperSettings(), 10, labels=0.1)
     settings, recipe = by_recipe(base, name), find_recipe(TrainSettings, name)
     assert (settings.lr, settings.optim) == (recipe.lr, recipe.optim)

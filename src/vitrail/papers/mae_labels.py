@@ -46,7 +46,7 @@ def row_name(share: float, *, pretrained: bool) -> str:
 
 
 def by_recipe(base: TrainSettings, name: str) -> TrainSettings:
-    """Return settings with all of a recipe but for how pictures are cropped and turned, which is the table's choice."""
+    """Return settings with the rate, regularisation, pooling and mixing of a recipe; crops are the table's choice."""
     recipe = find_recipe(TrainSettings, name)
     mixing = replace(base.augment, mixup=recipe.augment.mixup, cutmix=recipe.augment.cutmix)
     return replace(as_recipe(base, recipe), augment=mixing)

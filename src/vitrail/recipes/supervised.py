@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from vitrail.config import Augment, Optim, Schedule
+from vitrail.config import Augment, Optim, Schedule, replace
 from vitrail.settings import Architecture, TrainSettings
 
 _PUBLISHED_AUGMENT = Augment(crop_scale=(0.08, 1.0), rand_augment=9, erasing=0.25, mixup=0.8, cutmix=1.0)
@@ -24,6 +24,17 @@ def _mae_finetune(lr_at_256: float, layer_decay: float, drop_path: float, epochs
     )
 
 
+# From an encoder pretrained here, on a few thousand pictures: mean pooling and a higher rate (docs/papers/mae.md).
+_FINETUNE_SMALL = TrainSettings(
+    data="",
+    epochs=30,
+    batch_size=64,
+    lr=2e-3,
+    architecture=Architecture(pool="mean", drop_path=0.1),
+    optim=Optim(layer_decay=0.75),
+    schedule=Schedule(warmup_epochs=3),
+)
+
 SUPERVISED_RECIPES: dict[str, TrainSettings] = {
     # Measured on a few thousand pictures: docs/log.md.
     "scratch": TrainSettings(
@@ -43,26 +54,10 @@ SUPERVISED_RECIPES: dict[str, TrainSettings] = {
         architecture=Architecture(drop_path=0.1),
         optim=Optim(layer_decay=0.75),
     ),
-    # From an encoder pretrained here, on a few thousand pictures: mean pooling and a higher rate (docs/papers/mae.md).
-    "finetune_small": TrainSettings(
-        data="",
-        epochs=30,
-        batch_size=64,
-        lr=2e-3,
-        architecture=Architecture(pool="mean", drop_path=0.1),
-        optim=Optim(layer_decay=0.75),
-        schedule=Schedule(warmup_epochs=3),
-    ),
+    "finetune_small": _FINETUNE_SMALL,
     # The same with patience, best with few labels: half the rate, mixed pictures, many passes (docs/papers/mae.md).
-    "finetune_small_long": TrainSettings(
-        data="",
-        epochs=200,
-        batch_size=64,
-        lr=1e-3,
-        architecture=Architecture(pool="mean", drop_path=0.1),
-        augment=Augment(mixup=0.2, cutmix=0.5),
-        optim=Optim(layer_decay=0.75),
-        schedule=Schedule(warmup_epochs=5),
+    "finetune_small_long": replace(
+        _FINETUNE_SMALL, epochs=200, lr=1e-3, augment={"mixup": 0.2, "cutmix": 0.5}, schedule={"warmup_epochs": 5}
     ),
     "mae_finetune_b": _mae_finetune(5e-4, 0.65, 0.1, 100, "vit_b16"),
     "mae_finetune_l": _mae_finetune(1e-3, 0.75, 0.2, 50, "vit_l16"),

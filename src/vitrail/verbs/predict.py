@@ -44,8 +44,8 @@ def run(settings: PredictSettings) -> None:
     predictions = _noting(_predictions(settings, files), read)
     kind_of(describe(settings.checkpoint).task).print(settings, predictions)
     if not any(read):
-        what = files[0] if len(files) == 1 else f"none of the {len(files):,} files"
-        raise DataError(f"{what} can{'not' if len(files) == 1 else ''} be read as a picture; see above for the reason")
+        refused = f"{files[0]} cannot" if len(files) == 1 else f"none of the {len(files):,} files can"
+        raise DataError(f"{refused} be read as a picture; see above for the reason")
 
 
 def _noting(predictions: Iterator[Any], read: list[bool]) -> Iterator[Any]:
