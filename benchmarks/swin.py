@@ -10,6 +10,7 @@ product's rate that the multiplications of the model reach.
     python benchmarks/swin.py --size 384 384 --window 12
     python benchmarks/swin.py --size 800 1216 --batch 1      a dense size; peers that cannot are left out
     python benchmarks/swin.py --eager --precision fp32
+    python benchmarks/swin.py --profile --peers timm         where each model's time goes, by kind of kernel
 
 Use no other load on the machine; OMP_NUM_THREADS chooses the cores. Compiling takes minutes.
 """
@@ -127,6 +128,23 @@ def training(model: nn.Module, images: Tensor, compiled: bool) -> Run:
     return once
 
 
+KINDS = {"linear layers": ("_linear_pointwise", "aten::mm", "aten::addmm"), "attention's products": ("aten::bmm",)}
+
+
+def profile(run: Run, passes: int = 5) -> dict[str, float]:
+    """Return milliseconds of one pass by kind of kernel; a fused one with an exponential is taken for softmax."""
+    with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as taken:
+        for _ in range(passes):
+            run()
+    found: dict[str, float] = {}
+    for event in taken.key_averages():
+        kind = next((kind for kind, names in KINDS.items() if any(name in event.key for name in names)), "all else")
+        if "cpp_fused" in event.key and ("softmax" in event.key or "exp_" in event.key):
+            kind = "softmax"
+        found[kind] = found.get(kind, 0.0) + event.self_cpu_time_total / 1e3 / passes
+    return found
+
+
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--model", default="swin_t", choices=SIZES)
@@ -137,6 +155,9 @@ def main() -> None:
     parser.add_argument("--training", action="store_true")
     parser.add_argument("--eager", action="store_true", help="without torch.compile")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument(
+        "--profile", action="store_true", help="on a CPU: where the time goes, in place of how much it is"
+    )
     parser.add_argument("--peers", nargs="*", default=list(PEERS), choices=list(PEERS))
     options = parser.parse_args()
 
@@ -145,6 +166,7 @@ def main() -> None:
     dtype = torch.bfloat16 if options.precision == "bf16" else torch.float32
     # Weights become constants of the graph, and are laid out anew once; it is for inference only.
     torch._inductor.config.freezing = not options.training
+    torch._inductor.config.cpp.enable_kernel_profile = options.profile
     ours = build_model(options.model, image_size=tuple(options.size), window=options.window)
     config = ours.backbone.config
     models = {"vitrail": ours} | {name: PEERS[name](config) for name in options.peers}
@@ -161,6 +183,11 @@ def main() -> None:
             print(f"{name} cannot: {str(error).splitlines()[0]}")
         else:
             runs[name] = run
+
+    if options.profile:
+        for name, run in runs.items():
+            print(name, ", ".join(f"{kind} {ms:.0f} ms" for kind, ms in sorted(profile(run).items())))
+        return
 
     with torch.device("meta"):
         shape = build_model(options.model, image_size=tuple(options.size), window=options.window)
