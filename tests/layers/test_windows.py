@@ -237,3 +237,12 @@ def test_a_bias_table_is_resized_as_published_and_kept_where_nothing_changes():
 @pytest.mark.parametrize(("rows_", "window"), [(169, (7, 7)), (529, (12, 12)), (1, (1, 1)), (15, None), (16, None)])
 def test_only_odd_squares_of_rows_belong_to_a_square_window(rows_, window):
     assert square_grid(torch.zeros(rows_, 1)) == window
+
+
+@pytest.mark.parametrize("table", [windows._barrier, windows._bias_rows, windows._bias_choice])
+def test_compilers_that_know_no_constants_can_make_the_tables_in_the_graph(table):
+    numbers = (5, 7, 4, 4, 2, 2) if table is windows._barrier else (3, 4, 4, 4)
+    make = table.__wrapped__
+    torch.compiler.reset()
+    made = torch.compile(lambda x: x + torch.from_numpy(make(*numbers)), fullgraph=True, backend="aot_eager")
+    torch.testing.assert_close(made(torch.zeros(1)).float(), table("cpu", *numbers).float())

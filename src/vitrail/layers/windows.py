@@ -27,6 +27,9 @@ from vitrail.layers.offsets import offset_array
 # with four stages needs about 25. They hold no weights, so forgetting or keeping them cannot change a result.
 REMEMBERED = 512
 
+# Whether a compiler can tell several constant tensors of one graph apart (torch.compiler.assume_constant_result).
+MANY_CONSTANTS = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 15)
+
 
 class Partition(NamedTuple):
     """A map cut into windows that are displaced by a shift (Swin, section 3.2).
@@ -140,7 +143,8 @@ def _constant(make: Callable[..., NDArray[Any]]) -> Callable[..., Tensor]:
     """Turn a function of whole numbers that makes an array into one that gives it as a tensor, remembered.
 
     The new function takes the name of a device before the numbers. Compilers take its result as a constant of
-    the graph; that is also why it takes numbers, not a `Partition`.
+    the graph; that is also why it takes numbers, not a `Partition`. Before torch 2.15 a graph may have one such
+    constant alone, and the array is made in the graph.
     """
 
     @functools.wraps(make)
@@ -157,6 +161,14 @@ def _constant(make: Callable[..., NDArray[Any]]) -> Callable[..., Tensor]:
                 _remembered.popitem(last=False)
         return made
 
+    @functools.wraps(make)
+    def traced(device: str, *numbers: int) -> Tensor:
+        if torch.compiler.is_compiling():
+            return torch.from_numpy(make(*numbers)).to(device)
+        return tensor(device, *numbers)
+
+    if not MANY_CONSTANTS:
+        return traced
     # All that torch.compiler.assume_constant_result does, but for importing the compiler: 4 s for who needs none.
     tensor._dynamo_marked_constant = True  # type: ignore[attr-defined]
     return tensor
@@ -208,7 +220,7 @@ def _unmerging(*numbers: int) -> NDArray[np.int64]:
 def _barrier(*numbers: int) -> NDArray[np.float32]:
     """Minus infinity for two slots of a window that belong to different regions, else 0: ``(G, A, A)``."""
     region = regions(Partition(*numbers))
-    return np.where(region[:, :, None] == region[:, None, :], np.float32(0), np.float32("-inf"))
+    return np.where(region[:, :, None] == region[:, None, :], 0.0, -np.inf).astype(np.float32)
 
 
 def _table_rows(window: tuple[int, int], table: tuple[int, int]) -> NDArray[np.int64]:
