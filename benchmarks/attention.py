@@ -1,58 +1,77 @@
-"""The fused attention kernel against two plain matrix products on a CPU, and the speed of a large product.
+"""Ways to compute attention on a CPU, from queries, keys and values as a linear layer leaves them to the mixed tokens.
 
-python benchmarks/attention.py
+    python benchmarks/attention.py
+
+torch's own kernel, two plain matrix products with a softmax between, and the kernel of `vitrail.layers.cpu_attention`,
+which is left out where it cannot be had. One run, interleaved; median milliseconds, forward alone and with the backward
+pass. Use no other load on the machine.
 """
 
-import statistics
-import time
+from __future__ import annotations
+
+import functools
 from collections.abc import Callable
 
 import torch
 import torch.nn.functional as F
+from timing import Run, interleave
 from torch import Tensor
 
-from vitrail.layers.attention import plain_attention
+from vitrail.layers.attention import apart, plain_attention, together
+from vitrail.layers.cpu_attention import fused_attention, serves, why_missing
+from vitrail.training.precision import keep_large_buffers
 
-SHAPE = (64, 3, 101, 64)  # pictures, heads, tokens (a picture of 160 pixels), channels of a head
+# Sequences, tokens, heads, channels of a head.
+SHAPES = {
+    "ViT-Ti, 64 pictures of 160 pixels": (64, 101, 3, 64),
+    "MAE's decoder, 16 pictures of 224 pixels": (16, 197, 16, 32),
+    "Swin-T's first windows, 16 pictures of 224 pixels": (1024, 49, 3, 32),
+    "ViT-S, 2 pictures of 512 pixels": (2, 1025, 6, 64),
+    "ViT-S, one picture of 1024 pixels": (1, 4097, 6, 64),
+}
 ROUNDS = 9
 
-
-def medians(works: dict[str, Callable[[], object]]) -> dict[str, float]:
-    """Time each work once a round, one after the other, and return median seconds."""
-    seconds: dict[str, list[float]] = {name: [] for name in works}
-    for number in range(ROUNDS + 1):
-        for name, work in works.items():
-            began = time.perf_counter()
-            work()
-            if number:  # the first round warms up
-                seconds[name].append(time.perf_counter() - began)
-    return {name: statistics.median(values) for name, values in seconds.items()}
+Path = Callable[[Tensor, int], Tensor]
 
 
-def plain(q: Tensor, k: Tensor, v: Tensor) -> Tensor:
-    """Return attention by two products."""
-    return plain_attention(q, k, v)[0]
+def torchs(qkv: Tensor, heads: int) -> Tensor:
+    return together(F.scaled_dot_product_attention(*apart(qkv, heads)), heads)
 
 
-def forward(path: Callable[..., Tensor], parts: list[Tensor]) -> Tensor:
-    """Attend without keeping anything for a backward pass."""
+def plain(qkv: Tensor, heads: int) -> Tensor:
+    q, k, v = (part.contiguous() for part in apart(qkv, heads))
+    return together(plain_attention(q, k, v)[0], heads)
+
+
+def forward(path: Path, qkv: Tensor, heads: int) -> None:
     with torch.no_grad():
-        return path(*parts)
+        path(qkv, heads)
+
+
+def both(path: Path, qkv: Tensor, heads: int) -> None:
+    out = path(qkv, heads)
+    out.backward(torch.ones_like(out))
 
 
 def main() -> None:
-    """Print seconds for each path, with and without its backward pass."""
-    for dtype in (torch.float32, torch.bfloat16):
-        parts = [torch.randn(SHAPE, dtype=dtype, requires_grad=True) for _ in range(3)]
-        square = torch.randn(2048, 2048, dtype=dtype)
-        works: dict[str, Callable[[], object]] = {"product": lambda square=square: square @ square}
-        for name, path in (("fused", F.scaled_dot_product_attention), ("plain", plain)):
-            works[f"{name} forward"] = lambda path=path, parts=parts: forward(path, parts)
-            works[f"{name} both"] = lambda path=path, parts=parts: path(*parts).sum().backward()
-        times = medians(works)
-        print(f"{dtype}: {2 * 2048**3 / times.pop('product') / 1e9:.0f} GFLOP/s", flush=True)
-        for name, seconds in times.items():
-            print(f"  {name:<15} {seconds:.4f} s", flush=True)
+    keep_large_buffers()
+    print(f"vitrail's kernel: {why_missing() or 'ready'}")
+    for dtype in (torch.bfloat16, torch.float32):
+        for name, (batch, tokens, heads, head) in SHAPES.items():
+            qkv = torch.randn(batch, tokens, 3 * heads * head, dtype=dtype, requires_grad=True)
+            paths: dict[str, Path] = {"torch's kernel": torchs, "plain products": plain}
+            if serves(qkv, heads):
+                paths["vitrail's kernel"] = fused_attention
+            runs: dict[str, Run] = {}
+            for way, path in paths.items():
+                runs[f"{way}, forward"] = functools.partial(forward, path, qkv, heads)
+                runs[f"{way}, both"] = functools.partial(both, path, qkv, heads)
+            for run in runs.values():
+                run()
+            taken = interleave(runs, ROUNDS, dtype, "cpu")
+            print(f"{name}, {dtype}")
+            for run in runs:
+                print(f"  {run:28} {taken.median(run) * 1e3:8.2f} ms", flush=True)
 
 
 if __name__ == "__main__":

@@ -128,7 +128,11 @@ def training(model: nn.Module, images: Tensor, compiled: bool) -> Run:
     return once
 
 
-KINDS = {"linear layers": ("_linear_pointwise", "aten::mm", "aten::addmm"), "attention's products": ("aten::bmm",)}
+KINDS = {
+    "linear layers": ("_linear_pointwise", "aten::mm", "aten::addmm"),
+    "attention's products": ("aten::bmm",),
+    "attention's kernel": ("vitrail::attention",),
+}
 
 
 def profile(run: Run, passes: int = 5) -> dict[str, float]:

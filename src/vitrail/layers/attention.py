@@ -8,6 +8,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vitrail.layers.cpu_attention import fused_attention, serves, threads
+
 Bias = Tensor | Callable[[Tensor], Tensor]
 """What is added to the scores, broadcastable to ``(B, K, N, N)``; or how to get that from the queries."""
 
@@ -71,6 +73,42 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, dropout:
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
 
 
+def attend_together(qkv: Tensor, heads: int, dropout: float = 0.0) -> Tensor:
+    """Attention by the fastest path there is, of queries, keys and values as one linear map leaves them.
+
+    Args:
+        qkv: ``(B, N, 3 D)``.
+        heads: K.
+        dropout: probability that a weight is dropped, in [0, 1).
+
+    Returns:
+        ``(B, N, D)``.
+    """
+    # The kernel gives a head of a sequence to one thread; torch's own shares long sequences out.
+    enough = qkv.shape[1] <= PLAIN_ON_CPU_UP_TO or qkv.shape[0] * heads >= threads()
+    if dropout == 0.0 and enough and serves(qkv, heads):
+        return fused_attention(qkv, heads)
+    return together(attend(*apart(qkv, heads), dropout=dropout), heads)
+
+
+def apart(qkv: Tensor, heads: int, tables: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+    """Take queries, keys and values ``(B, N, 3 D)`` apart: each ``(B / S, S K, N, E)``.
+
+    S sequences stand beside the heads, so that a bias of as many tables serves the batch.
+    """
+    _, tokens, width = qkv.shape
+    head = width // 3 // heads
+    qkv = qkv.view(-1, tables, tokens, 3, heads, head).permute(3, 0, 1, 4, 2, 5)
+    q, k, v = qkv.reshape(3, -1, tables * heads, tokens, head).unbind(0)
+    return q, k, v
+
+
+def together(mixed: Tensor, heads: int) -> Tensor:
+    """Put heads ``(B / S, S K, N, E)`` side by side: ``(B, N, D)``."""
+    tokens, head = mixed.shape[2:]
+    return mixed.reshape(-1, heads, tokens, head).transpose(1, 2).reshape(-1, tokens, heads * head)
+
+
 class Attention(nn.Module):
     """Multi-head self-attention (ViT, appendix A) with one matrix for queries, keys and values.
 
@@ -93,25 +131,25 @@ class Attention(nn.Module):
 
     def forward(self, tokens: Tensor, bias: Bias | None = None, last: int | None = None) -> Tensor:
         """Let tokens look at every token: all of them, or only the ``last``; ``(B, N, D)`` to ``(B, N or last, D)``."""
-        batch, _, width = tokens.shape
+        dropout = self.attention_dropout if self.training else 0.0
+        if bias is None and last is None and self.observe is None:
+            return self.dropout(self.proj(attend_together(self.qkv(tokens), self.num_heads, dropout)))
         q, k, v = self._project(tokens, last)
         if bias is not None and not isinstance(bias, Tensor):
             bias = bias(q)
-        dropout = self.attention_dropout if self.training else 0.0
         if self.observe is None:
             mixed = attend(q, k, v, bias, dropout)
         else:
             mixed, weights = plain_attention(q, k, v, bias, dropout)
             self.observe(weights)
-        return self.dropout(self.proj(mixed.transpose(1, 2).reshape(batch, -1, width)))
+        return self.dropout(self.proj(together(mixed, self.num_heads)))
 
     def _project(self, tokens: Tensor, last: int | None) -> tuple[Tensor, ...]:
         """Make queries, keys and values ``(B, K, N, E)``; queries of the ``last`` tokens alone where that is asked."""
-        heads = (-1, self.num_heads, tokens.shape[-1] // self.num_heads)
         if last is None:
-            return self.qkv(tokens).unflatten(-1, (3, *heads[1:])).permute(2, 0, 3, 1, 4).unbind(0)
-        width = tokens.shape[-1]
+            return apart(self.qkv(tokens), self.num_heads)
+        heads, width = (self.num_heads, tokens.shape[-1] // self.num_heads), tokens.shape[-1]
         q = F.linear(tokens[:, -last:], self.qkv.weight[:width], self.qkv.bias[:width])
         kv = F.linear(tokens, self.qkv.weight[width:], self.qkv.bias[width:])
-        k, v = kv.unflatten(-1, (2, *heads[1:])).permute(2, 0, 3, 1, 4).unbind(0)
-        return q.unflatten(-1, heads[1:]).transpose(1, 2), k, v
+        k, v = kv.unflatten(-1, (2, *heads)).permute(2, 0, 3, 1, 4).unbind(0)
+        return q.unflatten(-1, heads).transpose(1, 2), k, v

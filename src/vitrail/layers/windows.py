@@ -20,7 +20,8 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vitrail.layers.attention import Attention, attend, plain_attention
+from vitrail.layers.attention import Attention, apart, attend, plain_attention, together
+from vitrail.layers.cpu_attention import fused_attention, serves
 from vitrail.layers.offsets import offset_array
 
 # Index tables and masks of this many (size, window, shift, device) stay in memory; one picture size of a model
@@ -189,6 +190,13 @@ def _moving(*numbers: int) -> NDArray[np.int64]:
     return _find(places(target), places(source))
 
 
+@_constant
+def _members(*numbers: int) -> NDArray[np.int32]:
+    """Slots of one partition that the windows of another, given second, hold, ``(G, A)``; negative for padding."""
+    source, target = Partition(*numbers[:6]), Partition(*numbers[6:])
+    return _find(places(target), places(source)).reshape(target.windows, target.area).astype(np.int32)
+
+
 def _quads(fine: Partition, merged: Partition) -> NDArray[np.int64]:
     """Return the tokens of the fine map that each slot of the merged one joins, ``(4 T,)``, -1 for none.
 
@@ -214,6 +222,12 @@ def _unmerging(*numbers: int) -> NDArray[np.int64]:
     """The inverse of `_merging`: where each slot of the fine partition went."""
     fine, merged = Partition(*numbers[:6]), Partition(*numbers[6:])
     return _find(places(fine), _quads(fine, merged))
+
+
+@_constant
+def _regions(*numbers: int) -> NDArray[np.int32]:
+    """What `regions` says, ``(G, A)``."""
+    return regions(Partition(*numbers)).astype(np.int32)
 
 
 @_constant
@@ -433,24 +447,38 @@ class WindowAttention(Attention):
             ``(B, T, D)``.
         """
         order = order or partition
-        (batch, _, width), slots = tokens.shape, partition.slots
-        heads, head_width = self.num_heads, width // self.num_heads
-        qkv = move(self.qkv(tokens), order, partition)
-        table = self.additive(partition, qkv.dtype, str(tokens.device))
-        # Where each window has a table of its own, windows stand beside heads, so that one table serves the batch.
-        own = 1 if table is None else table.shape[1] // heads
-        qkv = qkv.view(batch, partition.windows, partition.area, 3, heads, head_width).permute(3, 0, 1, 4, 2, 5)
-        q, k, v = qkv.reshape(3, -1, own * heads, partition.area, head_width).unbind(0)
+        qkv = self.qkv(tokens)
         if not self.appearance:
-            q = torch.zeros_like(q)
+            qkv = torch.cat([torch.zeros_like(qkv[..., : tokens.shape[-1]]), qkv[..., tokens.shape[-1] :]], dim=-1)
         dropout = self.attention_dropout if self.training else 0.0
+        if self.observe is None and dropout == 0.0 and serves(qkv, self.num_heads):
+            return self.dropout(self.proj(self._mix_at_once(qkv, partition, order)))
+        windows = move(qkv, order, partition).view(-1, partition.area, qkv.shape[-1])
+        mixed = self._mix(windows, partition, dropout).view(tokens.shape[0], partition.slots, -1)
+        return self.dropout(self.proj(move(mixed, partition, order)))
+
+    def _mix_at_once(self, qkv: Tensor, partition: Partition, order: Partition) -> Tensor:
+        """Let the slots of each window see one another in one kernel, ``(B, T, 3 D)`` to ``(B, T, D)``."""
+        device = str(qkv.device)
+        bias = self.bias((partition.window_h, partition.window_w))
+        bias = None if bias is None else bias.float()
+        regions = _regions(device, *partition) if partition.divided else None
+        if order != partition:
+            return fused_attention(qkv, self.num_heads, bias, _members(device, *order, *partition), regions)
+        windows = qkv.view(-1, partition.area, qkv.shape[-1])
+        return fused_attention(windows, self.num_heads, bias, regions=regions).view(*qkv.shape[:2], -1)
+
+    def _mix(self, qkv: Tensor, partition: Partition, dropout: float) -> Tensor:
+        """Let the slots of each window see one another, ``(B * G, A, 3 D)`` to ``(B * G, A, D)``."""
+        heads = self.num_heads
+        table = self.additive(partition, qkv.dtype, str(qkv.device))
+        q, k, v = apart(qkv, heads, 1 if table is None else len(table))
+        table = None if table is None else table.flatten(0, 1).unsqueeze(0)
         if self.observe is None:
-            mixed = attend(q, k, v, table, dropout)
-        else:
-            mixed, weights = plain_attention(q, k, v, table, dropout)
-            self.observe(weights.reshape(-1, heads, partition.area, partition.area))
-        mixed = mixed.reshape(batch, partition.windows, heads, partition.area, head_width).transpose(2, 3)
-        return self.dropout(self.proj(move(mixed.reshape(batch, slots, width), partition, order)))
+            return together(attend(q, k, v, table, dropout), heads)
+        mixed, weights = plain_attention(q, k, v, table, dropout)
+        self.observe(weights.reshape(-1, heads, partition.area, partition.area))
+        return together(mixed, heads)
 
     def bias(self, window: tuple[int, int] | None = None) -> Tensor | None:
         """Return the relative position bias of each query and key, ``(K, A, A)``, or None if there is none.
@@ -476,8 +504,7 @@ class WindowAttention(Attention):
         """Return what is added to the scores, bias and mask in one.
 
         Returns:
-            ``(1, K, A, A)`` if all windows are alike, ``(1, G * K, A, A)`` if not, or None if there is nothing to
-            add.
+            ``(1, K, A, A)`` if all windows are alike, ``(G, K, A, A)`` if not, or None if there is nothing to add.
         """
         bias = self.bias((partition.window_h, partition.window_w))
         if not partition.divided:
@@ -486,4 +513,4 @@ class WindowAttention(Attention):
             bias = torch.zeros(self.num_heads, 1, 1, device=device)
         # A sum, not a choice between the two: compiled, choosing takes twice as long.
         barrier = _barrier(device, *partition).to(dtype).unsqueeze(1)
-        return (bias.to(dtype) + barrier).flatten(0, 1).unsqueeze(0)
+        return bias.to(dtype) + barrier

@@ -85,6 +85,7 @@ def environment() -> dict[str, str]:
     """Return versions, hardware, and the precision that ``auto`` means here."""
     import torch
 
+    from vitrail.layers.cpu_attention import why_missing
     from vitrail.training.precision import device, resolve
 
     found = device("auto")
@@ -93,6 +94,7 @@ def environment() -> dict[str, str]:
     facts["device"] = torch.cuda.get_device_name(found) if found.type == "cuda" else found.type
     facts["threads"] = f"{torch.get_num_threads()} of {os.cpu_count()} cores"
     facts["precision auto"] = f"{precision.name} ({precision.reason})"
+    facts["fused attention on the CPU"] = why_missing() or "ready"
     for name, extra in EXTRAS.items():
         version = _version(name)
         facts[name] = version if version else f'not installed; pip install "vitrail[{extra}]"'
