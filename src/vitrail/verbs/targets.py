@@ -103,12 +103,16 @@ def tokenizer_named(name: str) -> Tokenizer:
 
 @contextlib.contextmanager
 def _working_folder_importable() -> Iterator[None]:
+    here = str(Path.cwd())
+    if here in sys.path:  # and shall stay there
+        yield
+        return
     # Last, so that a file of the user's cannot stand in for an installed module of the same name.
-    sys.path.append(str(Path.cwd()))
+    sys.path.append(here)
     try:
         yield
     finally:
-        sys.path.remove(str(Path.cwd()))
+        sys.path.remove(here)
 
 
 @torch.no_grad()
