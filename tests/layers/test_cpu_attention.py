@@ -251,6 +251,7 @@ def test_the_environment_can_turn_it_off(monkeypatch: pytest.MonkeyPatch) -> Non
 
 
 def test_a_cpu_that_lacks_or_surpasses_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("VITRAIL_CPU_KERNEL", raising=False)
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: False)
     assert "AVX512-BF16" in _why_missing()
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
