@@ -274,6 +274,23 @@ def test_without_a_working_compiler_it_says_so_and_leaves_nothing_behind(
 
 
 @needs_kernel
+def test_without_a_place_to_keep_it_it_says_so(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "file"))
+    assert "could not be compiled and kept" in _why_missing()
+    monkeypatch.delenv("XDG_CACHE_HOME")
+    with mock.patch.object(Path, "home", side_effect=RuntimeError("Could not determine home directory.")):
+        assert "home" in _why_missing()
+
+
+@needs_kernel
+def test_a_compiler_may_be_named_with_its_options(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
+    monkeypatch.setenv("CXX", "g++ -pipe")
+    library.__wrapped__()
+
+
+@needs_kernel
 def test_it_is_compiled_once_and_then_found(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     library.__wrapped__()

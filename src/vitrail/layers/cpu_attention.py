@@ -17,6 +17,7 @@ import functools
 import hashlib
 import os
 import platform
+import shlex
 import shutil
 import subprocess
 import tempfile
@@ -64,8 +65,8 @@ def library() -> ctypes.CDLL:
     except subprocess.CalledProcessError as error:
         says = error.stderr.strip().splitlines() or [f"exit code {error.returncode}"]
         raise Missing(f"{compiler} could not compile it: {says[0]}") from None
-    except OSError as error:
-        raise Missing(str(error)) from None
+    except (OSError, RuntimeError) as error:  # the latter: a user without a home folder
+        raise Missing(f"it could not be compiled and kept: {error}") from None
 
 
 def _built(compiler: str) -> Path:
@@ -78,9 +79,9 @@ def _built(compiler: str) -> Path:
         with tempfile.TemporaryDirectory(dir=folder) as scratch:
             compiled, linked = f"{scratch}/kernel.o", f"{scratch}/kernel.so"
             run = functools.partial(subprocess.run, check=True, capture_output=True, text=True)
-            run([compiler, *FLAGS, "-w", "-c", str(SOURCE), "-o", compiled])
+            run([*shlex.split(compiler), *FLAGS, "-w", "-c", str(SOURCE), "-o", compiled])
             # OpenMP is left to be found in the process: the one that torch brought, with its threads.
-            run([compiler, "-shared", compiled, "-o", linked])
+            run([*shlex.split(compiler), "-shared", compiled, "-o", linked])
             Path(linked).replace(built)
     return built
 
