@@ -13,6 +13,7 @@ ROOT = Path(vitrail.__file__).parent
 FLOORS = {
     "errors": 0,
     "config": 0,
+    "console": 0,
     "settings": 0,
     "layers": 1,
     "data": 1,

@@ -13,6 +13,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from vitrail.console import never_fail, printable
 from vitrail.errors import Interrupted, VitrailError, nearest
 
 
@@ -49,14 +50,15 @@ THREAD_PATIENCE = "1000"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code: 0 done, 2 a mistake to mend, 130 or 143 interrupted and saved."""
     os.environ.setdefault("GOMP_SPINCOUNT", THREAD_PATIENCE)
+    never_fail()
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
         return _run(words)
     except VitrailError as error:
-        print(f"vitrail: {error}", file=sys.stderr)
+        _complain(error)
         return 2
     except Interrupted as stop:
-        print(f"vitrail: {stop}", file=sys.stderr)
+        _complain(stop)
         return stop.exit_code
     except KeyboardInterrupt:
         print("vitrail: interrupted; nothing was being written", file=sys.stderr)
@@ -65,6 +67,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # The reader (head, less) has gone; flushing again at exit would complain once more.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
+
+
+def _complain(error: object) -> None:
+    """Say on standard error what is wrong; names in it cannot act on the terminal."""
+    print(f"vitrail: {printable(error)}", file=sys.stderr)
 
 
 def _run(words: list[str]) -> int:

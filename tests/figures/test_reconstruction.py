@@ -122,7 +122,7 @@ def test_wrong_settings_are_named(mae, images):
 
 def test_the_grid_comes_once_and_at_its_own_ratio_alone():
     captions = [h.caption for h in hidings((4, 4), 1, maskings=("random", "grid"), ratios=(0.5, 0.75), seeds=(0, 1))]
-    assert [c for c in captions if "grid" in c] == ["75% hidden, grid"]
+    assert [c for c in captions if "grid" in c] == ["75.0 % hidden, grid"]
     assert len(captions) == 5
     with pytest.raises(ConfigError, match="one of every four"):
         hidings((4, 4), 1, maskings=("grid",), ratios=(0.5,))

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from vitrail.console import percent
 from vitrail.layers.mask_kinds import GRID_RATIO, Masking, draw_mask
 
 
@@ -56,13 +57,13 @@ def hidings(
                 kind = f", {masking}" if masking != "random" or len(maskings) > 1 else ""
                 number = f", mask {seed}" if len(seeds) > 1 and masking != "grid" else ""
                 mask = _seeded(masking, grid, ratio, batch, seed)
-                found.append(Hiding(mask, f"{mask.float().mean():.0%} hidden{kind}{number}"))
+                found.append(Hiding(mask, f"{percent(float(mask.float().mean()))} hidden{kind}{number}"))
     return found
 
 
 def given(mask: Tensor, batch: int) -> Hiding:
     """Hide the same patches ``(N,)`` of every picture."""
-    return Hiding(mask.expand(batch, -1), f"{mask.float().mean():.0%} hidden, as given")
+    return Hiding(mask.expand(batch, -1), f"{percent(float(mask.float().mean()))} hidden, as given")
 
 
 def _seeded(masking: Masking, grid: tuple[int, int], ratio: float, batch: int, seed: int) -> Tensor:

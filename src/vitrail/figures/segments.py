@@ -8,6 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw
 
+from vitrail.console import percent
 from vitrail.figures.draw import GAP, INK, PAPER, Tile, enlarge, font, sheet
 
 VOID = 255
@@ -90,7 +91,7 @@ def panel(
             counted = truth != VOID
             share = (truth == answer)[counted].mean() if counted.any() else float("nan")
             row[1] = Tile(enlarge(overlay(picture, truth, colours)))
-            row.append(Tile(enlarge(errors(picture, truth, answer)), f"{share:.1%} of the pixels right"))
+            row.append(Tile(enlarge(errors(picture, truth, answer)), f"{percent(share)} of the pixels right"))
             shown |= set(np.unique(truth[counted]).tolist())
         shown |= set(np.unique(answer).tolist())
         rows.append(row if judged else [row[0], row[2]])

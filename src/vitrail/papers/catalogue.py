@@ -10,7 +10,7 @@ from pathlib import Path
 from vitrail.errors import ConfigError, nearest
 from vitrail.papers.grid import Filled, Table, run_table
 from vitrail.settings import PaperSettings
-from vitrail.verbs.say import say, say_table
+from vitrail.verbs.say import say, say_lines, say_table
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,9 @@ def run(settings: PaperSettings) -> None:
     if not settings.name:
         say_table("", ("table", "shows"), [(name, entry.help) for name, entry in TABLES.items()])
         return
-    say(f"\n{_run(settings).markdown()}")
+    markdown = _run(settings).markdown()
+    say()
+    say_lines(markdown)
 
 
 def _run(settings: PaperSettings) -> Filled:

@@ -13,6 +13,7 @@ from typing import Any, Protocol
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
+from vitrail.console import printable
 from vitrail.errors import MissingExtra, TrainingError
 
 OnEvent = Callable[[Mapping[str, Any]], None]
@@ -133,7 +134,7 @@ class Lines:
 
     def say(self, text: str) -> None:
         """Print a sentence."""
-        self.console.print(text, markup=False, highlight=False, soft_wrap=True)
+        self.console.print(printable(text), markup=False, highlight=False, soft_wrap=True)
 
     def close(self) -> None:
         """Nothing was opened."""
@@ -178,7 +179,7 @@ class Bar:
 
     def say(self, text: str) -> None:
         """Print a sentence above the bar."""
-        self.progress.console.print(text, markup=False, highlight=False)
+        self.progress.console.print(printable(text), markup=False, highlight=False)
 
     def close(self) -> None:
         """Remove the bar."""

@@ -13,6 +13,7 @@ from typing import Any
 from torch import nn
 
 from vitrail.config import Optim, Run, Schedule, to_json
+from vitrail.console import figure
 from vitrail.errors import Interrupted, TrainingError
 from vitrail.training import checkpoint
 from vitrail.training.distributed import barrier, gather, is_main, largest, local_rank, mean_over_processes
@@ -186,7 +187,7 @@ class Session:
         is_best = self.state.judge(metrics, self.monitor)
         self.state.stopped_early = 0 < self.run.patience <= self.state.worse_in_a_row
         self.log.row("evaluate", self.state.step, self.epoch, {f"validation/{name}": v for name, v in metrics.items()})
-        shown = "  ".join(f"{name} {value:.4f}" for name, value in metrics.items())
+        shown = "  ".join(f"{name} {figure(name, value)}" for name, value in metrics.items())
         self.log.say(f"epoch {self.epoch:.2f}  {shown}{'  (best)' if is_best else ''}")
         if self.state.stopped_early:
             self.log.say(f"stopping early: {self.run.patience} evaluations without a better one")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from vitrail.config import Run, replace
+from vitrail.console import figure
 from vitrail.data.scenes import is_scenes
 from vitrail.figures.curves import draw_curves
 from vitrail.figures.report import Table, write_report
@@ -107,7 +107,7 @@ def _training(settings: TourSettings, data: str, name: str, out: Path) -> TrainS
 def _rows(figures: dict[str, Any]) -> list[tuple[str, ...]]:
     """Set the single figures of all backbones side by side."""
     columns = [_single_figures(found) for found in figures.values()]
-    return [(name, *(f"{column.get(name, math.nan):.4f}" for column in columns)) for name in columns[0]]
+    return [(name, *(figure(name.replace(" ", "_"), column.get(name)) for column in columns)) for name in columns[0]]
 
 
 def _single_figures(found: Any) -> dict[str, float]:
@@ -115,9 +115,9 @@ def _single_figures(found: Any) -> dict[str, float]:
     figures: dict[str, float] = {}
     for name, value in vars(found).items():
         parts = value if isinstance(value, dict) else {"": value}
-        for part, figure in parts.items():
-            if isinstance(figure, float):
-                figures[f"{name} {part}".strip().replace("_", " ")] = figure
+        for part, number in parts.items():
+            if isinstance(number, float):
+                figures[f"{name} {part}".strip().replace("_", " ")] = number
     return figures
 
 

@@ -6,6 +6,7 @@ import copy
 from pathlib import Path
 from typing import Any
 
+from vitrail.console import figures
 from vitrail.data.sources import Source
 from vitrail.errors import VitrailError
 from vitrail.figures.curves import draw_curves
@@ -15,7 +16,7 @@ from vitrail.verbs.carry_out import Result
 from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.look import read_metrics
 from vitrail.verbs.report import next_steps, report_run
-from vitrail.verbs.say import say, shown
+from vitrail.verbs.say import say
 from vitrail.weights.checkpoint import Description, describe, open_checkpoint
 
 PICTURES = 6
@@ -26,7 +27,7 @@ def finish(result: Result, what: str, source: Source) -> None:
     """Draw a finished run, write its report, and say how good it is and what to run next."""
     if not distributed.is_main():
         return
-    say(f"{what} done: {', '.join(f'{name} {shown(value)}' for name, value in result.metrics.items())}")
+    say(f"{what} done: {figures(result.metrics.items())}")
     say(f"report: {draw_run(result.folder, source)}")
     say(f"next: {next_steps(result.folder, describe(result.folder))[0].split('  # ')[0]}")
 

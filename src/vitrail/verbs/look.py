@@ -13,6 +13,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vitrail.config import from_json
+from vitrail.console import percent
 from vitrail.data.sources import Pictures, open_source
 from vitrail.data.transforms import eval_transform
 from vitrail.errors import ConfigError, DataError
@@ -196,4 +197,4 @@ def _answers(model: nn.Module, images: Tensor, description: Description) -> list
         return [""] * len(images)
     best = model(images).softmax(dim=1).max(dim=1)
     pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-    return [f"model: {description.class_names[i]} {share:.0%}" for i, share in pairs]
+    return [f"model: {description.class_names[i]} {percent(share)}" for i, share in pairs]

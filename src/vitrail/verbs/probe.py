@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from vitrail.config import Preprocessing, replace, to_json
+from vitrail.console import percent
 from vitrail.data.sources import Pictures, Source, open_source, stratified
 from vitrail.errors import ConfigError, DataError
 from vitrail.models.vit import ViT
@@ -124,10 +125,7 @@ def run(settings: ProbeSettings) -> None:
     if settings.json:
         print(json.dumps(to_json(result)))
         return
-    rows = [
-        (s.name, f"{s.top1:.4f}", "" if s.chosen_by is None else f"{s.chosen_by:.4f}", s.lr, round(s.seconds, 1))
-        for s in result.scores
-    ]
+    rows = [(s.name, percent(s.top1), percent(s.chosen_by), s.lr, round(s.seconds, 1)) for s in result.scores]
     title = f"{result.weights}: {result.labels:,} labels, {result.pictures:,} {result.split} pictures"
     say_table(title, ("measure", "top-1", "where chosen", "lr", "seconds"), rows)
     say(f"features of width {result.width}: {result.seconds:.1f} seconds")

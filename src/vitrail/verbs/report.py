@@ -9,6 +9,7 @@ from typing import Any
 
 from PIL import Image
 
+from vitrail.console import figure
 from vitrail.figures.report import Section, write_report
 from vitrail.verbs.say import shown
 from vitrail.weights.checkpoint import Description, describe
@@ -76,7 +77,7 @@ def _subtitle(description: Description, settings: Mapping[str, Any], summary: Ma
 
 
 def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:
-    best = [(f"validation {name}", shown(value)) for name, value in summary["best"].items()]
+    best = [(f"validation {name}", figure(name, value)) for name, value in summary["best"].items()]
     return [
         *best,
         ("steps", shown(summary["steps"])),

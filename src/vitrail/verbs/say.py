@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -10,24 +11,55 @@ from rich.console import Console
 from rich.table import Table
 from rich.text import Text
 
+from vitrail.console import printable, printable_lines
+
+FIGURE = re.compile(r"-|[-+]?[\d,.]+(e[-+]\d+)?( %| points)?")
+
+WIDEST = 100_000
+"""Letters in a line of a table that no terminal shows; a table takes no more of them than it needs."""
+
 
 def say(message: str = "") -> None:
-    """Print a line; under torchrun only the first process does."""
+    """Print a line; under torchrun only the first process does.
+
+    Names in it cannot act on the terminal. Line breaks at its beginning are kept, others are escaped: a name may hold
+    one. `say_lines` is for texts of several lines.
+    """
+    blank = len(message) - len(message.lstrip("\n"))
     if os.environ.get("RANK", "0") == "0":
-        print(message, flush=True)
+        print("\n" * blank + printable(message[blank:]), flush=True)
+
+
+def say_lines(text: object) -> None:
+    """Print a text of several lines whose line breaks are meant."""
+    for line in printable_lines(text):
+        say(line)
 
 
 def say_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:
     """Print a table; columns of numbers are set to the right."""
     if os.environ.get("RANK", "0") != "0":
         return
-    table = Table(title=title or None, title_justify="left", header_style="bold", title_style="bold")
+    # All of it as text: brackets in names are no markup.
+    table = Table(title=_text(title) if title else None, title_justify="left", header_style="bold", title_style="bold")
     for number, column in enumerate(columns):
-        numeric = all(isinstance(row[number], (int, float)) for row in rows) and bool(rows)
-        table.add_column(column, justify="right" if numeric else "left", overflow="fold")
+        numeric = all(_is_figure(row[number]) for row in rows) and bool(rows)
+        table.add_column(_text(column), justify="right" if numeric else "left", overflow="fold")
     for row in rows:
-        table.add_row(*(Text(shown(value)) for value in row))  # as text: brackets are no markup
-    Console().print(table)
+        table.add_row(*map(_text, row))
+    console = Console()
+    # Into a file or a pipe, no name is broken into pieces.
+    console.width = console.width if console.is_terminal else WIDEST
+    console.print(table)
+
+
+def _text(value: Any) -> Text:
+    return Text(printable(shown(value)))
+
+
+def _is_figure(value: Any) -> bool:
+    """Whether a cell holds a number, or one written with its unit (``93.7 %``), or stands for none."""
+    return isinstance(value, (int, float)) or (isinstance(value, str) and FIGURE.fullmatch(value) is not None)
 
 
 def shown(value: Any) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 from PIL import Image
 
 from vitrail.config import Augment, Run, replace
+from vitrail.console import figure, percent, points
 from vitrail.data.sources import Source, open_source
 from vitrail.figures.curves import draw_curves
 from vitrail.figures.report import Table, write_report
@@ -132,7 +133,7 @@ def _run(settings: TourSettings, epochs: float) -> Run:
 
 
 def _labels(labels: float) -> str:
-    return f"{labels:,.0f} labels" if labels > 1 else f"{labels:.1%} of the labels"
+    return f"{labels:,.0f} labels" if labels > 1 else f"{percent(labels)} of the labels"
 
 
 def _report(
@@ -159,9 +160,9 @@ def _report(
         title=f"A tour of {settings.data}",
         subtitle=f"Pretrain without labels, fine-tune with few, compare with scratch; {minutes:.1f} minutes.",
         facts=[
-            *((f"accuracy {name}", f"{figure.top1:.1%}") for name, figure in figures.items()),
+            *((f"accuracy {name}", percent(found.top1)) for name, found in figures.items()),
             ("held-out pictures", f"{tested.pictures:,} ({tested.split})"),
-            *((f"pretraining {name.replace('_', ' ')}", f"{v:.3f}") for name, v in pretrained.metrics.items()),
+            *((f"pretraining {name.replace('_', ' ')}", figure(name, v)) for name, v in pretrained.metrics.items()),
         ],
         pictures=pictures,
         tables=[
@@ -169,7 +170,7 @@ def _report(
                 f"Accuracy on {tested.pictures:,} held-out pictures",
                 ("class", "pictures", *figures),
                 [
-                    (name, count, *(f"{figure.classes[number][2]:.3f}" for figure in figures.values()))
+                    (name, count, *(percent(found.classes[number][2]) for found in figures.values()))
                     for number, (name, count, _) in enumerate(tested.classes)
                 ],
             )
@@ -192,7 +193,7 @@ def _conclude(
 ) -> None:
     """Say what came out, whichever way it went."""
     tested = next(iter(figures.values()))
-    rows = [(name, f"{f.top1:.4f}", f"{f.mean_class:.4f}", f"{f.loss:.3f}") for name, f in figures.items()]
+    rows = [(name, percent(f.top1), percent(f.mean_class), figure("loss", f.loss)) for name, f in figures.items()]
     say_table(
         f"{tested.pictures:,} held-out pictures ({tested.split})",
         ("start", "top-1", "mean over classes", "loss"),
@@ -200,7 +201,7 @@ def _conclude(
     )
     better, worse = sorted(figures, key=lambda name: -figures[name].top1)
     gap = figures[better].top1 - figures[worse].top1
-    say(f"{better}: {gap:.1%} better than {worse}" if gap else "both are equally good")
+    say(f"{better}: {points(gap)} better than {worse}" if gap else "both are equally good")
     say(f"report: {report} ({minutes:.1f} minutes in all)")
     for step in _next_steps(settings, pretrained):
         say(f"next: {step}")

@@ -8,9 +8,10 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from vitrail.console import command
 from vitrail.errors import ConfigError, WeightsError, nearest
 from vitrail.settings import WeightsSettings
-from vitrail.verbs.say import say
+from vitrail.verbs.say import say, say_lines
 from vitrail.weights.compare import Comparison, compare
 from vitrail.weights.convert import Conversion, convert
 from vitrail.weights.hub import push_to_hub
@@ -74,7 +75,7 @@ def _convert(settings: WeightsSettings) -> None:
     )
     _print(done, settings.json)
     if not settings.json:
-        say(f"next: vitrail weights verify {done.out} --source {settings.file}")
+        say(f"next: {command('vitrail', 'weights', 'verify', done.out, '--source', settings.file)}")
 
 
 def _verify(settings: WeightsSettings) -> None:
@@ -83,9 +84,9 @@ def _verify(settings: WeightsSettings) -> None:
         compared = dataclasses.asdict(comparison) if comparison else None
         print(json.dumps({**dataclasses.asdict(verification), "comparison": compared}, default=str))
     else:
-        say(str(verification))
+        say_lines(verification)
         if comparison:
-            say(str(comparison))
+            say_lines(comparison)
     if not verification.ok:
         raise WeightsError(f"{settings.file} has {len(verification.problems)} problems: {verification.problems[0]}")
     if comparison and not comparison.same:
@@ -100,7 +101,7 @@ def _push(settings: WeightsSettings) -> None:
 
 
 def _print(found: Any, as_json: bool) -> None:
-    say(json.dumps(dataclasses.asdict(found), default=str) if as_json else str(found))
+    say_lines(json.dumps(dataclasses.asdict(found), default=str) if as_json else found)
 
 
 ACTIONS: dict[str, Callable[[WeightsSettings], None]] = {

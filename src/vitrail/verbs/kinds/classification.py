@@ -15,6 +15,7 @@ from PIL import Image
 from torch import nn
 
 from vitrail.config import replace, to_json
+from vitrail.console import figure, percent
 from vitrail.data.batches import EvalBatches
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Pictures, Source, open_source
@@ -67,11 +68,11 @@ class Evaluation:
         """Print a table of the classes and a closing line."""
         for path in self.damaged[:5]:
             say(f"left out: {path}")
-        say_table("", ("class", "pictures", "right"), [(n, c, f"{r:.3f}") for n, c, r in self.classes])
-        top5 = "" if self.top5 is None else f", top-5 {self.top5:.4f}"
+        say_table("", ("class", "pictures", "right"), [(n, c, percent(r)) for n, c, r in self.classes])
+        top5 = "" if self.top5 is None else f", top-5 {percent(self.top5)}"
         say(
-            f"{self.split}: {self.pictures:,} pictures, top-1 {self.top1:.4f}{top5}, "
-            f"mean over classes {self.mean_class:.4f}, loss {self.loss:.4f}"
+            f"{self.split}: {self.pictures:,} pictures, top-1 {percent(self.top1)}{top5}, "
+            f"mean over classes {percent(self.mean_class)}, loss {figure('loss', self.loss)}"
         )
 
 
@@ -252,7 +253,7 @@ def _pictures(settings: EvaluateSettings, description: Description) -> tuple[str
 def _shown(prediction: Prediction, top: int) -> list[str]:
     if prediction.error:
         return [f"not read: {prediction.error}", *[""] * (top - 1)]
-    return [f"{name} {share:.1%}" for name, share in prediction.classes]
+    return [f"{name} {percent(share)}" for name, share in prediction.classes]
 
 
 def _write_csv(predictions: Iterator[Prediction], top: int) -> None:

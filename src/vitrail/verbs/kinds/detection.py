@@ -13,6 +13,7 @@ from PIL import Image
 from torch import nn
 
 from vitrail.config import replace, to_json
+from vitrail.console import percent
 from vitrail.data.batches import EvalBatches
 from vitrail.data.coco import open_coco
 from vitrail.data.images import open_image
@@ -158,7 +159,7 @@ class DetectionKind:
                 rows.append((one.file, f"not read: {one.error}", "", ""))
             for thing in one.objects:
                 box = " ".join(f"{side:.0f}" for side in thing["box"])
-                rows.append((one.file, thing["class"], f"{thing['score']:.3f}", box))
+                rows.append((one.file, thing["class"], percent(thing["score"]), box))
         say_table("", ("picture", "object", "score", "left top width height"), rows)
         say(f"drawn, with predictions.json: {out_folder(settings)}")
 

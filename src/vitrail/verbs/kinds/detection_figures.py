@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
+from vitrail.console import percent
 from vitrail.tasks.average_precision import NAMES, Detections, class_precisions, twelve_figures
 from vitrail.verbs.say import say, say_table
 
@@ -82,4 +83,4 @@ def _or_none(value: float) -> float | None:
 
 
 def _shown(value: float | None) -> str:
-    return "-" if value is None else f"{value:.3f}"
+    return percent(value)

@@ -11,6 +11,7 @@ import torch
 import torch.nn.functional as F
 from PIL import Image
 
+from vitrail.console import percent
 from vitrail.data.images import open_image, with_channels
 from vitrail.data.objects import ObjectPictures, no_objects
 from vitrail.data.sources import Pictures
@@ -165,7 +166,7 @@ def _attention(task: Detection, description: Description, shown: list[Image.Imag
         row: list[Tile | None] = [Tile(large, "picture")]
         for box, score, name, values in zip(found.boxes, found.scores.tolist(), names, maps, strict=True):
             drawn = outlined(heat_map(large, values[:height, :width], low=0.0), box[None].numpy())
-            row.append(Tile(drawn, f"{name} {score:.0%}"))
+            row.append(Tile(drawn, f"{name} {percent(score)}"))
         rows.append(row)
     if not rows:
         return None

@@ -13,6 +13,7 @@ from PIL import Image
 from torch import nn
 
 from vitrail.config import from_json
+from vitrail.console import percent
 from vitrail.data.joint import JointTransform
 from vitrail.data.objects import no_objects
 from vitrail.figures.objects import draw_objects
@@ -78,7 +79,7 @@ def drawn_objects(picture: Image.Image, found: Found, names: tuple[str, ...]) ->
     if found.masks is not None:
         masks = torch.stack([found.pasted(n, height, width) for n in range(len(found))]).numpy() if len(found) else None
     classes = found.classes.tolist()
-    labels = [f"{names[k]} {score:.0%}" for k, score in zip(classes, found.scores.tolist(), strict=True)]
+    labels = [f"{names[k]} {percent(score)}" for k, score in zip(classes, found.scores.tolist(), strict=True)]
     return draw_objects(picture, found.boxes.numpy(), labels, classes, masks)
 
 

@@ -15,6 +15,7 @@ from PIL import Image
 from torch import nn
 
 from vitrail.config import pair, replace, to_json
+from vitrail.console import figure, percent
 from vitrail.data.batches import EvalBatches
 from vitrail.data.cuts import Whole, random_cut, scaled
 from vitrail.data.images import open_image, with_channels
@@ -77,8 +78,9 @@ class SegmentEvaluation:
         rows = [(name, pixels, _share(iou), _share(found)) for name, pixels, iou, found in self.classes]
         say_table("", ("class", "pixels", "IoU", "found"), rows)
         say(
-            f"{self.split}: {self.pictures:,} pictures, mean IoU {self.mean_iou:.4f}, "
-            f"pixel accuracy {self.pixel_accuracy:.4f}, mean accuracy {self.mean_accuracy:.4f}, loss {self.loss:.4f}"
+            f"{self.split}: {self.pictures:,} pictures, mean IoU {percent(self.mean_iou)}, "
+            f"pixel accuracy {percent(self.pixel_accuracy)}, mean accuracy {percent(self.mean_accuracy)}, "
+            f"loss {figure('loss', self.loss)}"
         )
 
 
@@ -239,11 +241,11 @@ def _ratios(sums: Iterable[float], counts: Iterable[float]) -> list[float | None
 
 
 def _share(value: float | None) -> str:
-    return "" if value is None else f"{value:.3f}"
+    return percent(value)
 
 
 def _most(prediction: Segments, top: int) -> str:
-    return ", ".join(f"{name} {share:.0%}" for name, share in prediction.classes[:top])
+    return ", ".join(f"{name} {percent(share)}" for name, share in prediction.classes[:top])
 
 
 def _open(data: str, ignore: int, names: tuple[str, ...], seed: int, validation_share: float) -> Source:
