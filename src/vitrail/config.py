@@ -141,6 +141,8 @@ class Run:
     """Stop after this many evaluations without a better one; 0 is off."""
     tensorboard: bool = False
     """Write TensorBoard event files beside metrics.jsonl (needs the extra tensorboard)."""
+    timeout: float = 45.0
+    """Seconds without a sign of life after which a data worker, or a process under torchrun, counts as stopped."""
 
 
 def pair(size: int | tuple[int, int] | list[int]) -> tuple[int, int]:

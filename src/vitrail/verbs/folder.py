@@ -24,6 +24,7 @@ MAY_CHANGE = {
     "run.save_every",
     "run.save_minutes",
     "run.tensorboard",
+    "run.timeout",
 }
 
 
@@ -45,7 +46,8 @@ def open_folder(out: str | None, verb: str, data: str, settings: Any) -> Path:
     wanted = flat(to_json(settings))
     file = folder / "config.json"
     if file.is_file() and _has_begun(folder):
-        _check_same(folder, flat(json.loads(file.read_text())), wanted)
+        old = json.loads(file.read_text())
+        _check_same(folder, flat(to_json(type(settings)(data=""))) | flat(old), wanted)
     if not is_main():
         return folder
     folder.mkdir(parents=True, exist_ok=True)
