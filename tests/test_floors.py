@@ -12,6 +12,7 @@ import vitrail
 ROOT = Path(vitrail.__file__).parent
 FLOORS = {
     "errors": 0,
+    "coerce": 0,
     "config": 0,
     "console": 0,
     "settings": 0,

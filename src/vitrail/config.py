@@ -6,11 +6,11 @@ Nothing here imports torch, so that the command line can answer at once.
 from __future__ import annotations
 
 import dataclasses
-import types
 import typing
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
+from vitrail import coerce
 from vitrail.errors import ConfigError, nearest
 
 T = TypeVar("T")
@@ -164,33 +164,13 @@ def to_json(value: Any) -> Any:
 def from_json(kind: type[T], data: dict[str, Any]) -> T:
     """Build the dataclass ``kind`` from what `to_json` made of it; the inverse of `to_json`.
 
+    Values are converted to the types of the fields where that loses nothing (`vitrail.coerce`).
+
     Raises:
-        ConfigError: ``data`` has a key that ``kind`` lacks; the nearest right ones are named.
+        ConfigError: ``data`` has a key that ``kind`` lacks, lacks one it needs, or has a value of another type; the
+            nearest right names are given.
     """
-    hints = typing.get_type_hints(kind)
-    for name in data:
-        if name not in hints:
-            raise ConfigError(f"{kind.__name__} has no setting {name!r}{nearest(name, hints)}")
-    return kind(**{name: _restore(hints[name], value) for name, value in data.items()})
-
-
-def _restore(hint: Any, value: Any) -> Any:
-    """Turn lists back into tuples and dicts back into dataclasses, as the type hint says."""
-    options = typing.get_args(hint)
-    if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
-        return value if value is None else _restore(_option_for(value, options), value)
-    if dataclasses.is_dataclass(hint) and isinstance(hint, type) and isinstance(value, dict):
-        return from_json(hint, value)
-    if typing.get_origin(hint) is tuple and isinstance(value, (list, tuple)):
-        return tuple(value)
-    return value
-
-
-def _option_for(value: Any, options: tuple[Any, ...]) -> Any:
-    """Pick the member of a union that a value from JSON belongs to: a tuple for a list, else the first."""
-    kinds = [option for option in options if option is not type(None)]
-    tuples = [option for option in kinds if typing.get_origin(option) is tuple]
-    return tuples[0] if tuples and isinstance(value, (list, tuple)) else kinds[0]
+    return coerce.from_json(kind, data)
 
 
 def check_choices(config: Any) -> None:

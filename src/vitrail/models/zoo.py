@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from torch import nn
 
+from vitrail.coerce import coerce, coerce_options
 from vitrail.config import check_choices, pair, replace
 from vitrail.errors import ConfigError, nearest
 from vitrail.models import hybrid, resnet, swin, vit
-from vitrail.models.classifier import ImageClassifier
+from vitrail.models.classifier import HeadInit, ImageClassifier
 from vitrail.models.mae import MAE, MAEConfig
 from vitrail.models.mpp import MPP, MPPConfig
 from vitrail.models.simmim import SimMIM, SimMIMConfig, whole_patches
@@ -143,19 +145,51 @@ def build_model(name: str, **options: Any) -> nn.Module:
     Raises:
         ConfigError: unknown name or option; the nearest right ones are given.
     """
-    options = resolve_name(name)[1] | options
+    name = coerce("the name of a model", str, name)
+    options = _typed(resolve_name(name)[1] | options)
     name = canonical_name(name)
-    for size in ("image_size", "window"):
-        if size in options:
-            options[size] = pair(options[size])
     prefix, _, encoder = name.partition("_")
-    if prefix in OBJECTIVES:
-        return OBJECTIVES[prefix].build(OBJECTIVES[prefix].encoders[encoder], options)
-    num_classes = options.pop("num_classes", 1000)
-    head = {key: options.pop(key) for key in HEAD_OPTIONS if key in options}
-    build, config = BACKBONES[name]
-    backbone: Any = build(_sized(config, options, more_names=HEAD_OPTIONS))
-    return ImageClassifier(backbone, num_classes, **head) if num_classes else backbone
+    try:
+        if prefix in OBJECTIVES:
+            return OBJECTIVES[prefix].build(OBJECTIVES[prefix].encoders[encoder], options)
+        num_classes = options.pop("num_classes", 1000)
+        head = {key: options.pop(key) for key in HEAD_OPTIONS if key in options}
+        build, config = BACKBONES[name]
+        backbone: Any = build(_sized(config, options, more_names=HEAD_OPTIONS))
+        return ImageClassifier(backbone, num_classes, **head) if num_classes else backbone
+    except (ValueError, ZeroDivisionError, RuntimeError, OverflowError) as error:  # sizes that do not fit together
+        raise ConfigError(f"no {name} can be built with these options ({_first_line(error)})") from error
+
+
+# What the types of a config's fields do not say: sizes of a square may be one number, and the head has no config.
+OPTION_TYPES: dict[str, Any] = {
+    "image_size": int | tuple[int, int],
+    "window": int | tuple[int, int],
+    "num_classes": int,
+    "representation": int,
+    "head_init": HeadInit,
+    "normalize_target": bool | None,
+}
+
+
+def _typed(options: dict[str, Any]) -> dict[str, Any]:
+    """Return options whose types stand in no config in the types they should have.
+
+    Raises:
+        ConfigError: one is of another type, or a number of classes is below 0.
+    """
+    typed = {name: coerce(name, OPTION_TYPES.get(name, Any), value) for name, value in options.items()}
+    for name in ("image_size", "window"):
+        if name in typed:
+            typed[name] = pair(typed[name])
+    for name in ("num_classes", "representation"):
+        if typed.get(name, 0) < 0:
+            raise ConfigError(f"{name} must be 0 or more, not {typed[name]}")
+    return typed
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
 
 
 def check_options(options: dict[str, Any]) -> None:
@@ -169,7 +203,7 @@ def check_options(options: dict[str, Any]) -> None:
             raise ConfigError(f"{name} must be 1 or more, not {', '.join(map(str, _each(value)))}")
         if name in PROBABILITIES and not 0.0 <= value < 1.0:
             raise ConfigError(f"{name} is a probability, from 0 to below 1, not {value}")
-        if name == "mlp_ratio" and not value > 0.0:
+        if name == "mlp_ratio" and not 0.0 < value < math.inf:
             raise ConfigError(f"mlp_ratio must be above 0, not {value}")
 
 
@@ -217,18 +251,17 @@ def option_names(config: type) -> frozenset[str]:
 
 def _own_options(config: type, options: dict[str, Any]) -> dict[str, Any]:
     """Take the options of a self-supervised model itself out of those that are left for its encoder."""
-    return {key: options.pop(key) for key in list(options) if key in option_names(config)}
+    return coerce_options(config, {key: options.pop(key) for key in list(options) if key in option_names(config)})
 
 
 def _sized(config: Any, options: dict[str, Any], more_names: frozenset[str] = frozenset()) -> Any:
     """Apply options to a named shape; a new width keeps 64 channels a head unless heads are given."""
     known = {f.name for f in dataclasses.fields(config)}
-    # JSON knows no tuples, and options come from checkpoints as well.
-    options = {name: tuple(value) if isinstance(value, list) else value for name, value in options.items()}
     for option in options:
         if option not in known:
             hint = nearest(option, known | more_names | {"num_classes"})
             raise ConfigError(f"a model has no option {option!r}{hint}")
+    options = coerce_options(type(config), options)
     check_options(options)
     if "width" in options and "num_heads" in known and "num_heads" not in options:
         options["num_heads"] = max(1, options["width"] // 64)
