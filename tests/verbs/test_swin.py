@@ -52,7 +52,7 @@ def test_looking_at_what_simmim_fills_in(pretrained: Path, tmp_path: Path) -> No
 def test_looking_at_a_swin_draws_windows_biases_and_attention(tmp_path: Path) -> None:
     result = vitrail.train("digits", model="swin_t", architecture=SMALL, out=str(tmp_path / "run"), labels=64, **QUICK)
     written = {path.name for path in vitrail.look(str(result.folder), count=2, pixel=(5, 30))}
-    assert {"attention.png", "windows.png", "bias.png", "curves.png", "report.html"} <= written
+    assert {"attention.png", "windows.png", "bias.png", "curves.png", "look.html"} <= written
     with pytest.raises(ConfigError, match="no pixel 32, 0"):
         vitrail.look(str(result.folder), count=1, pixel=(32, 0))
 

@@ -17,6 +17,7 @@ from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.look import read_metrics
 from vitrail.verbs.report import next_steps, report_run
 from vitrail.verbs.say import say
+from vitrail.verbs.shown import held_out_of, split_to_show
 from vitrail.weights.checkpoint import Description, describe, open_checkpoint
 
 PICTURES = 6
@@ -33,10 +34,11 @@ def finish(result: Result, what: str, source: Source) -> None:
 
 
 def drawer(folder: Path, description: Description, source: Source) -> Draw | None:
-    """Return what draws a run while it goes on, into ``folder/pictures``; None where there are no pictures to draw."""
-    pictures = source.validation or source.test or source.train
-    if pictures is None or not len(pictures):
+    """Return what draws a run while it goes on, into ``folder/pictures``; None where there are no images to draw."""
+    found = split_to_show(source)
+    if found is None:
         return None
+    _, pictures = found
 
     def draw(task: Any, step: int) -> None:
         (folder / "pictures").mkdir(exist_ok=True)
@@ -54,16 +56,18 @@ def drawer(folder: Path, description: Description, source: Source) -> Draw | Non
 
 
 def draw_run(folder: Path, source: Source) -> Path:
-    """Draw curves and what the model makes of held-out pictures into ``folder/pictures``; return the report."""
+    """Draw curves and what the best checkpoint makes of held-out images into ``folder/pictures``; return the report."""
     model, description = open_checkpoint(folder)
     drawn = {"curves": draw_curves(read_metrics(folder), title=folder.name)}
-    pictures = source.validation or source.test or source.train
-    if pictures is not None and len(pictures):
+    what = ""
+    if split_to_show(source) is not None:
         try:
-            drawn |= kind_of(description.task).draw(model, description, pictures, PICTURES)
+            shown = held_out_of(source, PICTURES)
+            drawn |= kind_of(description.task).draw(model, description, shown.pictures, PICTURES)
+            what = shown.what
         except VitrailError as error:
             say(f"no pictures of what the model sees: {error}")
     (folder / "pictures").mkdir(exist_ok=True)
     for name, picture in drawn.items():
         picture.save(folder / "pictures" / f"{name}.png")
-    return report_run(folder, drawn)
+    return report_run(folder, drawn, what)

@@ -1,10 +1,9 @@
-"""``vitrail look``: what a model sees, as pictures and one page."""
+"""``vitrail look``: what a model sees, as pictures and one page of its own."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass
+import os
 from pathlib import Path
 from typing import Any
 
@@ -12,166 +11,153 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from vitrail.config import from_json
+from vitrail.config import check_choices, from_json, replace
 from vitrail.console import percent
-from vitrail.data.sources import Pictures, open_source
-from vitrail.data.transforms import eval_transform
+from vitrail.data.sources import open_source
 from vitrail.errors import ConfigError, DataError
 from vitrail.figures import attention
 from vitrail.figures.curves import draw_curves
+from vitrail.figures.draw import contact_sheet, to_picture
 from vitrail.models.mae import MAE
 from vitrail.models.simmim import SimMIM
 from vitrail.models.swin import Swin
+from vitrail.models.vit import ViT
 from vitrail.models.zoo import backbone_of
 from vitrail.settings import LookSettings, TrainSettings
-from vitrail.tasks.inputs import Normalise
-from vitrail.verbs.carry_out import training_pictures
 from vitrail.verbs.kinds import kind_of
-from vitrail.verbs.pictures import find_pictures, read_inputs
+from vitrail.verbs.look_options import check_options
 from vitrail.verbs.reconstructions import draw_reconstructions
-from vitrail.verbs.report import report_run
+from vitrail.verbs.report import write_look
+from vitrail.verbs.requested import requested_images
 from vitrail.verbs.say import say
+from vitrail.verbs.shown import Shown, ShownInputs, held_out_of, inputs_of, named_images
 from vitrail.verbs.swin_pictures import draw_simmim, draw_swin
 from vitrail.weights.checkpoint import Description, open_checkpoint
 
-
-@dataclass(frozen=True)
-class Chosen:
-    """Pictures to look at: ``images`` (B, C, H, W) normalised, and a caption for each."""
-
-    images: Tensor
-    captions: tuple[str, ...]
+ANSWERED_AT_ONCE = 32
+"""Images in a forward pass that asks for classes."""
 
 
-def look(checkpoint: str, pictures: Sequence[str] = (), **settings: Any) -> list[Path]:
+def look(checkpoint: str | Path, pictures: Any = (), **settings: Any) -> list[Path]:
     """Draw what a model sees.
 
+    Attention maps have one colour scale in every picture: multiples of an even share of the attention, from 1x, which
+    is transparent, to 16x and more.
+
     Args:
-        checkpoint: a run folder or a checkpoint.
-        pictures: files, folders or globs; by default some that the run held out.
+        checkpoint: a run folder or a checkpoint; of a run, the best one.
+        pictures: images as `vitrail.predict` takes them, one or several; by default some that the run held out.
         **settings: any other field of `vitrail.settings.LookSettings`.
 
     Returns:
-        The files written: PNG pictures, and ``report.html`` for a run folder.
+        The files written: PNG pictures, and ``look.html`` with all of them and what they show. A run's own
+        ``report.html`` is left as it is.
 
     Raises:
-        VitrailError: the checkpoint or a picture cannot be used.
+        VitrailError: the checkpoint or an image cannot be used, or an option means nothing to the model.
     """
-    return run(LookSettings(checkpoint=checkpoint, pictures=tuple(pictures), **settings))
+    named = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in settings.items()}
+    images = () if isinstance(pictures, (tuple, list)) and not pictures else requested_images(pictures)
+    asked = replace(LookSettings(str(checkpoint), tuple(image.name for image in images)), **named)
+    check_choices(asked)
+    return _look(asked, images)
 
 
 def run(settings: LookSettings) -> list[Path]:
-    """Look as the settings say; `look` explains."""
-    if settings.count < 1:
-        raise ConfigError(f"count must be 1 or more, not {settings.count}")
+    """Look as the settings say, and print what was written; `look` explains."""
+    return _look(settings, requested_images(settings.pictures) if settings.pictures else ())
+
+
+def _look(settings: LookSettings, images: Any) -> list[Path]:
     model, description = open_checkpoint(settings.checkpoint)
-    _check_meant(model, settings)
+    check_options(model, description, settings)
     root = Path(settings.checkpoint).expanduser()
     out = Path(settings.out).expanduser() if settings.out else (root if root.is_dir() else Path()) / "look"
-    out.mkdir(parents=True, exist_ok=True)
-    if description.task == "classify":
-        drawn = draw(model, description, _chosen(settings, description), settings)
-    else:
-        drawn = _draw_dense(model, description, settings)
-    if (root / "metrics.jsonl").is_file():
-        drawn["curves"] = draw_curves(read_metrics(root), title=root.name)
-    written = []
-    for name, picture in drawn.items():
-        written.append(out / f"{name}.png")
-        picture.save(written[-1])
-    if (root / "summary.json").is_file():
-        written.append(report_run(root, drawn))
+    if out.exists() and not out.is_dir():
+        raise ConfigError(f"--out {out} is a file; give a folder")
+    shown = named_images(images, settings.count, description) if images else _held_out(description, settings)
+    for note in shown.notes:
+        say(note)
+    drawn = _draw(model, description, shown, settings)
+    curves = _curves(root)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        written = []
+        for name, picture in {**drawn, **curves}.items():
+            written.append(out / f"{name}.png")
+            picture.save(written[-1])
+        written.append(write_look(out / "look.html", settings.checkpoint, description, shown.what, drawn, curves))
+    except OSError as error:
+        raise ConfigError(
+            f"{out} cannot be written ({error.strerror or error}); choose another folder with --out"
+        ) from None
     for path in written:
         say(str(path))
     return written
 
 
-def _check_meant(model: Any, settings: LookSettings) -> None:
-    """Refuse what is asked for and has no meaning for the model, instead of drawing something else."""
-    if isinstance(model, MAE):
-        meant = {"mask_ratio", "masking", "mask", "seeds"}
-    elif isinstance(model, SimMIM):
-        meant = {"mask_ratio", "seeds"}
+def _curves(root: Path) -> dict[str, Image.Image]:
+    rows = read_metrics(root) if (root / "metrics.jsonl").is_file() else []
+    return {"curves": draw_curves(rows, title=root.name)} if rows else {}
+
+
+def _draw(model: nn.Module, description: Description, shown: Shown, settings: LookSettings) -> dict[str, Image.Image]:
+    """Draw what a model makes of some images, by name."""
+    if description.task != "classify":
+        return kind_of(description.task).draw(model, description, shown.pictures, settings.count)
+    return draw(model, description, inputs_of(shown, description), settings)
+
+
+def _held_out(description: Description, settings: LookSettings) -> Shown:
+    """Take some images that the run held out, spread over all of them.
+
+    Raises:
+        DataError: the run's data cannot be found any more.
+    """
+    told = description.settings
+    data = told.get("data")
+    if not data:
+        raise DataError("this checkpoint does not say what it was trained on; name images to look at")
+    if description.task != "classify":
+        source = kind_of(description.task).open(from_json(TrainSettings, told))
     else:
-        meant = {"layers", "pixel"} if isinstance(backbone_of(model), Swin) else {"layers"}
-    for name in ("mask_ratio", "masking", "mask", "seeds", "pixel", "layers"):
-        if name not in meant and getattr(settings, name) != getattr(LookSettings, name):
-            raise ConfigError(f"--{name.replace('_', '-')} means nothing to the model in {settings.checkpoint}")
+        source = open_source(
+            data,
+            seed=told.get("run", {}).get("seed", 0),
+            validation_share=told.get("validation_share", 0.2),
+            labels=description.is_classifier,
+        )
+    return held_out_of(source, settings.count)
 
 
 def draw(
     model: nn.Module,
     description: Description,
-    chosen: Chosen,
+    inputs: ShownInputs,
     settings: LookSettings | None = None,
 ) -> dict[str, Image.Image]:
     """Draw all that fits a model, by name: reconstructions, or attention with the model's answers."""
     if isinstance(model, MAE):
-        return draw_reconstructions(model, description, chosen.images, chosen.captions, settings)
+        return draw_reconstructions(model, description, inputs.images, inputs.captions, settings)
     if isinstance(model, SimMIM):
-        return draw_simmim(model, description, chosen.images, chosen.captions, settings)
+        return draw_simmim(model, description, inputs.images, inputs.captions, settings)
     mean, std = description.preprocessing.mean, description.preprocessing.std
     captions = [
         f"{caption}\n{answer}".strip()
-        for caption, answer in zip(chosen.captions, _answers(model, chosen.images, description), strict=True)
+        for caption, answer in zip(inputs.captions, _answers(model, inputs.images, description), strict=True)
     ]
-    if isinstance(backbone_of(model), Swin):
-        return draw_swin(model, description, chosen.images, captions, settings)
+    backbone = backbone_of(model)
+    if not isinstance(backbone, ViT | Swin):
+        return {"answers": _answer_sheet(inputs.images, mean, std, captions)}
+    if isinstance(backbone, Swin):
+        return draw_swin(model, description, inputs.images, captions, settings)
     layers = settings.layers if settings else ()
     return {
         f"attention_{layer}" if layers else "attention": attention.panel(
-            model, chosen.images, mean, std, captions=captions, layer=layer
+            model, inputs.images, mean, std, captions=captions, layer=layer
         )
         for layer in layers or (-1,)
     }
-
-
-def held_out(description: Description, count: int) -> Chosen:
-    """Take some pictures that the run did not train on, spread over its validation set.
-
-    Raises:
-        DataError: the run's data cannot be found any more, or nothing of it was held out.
-    """
-    settings = description.settings
-    data = settings.get("data")
-    if not data:
-        raise DataError("this checkpoint does not say what it was trained on; name pictures to look at")
-    source = open_source(
-        data,
-        seed=settings.get("run", {}).get("seed", 0),
-        validation_share=settings.get("validation_share", 0.2),
-        labels=description.is_classifier,
-    )
-    pictures = source.validation or source.test or source.train
-    if pictures is None or not len(pictures):
-        raise DataError(f"{data} has no pictures any more; name pictures to look at")
-    return choose(pictures, description, count)
-
-
-def choose(pictures: Pictures, description: Description, count: int) -> Chosen:
-    """Take ``count`` pictures, evenly spread over all of them."""
-    from vitrail.data.samples import Samples
-
-    preprocessing = description.preprocessing
-    samples = Samples(pictures, eval_transform(preprocessing), 0, preprocessing.channels, cache="off")
-    count = min(count, len(pictures))
-    numbers = [int((i + 0.5) * len(pictures) / count) for i in range(count)]
-    shown = [samples.undamaged((0, number))[0] for number in numbers]
-    images = Normalise(preprocessing.mean, preprocessing.std)(torch.stack([s["image"] for s in shown]))
-    names = description.class_names
-    return Chosen(images, tuple(names[s["label"]] if names and "label" in s else "" for s in shown))
-
-
-def _draw_dense(model: nn.Module, description: Description, settings: LookSettings) -> dict[str, Image.Image]:
-    """Draw what a detector or segmenter makes of the named pictures, or of those the run held out."""
-    kind = kind_of(description.task)
-    if settings.pictures:
-        files = find_pictures(settings.pictures)[: settings.count]
-        pictures = Pictures(tuple(files), None, tuple(file.name for file in files))
-    else:
-        source = kind.open(from_json(TrainSettings, description.settings))
-        pictures = source.validation or source.test or training_pictures(source)
-    return kind.draw(model, description, pictures, settings.count)
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
@@ -179,22 +165,17 @@ def read_metrics(folder: Path) -> list[dict[str, Any]]:
     return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines() if line.strip()]
 
 
-def _chosen(settings: LookSettings, description: Description) -> Chosen:
-    if not settings.pictures:
-        return held_out(description, settings.count)
-    files = find_pictures(settings.pictures)[: settings.count]
-    images, read, errors = read_inputs(files, description.preprocessing)
-    for error in errors:
-        say(f"left out: {error}")
-    if not read:
-        raise DataError(f"none of the {len(files)} pictures can be read; the first: {errors[0]}")
-    return Chosen(images, tuple(file.name for file in read))
+def _answer_sheet(images: Tensor, mean: Any, std: Any, captions: list[str]) -> Image.Image:
+    """Draw images ``(B, C, H, W)`` with their captions: all there is to see of a model without attention."""
+    note = "This model has no attention; what it answers stands below each image."
+    return contact_sheet([to_picture(image, mean, std) for image in images], captions, note=note)
 
 
 @torch.inference_mode()
 def _answers(model: nn.Module, images: Tensor, description: Description) -> list[str]:
     if not description.is_classifier:
         return [""] * len(images)
-    best = model(images).softmax(dim=1).max(dim=1)
+    scores = torch.cat([model(some) for some in images.split(ANSWERED_AT_ONCE)])
+    best = scores.softmax(dim=1).max(dim=1)
     pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
     return [f"model: {description.class_names[i]} {percent(share)}" for i, share in pairs]

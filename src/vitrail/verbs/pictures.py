@@ -1,4 +1,4 @@
-"""From what a user names - files, folders, globs - to pictures and a model's input."""
+"""From what a user names - files, folders, globs - to image files."""
 
 from __future__ import annotations
 
@@ -6,14 +6,8 @@ import glob
 from collections.abc import Sequence
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
-from vitrail.config import Preprocessing
-from vitrail.data.images import IMAGE_SUFFIXES, open_image
-from vitrail.data.transforms import eval_transform
-from vitrail.errors import DataError, ImageError, nearest
-from vitrail.tasks.inputs import Normalise
+from vitrail.data.images import IMAGE_SUFFIXES
+from vitrail.errors import DataError, nearest
 
 
 def find_pictures(named: Sequence[str]) -> list[Path]:
@@ -30,6 +24,16 @@ def find_pictures(named: Sequence[str]) -> list[Path]:
 
 
 def _meant_by(name: str) -> list[Path]:
+    if not name.strip():
+        raise DataError("an image has an empty name; give a file, a folder or a glob")
+    try:
+        return _files_of(name)
+    except (OSError, ValueError, RuntimeError) as error:  # Too long, of another user's home, not allowed to be read.
+        shown = name if len(name) <= 80 else f"{name[:40]}...{name[-30:]}"
+        raise DataError(f"{shown!r} cannot be looked for ({getattr(error, 'strerror', None) or error})") from None
+
+
+def _files_of(name: str) -> list[Path]:
     path = Path(name).expanduser()
     if path.is_file():
         return [path]
@@ -45,22 +49,3 @@ def _meant_by(name: str) -> list[Path]:
         siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(f"there is no picture, folder or match for {name!r}{nearest(path.name, siblings)}")
     return matching
-
-
-def read_inputs(files: Sequence[Path], preprocessing: Preprocessing) -> tuple[Tensor, list[Path], list[ImageError]]:
-    """Read pictures as a model wants them.
-
-    Returns:
-        ``(B, C, H, W)`` float, normalised; the files that could be read; and the errors of the others.
-    """
-    transform = eval_transform(preprocessing)
-    tensors, read, errors = [], [], []
-    for file in files:
-        try:
-            tensors.append(transform(open_image(file, preprocessing.channels)))
-            read.append(file)
-        except ImageError as error:
-            errors.append(error)
-    if not tensors:
-        return torch.empty(0, preprocessing.channels, *preprocessing.image_size), read, errors
-    return Normalise(preprocessing.mean, preprocessing.std)(torch.stack(tensors)), read, errors

@@ -1,71 +1,94 @@
-"""``vitrail predict``: what is in pictures."""
+"""``vitrail predict``: what is in images."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import os
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+from vitrail.config import check_choices, replace
 from vitrail.errors import ConfigError, DataError
 from vitrail.settings import PredictSettings
 from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.kinds.classification import Prediction
-from vitrail.verbs.pictures import find_pictures
+from vitrail.verbs.progress import reported
+from vitrail.verbs.requested import RequestedImage, requested_images
+from vitrail.verbs.say import warn
 from vitrail.weights.checkpoint import describe, open_checkpoint
 
+NAMED_LEFT_OUT = 20
+"""So many of the files left out are named at the end of a prediction."""
 
-def predict(checkpoint: str, pictures: str | Path | Sequence[str | Path], **settings: Any) -> list[Any]:
-    """Say what is in pictures.
+
+def predict(checkpoint: str | Path, pictures: Any, **settings: Any) -> list[Any]:
+    """Say what is in images.
 
     Args:
         checkpoint: a run folder or a checkpoint of a trained model.
-        pictures: files, folders or globs.
+        pictures: one of these, or any number of them, mixed: names of files, folders or globs (``str`` or ``Path``);
+            PIL images; numpy arrays ``(H, W)`` or ``(H, W, C)`` and torch tensors ``(H, W)`` or ``(C, H, W)``, uint8
+            from 0 to 255, C of 1, 3 (RGB) or 4 (RGB and alpha), or with one dimension more for several images; the
+            bytes of an image file; files opened in binary mode.
         **settings: any other field of `vitrail.settings.PredictSettings`.
 
     Returns:
-        One prediction for each picture, a `Prediction` of a classifier; damaged ones say why.
+        One prediction for each image in the order of the request, one asked for twice twice: a `Prediction` of a
+        classifier (probabilities in [0, 1]), a `vitrail.verbs.kinds.found.Detected` of a detector (boxes in pixels), a
+        `vitrail.verbs.segment_files.Segments` of a segmenter (shares of the pixels). One that cannot be read has an
+        ``error`` in its place. In ``file`` an image in memory is called ``image N``, N its place from 0.
 
     Raises:
-        VitrailError: the checkpoint cannot be used, or a name means no picture.
+        VitrailError: the checkpoint cannot be used, or nothing of the request is an image.
     """
-    names = [pictures] if isinstance(pictures, (str, Path)) else pictures
-    asked = PredictSettings(checkpoint=checkpoint, pictures=tuple(str(name) for name in names), **settings)
-    return list(_predictions(asked, _files(asked)))
+    images = requested_images(pictures)
+    named = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in settings.items()}
+    asked = PredictSettings(checkpoint=str(checkpoint), pictures=tuple(image.name for image in images))
+    asked = replace(asked, **named)
+    check_choices(asked)
+    return list(_predictions(asked, images))
 
 
 def run(settings: PredictSettings) -> None:
     """Predict and print.
 
     Raises:
-        DataError: not one of the pictures could be read; what is wrong with each has been printed by then.
+        DataError: not one of the images could be read; what is wrong with each has been printed by then.
     """
-    files = _files(settings)
-    read: list[bool] = []
-    predictions = _noting(_predictions(settings, files), read)
+    images = requested_images(settings.pictures)
+    unread: list[str] = []
+    predictions = _noting(reported(_predictions(settings, images), len(images), "images"), unread)
     kind_of(describe(settings.checkpoint).task).print(settings, predictions)
-    if not any(read):
-        refused = f"{files[0]} cannot" if len(files) == 1 else f"none of the {len(files):,} files can"
+    if len(unread) == len(images):
+        refused = f"{images[0].name} cannot" if len(images) == 1 else f"none of the {len(images):,} files can"
         raise DataError(f"{refused} be read as a picture; see above for the reason")
+    _warn_of(unread, len(images))
 
 
-def _noting(predictions: Iterator[Any], read: list[bool]) -> Iterator[Any]:
-    """Pass predictions on, and note of each in ``read`` whether its picture could be read."""
+def _noting(predictions: Iterator[Any], unread: list[str]) -> Iterator[Any]:
+    """Pass predictions on, and note of each image that could not be read what it is called and why."""
     for prediction in predictions:
-        read.append(prediction.error is None)
+        if prediction.error is not None:
+            unread.append(f"{prediction.file}: {prediction.error}")
         yield prediction
 
 
-def _files(settings: PredictSettings) -> list[Path]:
+def _warn_of(unread: list[str], images: int) -> None:
+    """Say on the error stream which images were left out, in the order of the request."""
+    if not unread:
+        return
+    warn(f"left out: {len(unread):,} of {images:,} images")
+    for reason in unread[:NAMED_LEFT_OUT]:
+        warn(f"  {reason}")
+    if len(unread) > NAMED_LEFT_OUT:
+        warn(f"  and {len(unread) - NAMED_LEFT_OUT:,} more")
+
+
+def _predictions(settings: PredictSettings, images: list[RequestedImage]) -> Iterator[Any]:
     if settings.top < 1 or settings.batch_size < 1:
         raise ConfigError("top and batch_size must be 1 or more")
-    if not settings.pictures:
-        raise DataError("name pictures to look at: files, folders or globs")
-    return find_pictures(settings.pictures)
-
-
-def _predictions(settings: PredictSettings, files: list[Path]) -> Iterator[Any]:
     model, description = open_checkpoint(settings.checkpoint)
-    yield from kind_of(description.task).predict(settings, files, model, description)
+    yield from kind_of(description.task).predict(settings, images, model, description)
 
 
 __all__ = ["Prediction", "predict", "run"]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import sys
 from collections.abc import Sequence
 from typing import Any
 
@@ -34,6 +35,12 @@ def say_lines(text: object) -> None:
     """Print a text of several lines whose line breaks are meant."""
     for line in printable_lines(text):
         say(line)
+
+
+def warn(message: str) -> None:
+    """Print a line to the error stream; under torchrun only the first process does."""
+    if os.environ.get("RANK", "0") == "0":
+        print(printable(message), file=sys.stderr, flush=True)
 
 
 def say_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

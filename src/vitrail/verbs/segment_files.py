@@ -33,7 +33,7 @@ class Segments:
 
 
 def write_segments(
-    file: Path, picture: Image.Image, classes: np.ndarray, description: Description, out: Path
+    name: str, picture: Image.Image, classes: np.ndarray, description: Description, out: Path
 ) -> Segments:
     """Write a picture's classes uint8 ``(H, W)`` as ``OUT.png`` and laid over it as ``OUT_overlay.png``.
 
@@ -50,4 +50,4 @@ def write_segments(
     counts = np.bincount(classes.ravel(), minlength=len(names))
     order = [number for number in np.argsort(-counts, kind="stable").tolist() if counts[number]]
     shares = tuple((names[number], float(counts[number] / classes.size)) for number in order)
-    return Segments(str(file), str(mask), str(drawn), shares)
+    return Segments(name, str(mask), str(drawn), shares)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import importlib
-from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from typing import Any, Protocol
 
 from PIL import Image
@@ -15,6 +14,7 @@ from vitrail.data.sources import Pictures, Source
 from vitrail.errors import ConfigError, nearest
 from vitrail.settings import EvaluateSettings, PredictSettings, TrainSettings
 from vitrail.training.protocols import Batch
+from vitrail.verbs.requested import RequestedImage
 from vitrail.verbs.start import Start
 from vitrail.weights.checkpoint import Description
 
@@ -74,9 +74,9 @@ class Kind(Protocol):
         ...
 
     def predict(
-        self, settings: PredictSettings, files: list[Path], model: Any, description: Description
+        self, settings: PredictSettings, images: Sequence[RequestedImage], model: Any, description: Description
     ) -> Iterator[Any]:
-        """Say what is in pictures, one dataclass for each."""
+        """Say what is in images, one dataclass for each in the order of the request, whatever cannot be read."""
         ...
 
     def print(self, settings: PredictSettings, predictions: Iterator[Any]) -> None:

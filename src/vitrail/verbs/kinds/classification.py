@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import csv
 import json
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -30,8 +28,10 @@ from vitrail.training.precision import device as pick_device
 from vitrail.training.precision import keep_large_buffers, resolve
 from vitrail.verbs.carry_out import eval_samples
 from vitrail.verbs.kinds import Measure
-from vitrail.verbs.pictures import read_inputs
+from vitrail.verbs.predictions import Prediction, best_classes, refuse_meaningless, write_csv, write_predictions
+from vitrail.verbs.requested import RequestedImage, model_input
 from vitrail.verbs.say import say, say_table
+from vitrail.verbs.shown import Shown, inputs_of, spread
 from vitrail.verbs.split import choose_split
 from vitrail.verbs.start import Start
 from vitrail.weights.checkpoint import Description
@@ -74,21 +74,6 @@ class Evaluation:
             f"{self.split}: {self.pictures:,} pictures, top-1 {percent(self.top1)}{top5}, "
             f"mean over classes {percent(self.mean_class)}, loss {figure('loss', self.loss)}"
         )
-
-
-@dataclass(frozen=True)
-class Prediction:
-    """What a classifier says of one picture.
-
-    Attributes:
-        file: the picture.
-        classes: the best classes and their probabilities, best first; empty for a damaged picture.
-        error: why the picture could not be read, if it could not.
-    """
-
-    file: str
-    classes: tuple[tuple[str, float], ...] = ()
-    error: str | None = None
 
 
 class ClassificationKind:
@@ -150,24 +135,27 @@ class ClassificationKind:
         return summarise(split, torch.cat(logits), torch.cat(labels), description.class_names, batches.damaged)
 
     def predict(
-        self, settings: PredictSettings, files: list[Path], model: Any, description: Description
+        self, settings: PredictSettings, images: Sequence[RequestedImage], model: Any, description: Description
     ) -> Iterator[Prediction]:
-        """Name the best classes of each picture; damaged ones say why."""
+        """Name the best classes of each image, in the order of the request; damaged ones say why."""
         _check_classifier(settings.checkpoint, description)
+        refuse_meaningless(settings)
         device = pick_device(settings.device)
         model.to(device)
         precision = resolve(settings.precision, device)
-        for start in range(0, len(files), settings.batch_size):
-            images, read, errors = read_inputs(files[start : start + settings.batch_size], description.preprocessing)
+        kept: list[Prediction] = []
+        for start in range(0, len(images), settings.batch_size):
+            batch = images[start : start + settings.batch_size]
+            pixels, errors = model_input(batch, description.preprocessing)
             with torch.inference_mode(), precision.autocast():
-                shares = model(images.to(device)).float().softmax(dim=1).cpu() if read else images
-            best = shares.topk(min(settings.top, len(description.class_names)), dim=1) if read else None
-            for number, file in enumerate(read):
-                assert best is not None
-                pairs = zip(best.indices[number].tolist(), best.values[number].tolist(), strict=True)
-                yield Prediction(str(file), tuple((description.class_names[i], p) for i, p in pairs))
-            for error in errors:
-                yield Prediction(error.path, error=error.reason)
+                shares = model(pixels.to(device)).float().softmax(dim=1).cpu() if len(pixels) else pixels
+            answers = iter(best_classes(shares, settings.top, description.class_names))
+            for image, error in zip(batch, errors, strict=True):
+                answer = Prediction(image.name, error=error.reason) if error else Prediction(image.name, next(answers))
+                kept += [answer] if settings.out else []
+                yield answer
+        if settings.out:
+            write_predictions(kept, settings)
 
     def print(self, settings: PredictSettings, predictions: Iterator[Prediction]) -> None:
         """Print a table, or picture after picture where the format allows."""
@@ -176,7 +164,7 @@ class ClassificationKind:
             for prediction in predictions:
                 print(json.dumps(vars(prediction)), flush=True)
         elif form == "csv":
-            _write_csv(predictions, settings.top)
+            write_csv(sys.stdout, predictions, settings.top)
         else:
             rows = [(p.file, *_shown(p, settings.top)) for p in predictions]
             width = max(len(row) for row in rows)
@@ -185,9 +173,9 @@ class ClassificationKind:
 
     def draw(self, model: Any, description: Description, pictures: Pictures, count: int) -> dict[str, Image.Image]:
         """Draw where the model looks."""
-        from vitrail.verbs.look import choose, draw
+        from vitrail.verbs.look import draw
 
-        return draw(model, description, choose(pictures, description, count))
+        return draw(model, description, inputs_of(Shown(spread(pictures, count), ""), description))
 
 
 KIND = ClassificationKind()
@@ -254,12 +242,3 @@ def _shown(prediction: Prediction, top: int) -> list[str]:
     if prediction.error:
         return [f"not read: {prediction.error}", *[""] * (top - 1)]
     return [f"{name} {percent(share)}" for name, share in prediction.classes]
-
-
-def _write_csv(predictions: Iterator[Prediction], top: int) -> None:
-    writer = csv.writer(sys.stdout)
-    ranks = range(1, top + 1)
-    writer.writerow(["file", *(f"{what}_{n}" for n in ranks for what in ("class", "probability")), "error"])
-    for p in predictions:
-        pairs = [*p.classes, *[("", "")] * (top - len(p.classes))]
-        writer.writerow([p.file, *(cell for pair in pairs for cell in pair), p.error or ""])

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
-from pathlib import Path
 from typing import Any, cast
 
 import torch
@@ -16,7 +15,6 @@ from vitrail.config import replace, to_json
 from vitrail.console import percent
 from vitrail.data.batches import EvalBatches
 from vitrail.data.coco import open_coco
-from vitrail.data.images import open_image
 from vitrail.data.joint import JointTransform, training_transform
 from vitrail.data.objects import ObjectPictures, ObjectSamples
 from vitrail.data.samples import Samples
@@ -45,6 +43,7 @@ from vitrail.verbs.kinds.found import (
     write_coco,
 )
 from vitrail.verbs.predicted import out_folder, own_names, unused_name
+from vitrail.verbs.requested import RequestedImage, files_of
 from vitrail.verbs.say import say, say_table
 from vitrail.verbs.split import choose_split
 from vitrail.verbs.start import Start
@@ -120,28 +119,28 @@ class DetectionKind:
         return summarise(split, truth_of(pictures, source.class_names), results, source.class_names, damaged)
 
     def predict(
-        self, settings: PredictSettings, files: list[Path], model: Any, description: Description
+        self, settings: PredictSettings, images: Sequence[RequestedImage], model: Any, description: Description
     ) -> Iterator[Detected]:
         """Find the objects in each picture and draw them; COCO's JSON is complete once all are done."""
         _refuse_scoring(settings.scoring)
         out = out_folder(settings)
-        used = own_names(files, out)
+        used = own_names(files_of(images), out)
         device = pick_device(settings.device)
         task = Detection(model, description.preprocessing).to(device).eval()
         precision = resolve(settings.precision, device)
         all_found: list[Detected] = []
-        for file in files:
+        for image in images:
             try:
-                picture = open_image(file, description.preprocessing.channels)
+                picture = image.open(description.preprocessing.channels)
             except ImageError as error:
-                yield Detected(error.path, error=error.reason)
+                yield Detected(image.name, error=error.reason)
                 continue
             with torch.inference_mode(), precision.autocast():
                 found = find(task, picture, description)
             found = found.keep(found.scores >= settings.threshold).cpu()
-            drawn = out / f"{unused_name(file.stem, used)}.png"
+            drawn = out / f"{unused_name(image.stem, used)}.png"
             drawn_objects(picture, found, description.class_names).save(drawn)
-            all_found.append(to_detected(str(file), picture, found, description.class_names, str(drawn)))
+            all_found.append(to_detected(image.name, picture, found, description.class_names, str(drawn)))
             yield all_found[-1]
         write_coco(all_found, description.class_names, out / "predictions.json")
 

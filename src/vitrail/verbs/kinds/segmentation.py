@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,7 @@ from vitrail.training.precision import keep_large_buffers, resolve
 from vitrail.verbs.kinds import Measure
 from vitrail.verbs.kinds.backbone import load_backbone
 from vitrail.verbs.predicted import out_folder, own_names, unused_name
+from vitrail.verbs.requested import RequestedImage, files_of
 from vitrail.verbs.say import say, say_table
 from vitrail.verbs.segment_files import Segments, write_segments
 from vitrail.verbs.split import choose_split
@@ -148,23 +149,23 @@ class SegmentationKind:
         return summarise(split, len(pictures) - len(damaged), totals, description.class_names, damaged)
 
     def predict(
-        self, settings: PredictSettings, files: list[Path], model: Any, description: Description
+        self, settings: PredictSettings, images: Sequence[RequestedImage], model: Any, description: Description
     ) -> Iterator[Segments]:
         """Write an index picture and an overlay for each picture."""
         device = pick_device(settings.device)
         task = Segmentation(model, description.preprocessing, **_scoring(settings.scoring)).to(device).eval()
         out = out_folder(settings)
         precision = resolve(settings.precision, device)
-        used = own_names(files, out)
-        for file in files:
+        used = own_names(files_of(images), out)
+        for image in images:
             try:
-                picture = open_image(file, description.preprocessing.channels)
+                picture = image.open(description.preprocessing.channels)
             except ImageError as error:
-                yield Segments(str(file), error=error.reason)
+                yield Segments(image.name, error=error.reason)
                 continue
             with precision.autocast():
                 classes = classify_pixels(task, picture, description, device)
-            yield write_segments(file, picture, classes, description, out / unused_name(file.stem, used))
+            yield write_segments(image.name, picture, classes, description, out / unused_name(image.stem, used))
 
     def print(self, settings: PredictSettings, predictions: Iterator[Segments]) -> None:
         """Print a table, or picture after picture as JSON."""

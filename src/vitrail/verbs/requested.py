@@ -1,0 +1,235 @@
+"""The images that a user asks about: files, folders and globs, or images in memory, in the order of the request."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from torch import Tensor
+
+from vitrail.config import Preprocessing
+from vitrail.data.images import MAX_PIXELS, open_image, with_channels
+from vitrail.data.transforms import eval_transform
+from vitrail.errors import DataError, ImageError
+from vitrail.tasks.inputs import Normalise
+from vitrail.verbs.pictures import find_pictures
+
+ACCEPTED = (
+    "names of files, folders or globs, PIL images, uint8 arrays (H, W) or (H, W, C), uint8 tensors (H, W) or "
+    "(C, H, W), bytes, or files opened in binary mode"
+)
+
+
+@dataclass(frozen=True)
+class RequestedImage:
+    """One image of a request, opened when its turn comes.
+
+    Attributes:
+        name: what answers call it: the file's path, or ``image N`` in memory, N its place in the request from 0.
+        source: a file, a decoded image, the bytes of a file or what reads them; None where there is no such file.
+        problem: why it cannot be opened, where that is known beforehand.
+    """
+
+    name: str
+    source: Path | Image.Image | bytes | Any
+    problem: str | None = None
+
+    @property
+    def path(self) -> Path | None:
+        """The file it lies in, None in memory."""
+        return self.source if isinstance(self.source, Path) else None
+
+    @property
+    def stem(self) -> str:
+        """Its name without folder and ending, for files written about it."""
+        return Path(self.name).stem or "image"
+
+    def open(self, channels: int) -> Image.Image:
+        """Return the image upright, of mode RGB (``channels`` 3) or L (``channels`` 1).
+
+        Raises:
+            ImageError: it cannot be read; the error's ``path`` is `name`.
+        """
+        if self.problem is not None:
+            raise ImageError(self.name, self.problem)
+        try:
+            return self._decoded(channels)
+        except ImageError as error:
+            raise ImageError(self.name, error.reason) from error.__cause__
+
+    def _decoded(self, channels: int) -> Image.Image:
+        source = self.source
+        if isinstance(source, Path | bytes):
+            return open_image(source, channels)
+        if isinstance(source, Image.Image):
+            return with_channels(_upright(self.name, source), channels)
+        content = _content(self.name, source)
+        return open_image(content, channels)
+
+
+def requested_images(request: Any) -> list[RequestedImage]:
+    """Return the images of a request, in its order; one asked for twice is there twice.
+
+    Args:
+        request: one of `ACCEPTED`, or any number of them, mixed. A folder stands for the images in it at any depth and
+            a glob for what it matches, both in alphabetical order; an array or tensor of one dimension more holds
+            several images.
+
+    Raises:
+        DataError: it is empty, nothing that is named is there, or something in it is no image.
+    """
+    images: list[RequestedImage] = []
+    missing: list[DataError] = []
+    for place, item in enumerate(_items(request)):
+        try:
+            images += _expanded(item, len(images), place)
+        except _Missing as error:
+            missing.append(error.reason)
+            images.append(RequestedImage(error.name, None, str(error.reason)))
+    if not images:
+        raise DataError(f"name images to look at: {ACCEPTED}")
+    if len(missing) == len(images):
+        raise missing[0]
+    return images
+
+
+class _Missing(Exception):
+    """A name stands for no image: of several names it is answered in its place, alone it is an error."""
+
+    def __init__(self, name: str, reason: DataError) -> None:
+        super().__init__(name)
+        self.name, self.reason = name, reason
+
+
+def _items(request: Any) -> Iterable[Any]:
+    """Return what is asked for, one after the other."""
+    if isinstance(request, np.ndarray) and request.dtype.kind in "OSU" and request.ndim == 1:
+        return request.tolist()  # A column of names.
+    if _is_one(request):
+        return [request]
+    if isinstance(request, dict) or not isinstance(request, Iterable):
+        raise DataError(f"images are {ACCEPTED}; not {_kind(request)}")
+    return request
+
+
+def _is_one(item: Any) -> bool:
+    """Whether it is an item of a request, and no series of items."""
+    single = str | os.PathLike | bytes | bytearray | memoryview | Image.Image | np.ndarray | Tensor
+    return isinstance(item, single) or hasattr(item, "read")
+
+
+def _expanded(item: Any, number: int, place: int) -> Iterator[RequestedImage]:
+    """Yield the images that an item stands for, the first one being image ``number`` of all."""
+    if isinstance(item, str | os.PathLike):
+        yield from _named(os.fspath(item))
+    elif isinstance(item, Image.Image):
+        yield RequestedImage(f"image {number}", item)
+    elif isinstance(item, bytes | bytearray | memoryview):
+        yield RequestedImage(f"image {number}", bytes(item))
+    elif isinstance(item, np.ndarray | Tensor):
+        for offset, one in enumerate(_decoded_arrays(item, f"item {place} of the request")):
+            yield RequestedImage(f"image {number + offset}", one)
+    elif hasattr(item, "read"):
+        name = getattr(item, "name", None)
+        yield RequestedImage(name if isinstance(name, str) else f"image {number}", item)
+    else:
+        raise DataError(f"item {place} of the request is {_kind(item)}; images are {ACCEPTED}")
+
+
+def _named(name: str | bytes) -> Iterator[RequestedImage]:
+    text = os.fsdecode(name)
+    try:
+        files = find_pictures([text])
+    except DataError as error:
+        raise _Missing(text, error) from None
+    yield from (RequestedImage(str(file), file) for file in files)
+
+
+def _decoded_arrays(values: np.ndarray | Tensor, what: str) -> list[Image.Image]:
+    """Turn an array ``(H, W)``, ``(H, W, C)`` or ``(B, H, W, C)``, or a tensor with C before H, into images."""
+    if isinstance(values, Tensor):
+        array, order = values.detach().cpu().numpy(), "(H, W), (C, H, W) or (B, C, H, W)"
+        array = np.moveaxis(array, -3, -1) if array.ndim in (3, 4) else array
+    else:
+        array, order = values, "(H, W), (H, W, C) or (B, H, W, C)"
+    if array.dtype != np.uint8:
+        raise DataError(f"{what} holds {array.dtype}, whose black and white are not known; give uint8, from 0 to 255")
+    shape = tuple(values.shape)
+    if array.ndim not in (2, 3, 4) or (array.ndim > 2 and array.shape[-1] not in MODES) or 0 in shape:
+        raise DataError(f"{what} is of shape {shape}; an image is {order} with C of 1, 3 (RGB) or 4 (RGB and alpha)")
+    return [_from_array(one) for one in (array if array.ndim == 4 else [array])]
+
+
+MODES = {1: "L", 3: "RGB", 4: "RGBA"}
+"""The mode of an image with so many channels."""
+
+
+def _from_array(pixels: np.ndarray) -> Image.Image:
+    pixels = pixels[..., 0] if pixels.ndim == 3 and pixels.shape[-1] == 1 else pixels
+    return Image.fromarray(np.ascontiguousarray(pixels))
+
+
+def _upright(name: str, image: Image.Image) -> Image.Image:
+    """Return a copy, turned as its EXIF orientation says, as a file would be; the caller's image stays as it is."""
+    if image.width * image.height > MAX_PIXELS or 0 in image.size:
+        raise ImageError(name, f"{image.width} x {image.height} pixels are none or above the limit of {MAX_PIXELS:,}")
+    try:
+        return ImageOps.exif_transpose(image)
+    except Exception as error:  # An image that Pillow opens lazily is decoded only now.
+        raise ImageError(name, f"the image cannot be decoded ({error})") from error
+
+
+def _content(name: str, file: Any) -> bytes:
+    """Read an open file from where it stands, and leave it standing there, so that it can be asked for twice."""
+    try:
+        stands_at = file.tell() if file.seekable() else None
+        content = file.read()
+        if stands_at is not None:
+            file.seek(stands_at)
+    except Exception as error:  # A stranger's object: whatever it raises is about this image alone.
+        raise ImageError(name, f"the open file cannot be read ({error})") from error
+    if isinstance(content, str):
+        raise ImageError(name, "the file is open in text mode; open it in binary mode, as open(name, 'rb') does")
+    return bytes(content)
+
+
+def _kind(item: Any) -> str:
+    name = type(item).__name__
+    return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
+
+
+def files_of(images: Sequence[RequestedImage]) -> list[Path]:
+    """Return the files among the images of a request."""
+    return [image.path for image in images if image.path is not None]
+
+
+def model_input(
+    images: Sequence[RequestedImage], preprocessing: Preprocessing
+) -> tuple[Tensor, list[ImageError | None]]:
+    """Read images as a model wants them.
+
+    Returns:
+        ``(B, C, H, W)`` float, normalised, of the images that could be read, in order; and for each image of the
+        request None, or why it could not be read.
+    """
+    transform = eval_transform(preprocessing)
+    tensors: list[Tensor] = []
+    errors: list[ImageError | None] = []
+    for image in images:
+        try:
+            tensors.append(transform(image.open(preprocessing.channels)))
+            errors.append(None)
+        except ImageError as error:
+            errors.append(error)
+    if not tensors:
+        return torch.empty(0, preprocessing.channels, *preprocessing.image_size), errors
+    return Normalise(preprocessing.mean, preprocessing.std)(torch.stack(tensors)), errors
+
+
+__all__ = ["ACCEPTED", "RequestedImage", "files_of", "model_input", "requested_images"]

@@ -1,0 +1,153 @@
+"""Which images a figure shows, and what is known of them: whether they were held out, and from what."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor
+
+from vitrail.data.images import open_image
+from vitrail.data.samples import Samples
+from vitrail.data.sources import Pictures, Source
+from vitrail.data.transforms import eval_transform
+from vitrail.errors import DataError, ImageError
+from vitrail.tasks.inputs import Normalise
+from vitrail.verbs.requested import RequestedImage
+from vitrail.weights.checkpoint import Description
+
+OF_SPLIT = {
+    "validation": "of the validation split: not trained on, but they had a say in which checkpoint is the best",
+    "test": "of the test split: not trained on",
+    "train": "that the model was trained on: the run held none out",
+}
+"""What is known of the images of each split of a run."""
+
+NAMED = "named by the user: whether the run was trained on them is not known"
+
+
+@dataclass(frozen=True)
+class Shown:
+    """Images to be drawn.
+
+    Attributes:
+        pictures: the images.
+        what: a sentence for captions: how many they are, and what is known of them.
+        notes: what was left out, each a sentence for the user.
+    """
+
+    pictures: Pictures
+    what: str
+    notes: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class ShownInputs:
+    """Images as a model takes them: ``images`` (B, C, H, W) normalised, and a caption for each."""
+
+    images: Tensor
+    captions: tuple[str, ...]
+
+
+def split_to_show(source: Source) -> tuple[str, Pictures] | None:
+    """Return the name and the images of the split that figures of a run show: one held out where there is any."""
+    for name, pictures in (("validation", source.validation), ("test", source.test), ("train", source.train)):
+        if pictures is not None and len(pictures):
+            return name, pictures
+    return None
+
+
+def what_is_shown(split: str, count: int, total: int) -> str:
+    """Say in a sentence which images of a split are shown."""
+    images = "1 image" if count == 1 else f"{count:,} images"
+    return f"{images} of {total:,} {OF_SPLIT[split]}."
+
+
+def held_out_of(source: Source, count: int) -> Shown:
+    """Take some images that a run held out, evenly spread; of a run that held none out, some it was trained on.
+
+    Raises:
+        DataError: there are no images any more.
+    """
+    found = split_to_show(source)
+    if found is None:
+        raise DataError(f"{source.name} has no images any more; name images to look at")
+    split, pictures = found
+    chosen = spread(pictures, count)
+    return Shown(chosen, what_is_shown(split, len(chosen), len(pictures)))
+
+
+def spread(pictures: Pictures, count: int) -> Pictures:
+    """Take ``count`` images, evenly spread over all of them; for one that cannot be read the next one that can.
+
+    Raises:
+        DataError: `TRIES` images in a row cannot be read.
+    """
+    total = len(pictures)
+    count = min(count, total)
+    chosen: dict[int, None] = {}
+    for place in range(count):
+        chosen[_readable(pictures, int((place + 0.5) * total / count), chosen)] = None
+    return pictures.subset(chosen)
+
+
+TRIES = 100
+"""So many unreadable images in a row are no accident."""
+
+
+def _readable(pictures: Pictures, number: int, taken: Collection[int]) -> int:
+    """Return the first image from ``number`` on that can be read and is not taken, going round at the end."""
+    problem: ImageError | None = None
+    for offset in range(min(len(pictures), len(taken) + TRIES)):
+        candidate = (number + offset) % len(pictures)
+        try:
+            if candidate not in taken and (item := pictures.items[candidate]) is not None:
+                if isinstance(item, Path):
+                    open_image(item)
+                return candidate
+        except ImageError as error:
+            problem = problem or error
+    raise DataError(f"no image can be read that could be drawn; the first: {problem}")
+
+
+def named_images(images: Sequence[RequestedImage], count: int, description: Description) -> Shown:
+    """Take the first ``count`` images of a request that can be read.
+
+    Raises:
+        DataError: none of them can.
+    """
+    items, names, notes = [], [], []
+    first_problem: ImageError | None = None
+    for image in images:
+        if len(items) == count:
+            break
+        try:
+            decoded = image.open(description.preprocessing.channels)
+        except ImageError as error:
+            first_problem = first_problem or error
+            notes.append(f"left out: {error}")
+            continue
+        items.append(image.path or decoded)
+        names.append(image.path.name if image.path else image.name)
+    if not items:
+        raise DataError(f"none of the {len(images):,} images can be read; the first: {first_problem}")
+    undrawn = len(images) - len(items) - len(notes)
+    if undrawn:
+        notes.append(f"the first {len(items):,} of {len(images):,} images are drawn; --count {len(images)} draws all")
+    number = "1 image" if len(items) == 1 else f"{len(items):,} images"
+    return Shown(Pictures(tuple(items), None, tuple(names)), f"{number} {NAMED}.", tuple(notes))
+
+
+def inputs_of(shown: Shown, description: Description) -> ShownInputs:
+    """Read images as a model takes them; a caption gives an image's name and its label, where there is one."""
+    preprocessing, pictures, names = description.preprocessing, shown.pictures, description.class_names
+    samples = Samples(pictures, eval_transform(preprocessing), 0, preprocessing.channels, cache="off")
+    read = [samples.undamaged((0, number))[0] for number in range(len(pictures))]
+    captions = []
+    for sample in read:
+        label = f", labelled {names[sample['label']]}" if names and "label" in sample else ""
+        captions.append(f"{pictures.names[sample['index']]}{label}")
+    images = Normalise(preprocessing.mean, preprocessing.std)(torch.stack([sample["image"] for sample in read]))
+    return ShownInputs(images, tuple(captions))
