@@ -65,7 +65,7 @@ def _picture(pictures: Pictures, number: int, description: Description) -> Image
     item, channels = pictures.items[number], description.preprocessing.channels
     if isinstance(item, Path):
         return open_image(item, channels)
-    return with_channels(item.picture(), channels)  # type: ignore[attr-defined]
+    return with_channels(item if isinstance(item, Image.Image) else item.picture(), channels)  # type: ignore[attr-defined]
 
 
 @torch.inference_mode()
@@ -80,7 +80,8 @@ def _objects(
         found = found.keep(found.scores >= SHOWN_FROM)
         large = enlarge(picture)
         factor = large.width / picture.width
-        found_row.append(Tile(drawn_objects(large, found.scaled(factor, factor), names), f"found: {len(found)}"))
+        caption = f"{pictures.names[number]}\nfound: {len(found)}"
+        found_row.append(Tile(drawn_objects(large, found.scaled(factor, factor), names), caption))
         if isinstance(pictures, ObjectPictures):
             truth_row.append(_truth_tile(large, pictures, number, names, factor))
     rows = []
