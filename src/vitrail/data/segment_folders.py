@@ -10,14 +10,13 @@ from typing import Any
 import numpy as np
 
 from vitrail.data.images import IMAGE_SUFFIXES, open_image, open_indices
+from vitrail.data.layouts import MASK_FOLDERS, PICTURE_FOLDERS
 from vitrail.data.scenes import is_scenes, open_scenes
 from vitrail.data.segments import VOID, Labelling, SegmentPictures, check_sizes
 from vitrail.data.sources import SPLIT_WORDS, Pictures, Source, with_validation
 from vitrail.errors import DataError, ImageError, nearest
 
 NAMES_FILE = "classes.txt"
-PICTURE_FOLDERS = ("images", "img", "pictures")
-MASK_FOLDERS = ("masks", "annotations", "labels", "segments")
 
 
 def open_segments(

@@ -2,33 +2,20 @@
 
 from __future__ import annotations
 
-import csv
 import os
-import re
-from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+import unicodedata
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 from PIL import Image
 
-from vitrail.data.images import IMAGE_SUFFIXES
+from vitrail.data.class_folders import open_any_folder, open_class_folders
+from vitrail.data.csv_files import TABLE_SUFFIXES, open_csv
+from vitrail.data.file_rules import SPLIT_WORDS
+from vitrail.data.listing import Listing
 from vitrail.errors import DataError, nearest
-
-SPLIT_WORDS = {
-    "train": "train",
-    "training": "train",
-    "val": "validation",
-    "valid": "validation",
-    "validation": "validation",
-    "test": "test",
-    "testing": "test",
-}
-"""Spellings of the three splits, as folder names and in a CSV file's column ``split``."""
-
-FILE_COLUMNS = ("file", "filename", "path", "image")
-LABEL_COLUMNS = ("label", "class", "class_name")
 
 
 @dataclass(frozen=True)
@@ -100,19 +87,31 @@ class Source:
         return replace(self, train=self.train.subset(kept), notes=(*self.notes, note))
 
 
-def open_source(source: str | Path, *, seed: int = 0, validation_share: float = 0.2, labels: bool = True) -> Source:
+def open_source(
+    source: str | Path,
+    *,
+    seed: int = 0,
+    validation_share: float = 0.2,
+    labels: bool = True,
+    for_evaluation: bool = False,
+    known_classes: Collection[str] = (),
+) -> Source:
     """Open a data set.
 
     Known are: the word ``digits`` (1,797 handwritten digits, built in); a folder with one folder per class; a
-    folder with those below ``train`` and, optionally, ``val`` and ``test`` (or another usual spelling); a CSV
-    file with the columns ``file``, ``label`` and, optionally, ``split``; and, with ``labels=False``, any
-    folder with pictures at any depth. Hidden files and files that are no pictures are passed over.
+    folder with those below ``train`` and, optionally, ``val`` and ``test`` (or another usual spelling), or with
+    ``train`` and the like below each class; a CSV file with columns of files, classes and, optionally, splits; and,
+    with ``labels=False``, any folder with images at any depth. Folders that only wrap another one are entered.
+    Hidden files and files that are no images are passed over.
 
     Args:
         source: the word, the folder or the CSV file.
-        seed: decides which pictures become validation pictures where the data set has no such split.
+        seed: decides which images become validation images where the data set has no such split.
         validation_share: their share, in [0, 1); at 0 none are set aside.
         labels: whether classes are wanted; without, folders below a split mean nothing.
+        for_evaluation: whether a model is to be measured: then a split for training is not needed, a single class
+            will do, and classes that are not in the training split are no mistake.
+        known_classes: the model's classes, where it is to be measured: a single folder called so is a class.
 
     Raises:
         DataError: there is no such data set, or its layout is none of those above.
@@ -122,18 +121,21 @@ def open_source(source: str | Path, *, seed: int = 0, validation_share: float = 
     path = Path(source).expanduser()
     if str(source) == "digits":
         opened = _digits()
+    elif path.is_dir() and labels:
+        listing = open_class_folders(path, for_evaluation=for_evaluation, known_classes=known_classes)
+        opened = _source(path, listing)
     elif path.is_dir():
-        opened = _open_class_folders(path) if labels else _open_any_folder(path)
-    elif path.is_file() and path.suffix.lower() == ".csv":
-        opened = _open_csv(path, labels)
-    elif path.is_file():
+        opened = _source(path, open_any_folder(path, for_evaluation=for_evaluation))
+    elif path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
+        opened = _source(path, open_csv(path, labels, for_evaluation=for_evaluation))
+    elif path.exists():
         raise DataError(f"{path} is one file; a data set is a folder, a CSV file or the word 'digits'")
     else:
         siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(f"there is no folder or CSV file {str(source)!r}{nearest(path.name, [*siblings, 'digits'])}")
     if not labels:
         opened = _without_labels(opened)
-    elif len(opened.class_names) == 1:
+    elif len(opened.class_names) == 1 and not for_evaluation:
         raise DataError(f"{source} has only one class, {opened.class_names[0]!r}; to tell classes apart takes two")
     return with_validation(opened, validation_share, seed)
 
@@ -207,177 +209,17 @@ def _digits() -> Source:
     return Source("digits", rest, held["validation"], held["test"], tuple("0123456789"))
 
 
-# --- folders ---------------------------------------------------------------------------------------------
-
-
-def _open_class_folders(root: Path) -> Source:
-    """Open a folder with one folder per class, or with one such folder for each split."""
-    passed_over: Counter[str] = Counter()
-    folders = _split_folders(root, passed_over)
-    found = {split: _class_folders(folder, passed_over) for split, folder in folders.items()}
-    if not found.get("test", True):  # As in many competitions, whose test pictures have secret labels.
-        passed_over["test pictures without class folders"] += len(_images(folders["test"], passed_over))
-        del found["test"]
-    for split, classes in found.items():
-        if classes:
-            continue
-        if _images(folders[split], Counter()):
-            raise DataError(
-                f"{folders[split]} holds pictures but no class folders; "
-                "put those of each class into a folder named after it, or learn without labels"
-            )
-        raise _no_pictures(folders[split])
-    class_names = tuple(found["train"])
-    pictures = {}
-    for split, classes in found.items():
-        pairs = [(file, name) for name, files in classes.items() for file in files]
-        pictures[split] = _pictures(root, pairs, class_names, f"the folder {folders[split]}")
-    return _source(root, pictures, class_names, passed_over)
-
-
-def _open_any_folder(root: Path) -> Source:
-    """Open the pictures at any depth of a folder, or of its folders for the splits."""
-    passed_over: Counter[str] = Counter()
-    pictures = {}
-    for split, folder in _split_folders(root, passed_over).items():
-        files = _images(folder, passed_over)
-        if not files:
-            raise _no_pictures(folder)
-        pictures[split] = _pictures(root, [(file, None) for file in files], (), "")
-    return _source(root, pictures, (), passed_over)
-
-
-def _split_folders(root: Path, passed_over: Counter[str]) -> dict[str, Path]:
-    """Find the folder of each split; without one for training, the root is it."""
-    found: dict[str, Path] = {}
-    others = []
-    for folder in _folders(root):
-        split = SPLIT_WORDS.get(folder.name.lower())
-        if split is None:
-            others.append(folder)
-        elif split in found:
-            raise DataError(f"{root} holds both {found[split].name!r} and {folder.name!r}; keep one of them")
-        else:
-            found[split] = folder
-    if "train" in found:
-        passed_over["folders beside the splits"] += len(others)
-        return found
-    if found and not others:
-        names = " and ".join(repr(folder.name) for folder in found.values())
-        raise DataError(f"{root} holds {names} but no folder 'train'")
-    return {"train": root}
-
-
-def _class_folders(root: Path, passed_over: Counter[str]) -> dict[str, list[Path]]:
-    """Find the pictures of each class, at any depth of the folder named after it."""
-    folders = _folders(root)
-    found = {folder.name: _images(folder, passed_over) for folder in folders}
-    classes = {name: files for name, files in found.items() if files}
-    if classes:
-        passed_over["pictures outside the class folders"] += len(_images(root, passed_over, deep=False))
-        passed_over["class folders without pictures"] += len(found) - len(classes)
-    return classes
-
-
-def _folders(root: Path) -> list[Path]:
-    """List the folders directly below, but hidden ones, in natural order."""
-    below = [entry for entry in root.iterdir() if entry.is_dir() and not _hidden(entry.name)]
-    return sorted(below, key=lambda folder: _natural(folder.name))
-
-
-def _images(root: Path, passed_over: Counter[str], *, deep: bool = True) -> list[Path]:
-    """List the pictures of a folder, of those below it too where ``deep``, in natural order."""
-    images = []
-    seen = set()
-    for folder, below, names in os.walk(root, followlinks=True):
-        real = os.path.realpath(folder)
-        # A link to a folder above itself would be followed for ever.
-        below[:] = sorted((n for n in below if deep and real not in seen and not _hidden(n)), key=_natural)
-        if real in seen:
-            continue
-        seen.add(real)
-        for name in sorted(names, key=_natural):
-            if _hidden(name):
-                passed_over["hidden files"] += 1
-            elif os.path.splitext(name)[1].lower() not in IMAGE_SUFFIXES:  # noqa: PTH122  (called very often)
-                passed_over["files that are no pictures"] += 1
-            else:
-                images.append(Path(folder, name))
-    return images
-
-
-def _hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"
-
-
-def _natural(name: str) -> tuple[list[tuple[bool, int, str]], str]:
-    """Sort key in which ``a2`` comes before ``a10``, and case matters only between equals."""
-    parts = re.findall(r"[0-9]+|[^0-9]+", name.casefold())
-    return [(not part.isdecimal(), int(part) if part.isdecimal() else 0, part) for part in parts], name
-
-
-def _no_pictures(folder: Path) -> DataError:
-    return DataError(f"{folder} holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))})")
-
-
-# --- CSV files -------------------------------------------------------------------------------------------
-
-
-def _open_csv(path: Path, labels: bool) -> Source:
-    """Open a CSV file with one picture a row; its file is named relative to the CSV file."""
-    columns, rows = _read_csv(path)
-    file_column = _column(path, columns, FILE_COLUMNS)
-    label_column = _column(path, columns, LABEL_COLUMNS) if labels else None
-    found: dict[str, list[tuple[Path, str | None]]] = {}
-    for number, row in rows:
-        line = f"{path}, line {number}"
-        picture = path.parent / row.get(file_column, "")
-        if not picture.is_file():
-            raise DataError(f"{line}: there is no file {picture}")
-        label = None if label_column is None else row.get(label_column, "")
-        if label == "":
-            raise DataError(f"{line}: the column {label_column!r} is empty")
-        found.setdefault(_split_of_row(row, line), []).append((picture, label))
-    if not found:
-        raise DataError(f"{path} has no rows below its heading")
-    if "train" not in found:
-        raise DataError(f"{path} has no row whose split is 'train'")
-    class_names = tuple(sorted({name for _, name in found["train"] if name is not None}, key=_natural))
+def _source(root: Path, listing: Listing) -> Source:
+    """Number the classes of a listing."""
+    below = root if root.is_dir() else root.parent
     pictures = {
-        split: _pictures(path.parent, pairs, class_names, f"the split {split!r} of {path}")
-        for split, pairs in found.items()
+        split: _pictures(below, pairs, listing.class_names, listing.places[split])
+        for split, pairs in listing.files.items()
     }
-    return _source(path, pictures, class_names, Counter())
-
-
-def _read_csv(path: Path) -> tuple[list[str], list[tuple[int, dict[str, str]]]]:
-    """Read the columns' names, and each row with the number of its line; blank lines do not count."""
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.reader(file)
-            columns = [name.strip() for name in next(reader, [])]
-            rows = [(reader.line_num, dict(zip(columns, map(str.strip, row), strict=False))) for row in reader if row]
-    except (UnicodeDecodeError, csv.Error) as error:
-        raise DataError(f"{path} is not a CSV file in UTF-8 ({error})") from error
-    return columns, rows
-
-
-def _column(path: Path, columns: Sequence[str], names: Sequence[str]) -> str:
-    for name in names:
-        if name in columns:
-            return name
-    raise DataError(f"{path} needs a column {names[0]!r}; its columns are {', '.join(map(repr, columns)) or 'missing'}")
-
-
-def _split_of_row(row: Mapping[str, str], line: str) -> str:
-    """Read the column ``split``; where it is missing or empty, the picture is for training."""
-    word = row.get("split", "").lower() or "train"
-    if word not in SPLIT_WORDS:
-        raise DataError(f"{line}: {word!r} is no split{nearest(word, SPLIT_WORDS) or '; use train, val or test'}")
-    return SPLIT_WORDS[word]
-
-
-# --- both ------------------------------------------------------------------------------------------------
+    if listing.contradiction:
+        raise DataError(listing.contradiction)
+    train, validation, test = (pictures.get(split) for split in ("train", "validation", "test"))
+    return Source(root.resolve().name, train, validation, test, listing.class_names, listing.all_notes())
 
 
 def _pictures(root: Path, pairs: Sequence[tuple[Path, str | None]], class_names: Sequence[str], where: str) -> Pictures:
@@ -385,9 +227,7 @@ def _pictures(root: Path, pairs: Sequence[tuple[Path, str | None]], class_names:
     number = {name: place for place, name in enumerate(class_names)}
     for _, name in pairs:
         if name is not None and name not in number:
-            raise DataError(
-                f"{where} has the class {name!r}, which is not in the training split{nearest(name, class_names)}"
-            )
+            number[name] = _same_class(name, class_names, where)
     prefix = f"{root}{os.sep}"
     return Pictures(
         tuple(file for file, _ in pairs),
@@ -396,18 +236,13 @@ def _pictures(root: Path, pairs: Sequence[tuple[Path, str | None]], class_names:
     )
 
 
-def _source(
-    root: Path, pictures: Mapping[str, Pictures], class_names: tuple[str, ...], passed_over: Counter[str]
-) -> Source:
-    counts = [f"{what} ({count:,})" for what, count in sorted(passed_over.items()) if count]
-    return Source(
-        root.resolve().name,
-        pictures["train"],
-        pictures.get("validation"),
-        pictures.get("test"),
-        class_names,
-        (f"Passed over: {', '.join(counts)}.",) if counts else (),
-    )
+def _same_class(name: str, class_names: Sequence[str], where: str) -> int:
+    """Find the class that is spelled with other Unicode characters for the same letters, as archives may have it."""
+    plain = unicodedata.normalize("NFC", name).strip()
+    for place, known in enumerate(class_names):
+        if unicodedata.normalize("NFC", known).strip() == plain:
+            return place
+    raise DataError(f"{where} has the class {name!r}, which is not in the training split{nearest(name, class_names)}")
 
 
-__all__ = ["Pictures", "Source", "open_source", "stratified"]
+__all__ = ["SPLIT_WORDS", "Pictures", "Source", "open_source", "stratified", "with_validation"]

@@ -1,0 +1,37 @@
+"""What reading a folder or a CSV file finds: files and the names of their classes, by split."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Listing:
+    """Files by split, as they were found.
+
+    Attributes:
+        files: for each split (train, validation, test) its files in order, each with its class or None.
+        places: what each split is called in messages.
+        class_names: the classes in order; empty without labels.
+        notes: what was decided, each a sentence for the user.
+        contradiction: what is wrong where one file has two classes or splits.
+        passed_over: how many files and folders were left out, by what they are.
+    """
+
+    files: dict[str, list[tuple[Path, str | None]]] = field(default_factory=dict)
+    places: dict[str, str] = field(default_factory=dict)
+    class_names: tuple[str, ...] = ()
+    notes: list[str] = field(default_factory=list)
+    contradiction: str | None = None
+    passed_over: Counter[str] = field(default_factory=Counter)
+
+    def all_notes(self) -> tuple[str, ...]:
+        """Return the notes, and what was passed over as the last one."""
+        left_out = [f"{what} ({count:,})" for what, count in sorted(self.passed_over.items()) if count]
+        last = [f"Passed over: {', '.join(left_out)}."] if left_out else []
+        return (*self.notes, *last)
+
+
+__all__ = ["Listing"]
