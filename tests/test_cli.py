@@ -40,7 +40,7 @@ def test_help_does_not_wait_for_torch() -> None:
         (["train"], "needs pictures"),
         (["train", "digits", "--model", "vit_b61"], "did you mean 'vit_b16'"),
         (["train", "/no/such/folder"], "no folder"),
-        (["pretrain", "digits", "--mask-ratio", "1"], "mask_ratio"),
+        (["pretrain", "digits", "--mask-ratio", "1"], "--mask-ratio"),
         (["train", "digits", "--weights", "/no/such/file.pth"], "/no/such/file.pth"),
         (["evaluate", "/no/such/run", "digits"], "does not exist"),
         (["predict", "/no/such/run", "/no/such.png"], "no picture"),

@@ -1,11 +1,13 @@
 import json
+from pathlib import Path
 
+import numpy as np
 import pytest
 
-from vitrail.config import Augment, Optim, Preprocessing, from_json, pair, replace, to_json
+from vitrail.config import Augment, Optim, Preprocessing, from_json, make, pair, replace, to_json
 from vitrail.errors import ConfigError
 from vitrail.recipes import RECIPES
-from vitrail.settings import TrainSettings
+from vitrail.settings import LookSettings, TrainSettings
 
 ALL_RECIPES = [(kind, recipe) for kind, recipes in RECIPES.items() for recipe in recipes.values()]
 
@@ -44,3 +46,62 @@ def test_one_or_two_numbers_of_a_size_come_back_as_they_were() -> None:
 def test_one_number_stands_for_height_and_width() -> None:
     assert pair(3) == (3, 3)
     assert pair([3, 4]) == (3, 4)
+
+
+@pytest.mark.parametrize(
+    ("settings", "expected"),
+    [
+        ({"lr": "1e-3"}, ("lr", 1e-3)),
+        ({"epochs": "3"}, ("epochs", 3.0)),
+        ({"image_size": 224.0}, ("image_size", 224)),
+        ({"image_size": [32.0, "48"]}, ("image_size", (32, 48))),
+        ({"batch_size": 64.0}, ("batch_size", 64)),
+        ({"batch_size": np.int64(64)}, ("batch_size", 64)),
+        ({"lr": np.float32(0.5)}, ("lr", 0.5)),
+        ({"weights": Path("runs") / "mae"}, ("weights", "runs/mae")),
+        ({"out": None}, ("out", None)),
+        ({"optim": {"weight_decay": "0.5"}}, ("optim", Optim(weight_decay=0.5))),
+        ({"optim": Optim(ema=0.5)}, ("optim", Optim(ema=0.5))),
+    ],
+)
+def test_values_of_another_type_are_taken_where_that_is_exact(settings: dict, expected: tuple) -> None:
+    for made in (make(TrainSettings, data=Path("x"), **settings), replace(TrainSettings(data="x"), **settings)):
+        name, value = expected
+        assert made.data == "x"
+        assert getattr(made, name) == value
+        assert type(getattr(made, name)) is type(value)
+
+
+@pytest.mark.parametrize(
+    ("settings", "said"),
+    [
+        ({"epochs": None}, "epochs must be a number, not None"),
+        ({"batch_size": 64.5}, "batch_size must be a whole number, not 64.5"),
+        ({"batch_size": True}, "batch_size"),
+        ({"lr": [1e-3]}, "lr must be a number"),
+        ({"lr": "fast"}, "lr must be a number, not 'fast'"),
+        ({"data": None}, "data must be text"),
+        ({"optim": 3}, "optim must be"),
+        ({"optim": {"weight_decy": 1}}, "'weight_decay'"),
+        ({"learning_rate": 1}, "'lr'"),
+        ({"weight_decay": 1}, "'optim.weight_decay'"),
+        ({"optim": {"weight_decay": None}}, "optim.weight_decay"),
+        ({"task": "clasify"}, "'classify'"),
+        ({"epocs": 1}, "'epochs'"),
+        ({"resume": True}, "the same command"),
+    ],
+)
+def test_values_of_another_type_are_refused_in_one_sentence_elsewhere(settings: dict, said: str) -> None:
+    with pytest.raises(ConfigError) as refusal:
+        make(TrainSettings, **{"data": "x", **settings})
+    assert said in str(refusal.value)
+    assert "\n" not in str(refusal.value)
+
+
+def test_one_value_is_enough_where_any_number_is_taken() -> None:
+    assert make(LookSettings, checkpoint="run", layers=3, mask_ratio=0.5).layers == (3,)
+
+
+def test_a_missing_setting_is_named() -> None:
+    with pytest.raises(ConfigError, match="'data'"):
+        make(TrainSettings)

@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import dataclasses
 import importlib
-import itertools
 import os
-import re
 import sys
-import typing
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from vitrail.console import never_fail, printable
+from vitrail.defence import open_closed_streams, sentence, silence
 from vitrail.errors import Interrupted, VitrailError, nearest
+from vitrail.synonyms import verb_meant
 
 
 @dataclass(frozen=True)
@@ -50,10 +48,13 @@ THREAD_PATIENCE = "1000"
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one verb and return the exit code: 0 done, 2 a mistake to mend, 130 or 143 interrupted and saved."""
     os.environ.setdefault("GOMP_SPINCOUNT", THREAD_PATIENCE)
-    never_fail()
+    open_closed_streams()
+    never_fail(sys.stdout, sys.stderr)
     words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _run(words)
+        code = _run(words)
+        sys.stdout.flush()
+        return code
     except VitrailError as error:
         _complain(error)
         return 2
@@ -61,17 +62,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _complain(stop)
         return stop.exit_code
     except KeyboardInterrupt:
-        print("vitrail: interrupted; nothing was being written", file=sys.stderr)
+        _complain("interrupted; nothing was being written")
         return 130
     except BrokenPipeError:
         # The reader (head, less) has gone; flushing again at exit would complain once more.
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(1)
         return 0
+    except Exception as error:
+        said = sentence(error)
+        if said is None:
+            raise  # a fault of the code, which a traceback helps to find
+        _complain(said)
+        return 2
 
 
 def _complain(error: object) -> None:
     """Say on standard error what is wrong; names in it cannot act on the terminal."""
-    print(f"vitrail: {printable(error)}", file=sys.stderr)
+    try:
+        print(f"vitrail: {printable(error)}", file=sys.stderr)
+        sys.stdout.flush()
+    except OSError:
+        # A full or closed standard output; the exit code says the rest.
+        silence(1)
 
 
 def _run(words: list[str]) -> int:
@@ -85,12 +97,18 @@ def _run(words: list[str]) -> int:
         return 0
     name, *rest = words
     if name not in VERBS:
-        raise VitrailError(f"there is no verb {name!r}{nearest(name, VERBS) or '; see: vitrail --help'}")
+        raise VitrailError(f"there is no verb {name!r}{_verb_hint(name)}")
     settings = parse(name, rest)
     if getattr(settings, "data", None) == "" and name != "doctor":
         raise VitrailError(f'vitrail {name} needs pictures: a folder, a CSV, or "digits" (embedded)')
     importlib.import_module(f"vitrail.{VERBS[name].module}").run(settings)
     return 0
+
+
+def _verb_hint(name: str) -> str:
+    """Say which verb is meant: by what it is called elsewhere, or by its letters."""
+    known = verb_meant(name, VERBS)
+    return f"; did you mean {known!r}?" if known else nearest(name, VERBS) or "; see: vitrail --help"
 
 
 def overview() -> str:
@@ -106,57 +124,10 @@ def overview() -> str:
 
 def parse(name: str, words: list[str]) -> Any:
     """Turn the words after a verb into its settings; what is not given comes from the verb's recipe."""
-    import tyro
-
+    import vitrail.arguments
     import vitrail.settings
 
-    kind = getattr(vitrail.settings, VERBS[name].settings)
-    _check_options(name, kind, words)
-    default = {"default": _recipe(kind, words)} if name in ("train", "pretrain") else {}
-    return tyro.cli(kind, args=words, prog=f"vitrail {name}", description=(kind.__doc__ or "").strip(), **default)
-
-
-def _check_options(verb: str, kind: Any, words: list[str]) -> None:
-    """Answer a misspelt option with the nearest right ones, before anything else is looked at."""
-    known = {*_options(kind), "--help"}
-    for word in words:
-        option = word.split("=")[0]
-        if option.startswith("--") and option not in known:
-            leaf = option.rpartition(".")[2].removeprefix("--")
-            same = [f"; did you mean {full!r}?" for full in sorted(known) if re.split(r"[.]|--", full)[-1] == leaf]
-            hint = same[0] if same else nearest(option, known) or f"; see: vitrail {verb} --help"
-            raise VitrailError(f"vitrail {verb} has no option {option!r}{hint}")
-
-
-def _options(kind: Any, prefix: str = "") -> Iterator[str]:
-    """List the options of a settings class as the command line spells them."""
-    for name, hint in typing.get_type_hints(kind).items():
-        word = name.replace("_", "-")
-        if dataclasses.is_dataclass(hint):
-            yield from _options(hint, f"{prefix}{word}.")
-        else:
-            yield f"--{prefix}{word}"
-            if hint is bool:
-                yield f"--{prefix}no-{word}"
-
-
-def _recipe(kind: Any, words: list[str]) -> Any:
-    """Return the settings of the recipe these words ask for, so that help shows its values as defaults."""
-    from vitrail.recipes import find_recipe
-
-    asked = _value(words, "--recipe") or "auto"
-    told = {name: _value(words, f"--{name}") for name in ("weights", "objective", "task")}
-    return find_recipe(kind, asked, **told)
-
-
-def _value(words: list[str], option: str) -> str | None:
-    """Return what follows an option, given as ``--option value`` or ``--option=value``."""
-    for word, following in itertools.zip_longest(words, words[1:]):
-        if word == option:
-            return following
-        if word.startswith(f"{option}="):
-            return word.removeprefix(f"{option}=")
-    return None
+    return vitrail.arguments.parse(name, getattr(vitrail.settings, VERBS[name].settings), words)
 
 
 if __name__ == "__main__":

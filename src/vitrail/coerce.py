@@ -112,7 +112,7 @@ def _member(name: str, members: tuple[Any, ...], value: Any) -> Any:
             failures.append(error)
     if len(failures) == 1:
         raise failures[0]
-    raise ConfigError(f"{name} must be {' or '.join(map(_called, kinds))}, not {shortened(value)}")
+    raise ConfigError(f"{name} must be {' or '.join(map(called, kinds))}, not {shortened(value)}")
 
 
 def _tuple(name: str, inner: tuple[Any, ...], value: Any) -> tuple[Any, ...]:
@@ -186,10 +186,15 @@ CONVERSIONS: dict[Any, Any] = {int: _whole, float: _number, bool: _truth, str: _
 WORDS = {int: "a whole number", float: "a number", bool: "true or false", str: "text"}
 
 
-def _called(hint: Any) -> str:
+def called(hint: Any) -> str:
+    """Say in words what a type hint asks for."""
+    if hint is type(None):
+        return "None"
     inner = typing.get_args(hint)
     if typing.get_origin(hint) is tuple:
         return "a list" if Ellipsis in inner else f"a list of {len(inner)}"
     if typing.get_origin(hint) is Literal:
         return f"one of {', '.join(map(str, inner))}"
+    if typing.get_origin(hint) in (typing.Union, types.UnionType):
+        return " or ".join(map(called, inner))
     return WORDS.get(hint, getattr(hint, "__name__", str(hint)))

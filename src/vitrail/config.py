@@ -6,12 +6,17 @@ Nothing here imports torch, so that the command line can answer at once.
 from __future__ import annotations
 
 import dataclasses
+import functools
+import os
 import typing
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, Literal, TypeVar
 
 from vitrail import coerce
 from vitrail.errors import ConfigError, nearest
+from vitrail.ranges import check_range
+from vitrail.synonyms import by_meaning
 
 T = TypeVar("T")
 
@@ -173,6 +178,15 @@ def from_json(kind: type[T], data: dict[str, Any]) -> T:
     return coerce.from_json(kind, data)
 
 
+def _dotted(*names: str) -> str:
+    return ".".join(filter(None, names))
+
+
+@functools.cache
+def _hints(kind: type) -> dict[str, Any]:
+    return typing.get_type_hints(kind)
+
+
 def check_choices(config: Any) -> None:
     """Check that every setting with a fixed list of values (a ``Literal``) has one of them.
 
@@ -188,20 +202,109 @@ def check_choices(config: Any) -> None:
             )
 
 
+def make(kind: type[T], **settings: Any) -> T:
+    """Build a settings class from what was given in Python, converted where that is exact, and checked.
+
+    Raises:
+        ConfigError: a name is not a setting of the class, or a value has another type or is out of range.
+    """
+    for field in dataclasses.fields(kind):  # type: ignore[arg-type]
+        if field.default is field.default_factory is dataclasses.MISSING and field.name not in settings:
+            raise ConfigError(f"{kind.__name__} needs the setting {field.name!r}")
+    return kind(**_changes(kind, None, settings, ""))
+
+
 def replace(config: T, **changes: Any) -> T:
     """Copy a config with some settings changed; a nested one takes a dict or a dataclass.
 
     Raises:
-        ConfigError: a name is not a setting of the config; the nearest right ones are named.
+        ConfigError: a name is not a setting of the config, or a value has another type or is out of range.
     """
-    names = {f.name for f in dataclasses.fields(config)}  # type: ignore[arg-type]
+    return dataclasses.replace(config, **_changes(type(config), config, changes, ""))  # type: ignore[type-var]
+
+
+def _changes(kind: type, config: Any, changes: dict[str, Any], called: str) -> dict[str, Any]:
+    """Return changes to a config of a class as its own types, each checked; without a config, to its defaults."""
+    names = {field.name for field in dataclasses.fields(kind)}
+    hints = _hints(kind) if _is_settings(kind) else {}
+    found = {}
     for name, value in changes.items():
         if name not in names:
-            raise ConfigError(f"{type(config).__name__} has no setting {name!r}{nearest(name, names)}")
+            raise ConfigError(f"{kind.__name__} has no setting {name!r}{meant(_dotted(called, name), kind)}")
+        hint, path = hints.get(name), _dotted(called, name)
+        if isinstance(value, dict) and (nested := _nested(kind, config, name)) is not None:
+            value = dataclasses.replace(nested, **_changes(type(nested), nested, value, path))
+        elif hint is not None:
+            value = coerce.coerce(path, hint, _listed(hint, value))
+            check_range(kind.__name__, name, value, path)
+            if dataclasses.is_dataclass(value) and not isinstance(value, type):
+                check(value, called=f"{path}.{{name}}".format)
+        found[name] = value
+    return found
+
+
+def _listed(hint: Any, value: Any) -> Any:
+    """Return a single value as a list where any number is taken, and numbers of numpy and torch as Python has them."""
+    if hasattr(value, "tolist"):
+        value = value.tolist()
+    options = typing.get_args(hint)
+    any_number = typing.get_origin(hint) is tuple and options[-1] is Ellipsis
+    single = isinstance(value, (str, int, float, os.PathLike)) and not isinstance(value, bool)
+    return [value] if any_number and single else value
+
+
+def _nested(kind: type, config: Any, name: str) -> Any:
+    """Return the dataclass that a config holds, or would hold by default, under a name; None where it holds none."""
+    if config is not None:
         current = getattr(config, name)
-        if dataclasses.is_dataclass(current) and isinstance(value, dict):
-            changes[name] = replace(current, **value)
-    return dataclasses.replace(config, **changes)  # type: ignore[type-var]
+    else:
+        field = next(field for field in dataclasses.fields(kind) if field.name == name)
+        current = None if field.default_factory is dataclasses.MISSING else field.default_factory()
+    return current if dataclasses.is_dataclass(current) and not isinstance(current, type) else None
+
+
+def _is_settings(kind: type) -> bool:
+    """Whether a class holds settings that people give; others hold models and data, whose types are not converted."""
+    return kind.__module__ in ("vitrail.config", "vitrail.settings")
+
+
+def check(config: Any, called: Callable[..., str] = "{name}".format) -> None:
+    """Check that every number of a settings class, and of those in it, is in its range (`vitrail.ranges`).
+
+    Args:
+        config: a settings class.
+        called: turns ``name=`` a dotted name into what it is called in a message.
+
+    Raises:
+        ConfigError: a number is out of range; the message names setting, value and range.
+    """
+    for field in dataclasses.fields(config):
+        value = getattr(config, field.name)
+        if dataclasses.is_dataclass(value):
+            check(value, lambda name, outer=field.name: called(name=f"{outer}.{name}"))
+        else:
+            check_range(type(config).__name__, field.name, value, called(name=field.name))
+
+
+def names_of(kind: type, prefix: str = "") -> Iterator[str]:
+    """List the settings of a class and of those in it by their dotted names."""
+    for name, hint in _hints(kind).items():
+        if dataclasses.is_dataclass(hint) and isinstance(hint, type):
+            yield from names_of(hint, f"{prefix}{name}.")
+        else:
+            yield f"{prefix}{name}"
+
+
+def meant(name: str, kind: type) -> str:
+    """Return ``"; did you mean ..."`` for a setting that a class lacks: by what it is called elsewhere, or by letters.
+
+    Args:
+        name: of the setting, with dots.
+        kind: the class that lacks it.
+    """
+    known = list(names_of(kind)) if _is_settings(kind) else [field.name for field in dataclasses.fields(kind)]
+    advice = by_meaning(name, known)
+    return f"; {advice}" if advice else nearest(name, known) or nearest(name.rpartition(".")[2], known)
 
 
 __all__ = [
@@ -213,8 +316,12 @@ __all__ = [
     "Preprocessing",
     "Run",
     "Schedule",
+    "check",
     "check_choices",
     "from_json",
+    "make",
+    "meant",
+    "names_of",
     "pair",
     "replace",
     "to_json",

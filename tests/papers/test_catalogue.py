@@ -38,7 +38,7 @@ def test_every_table_concludes_something_from_any_figures(name: str) -> None:
 def test_a_misspelt_table_gets_the_nearest_right_one() -> None:
     with pytest.raises(ConfigError, match="'vit-positions'"):
         paper("vit-position")
-    with pytest.raises(ConfigError, match="one seed or more"):
+    with pytest.raises(ConfigError, match="seeds must be a number from 1"):
         paper("vit-positions", seeds=0)
 
 

@@ -7,6 +7,7 @@ import shlex
 from dataclasses import dataclass
 from pathlib import Path
 
+from vitrail.config import make
 from vitrail.errors import ConfigError, nearest
 from vitrail.papers.grid import Filled, Table, run_table
 from vitrail.settings import PaperSettings
@@ -60,7 +61,7 @@ def paper(name: str, **settings: object) -> Filled:
         VitrailError: no such table, or its data cannot be used.
         Interrupted: asked to stop; the same call goes on.
     """
-    return _run(PaperSettings(name=name, **settings))  # type: ignore[arg-type]
+    return _run(make(PaperSettings, name=name, **settings))
 
 
 def run(settings: PaperSettings) -> None:

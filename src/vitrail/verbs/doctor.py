@@ -13,6 +13,7 @@ from typing import Any
 
 from PIL import Image
 
+from vitrail.config import make
 from vitrail.data.coco import (
     annotation_files,
     category_names,
@@ -59,14 +60,15 @@ class Check:
     notes: tuple[str, ...] = ()
 
 
-def doctor(data: str | None = None, ignore: int = 255) -> dict[str, Any]:
+def doctor(data: str | Path | None = None, ignore: int = 255) -> dict[str, Any]:
     """Return what is installed and used here and, with ``data``, a `Check` of that data set as ``"data"``.
 
     In masks the value ``ignore`` means void.
     """
+    asked = make(DoctorSettings, data="" if data is None else data, ignore=ignore)
     report: dict[str, Any] = {"environment": environment()}
-    if data:
-        report["data"] = vars(check(data, ignore))
+    if asked.data:
+        report["data"] = vars(check(asked.data, asked.ignore))
     return report
 
 
@@ -230,7 +232,7 @@ def _print(found: Check, data: str) -> None:
     _list("mistakes in the annotations", found.mistakes)
     sizes = [] if is_segments(data) else [counts.get("train", 0) for counts in found.classes.values()]
     if not found.has_objects and sizes and max(sizes) > 4 * max(1, min(sizes)):
-        say(f"imbalanced: {min(sizes)} to {max(sizes)} a class; --loader.balanced True draws them equally often")
+        say(f"imbalanced: {min(sizes)} to {max(sizes)} a class; --loader.balanced draws them equally often")
     if not found.damaged and not found.duplicates and not found.mistakes:
         say("nothing is wrong with it")
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
-from vitrail.config import to_json
+from vitrail.config import make, to_json
 from vitrail.settings import EvaluateSettings
 from vitrail.training import distributed
 from vitrail.verbs.kinds import kind_of
@@ -13,7 +14,7 @@ from vitrail.verbs.kinds.classification import Evaluation, summarise, with_label
 from vitrail.weights.checkpoint import open_checkpoint
 
 
-def evaluate(checkpoint: str, data: str, **settings: Any) -> Any:
+def evaluate(checkpoint: str | Path, data: str | Path, **settings: Any) -> Any:
     """Measure a trained model on labelled pictures.
 
     Args:
@@ -27,7 +28,7 @@ def evaluate(checkpoint: str, data: str, **settings: Any) -> Any:
     Raises:
         VitrailError: the checkpoint or the data cannot be used, or their classes differ.
     """
-    return _evaluate(EvaluateSettings(checkpoint=checkpoint, data=data, **settings))
+    return _evaluate(make(EvaluateSettings, checkpoint=checkpoint, data=data, **settings))
 
 
 @distributed.processes()

@@ -14,7 +14,7 @@ from typing import Any
 
 from torch import nn
 
-from vitrail.config import pair, replace, to_json
+from vitrail.config import make, pair, replace, to_json
 from vitrail.data.sources import open_source
 from vitrail.errors import ConfigError
 from vitrail.recipes import find_recipe
@@ -99,7 +99,7 @@ def plan(data: str, **settings: Any) -> Planned:
     Raises:
         VitrailError: the data or the settings cannot be used.
     """
-    return _plan(PlanSettings(data=data, **settings))
+    return _plan(make(PlanSettings, data=data, **settings))
 
 
 def run(settings: PlanSettings) -> None:

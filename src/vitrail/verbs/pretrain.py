@@ -11,7 +11,7 @@ from typing import Any
 import torch
 from torch import nn
 
-from vitrail.config import Preprocessing, replace, to_json
+from vitrail.config import Preprocessing, make, replace, to_json
 from vitrail.data.sources import Source, open_source
 from vitrail.errors import ConfigError, nearest
 from vitrail.models.vit import ViTConfig
@@ -46,7 +46,7 @@ COUNTED = 256
 """About so many training pictures are looked at to find the most frequent colour."""
 
 
-def pretrain(data: str, *, recipe: str = "auto", **settings: Any) -> Result:
+def pretrain(data: str | Path, *, recipe: str = "auto", **settings: Any) -> Result:
     """Pretrain an encoder on pictures without labels.
 
     Args:
@@ -61,7 +61,8 @@ def pretrain(data: str, *, recipe: str = "auto", **settings: Any) -> Result:
         VitrailError: data, settings or weights cannot be used; nothing was trained.
         Interrupted: asked to stop; the same call goes on.
     """
-    base = find_recipe(PretrainSettings, recipe, settings.get("weights"), settings.get("objective"))
+    asked = make(PretrainSettings, data=data, recipe=recipe, **settings)
+    base = find_recipe(PretrainSettings, asked.recipe, asked.weights, asked.objective)
     return run(replace(base, data=data, recipe=recipe, **settings))
 
 

@@ -16,7 +16,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vitrail.config import Preprocessing, replace, to_json
+from vitrail.config import Preprocessing, make, replace, to_json
 from vitrail.console import percent
 from vitrail.data.sources import Pictures, Source, open_source, stratified
 from vitrail.errors import ConfigError, DataError
@@ -104,7 +104,7 @@ class Table:
     labels: dict[str, Tensor]
 
 
-def probe(weights: str, data: str, **settings: Any) -> Probed:
+def probe(weights: str | Path, data: str | Path, **settings: Any) -> Probed:
     """Measure an encoder on labelled pictures without changing it, and with only its last blocks changed.
 
     Args:
@@ -115,7 +115,7 @@ def probe(weights: str, data: str, **settings: Any) -> Probed:
     Raises:
         VitrailError: the weights or the data cannot be used.
     """
-    return _probe(ProbeSettings(weights=weights, data=data, **settings))
+    return _probe(make(ProbeSettings, weights=weights, data=data, **settings))
 
 
 def run(settings: ProbeSettings) -> None:

@@ -9,7 +9,7 @@ from typing import Any
 
 from PIL import Image
 
-from vitrail.config import Augment, Run, replace
+from vitrail.config import Augment, Run, make, replace
 from vitrail.console import figure, percent, points
 from vitrail.data.sources import Source, open_source
 from vitrail.figures.curves import draw_curves
@@ -51,14 +51,14 @@ class Tour:
     report: Path
 
 
-def tour(data: str = "digits", **settings: Any) -> Tour | dense_tour.DenseTour:
+def tour(data: str | Path = "digits", **settings: Any) -> Tour | dense_tour.DenseTour:
     """Pretrain on pictures, fine-tune with few labels, train the same from scratch, compare and look.
 
     Args:
         data: pictures with labels; "digits" are embedded.
         **settings: any other field of `vitrail.settings.TourSettings`.
     """
-    return run(TourSettings(data=data, **settings))
+    return run(make(TourSettings, data=data, **settings))
 
 
 def run(settings: TourSettings) -> Tour | dense_tour.DenseTour:

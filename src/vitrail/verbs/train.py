@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
 
-from vitrail.config import replace
+from vitrail.config import make, replace
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Pictures, Source
 from vitrail.errors import ConfigError
@@ -24,7 +25,7 @@ from vitrail.verbs.tune import Tuning
 from vitrail.weights.checkpoint import build_described
 
 
-def train(data: str, *, recipe: str = "auto", **settings: Any) -> Result:
+def train(data: str | Path, *, recipe: str = "auto", **settings: Any) -> Result:
     """Train a classifier, a detector or a segmenter on labelled pictures.
 
     Args:
@@ -41,7 +42,8 @@ def train(data: str, *, recipe: str = "auto", **settings: Any) -> Result:
         VitrailError: data, settings or weights cannot be used; nothing was trained.
         Interrupted: asked to stop; the same call goes on.
     """
-    base = find_recipe(TrainSettings, recipe, settings.get("weights"), task=settings.get("task"))
+    asked = make(TrainSettings, data=data, recipe=recipe, **settings)
+    base = find_recipe(TrainSettings, asked.recipe, asked.weights, task=asked.task)
     return run(replace(base, data=data, recipe=recipe, **settings))
 
 

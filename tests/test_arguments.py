@@ -1,0 +1,148 @@
+"""Words of a command line: known, fitting, and answered by what they mean."""
+
+import pytest
+
+import vitrail.settings
+from vitrail.arguments import options_of, parse
+from vitrail.cli import VERBS, main
+from vitrail.errors import VitrailError
+from vitrail.settings import EvaluateSettings, PredictSettings, PretrainSettings, TrainSettings
+from vitrail.synonyms import EXPLAINED, SETTINGS
+from vitrail.synonyms import VERBS as VERB_WORDS
+
+
+def refusal(command: str, *words: str) -> str:
+    with pytest.raises(VitrailError) as error:
+        parse(command, getattr(vitrail.settings, VERBS[command].settings), list(words))
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+@pytest.mark.parametrize(
+    ("option", "meant"),
+    [
+        ("--learning-rate", "'--lr'"),
+        ("--learning_rate", "'--lr'"),
+        ("--lerning-rate", "'--lr'"),
+        ("--lr-rate", "'--lr'"),
+        ("--num-epochs", "'--epochs'"),
+        ("--num_train_epochs", "'--epochs'"),
+        ("--bs", "'--batch-size'"),
+        ("--wd", "'--optim.weight-decay'"),
+        ("--weight-decay", "'--optim.weight-decay'"),
+        ("--gpu", "'--run.device cuda'"),
+        ("--cuda", "'--run.device cuda'"),
+        ("--cpu", "'--run.device cpu'"),
+        ("--output", "'--out'"),
+        ("--output-dir", "'--out'"),
+        ("--pretrained", "'--weights'"),
+        ("--num-workers", "'--loader.workers'"),
+        ("--seed", "'--run.seed'"),
+        ("--amp", "'--run.precision auto'"),
+        ("--fp16", "'--run.precision fp16'"),
+        ("--img-size", "'--image-size'"),
+        ("--imgsz", "'--image-size'"),
+        ("--dropout", "'--architecture.dropout'"),
+        ("--ema", "'--optim.ema'"),
+        ("--optimizer", "'--optim.kind'"),
+        ("--label-smoothing", "'--smoothing'"),
+        ("--arch", "'--model'"),
+        ("--resume", "the same command"),
+        ("--num-classes", "the classes are those of the data"),
+        ("--patience", "'--run.patience'"),
+        ("--optim.wd", "'--optim.weight-decay'"),
+        ("-b", "'--batch-size'"),
+    ],
+)
+def test_a_word_of_another_library_is_answered_by_what_it_means(option: str, meant: str) -> None:
+    assert meant in refusal("train", "x", option, "3")
+
+
+def test_the_answer_is_an_option_of_this_very_command() -> None:
+    assert "'--workers'" in refusal("evaluate", "run", "x", "--num-workers", "3")
+    assert "'--device cuda'" in refusal("predict", "run", "x", "--gpu")
+    assert "'--top'" in refusal("predict", "run", "x", "--topk", "3")
+
+
+def test_every_synonym_leads_to_a_setting_that_exists() -> None:
+    known = {name for verb in VERBS.values() for name in options_of(getattr(vitrail.settings, verb.settings))}
+    positional = {"--data", "--source"}
+    for name in SETTINGS:
+        assert f"--{name.replace('_', '-')}" in known | positional, name
+    words = [word for others in SETTINGS.values() for word in others]
+    assert not set(words) & set(EXPLAINED), "a word is explained, or means a setting, not both"
+
+
+@pytest.mark.parametrize(
+    ("word", "verb"),
+    [
+        ("fit", "train"),
+        ("finetune", "train"),
+        ("fine-tune", "train"),
+        ("test", "evaluate"),
+        ("eval", "evaluate"),
+        ("inference", "predict"),
+        ("export", "weights"),
+        ("demo", "tour"),
+        ("trian", "train"),
+        ("visualize", "look"),
+    ],
+)
+def test_a_verb_of_another_tool_is_answered_by_what_it_means(
+    word: str, verb: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([word, "x"]) == 2
+    assert f"did you mean {verb!r}" in capsys.readouterr().err
+    assert set(VERB_WORDS) <= set(VERBS)
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (["train", "x", "--epochs"], "--epochs needs a value: a number"),
+        (["train", "x", "--epochs", "abc"], "--epochs must be a number, not 'abc'"),
+        (["train", "x", "--epochs", "--lr", "1"], "--epochs needs a value"),
+        (["train", "x", "--batch-size", "1.5"], "--batch-size must be a whole number"),
+        (["train", "x", "--image-size", "1", "2", "3"], "one word too many"),
+        (["train", "x", "--augment.crop-scale", "0.5"], "--augment.crop-scale must be a list of 2"),
+        (["train", "x", "y"], "takes DATA, and 'y' is one word too many"),
+        (["train", "x", "--task", "clasify"], "did you mean 'classify'?"),
+        (["train", "x", "--run.compile", "maybe"], "takes no value"),
+        (["evaluate", "run"], "needs DATA"),
+        (["evaluate"], "needs CHECKPOINT and DATA"),
+        (["predict", "run"], "needs PICTURES"),
+        (["weights", "inspect"], "needs FILE"),
+        (["evaluate", "run", "x", "-y"], "./-y"),
+    ],
+)
+def test_what_does_not_fit_is_one_sentence(words: list[str], said: str) -> None:
+    if said == "takes no value":
+        said = "one word too many"
+    assert said in refusal(words[0], *words[1:])
+
+
+def test_words_that_fit_are_taken() -> None:
+    parsed = parse("train", TrainSettings, ["x", "--batch-size", "64.0", "--lr=1e-3", "--image-size", "32", "48"])
+    assert (parsed.batch_size, parsed.lr, parsed.image_size) == (64, 1e-3, (32, 48))
+    assert type(parsed.batch_size) is int
+    parsed = parse("train", TrainSettings, ["x", "--architecture.class-token", "False", "--tune-blocks", "None"])
+    assert (parsed.architecture.class_token, parsed.tune_blocks) == (False, None)
+    assert parse("train", TrainSettings, ["--channels", "1", "x"]).channels == 1
+    assert parse("predict", PredictSettings, ["run", "a", "--json", "b", "--top", "2"]).pictures == ("a", "b")
+    assert parse("evaluate", EvaluateSettings, ["--workers", "-1", "run", "x"]).workers == -1
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["--loader.balanced"], True),
+        (["--loader.balanced", "True"], True),
+        (["--loader.balanced", "false"], False),
+        (["--loader.no-balanced"], False),
+        (["--loader.balanced=True"], True),
+    ],
+)
+def test_a_switch_is_taken_alone_and_with_its_truth(words: list[str], expected: bool) -> None:
+    assert parse("train", TrainSettings, ["x", *words]).loader.balanced is expected
+    negated = parse("pretrain", PretrainSettings, ["x", "--no-normalize-target"])
+    assert negated.normalize_target is False
