@@ -108,7 +108,7 @@ def test_the_attention_of_any_layer_is_drawn(classifier: Path, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("asked", "answer"),
     [
-        ({"count": 0}, "count must be 1 or more"),
+        ({"count": 0}, "count must be a number from 1"),
         ({"pixel": (1, 1)}, "--pixel means nothing to the model"),
         ({"layers": (0,)}, "--layers means nothing to the model"),
     ],

@@ -11,6 +11,7 @@ from vitrail.config import make
 from vitrail.errors import ConfigError, nearest
 from vitrail.papers.grid import Filled, Table, run_table
 from vitrail.settings import PaperSettings
+from vitrail.verbs.place import check_place
 from vitrail.verbs.say import say, say_lines, say_table
 
 
@@ -77,8 +78,9 @@ def run(settings: PaperSettings) -> None:
 def _run(settings: PaperSettings) -> Filled:
     if settings.seeds < 1:
         raise ConfigError(f"a table needs one seed or more, not {settings.seeds}")
-    out = Path(settings.out or f"runs/paper-{settings.name}").expanduser()
-    return run_table(table_of(settings), settings.seeds, out, command(settings))
+    table = table_of(settings)
+    out = check_place(settings.out, Path("runs") / f"paper-{settings.name}", [settings.data])
+    return run_table(table, settings.seeds, out, command(settings))
 
 
 def table_of(settings: PaperSettings) -> Table:

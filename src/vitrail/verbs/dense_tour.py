@@ -19,8 +19,9 @@ from vitrail.settings import Architecture, TourSettings, TrainSettings
 from vitrail.verbs import train
 from vitrail.verbs.carry_out import Result
 from vitrail.verbs.evaluate import evaluate
-from vitrail.verbs.folder import short_name
+from vitrail.verbs.folder import default_folder
 from vitrail.verbs.look import read_metrics
+from vitrail.verbs.place import check_place
 from vitrail.verbs.say import say, say_table
 
 # So narrow that two cores train each in minutes; shapes are some 25 pixels wide.
@@ -64,7 +65,7 @@ def run(settings: TourSettings) -> DenseTour:
     """Take the tour of a dense task; `vitrail.tour` explains."""
     began = time.monotonic()
     data = SCENES if settings.data in ("digits", "scenes") else settings.data
-    out = Path(settings.out or Path("runs") / f"tour-{settings.task}-{short_name(data)}")
+    out = check_place(settings.out, default_folder(f"tour-{settings.task}", data), [data])
     runs, figures = {}, {}
     for number, name in enumerate(BACKBONES, start=1):
         say(f"{number}. train {name}" if number == 1 else f"\n{number}. train {name}")

@@ -40,7 +40,7 @@ def open_folder(out: str | None, verb: str, data: str, settings: Any) -> Path:
     Raises:
         ConfigError: the folder holds a run with other settings; the first differences are named.
     """
-    folder = Path(out).expanduser() if out else Path("runs") / f"{verb}-{short_name(data)}"
+    folder = Path(out).expanduser() if out else default_folder(verb, data)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; give --out a folder")
     wanted = flat(to_json(settings))
@@ -54,6 +54,11 @@ def open_folder(out: str | None, verb: str, data: str, settings: Any) -> Path:
     file.write_text(json.dumps(to_json(settings), indent=2) + "\n")
     (folder / "environment.json").write_text(json.dumps(environment(), indent=2) + "\n")
     return folder
+
+
+def default_folder(verb: str, data: str) -> Path:
+    """Return where a verb's run goes where nothing else is said."""
+    return Path("runs") / f"{verb}-{short_name(data)}"
 
 
 def environment() -> dict[str, Any]:

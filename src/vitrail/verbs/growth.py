@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from pathlib import Path
 
 from vitrail.errors import ConfigError, nearest
 from vitrail.figures.growth import draw_growth
@@ -12,6 +11,7 @@ from vitrail.models.growth import Growth, growth
 from vitrail.models.swin import SIZES as SWINS
 from vitrail.models.vit import SIZES as VITS
 from vitrail.settings import ModelsSettings
+from vitrail.verbs.place import check_place
 from vitrail.verbs.say import say, say_table
 
 SIZES = (224, 384, 512, 640, 800, 1024)
@@ -29,7 +29,14 @@ def show_growth(settings: ModelsSettings) -> None:
     names = [name for name in (*SWINS, *VITS) if settings.pattern in name] if settings.pattern else list(PAIR)
     if not names:
         raise ConfigError(f"no Swin or ViT is named {settings.pattern!r}{nearest(settings.pattern, (*SWINS, *VITS))}")
+    figure = settings.figure
+    path = None if figure is None else check_place(figure, "", option="--figure", file=True)
+    if path is not None and path.suffix.lower() != ".png":
+        raise ConfigError(f"--figure draws a PNG file; {path.name} does not end in .png")
     grown = {name: growth(name, SIZES) for name in names}
+    if path is not None:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        draw_growth(grown).save(path)
     if settings.json:
         print(json.dumps({name: [dataclasses.asdict(row) for row in rows] for name, rows in grown.items()}))
         return
@@ -38,10 +45,7 @@ def show_growth(settings: ModelsSettings) -> None:
         say_table(f"{name}: GMAC of one picture", columns, [_row(row, rows[0]) for row in rows])
     say("MSA, W-MSA: all attention layers by the Swin paper's equations 1 and 2. Attention, whole: counted, with the")
     say("padding of windows and the class token. Growth: of the whole, beside that of the number of pixels.")
-    if settings.figure:
-        path = Path(settings.figure).expanduser()
-        path.parent.mkdir(parents=True, exist_ok=True)
-        draw_growth(grown).save(path)
+    if path is not None:
         say(str(path))
 
 

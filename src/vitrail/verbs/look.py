@@ -26,6 +26,7 @@ from vitrail.models.zoo import backbone_of
 from vitrail.settings import LookSettings, TrainSettings
 from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.look_options import check_options
+from vitrail.verbs.place import check_place
 from vitrail.verbs.reconstructions import draw_reconstructions
 from vitrail.verbs.report import write_look
 from vitrail.verbs.requested import requested_images
@@ -69,12 +70,12 @@ def run(settings: LookSettings) -> list[Path]:
 
 
 def _look(settings: LookSettings, images: Any) -> list[Path]:
+    root = Path(settings.checkpoint).expanduser()
+    out = check_place(
+        settings.out, (root if root.is_dir() else Path()) / "look", settings.pictures if settings.out else ()
+    )
     model, description = open_checkpoint(settings.checkpoint)
     check_options(model, description, settings)
-    root = Path(settings.checkpoint).expanduser()
-    out = Path(settings.out).expanduser() if settings.out else (root if root.is_dir() else Path()) / "look"
-    if out.exists() and not out.is_dir():
-        raise ConfigError(f"--out {out} is a file; give a folder")
     shown = named_images(images, settings.count, description) if images else _held_out(description, settings)
     for note in shown.notes:
         say(note)

@@ -8,10 +8,11 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.config import check_choices, replace
-from vitrail.errors import ConfigError, DataError
+from vitrail.errors import DataError
 from vitrail.settings import PredictSettings
 from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.kinds.classification import Prediction
+from vitrail.verbs.place import check_place
 from vitrail.verbs.progress import reported
 from vitrail.verbs.requested import RequestedImage, requested_images
 from vitrail.verbs.say import warn
@@ -85,8 +86,8 @@ def _warn_of(unread: list[str], images: int) -> None:
 
 
 def _predictions(settings: PredictSettings, images: list[RequestedImage]) -> Iterator[Any]:
-    if settings.top < 1 or settings.batch_size < 1:
-        raise ConfigError("top and batch_size must be 1 or more")
+    if settings.out is not None:
+        check_place(settings.out, "", settings.pictures)
     model, description = open_checkpoint(settings.checkpoint)
     yield from kind_of(description.task).predict(settings, images, model, description)
 

@@ -6,12 +6,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from vitrail.settings import PredictSettings
+from vitrail.verbs.place import check_place
 
 
 def out_folder(settings: PredictSettings) -> Path:
     """Return the folder for what is drawn and found, made where it is not there."""
     root = Path(settings.checkpoint).expanduser()
-    out = Path(settings.out).expanduser() if settings.out else (root if root.is_dir() else Path()) / "predictions"
+    out = check_place(settings.out, (root if root.is_dir() else Path()) / "predictions")
     out.mkdir(parents=True, exist_ok=True)
     return out
 

@@ -24,8 +24,9 @@ from vitrail.tasks.reconstruction import MaskDrawer, Reconstruction
 from vitrail.training import distributed
 from vitrail.verbs.carry_out import Extra, Plan, Result, carry_out, eval_samples, training_pictures
 from vitrail.verbs.finish import drawer, finish
-from vitrail.verbs.folder import open_folder
+from vitrail.verbs.folder import default_folder, open_folder
 from vitrail.verbs.masks import read_mask
+from vitrail.verbs.place import check_place
 from vitrail.verbs.say import say
 from vitrail.verbs.start import choose_start
 from vitrail.verbs.targets import prepare_target, tokenizer_named
@@ -69,6 +70,7 @@ def pretrain(data: str | Path, *, recipe: str = "auto", **settings: Any) -> Resu
 @distributed.processes()
 def run(settings: PretrainSettings) -> Result:
     """Pretrain as the settings say; `pretrain` explains."""
+    check_place(settings.out, default_folder("pretrain", settings.data), [settings.data])
     source = open_source(
         settings.data, seed=settings.run.seed, validation_share=settings.validation_share, labels=False
     )

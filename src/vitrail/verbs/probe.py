@@ -31,6 +31,7 @@ from vitrail.training.precision import keep_large_buffers, resolve
 from vitrail.verbs import train
 from vitrail.verbs.features import Extraction, features_folder
 from vitrail.verbs.folder import short_name
+from vitrail.verbs.place import check_place
 from vitrail.verbs.say import say, say_table
 from vitrail.verbs.start import choose_start
 from vitrail.verbs.tune import STILL, Tuning
@@ -133,6 +134,7 @@ def run(settings: ProbeSettings) -> None:
 
 def _probe(settings: ProbeSettings) -> Probed:
     _check_numbers(settings)
+    check_place(settings.out, "" if settings.out else _folder(settings), [settings.data])
     keep_large_buffers()
     source = open_source(settings.data, seed=settings.seed)
     if len(source.class_names) < 2:

@@ -19,8 +19,9 @@ from vitrail.settings import Architecture, PretrainSettings, TourSettings, Train
 from vitrail.verbs import dense_tour, pretrain, train
 from vitrail.verbs.carry_out import Result, training_pictures
 from vitrail.verbs.evaluate import Evaluation, evaluate
-from vitrail.verbs.folder import short_name
+from vitrail.verbs.folder import default_folder
 from vitrail.verbs.look import read_metrics
+from vitrail.verbs.place import check_place
 from vitrail.verbs.report import CAPTIONS
 from vitrail.verbs.say import say, say_table
 
@@ -65,9 +66,9 @@ def run(settings: TourSettings) -> Tour | dense_tour.DenseTour:
     """Take the tour; `tour` explains."""
     if settings.task != "classify":
         return dense_tour.run(settings)
+    out = check_place(settings.out, default_folder("tour", settings.data), [settings.data])
     began = time.monotonic()
     source = open_source(settings.data, seed=settings.seed)
-    out = Path(settings.out or Path("runs") / f"tour-{short_name(settings.data)}")
     say(f"1. pretrain on {len(training_pictures(source)):,} pictures, without their labels")
     pretrained = pretrain.run(_pretraining(settings, source, out))
     labels = settings.labels or LABELS_PER_CLASS * len(source.class_names)

@@ -17,8 +17,9 @@ from vitrail.settings import TrainSettings
 from vitrail.training import distributed
 from vitrail.verbs.carry_out import Plan, Result, carry_out, training_pictures
 from vitrail.verbs.finish import drawer, finish
-from vitrail.verbs.folder import open_folder
+from vitrail.verbs.folder import default_folder, open_folder
 from vitrail.verbs.kinds import kind_of
+from vitrail.verbs.place import check_place
 from vitrail.verbs.say import say
 from vitrail.verbs.start import choose_start
 from vitrail.verbs.tune import Tuning
@@ -50,6 +51,7 @@ def train(data: str | Path, *, recipe: str = "auto", **settings: Any) -> Result:
 @distributed.processes()
 def run(settings: TrainSettings) -> Result:
     """Train as the settings say; `train` explains."""
+    check_place(settings.out, default_folder("train", settings.data), [settings.data])
     source = kind_of(settings.task).open(settings)
     result = learn(settings, source)
     finish(result, "Fine-tuning" if settings.weights else "Training", source)

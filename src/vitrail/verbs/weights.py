@@ -11,6 +11,7 @@ from typing import Any
 from vitrail.console import command
 from vitrail.errors import ConfigError, WeightsError, nearest
 from vitrail.settings import WeightsSettings
+from vitrail.verbs.place import check_place
 from vitrail.verbs.say import say, say_lines
 from vitrail.weights.compare import Comparison, compare
 from vitrail.weights.convert import Conversion, convert
@@ -68,8 +69,9 @@ def _inspect(settings: WeightsSettings) -> None:
 
 
 def _convert(settings: WeightsSettings) -> None:
-    if not settings.to or not settings.out:
+    if not settings.to or settings.out is None:
         raise ConfigError("vitrail weights convert needs --to LAYOUT and --out FOLDER")
+    check_place(settings.out, "", file=bool(Path(settings.out).suffix))
     done = convert(
         settings.file, settings.to, settings.out, num_heads=settings.num_heads, encoder_only=settings.encoder_only
     )
