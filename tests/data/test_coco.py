@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from vitrail.data.coco import each_mistake, open_coco, read_annotations
+from vitrail.data.coco import CocoPicture, each_mistake, open_coco, read_annotations
 from vitrail.errors import DataError
 
 BOX = [[2, 3, 10, 3, 10, 9, 2, 9]]
@@ -115,7 +115,7 @@ def test_a_folder_without_annotations_says_where_they_belong(tmp_path: Path) -> 
         (lambda one: one.update(segmentation=[1, 1, 5, 1, 5, 5]), "three or more corners"),
         (lambda one: one.update(bbox=["left", 3, 0, 6]), "a box that is not four numbers"),
         (lambda one: one.update(category_id=77), "category 77"),
-        (lambda one: one.update(image_id=77), "picture 77"),
+        (lambda one: one.update(image_id=77), "image 77"),
     ],
 )
 def test_every_mistake_of_an_annotation_is_named(tmp_path: Path, change: Any, mistake: str) -> None:
@@ -134,9 +134,11 @@ def test_nothing_but_a_mask_of_the_picture_is_measured_against(tmp_path: Path) -
     def end_too_late(content: Any) -> None:
         content["annotations"][1]["segmentation"]["counts"][0] += 1
 
-    known: Any = open_coco(write(tmp_path, end_too_late), validation_share=0.0).train.annotated[1]  # type: ignore[union-attr]
+    with pytest.raises(DataError, match=r"instances_train\.json: annotation 2 .* run lengths add up"):
+        open_coco(write(tmp_path, end_too_late), validation_share=0.0)
+    wrong = {"id": 2, "bbox": [1, 1, 2, 2], "segmentation": {"size": [12, 20], "counts": [241]}, "class": 0}
     with pytest.raises(DataError, match=r"of a\.png: run lengths add up"):
-        known.truth()
+        CocoPicture("a.png", (20, 12), (wrong,)).truth()
 
 
 @pytest.mark.skipif("VITRAIL_DATA" not in os.environ, reason="needs VITRAIL_DATA")

@@ -11,8 +11,6 @@ from vitrail.data.rle import encode
 from vitrail.heads.detection import Found
 from vitrail.tasks.average_precision import NAMES, class_precisions, to_results, twelve_figures
 
-pytest.importorskip("faster_coco_eval")
-
 
 @pytest.mark.skipif("VITRAIL_DATA" not in os.environ, reason="needs VITRAIL_DATA")
 @pytest.mark.parametrize(("kind", "masks"), [("bbox", False), ("segm", True)])

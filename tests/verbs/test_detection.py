@@ -24,8 +24,6 @@ from vitrail.settings import Dense, Scoring
 from vitrail.training import checkpoint
 from vitrail.verbs.kinds.backbone import load_backbone
 
-pytest.importorskip("faster_coco_eval")
-
 SWIN = {"embed_width": 32, "depths": (1, 1, 1, 1), "window": 4}
 DENSE = {"width": 32, "hidden": 32, "anchor_size": 4.0, "proposals": 40, "regions": 16, "jitter_scale": (0.8, 1.2)}
 QUICK: dict[str, Any] = {

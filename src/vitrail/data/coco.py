@@ -1,13 +1,11 @@
-"""Pictures with objects in COCO's format: folders of pictures, and a JSON file of annotations for each split."""
+"""Images with objects in COCO's format: folders of images, and a JSON file of annotations for each split."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import math
 import re
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -16,65 +14,74 @@ import numpy as np
 import torch
 
 from vitrail.data import rle
-from vitrail.data.objects import ObjectPictures, Objects
+from vitrail.data.coco_checks import Annotation, Effect, cut, each_mistake, mistakes, nothing_to_learn
+from vitrail.data.coco_file import Id, category_names, order_of, read_annotations
+from vitrail.data.objects import ObjectPictures, Objects, check_size
 from vitrail.data.sources import SPLIT_WORDS, Source, with_validation
+from vitrail.data.turned import shown_size
 from vitrail.errors import DataError, nearest
 
-Annotation = dict[str, Any]
-
-NEEDED = {
-    "images": ("id", "file_name", "width", "height"),
-    "annotations": ("image_id", "category_id", "bbox"),
-    "categories": ("id", "name"),
-}
-"""What every entry of each part of a file must have; all else in COCO's format may be left out."""
+LOOKED_AT = 200
+"""So many images of a split are compared with the sizes their annotations say before training begins."""
 
 
 @dataclass(frozen=True)
 class CocoPicture:
-    """One picture's annotations; ``class`` in each is the number of its category, from 0.
+    """One image's annotations; ``class`` in each is the number of its category, from 0.
 
     Attributes:
         name: its file's name.
         size: width and height, in pixels.
         annotations: of all its objects, crowds too.
+        masks: whether masks are learned from; if not, one that cannot be used matters to nobody.
     """
 
     name: str
     size: tuple[int, int]
     annotations: tuple[Annotation, ...]
+    masks: bool = True
+
+    def __len__(self) -> int:
+        """Return the number of objects to learn from."""
+        return sum(self._is_object(annotation) for annotation in self.annotations)
 
     def objects(self) -> Objects:
         """Return the objects to learn from: crowds, and boxes without an inside, are none."""
         width, height = self.size
-        kept = [a for a in self.annotations if not a.get("iscrowd") and _inside(a["bbox"], self.size)]
-        boxes = torch.tensor([_inside(a["bbox"], self.size) for a in kept], dtype=torch.float32).view(-1, 4)
+        kept = [a for a in self.annotations if self._is_object(a)]
+        boxes = torch.tensor([cut(a["bbox"], self.size) for a in kept], dtype=torch.float32).view(-1, 4)
         masks = np.zeros((len(kept), height, width), dtype=np.uint8)
         for mask, annotation in zip(masks, kept, strict=True):
             mask[:] = self.mask(annotation)
         return Objects(boxes, torch.tensor([a["class"] for a in kept], dtype=torch.int64), torch.from_numpy(masks))
 
     def mask(self, annotation: Annotation) -> np.ndarray:
-        """Return an object's mask, bool ``(H, W)``; that of its box where it has none.
+        """Return an object's mask, bool ``(H, W)``; that of its box where it has none, or masks do not matter.
 
         Raises:
-            DataError: what is given for it is no mask of this picture.
+            DataError: what is given for it is no mask of this image.
         """
         width, height = self.size
-        if not annotation.get("segmentation"):
-            mask = np.zeros((height, width), dtype=bool)
-            left, top, right, bottom = (round(side) for side in _inside(annotation["bbox"], self.size) or (0, 0, 0, 0))
-            mask[top:bottom, left:right] = True
-            return mask
-        with self._named(annotation):
-            return rle.decode(annotation["segmentation"], height, width)
+        if annotation.get("segmentation"):
+            try:
+                with self._named(annotation):
+                    return rle.decode(annotation["segmentation"], height, width)
+            except DataError:
+                if self.masks:
+                    raise
+        mask = np.zeros((height, width), dtype=bool)
+        left, top, right, bottom = (round(side) for side in cut(annotation["bbox"], self.size) or (0, 0, 0, 0))
+        mask[top:bottom, left:right] = True
+        return mask
 
     def truth(self) -> list[Annotation]:
-        """Return what is measured against.
+        """Return what is measured against; without ``segmentation`` where masks do not matter.
 
         Raises:
-            DataError: what is given for a mask is none of this picture.
+            DataError: what is given for a mask is none of this image.
         """
+        if not self.masks:
+            return [{key: value for key, value in a.items() if key != "segmentation"} for a in self.annotations]
         width, height = self.size
         for annotation in self.annotations:
             if annotation.get("segmentation"):
@@ -82,6 +89,9 @@ class CocoPicture:
                 with self._named(annotation):
                     rle.check(annotation["segmentation"], height, width)
         return [{**a, "segmentation": a.get("segmentation") or _corners(a["bbox"])} for a in self.annotations]
+
+    def _is_object(self, annotation: Annotation) -> bool:
+        return not annotation.get("iscrowd") and cut(annotation["bbox"], self.size) is not None
 
     @contextlib.contextmanager
     def _named(self, annotation: Annotation) -> Iterator[None]:
@@ -97,16 +107,26 @@ def is_coco(folder: Path) -> bool:
     return any((folder / "annotations").glob("instances_*.json"))
 
 
-def open_coco(source: str | Path, *, seed: int = 0, validation_share: float = 0.2) -> Source:
-    """Open a folder with ``annotations/instances_train.json`` and the pictures in ``images/train``.
+def open_coco(
+    source: str | Path,
+    *,
+    seed: int = 0,
+    validation_share: float = 0.2,
+    masks: bool = True,
+    class_names: Sequence[str] = (),
+) -> Source:
+    """Open a folder with ``annotations/instances_train.json`` and the images in ``images/train``.
 
     ``val`` and ``test`` likewise; a year after the split's name is welcome (``instances_train2017.json``,
-    ``train2017``), and pictures may lie in ``images``, ``images/SPLIT`` or ``SPLIT``.
+    ``train2017``), and images may lie in ``images``, ``images/SPLIT`` or ``SPLIT``, or be named from the folder on.
 
     Args:
         source: the folder.
-        seed: decides which pictures are held out where there is no validation split.
+        seed: decides which images are held out where there is no validation split.
         validation_share: their share.
+        masks: whether masks are learned from or measured; if not, mistakes in them do not matter.
+        class_names: of the model that is to be measured, by which categories are numbered; by default those of the
+            training split, which must then be there and show an object.
 
     Raises:
         DataError: there is no such folder or file, or its annotations cannot be used.
@@ -116,149 +136,160 @@ def open_coco(source: str | Path, *, seed: int = 0, validation_share: float = 0.
         siblings = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
         raise DataError(f"there is no folder {str(source)!r}{nearest(root.name, [*siblings, 'scenes'])}")
     files = annotation_files(root)
-    if "train" not in files:
+    if "train" not in files and not (class_names and files):
         raise DataError(
             f"{root} has no annotations/instances_train.json; objects are learned from COCO's format, with the "
             'pictures in images/train, or from the word "scenes"'
         )
-    names = category_names(read_annotations(files["train"]), files["train"])
-    opened = {split: _open_split(root, file, names) for split, file in files.items()}
+    read = {split: read_annotations(file) for split, file in files.items()}
+    own = category_names(read["train"], files["train"]) if "train" in read else {}
+    names = tuple(class_names or own.values())
+    ids = tuple(own) if names == tuple(own.values()) else ()
+    notes: list[str] = []
+    opened: dict[str, ObjectPictures] = {}
+    for split, file in files.items():
+        known = _known(read[split], file, names, bool(class_names), masks, notes)
+        opened[split] = _opened(root, file, known, ids)
+        if not class_names and split != "test":
+            _refuse_empty(str(file), opened[split], read[split]["annotations"])
+    notes += _listed_twice(opened)
     train, validation, test = (opened.get(split) for split in ("train", "validation", "test"))
-    found = Source(root.resolve().name, train, validation, test, tuple(names.values()))
-    return with_validation(found, validation_share, seed)
+    found = with_validation(
+        Source(root.resolve().name, train, validation, test, names, tuple(notes)), validation_share, seed
+    )
+    if not class_names and validation is None:
+        _refuse_empty_parts(found, seed)
+    return found
 
 
 def annotation_files(root: Path) -> dict[str, Path]:
-    """Find the annotations of each split."""
+    """Find the annotations of each split.
+
+    Raises:
+        DataError: two files are of one split.
+    """
     found: dict[str, Path] = {}
     for file in sorted((root / "annotations").glob("instances_*.json")):
         split = SPLIT_WORDS.get(re.sub(r"\d+$", "", file.stem.removeprefix("instances_")).lower())
-        if split and split not in found:
+        if split in found:
+            raise DataError(f"{root / 'annotations'} holds both {found[split].name} and {file.name}; keep one of them")
+        if split:
             found[split] = file
     return found
 
 
-def read_annotations(file: Path) -> dict[str, Any]:
-    """Read a JSON file of COCO's.
-
-    Raises:
-        DataError: it is none.
-    """
-    try:
-        read = json.loads(file.read_text())
-    except (OSError, ValueError) as error:
-        raise DataError(f"{file} cannot be read ({error})") from None
-    missing = [part for part in NEEDED if not isinstance(read, dict) or not isinstance(read.get(part), list)]
-    if missing:
-        raise DataError(f"{file} is no file of COCO's instances: it has no {' and no '.join(missing)}")
-    for part, needed in NEEDED.items():
-        for number, one in enumerate(read[part]):
-            lacking = [name for name in needed if not isinstance(one, dict) or name not in one]
-            if lacking:
-                raise DataError(f"{file}: number {number} of its {part} has no {' and no '.join(lacking)}")
-    twice = [number for number, times in Counter(image["id"] for image in read["images"]).items() if times > 1]
-    if twice:
-        raise DataError(
-            f"{file}: {len(twice)} pictures share their id with another; the first of these ids: {twice[0]}"
-        )
-    return read
-
-
-def category_names(read: dict[str, Any], file: Path) -> dict[int, str]:
-    """Return the name of each category by its id, in the order of the ids, which may leave numbers out.
-
-    Raises:
-        DataError: there are none, or two have the same id or name.
-    """
-    names = {category["id"]: category["name"] for category in read["categories"]}
-    if not names or len(set(names.values())) < len(read["categories"]):
-        raise DataError(f"{file} must name one or more different categories, each with an id of its own")
-    return dict(sorted(names.items()))
-
-
 def pictures_folder(root: Path, file: Path) -> Path:
-    """Find where the pictures of a file of annotations lie."""
+    """Find where the images of a file of annotations lie; the root where none of the usual folders is there."""
     split = file.stem.removeprefix("instances_")
     for folder in (root / "images" / split, root / split, root / "images"):
         if folder.is_dir():
             return folder
-    raise DataError(f"there is no folder {root / 'images' / split} with the pictures of {file}")
+    return root
 
 
-def each_mistake(read: dict[str, Any]) -> Iterator[str]:
-    """Name each annotation that cannot be used, or not as it is."""
-    sizes = {image["id"]: (image["width"], image["height"]) for image in read["images"]}
-    categories = {category["id"] for category in read["categories"]}
-    for annotation in read["annotations"]:
-        who = f"annotation {annotation.get('id')}"
-        size = sizes.get(annotation["image_id"])
-        if size is None:
-            yield f"{who} is of picture {annotation['image_id']}, which is not listed"
-            continue
-        if annotation["category_id"] not in categories:
-            yield f"{who} is of category {annotation['category_id']}, which is not listed"
-        if not _is_box(annotation["bbox"]):
-            yield f"{who} has a box that is not four numbers"
-            continue
-        left, top, width, height = annotation["bbox"]
-        if width <= 0 or height <= 0:
-            yield f"{who} has a box without an inside"
-        elif left < -1 or top < -1 or left + width > size[0] + 1 or top + height > size[1] + 1:
-            yield f"{who} has a box that leaves its picture"
-        elif annotation.get("segmentation"):
-            try:
-                if not rle.decode(annotation["segmentation"], size[1], size[0]).any():
-                    yield f"{who} has a mask without a pixel"
-            except DataError as error:
-                yield f"{who}: {error}"
+def image_file(root: Path, folder: Path, name: str) -> Path:
+    """Find an image by its name, which is told from its split's folder, from the root or from ``images`` on."""
+    for path in (folder / name, root / name, root / "images" / name):
+        if path.is_file():
+            return path
+    return folder / name
 
 
-def _open_split(root: Path, file: Path, names: dict[int, str]) -> ObjectPictures:
-    read = read_annotations(file)
-    if category_names(read, file) != names:
-        raise DataError(f"{file} has other categories than the training split; give every split the same list")
-    numbers = {category: number for number, category in enumerate(names)}
-    by_picture: dict[int, list[Annotation]] = {image["id"]: [] for image in read["images"]}
-    for annotation in read["annotations"]:
-        if annotation["image_id"] not in by_picture or annotation["category_id"] not in numbers:
-            what = "category" if annotation["image_id"] in by_picture else "image"
-            raise DataError(
-                f"{file}: annotation {annotation.get('id')} is of {what} {annotation[f'{what}_id']}, which is not "
-                "listed; vitrail doctor DATA finds all such mistakes"
-            )
-        if not _is_box(annotation["bbox"]):
-            raise DataError(
-                f"{file}: annotation {annotation.get('id')} has {annotation['bbox']!r} for a box, which must be left, "
-                "top, width and height; vitrail doctor DATA finds all such mistakes"
-            )
-        by_picture[annotation["image_id"]].append({**annotation, "class": numbers[annotation["category_id"]]})
-    folder = pictures_folder(root, file)
-    images = sorted(read["images"], key=lambda image: image["id"])
-    if not images:
-        raise DataError(f"{file} lists no pictures")
-    known = tuple(
-        CocoPicture(image["file_name"], (image["width"], image["height"]), tuple(by_picture[image["id"]]))
+def count_objects(pictures: ObjectPictures | None) -> int:
+    """Return the number of objects to learn from in some images in COCO's format."""
+    return sum(len(one) for one in pictures.annotated if isinstance(one, CocoPicture)) if pictures else 0
+
+
+def _known(
+    read: dict[str, Any], file: Path, names: Sequence[str], of_model: bool, masks: bool, notes: list[str]
+) -> list[CocoPicture]:
+    """Return what is known of each image of a file; what is left out or changed is noted."""
+    numbers = _numbers(read, file, names, of_model)
+    left_out: set[int | None] = set()
+    counted: dict[Effect, Counter[str]] = {Effect.LEFT_OUT: Counter(), Effect.CHANGED: Counter()}
+    for mistake in mistakes(read, masks, draw=False):
+        if mistake.effect is Effect.REFUSED:
+            raise DataError(f"{file}: {mistake.text}; vitrail doctor DATA finds all such mistakes")
+        counted[mistake.effect][mistake.kind] += 1
+        if mistake.effect is Effect.LEFT_OUT:
+            left_out.add(mistake.number)
+    for effect, word in ((Effect.LEFT_OUT, "left out"), (Effect.CHANGED, "changed")):
+        if counted[effect]:
+            kinds = ", ".join(f"{count:,} {kind}" for kind, count in counted[effect].items())
+            count = f"{counted[effect].total():,} of {len(read['annotations']):,} annotations are {word}"
+            notes.append(f"{file.name}: {count}: {kinds}.")
+    by_image: dict[Id, list[Annotation]] = {image["id"]: [] for image in read["images"]}
+    for number, annotation in enumerate(read["annotations"]):
+        if number not in left_out and annotation["category_id"] in numbers:
+            by_image[annotation["image_id"]].append({**annotation, "class": numbers[annotation["category_id"]]})
+    images = sorted(read["images"], key=lambda image: order_of(image["id"]))
+    return [
+        CocoPicture(image["file_name"], (image["width"], image["height"]), tuple(by_image[image["id"]]), masks)
         for image in images
-    )
-    files = tuple(folder / picture.name for picture in known)
+    ]
+
+
+def _numbers(read: dict[str, Any], file: Path, names: Sequence[str], of_model: bool) -> dict[Id, int]:
+    """Number a file's categories by their names.
+
+    Raises:
+        DataError: it has objects of a class that is none of these.
+    """
+    own = category_names(read, file)
+    used = {annotation["category_id"] for annotation in read["annotations"]}
+    unknown = [name for id_, name in own.items() if name not in names and id_ in used]
+    if unknown:
+        whose = "classes than the detector was trained on" if of_model else "categories than the training split"
+        raise DataError(f"{file} has other {whose}: {', '.join(unknown[:8])} and not {', '.join(names[:8])}")
+    return {id_: names.index(name) for id_, name in own.items() if name in names}
+
+
+def _opened(root: Path, file: Path, known: list[CocoPicture], ids: tuple[Id, ...]) -> ObjectPictures:
+    """Find the files of a split's images."""
+    if not known:
+        raise DataError(f"{file} lists no pictures")
+    folder = pictures_folder(root, file)
+    files = tuple(image_file(root, folder, picture.name) for picture in known)
     missing = [path for path in files if not path.is_file()]
     if missing:
         more = f", and {len(missing) - 1:,} more like it" if len(missing) > 1 else ""
         raise DataError(f"{file} lists a picture that is not there: {missing[0]}{more}")
-    return ObjectPictures(files, None, tuple(picture.name for picture in known), known)
+    for number in range(0, len(files), max(1, len(files) // LOOKED_AT)):
+        size = shown_size(files[number])
+        if size is not None:
+            check_size(size, known[number].size, known[number].name, files[number])
+    return ObjectPictures(files, None, tuple(picture.name for picture in known), tuple(known), ids)
 
 
-def _is_box(box: Any) -> bool:
-    """Whether something is four finite numbers."""
-    return isinstance(box, list) and len(box) == 4 and all(isinstance(n, int | float) and math.isfinite(n) for n in box)
+def _refuse_empty(where: str, pictures: ObjectPictures, annotations: list[Annotation]) -> None:
+    reason = nothing_to_learn(annotations, count_objects(pictures))
+    if reason:
+        raise DataError(f"{where} {reason}; vitrail doctor DATA tells more")
 
 
-def _inside(box: list[float], size: tuple[int, int]) -> tuple[float, float, float, float] | None:
-    """Turn COCO's left, top, width and height into left, top, right and bottom within the picture."""
-    left, top, width, height = box
-    right, bottom = min(left + width, size[0]), min(top + height, size[1])
-    left, top = max(left, 0), max(top, 0)
-    return (left, top, right, bottom) if right > left and bottom > top else None
+def _refuse_empty_parts(source: Source, seed: int) -> None:
+    """Refuse a held-out part, or a rest, that shows no object: it would end in figures that are no numbers."""
+    for what, part in (("kept out for validation", source.validation), ("left for training", source.train)):
+        if isinstance(part, ObjectPictures) and not count_objects(part):
+            raise DataError(
+                f"the {len(part):,} images of {source.name} {what} by seed {seed} show no object; take another "
+                "--run.seed or --validation-share, or add annotations/instances_val.json"
+            )
+
+
+def _listed_twice(opened: dict[str, ObjectPictures]) -> list[str]:
+    """Note the images that several splits list: figures on them are too good."""
+    first: dict[Path | Any, str] = {}
+    shared: Counter[tuple[str, str]] = Counter()
+    for split, pictures in opened.items():
+        for item in pictures.items:
+            other = first.setdefault(item, split)
+            if other != split:
+                shared[other, split] += 1
+    return [
+        f"{count:,} images are listed for {one} and for {other}: figures on them are too good."
+        for (one, other), count in shared.items()
+    ]
 
 
 def _corners(box: list[float]) -> list[list[float]]:
@@ -270,7 +301,9 @@ __all__ = [
     "CocoPicture",
     "annotation_files",
     "category_names",
+    "count_objects",
     "each_mistake",
+    "image_file",
     "is_coco",
     "open_coco",
     "pictures_folder",

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vitrail.data.samples import Key, Sample, Samples, seeded
 from vitrail.data.sources import Pictures
+from vitrail.data.turned import about_turning
 from vitrail.errors import DataError
 
 
@@ -60,15 +61,21 @@ class Annotated(Protocol):
 
 @dataclass(frozen=True)
 class ObjectPictures(Pictures):
-    """The pictures of one split and, for each, its objects."""
+    """The pictures of one split and, for each, its objects.
+
+    Attributes:
+        annotated: the objects of each picture.
+        category_ids: what the data set itself calls each class; without them classes are called 1, 2, ...
+    """
 
     annotated: Sequence[Annotated] = ()
+    category_ids: tuple[int | str, ...] = ()
 
     def subset(self, indices: Iterable[int]) -> ObjectPictures:
         """Keep the pictures with these numbers, in this order."""
         kept = list(indices)
         some = super().subset(kept)
-        return ObjectPictures(some.items, None, some.names, tuple(self.annotated[i] for i in kept))
+        return ObjectPictures(some.items, None, some.names, tuple(self.annotated[i] for i in kept), self.category_ids)
 
 
 Joint = Callable[[Image.Image, Objects], tuple[Tensor, Objects]]
@@ -108,7 +115,7 @@ class ObjectSamples(Samples):
     def _sample(self, key: Key, index: int) -> Sample:
         picture = self._picture(index)
         known = self.annotated[index]
-        check_size(picture.size, known.size, self.pictures.names[index])
+        check_size(picture.size, known.size, self.pictures.names[index], self.pictures.items[index])
         objects = known.objects() if self.with_objects else no_objects(picture.size)
         with seeded(self.seed, *key):
             image, objects = self.joint(picture, objects)
@@ -128,15 +135,22 @@ def no_objects(size: tuple[int, int]) -> Objects:
     return Objects(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), none)
 
 
-def check_size(size: tuple[int, int], said: tuple[int, int], name: str) -> None:
+def check_size(size: tuple[int, int], said: tuple[int, int], name: str, file: object = None) -> None:
     """Refuse annotations that were made for a picture of another width and height.
+
+    Args:
+        size: of the picture.
+        said: by its annotations.
+        name: of the picture.
+        file: it is in, if any, to see whether EXIF data turns it.
 
     Raises:
         DataError: they were.
     """
     if size != said:
         raise DataError(
-            f"{name}: the picture has {size[0]} x {size[1]} pixels, its annotations say {said[0]} x {said[1]}; "
+            f"{name}: the picture has {size[0]} x {size[1]} pixels, its annotations say {said[0]} x {said[1]}"
+            f"{about_turning(file, size, said)}; "
             "vitrail doctor DATA lists all such pictures"
         )
 

@@ -7,17 +7,19 @@ first, with a bit that says whether more follow, as characters from "0" on.
 
 from __future__ import annotations
 
-import math
+import reprlib
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageDraw
 
+from vitrail.data.polygons import check_polygons, fill, is_outside
 from vitrail.errors import DataError
 
-FINER = 4
-"""Polygons are filled on a grid so many times finer, and a pixel is inside where half of it is."""
+LONGEST_NUMBER = 12
+"""A packed run length has at most so many letters: 60 bits."""
+FEW_LETTERS = 256
+"""Up to so many letters are read one by one, which is faster than starting numpy."""
 
 
 def encode(mask: np.ndarray) -> dict[str, Any]:
@@ -48,18 +50,48 @@ def pack(counts: Sequence[int]) -> str:
 
 
 def unpack(text: str) -> list[int]:
-    """Read run lengths from text, the inverse of `pack`."""
+    """Read run lengths from text, the inverse of `pack`.
+
+    Raises:
+        DataError: a number has more letters than any mask needs.
+    """
+    if len(text) > FEW_LETTERS:
+        return _unpack_many(text)
     counts: list[int] = []
     value = shift = 0
     for letter in text:
         group = ord(letter) - 48
         value |= (group & 31) << shift
         shift += 5
+        if shift > 5 * LONGEST_NUMBER:
+            raise _too_long()
         if not group & 32:
             value -= (1 << shift) if group & 16 else 0
             counts.append(value + (counts[-2] if len(counts) > 2 else 0))
             value = shift = 0
     return counts
+
+
+def _unpack_many(text: str) -> list[int]:
+    """Do the same for all letters at once."""
+    groups = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), dtype=np.uint32).astype(np.int64) - 48
+    ends = np.flatnonzero((groups & 32) == 0)
+    if not len(ends):
+        return []
+    groups = groups[: ends[-1] + 1]
+    begins = np.concatenate([[0], ends[:-1] + 1])
+    if (ends - begins).max() >= LONGEST_NUMBER:
+        raise _too_long()
+    places = np.arange(len(groups)) - np.repeat(begins, ends - begins + 1)
+    values = np.add.reduceat((groups & 31) << (5 * places), begins)
+    values -= np.where(groups[ends] & 16, np.left_shift(1, 5 * (ends - begins + 1)), 0)
+    values[1::2] = np.cumsum(values[1::2])
+    values[2::2] = np.cumsum(values[2::2])
+    return values.tolist()
+
+
+def _too_long() -> DataError:
+    return DataError("the 'counts' of run lengths are text that no mask is packed into")
 
 
 def decode(segmentation: Any, height: int, width: int) -> np.ndarray:
@@ -87,9 +119,23 @@ def check(segmentation: Any, height: int, width: int) -> None:
         DataError: it is no mask of a picture of this height and width.
     """
     if isinstance(segmentation, list):
-        _check_polygons(segmentation)
+        check_polygons(segmentation, height, width)
     else:
         _counts(segmentation, height, width)
+
+
+def has_pixels(segmentation: Any, height: int, width: int, draw: bool = True) -> bool:
+    """Whether a mask has a pixel; of polygons within the image that is taken for granted unless they are drawn.
+
+    Raises:
+        DataError: it is no mask of an image of this height and width.
+    """
+    if not isinstance(segmentation, list):
+        return any(_counts(segmentation, height, width)[1::2])
+    check_polygons(segmentation, height, width)
+    if not segmentation or is_outside(segmentation, height, width):
+        return False
+    return not draw or bool(fill(segmentation, height, width).any())
 
 
 def _counts(segmentation: Any, height: int, width: int) -> list[int]:
@@ -98,50 +144,20 @@ def _counts(segmentation: Any, height: int, width: int) -> list[int]:
         raise DataError("a segmentation is a list of polygons, or run lengths with 'size' and 'counts'")
     size, counts = segmentation["size"], segmentation["counts"]
     if not isinstance(size, list | tuple) or len(size) != 2:
-        raise DataError(f"the 'size' of run lengths is a height and a width, not {size!r}")
+        raise DataError(f"the 'size' of run lengths is a height and a width, not {reprlib.repr(size)}")
     if list(size) != [height, width]:
-        raise DataError(f"run lengths are for {size[1]} x {size[0]} pixels, the picture has {width} x {height}")
+        said = " x ".join(reprlib.repr(side) for side in reversed(size))
+        raise DataError(f"run lengths are for {said} pixels, the picture has {width} x {height}")
     counts = counts.decode("ascii", "replace") if isinstance(counts, bytes) else counts
     counts = unpack(counts) if isinstance(counts, str) else counts
     if not isinstance(counts, list) or not all(isinstance(count, int) for count in counts):
         raise DataError("the 'counts' of run lengths are a list of whole numbers, or such a list packed into text")
-    if min(counts, default=0) < 0 or sum(counts) != height * width:
-        raise DataError(f"run lengths add up to {sum(counts):,} pixels, the picture has {height * width:,}")
+    if min(counts, default=0) < 0:
+        raise DataError(f"a run length is below 0 ({reprlib.repr(min(counts))})")
+    if sum(counts) != height * width:
+        total = f"{sum(counts):,}" if sum(counts) < 10**18 else "more than 10^18"
+        raise DataError(f"run lengths add up to {total} pixels, the picture has {height * width:,}")
     return counts
 
 
-def _check_polygons(polygons: Any) -> None:
-    whole = all(
-        isinstance(polygon, list | tuple) and len(polygon) >= 6 and len(polygon) % 2 == 0 for polygon in polygons
-    )
-    if not whole or not all(isinstance(n, int | float) and math.isfinite(n) for polygon in polygons for n in polygon):
-        raise DataError("a polygon needs an x and a y for each of three or more corners")
-
-
-def fill(polygons: Sequence[Sequence[float]], height: int, width: int) -> np.ndarray:
-    """Fill polygons, in pixels from the picture's upper left corner: a mask of bools ``(H, W)``.
-
-    Raises:
-        DataError: a polygon has fewer than three corners.
-    """
-    _check_polygons(polygons)
-    corners = [np.asarray(polygon, dtype=np.float64).reshape(-1, 2) for polygon in polygons]
-    if not corners:
-        return np.zeros((height, width), dtype=bool)
-    every = np.concatenate(corners)
-    left, top = np.clip(np.floor(every.min(axis=0)), 0, (width, height)).astype(int)
-    right, bottom = np.clip(np.ceil(every.max(axis=0)), 0, (width, height)).astype(int)
-    mask = np.zeros((height, width), dtype=bool)
-    if right <= left or bottom <= top:
-        return mask
-    canvas = Image.new("L", (FINER * (right - left), FINER * (bottom - top)))
-    pen = ImageDraw.Draw(canvas)
-    for polygon in corners:
-        # Pillow counts from the middle of a pixel.
-        pen.polygon([tuple(point) for point in FINER * (polygon - (left, top)) - 0.5], fill=1)
-    parts = np.asarray(canvas).reshape(bottom - top, FINER, right - left, FINER)
-    mask[top:bottom, left:right] = parts.mean(axis=(1, 3)) >= 0.5
-    return mask
-
-
-__all__ = ["check", "decode", "encode", "fill", "pack", "run_lengths", "unpack"]
+__all__ = ["check", "decode", "encode", "fill", "has_pixels", "pack", "run_lengths", "unpack"]

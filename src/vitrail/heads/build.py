@@ -18,6 +18,8 @@ DETECTION_HEADS: dict[str, str] = {
     "cascade_mask_rcnn": "vitrail.heads.cascade",
     "detr": "vitrail.heads.detr",
 }
+BOX_HEADS = ("faster_rcnn", "detr")
+"""The detection heads that find boxes and no masks."""
 SEGMENTATION_HEADS: dict[str, str] = dict.fromkeys(
     ("upernet", "setr_naive", "setr_pup", "setr_mla", "linear"), "vitrail.heads.segmenter"
 )

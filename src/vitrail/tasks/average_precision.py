@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import importlib.util
 import io
 import math
 from collections.abc import Sequence
@@ -11,7 +10,6 @@ from typing import Any
 
 from vitrail.data.objects import ObjectPictures
 from vitrail.data.rle import encode
-from vitrail.errors import MissingExtra
 from vitrail.heads.detection import Found
 
 _PRECISIONS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
@@ -23,16 +21,6 @@ NAMES = (*_PRECISIONS, *_RECALLS)
 Detections = list[dict[str, Any]]
 """COCO's results: ``image_id``, ``category_id`` (both from 0, one more for the latter), ``bbox``, ``score``, and with
 masks ``segmentation``."""
-
-
-def check_installed() -> None:
-    """Make sure that the figures can be computed.
-
-    Raises:
-        MissingExtra: faster-coco-eval is not installed.
-    """
-    if importlib.util.find_spec("faster_coco_eval") is None:
-        raise MissingExtra("faster-coco-eval", "detect", "measuring detections")
 
 
 def to_results(found: Found, number: int, height: int, width: int) -> Detections:
@@ -63,7 +51,7 @@ def truth_of(pictures: ObjectPictures, class_names: Sequence[str]) -> dict[str, 
                     "image_id": number,
                     "category_id": one["class"] + 1,
                     "bbox": one["bbox"],
-                    "segmentation": one["segmentation"],
+                    **({"segmentation": one["segmentation"]} if "segmentation" in one else {}),
                     "area": one.get("area", one["bbox"][2] * one["bbox"][3]),
                     "iscrowd": int(one.get("iscrowd", 0)),
                 }
@@ -79,13 +67,10 @@ def twelve_figures(truth: dict[str, Any], results: Detections, masks: bool = Fal
         truth: the annotations, as COCO's JSON has them.
         results: what was found, in COCO's format.
         masks: measure masks and not boxes.
-
-    Raises:
-        MissingExtra: faster-coco-eval is not installed.
     """
     evaluated = evaluate(truth, results, masks)
     if evaluated is None:
-        return dict.fromkeys(NAMES, 0.0 if truth["annotations"] else math.nan)
+        return _figures_of_nothing(truth)
     # numpy's numbers would get into a run's state, which only plain ones can be loaded from again.
     figures = [float(value) for value in evaluated.stats[:12]]
     return {name: value if value >= 0 else math.nan for name, value in zip(NAMES, figures, strict=True)}
@@ -96,7 +81,7 @@ def class_precisions(truth: dict[str, Any], results: Detections, masks: bool = F
     evaluated = evaluate(truth, results, masks)
     ids = sorted(category["id"] for category in truth["categories"])
     if evaluated is None:
-        present = {one["category_id"] for one in truth["annotations"]}
+        present = {one["category_id"] for one in truth["annotations"] if not one["iscrowd"]}
         return {id_: (0.0, 0.0) if id_ in present else (math.nan, math.nan) for id_ in ids}
     precision = evaluated.eval["precision"]  # (IoU, recall, category, area, most detections)
     return {id_: (_mean(precision[:, :, k, 0, -1]), _mean(precision[0, :, k, 0, -1])) for k, id_ in enumerate(ids)}
@@ -104,7 +89,6 @@ def class_precisions(truth: dict[str, Any], results: Detections, masks: bool = F
 
 def evaluate(truth: dict[str, Any], results: Detections, masks: bool) -> Any:
     """Run COCO's evaluation; None where nothing was found, which the package cannot take."""
-    check_installed()
     from faster_coco_eval import COCO, COCOeval_faster
 
     # Of a result with a box and a mask the area would be the box's.
@@ -112,6 +96,9 @@ def evaluate(truth: dict[str, Any], results: Detections, masks: bool) -> Any:
     results = [{key: value for key, value in one.items() if key != left_out} for one in results]
     if not results or not truth["annotations"]:
         return None
+    if not masks:
+        boxes = [{key: value for key, value in one.items() if key != "segmentation"} for one in truth["annotations"]]
+        truth = {**truth, "annotations": boxes}
     with contextlib.redirect_stdout(io.StringIO()):
         known = COCO({"info": {}, **truth})
         evaluator = COCOeval_faster(known, known.loadRes(results), iouType="segm" if masks else "bbox")
@@ -119,9 +106,20 @@ def evaluate(truth: dict[str, Any], results: Detections, masks: bool) -> Any:
     return evaluator
 
 
+def _figures_of_nothing(truth: dict[str, Any]) -> dict[str, float]:
+    """Return the figures of a detector that finds nothing: 0 where there is an object to find, else nan."""
+    areas = [one["area"] for one in truth["annotations"] if not one["iscrowd"]]
+    ranges = {"small": (0, 32**2), "medium": (32**2, 96**2), "large": (96**2, math.inf)}
+    figures = {}
+    for name in NAMES:
+        least, most = ranges.get(name.rpartition("_")[2], (0, math.inf))
+        figures[name] = 0.0 if any(least <= area <= most for area in areas) else math.nan
+    return figures
+
+
 def _mean(values: Any) -> float:
     counted = values[values > -1]
     return float(counted.mean()) if counted.size else math.nan
 
 
-__all__ = ["NAMES", "check_installed", "class_precisions", "to_results", "truth_of", "twelve_figures"]
+__all__ = ["NAMES", "class_precisions", "to_results", "truth_of", "twelve_figures"]

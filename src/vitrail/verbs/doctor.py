@@ -32,7 +32,8 @@ from vitrail.errors import DataError, ImageError
 from vitrail.settings import DoctorSettings
 from vitrail.verbs.say import say, say_table
 
-EXTRAS = {"tensorboard": "tensorboard", "faster-coco-eval": "detect", "timm": "test", "transformers": "test"}
+PACKAGES = ("vitrail", "torch", "torchvision", "pillow", "scikit-learn", "faster-coco-eval")
+EXTRAS = {"tensorboard": "tensorboard", "timm": "test", "transformers": "test"}
 
 
 @dataclass
@@ -92,7 +93,7 @@ def environment() -> dict[str, str]:
 
     found = device("auto")
     precision = resolve("auto", found)
-    facts = {name: _version(name) for name in ("vitrail", "torch", "torchvision", "pillow", "scikit-learn")}
+    facts = {name: _version(name) for name in PACKAGES}
     facts["device"] = torch.cuda.get_device_name(found) if found.type == "cuda" else found.type
     facts["threads"] = f"{torch.get_num_threads()} of {os.cpu_count()} cores"
     facts["precision auto"] = f"{precision.name} ({precision.reason})"

@@ -30,6 +30,7 @@ class Description:
         settings: of the run that made it, as JSON.
         task: what it was trained for, as in `vitrail.settings.TrainSettings`.
         dense: of a detector or segmenter the `vitrail.settings.Dense` it was built with, as JSON.
+        category_ids: of a detector what its data set calls each class; empty where classes are called 1, 2, ...
     """
 
     model: ModelSpec
@@ -38,6 +39,7 @@ class Description:
     settings: dict[str, Any] = field(default_factory=dict)
     task: str = "classify"
     dense: dict[str, Any] = field(default_factory=dict)
+    category_ids: tuple[int | str, ...] = ()
 
     @property
     def is_classifier(self) -> bool:

@@ -45,7 +45,6 @@ class Kind(Protocol):
 
         Raises:
             DataError: it cannot be used for this task.
-            MissingExtra: the task needs a package that is not installed.
         """
         ...
 

@@ -21,9 +21,9 @@ from vitrail.data.samples import Samples
 from vitrail.data.scenes import is_scenes, open_scenes
 from vitrail.data.sources import Pictures, Source
 from vitrail.errors import ConfigError, DataError, ImageError
-from vitrail.heads.build import head_for
+from vitrail.heads.build import BOX_HEADS, head_for
 from vitrail.settings import EvaluateSettings, PredictSettings, Scoring, TrainSettings
-from vitrail.tasks.average_precision import check_installed, truth_of, twelve_figures
+from vitrail.tasks.average_precision import truth_of, twelve_figures
 from vitrail.tasks.detection import Detection
 from vitrail.training import distributed
 from vitrail.training.precision import device as pick_device
@@ -58,16 +58,22 @@ class DetectionKind:
 
     def open(self, settings: TrainSettings) -> Source:
         """Open pictures with COCO's annotations, or draw scenes."""
-        check_installed()
         if settings.labels != 1.0:
             raise ConfigError("--labels counts labelled pictures for a classifier; objects are learned from all")
-        return _open(settings.data, settings.run.seed, settings.validation_share)
+        masks = settings.dense.head not in BOX_HEADS
+        return _open(settings.data, settings.run.seed, settings.validation_share, masks)
 
     def describe(self, settings: TrainSettings, start: Start, source: Source) -> Description:
         """Describe backbone, head and classes."""
         dense = replace(settings.dense, head=head_for(settings.task, settings.dense.head))
         return Description(
-            start.model, start.preprocessing, source.class_names, to_json(settings), settings.task, to_json(dense)
+            start.model,
+            start.preprocessing,
+            source.class_names,
+            to_json(settings),
+            settings.task,
+            to_json(dense),
+            cast(ObjectPictures, source.train).category_ids,
         )
 
     def load(self, model: Any, weights: str) -> str:
@@ -94,10 +100,9 @@ class DetectionKind:
 
     def evaluate(self, settings: EvaluateSettings, model: Any, description: Description) -> DetectionEvaluation:
         """Find objects in every picture, over all processes, and compare."""
-        check_installed()
         _refuse_scoring(settings.scoring)
         share = 0.0 if settings.split == "all" else float(description.settings.get("validation_share", 0.2))
-        source = _open(settings.data, 0, share)
+        source = _open(settings.data, 0, share, model.finds_masks, description.class_names)
         if source.class_names != description.class_names:
             raise DataError(
                 f"{settings.data} has other classes than the detector was trained on: "
@@ -105,6 +110,9 @@ class DetectionKind:
             )
         split, found = choose_split(source, settings.split, settings.data)
         pictures = cast(ObjectPictures, found)
+        truth = truth_of(pictures, source.class_names)
+        if all(one["iscrowd"] for one in truth["annotations"]):
+            raise DataError(f"the {split} pictures of {settings.data} show no object: there is nothing to measure")
         device = pick_device(settings.device, distributed.local_rank())
         keep_large_buffers()
         task = Detection(model, description.preprocessing).to(device).eval()
@@ -116,7 +124,7 @@ class DetectionKind:
         with torch.inference_mode(), precision.autocast():
             results = find_all(task, batches)
         damaged = sorted(path for part in distributed.gather(batches.damaged) for path in part)
-        return summarise(split, truth_of(pictures, source.class_names), results, source.class_names, damaged)
+        return summarise(split, truth, results, source.class_names, damaged, model.finds_masks, source.notes)
 
     def predict(
         self, settings: PredictSettings, images: Sequence[RequestedImage], model: Any, description: Description
@@ -142,7 +150,7 @@ class DetectionKind:
             drawn_objects(picture, found, description.class_names).save(drawn)
             all_found.append(to_detected(image.name, picture, found, description.class_names, str(drawn)))
             yield all_found[-1]
-        write_coco(all_found, description.class_names, out / "predictions.json")
+        write_coco(all_found, description, out / "predictions.json")
 
     def print(self, settings: PredictSettings, predictions: Iterator[Detected]) -> None:
         """Print a table, or picture after picture where the format allows."""
@@ -190,10 +198,10 @@ def _measure(
     return {f"{kind}_{name}": found[name] for kind, found in figures.items() for name in WATCHED}
 
 
-def _open(data: str, seed: int, validation_share: float) -> Source:
+def _open(data: str, seed: int, validation_share: float, masks: bool, class_names: tuple[str, ...] = ()) -> Source:
     if is_scenes(data):
         return open_scenes(data)
-    return open_coco(data, seed=seed, validation_share=validation_share)
+    return open_coco(data, seed=seed, validation_share=validation_share, masks=masks, class_names=class_names)
 
 
 __all__ = ["KIND", "DetectionKind"]

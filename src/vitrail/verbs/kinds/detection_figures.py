@@ -23,6 +23,7 @@ class DetectionEvaluation:
         mask: likewise of its masks; empty for a detector without masks.
         classes: for each class its name, its objects, and AP and AP50 of its boxes.
         damaged: files that could not be read and were left out.
+        notes: what else was left out or changed, each a sentence.
     """
 
     split: str
@@ -32,11 +33,14 @@ class DetectionEvaluation:
     mask: dict[str, float | None]
     classes: tuple[tuple[str, int, float | None, float | None], ...]
     damaged: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def say(self) -> None:
         """Print a table of the classes, one of the figures, and a closing line."""
         for path in self.damaged[:5]:
             say(f"left out: {path}")
+        for note in self.notes:
+            say(note)
         rows = [(name, count, _shown(ap), _shown(ap50)) for name, count, ap, ap50 in self.classes if count]
         say_table("", ("class", "objects", "box AP", "box AP50"), rows)
         kinds = {"box": self.box, **({"mask": self.mask} if self.mask else {})}
@@ -49,12 +53,17 @@ class DetectionEvaluation:
 
 
 def summarise(
-    split: str, truth: dict[str, Any], results: Detections, names: tuple[str, ...], damaged: list[str]
+    split: str,
+    truth: dict[str, Any],
+    results: Detections,
+    names: tuple[str, ...],
+    damaged: list[str],
+    with_masks: bool,
+    notes: tuple[str, ...] = (),
 ) -> DetectionEvaluation:
     """Make the figures of an evaluation from annotations and results, both as COCO has them."""
     counted = [one for one in truth["annotations"] if not one["iscrowd"]]
     classes = class_precisions(truth, results)
-    with_masks = any("segmentation" in one for one in results)
     return DetectionEvaluation(
         split=split,
         pictures=len(truth["images"]) - len(damaged),
@@ -71,6 +80,7 @@ def summarise(
             for k, name in enumerate(names)
         ),
         damaged=tuple(damaged),
+        notes=notes,
     )
 
 

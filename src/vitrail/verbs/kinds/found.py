@@ -83,9 +83,13 @@ def drawn_objects(picture: Image.Image, found: Found, names: tuple[str, ...]) ->
     return draw_objects(picture, found.boxes.numpy(), labels, classes, masks)
 
 
-def write_coco(detected: list[Detected], names: tuple[str, ...], file: Path) -> None:
-    """Write what was found as COCO's JSON: a complete file, with pictures, categories, and scores of the objects."""
-    number = {name: place + 1 for place, name in enumerate(names)}
+def write_coco(detected: list[Detected], description: Description, file: Path) -> None:
+    """Write what was found as COCO's JSON: a complete file, with pictures, categories, and scores of the objects.
+
+    Categories have the ids of the data set that was learned from, where it had any.
+    """
+    names = description.class_names
+    number = dict(zip(names, description.category_ids or range(1, len(names) + 1), strict=True))
     images = [
         {"id": n + 1, "file_name": one.file, "width": one.size[0], "height": one.size[1]}
         for n, one in enumerate(detected)

@@ -1,0 +1,210 @@
+"""What is wrong with COCO's annotations, asked alike by training, which refuses it, and by ``vitrail doctor``."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from typing import Any
+
+from vitrail.data import polygons, rle
+from vitrail.data.coco_file import Id, shown
+from vitrail.errors import DataError
+
+Annotation = dict[str, Any]
+
+FARTHEST = polygons.FARTHEST
+LARGEST_AREA = 1e15
+BEYOND = 1.0
+"""Boxes may leave their image by so many pixels unsaid: tools round differently."""
+FEWEST_AS_CORNERS = 3
+"""So many boxes must leave their image before their numbers are taken for left, top, right and bottom."""
+MOST_DRAWN = 1_000_000_000
+"""So many cells of polygons' finer grids are drawn to find masks without a pixel; some ten seconds."""
+MOST_MASK_BYTES = 8_000_000_000
+"""The masks of one image's objects, a byte a pixel, may take so much memory."""
+
+
+class Effect(Enum):
+    """What a mistake does to training."""
+
+    REFUSED = "nothing is trained"
+    LEFT_OUT = "the object is left out"
+    CHANGED = "the object is changed"
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One mistake.
+
+    Attributes:
+        text: a sentence without its end.
+        effect: what it does to training.
+        kind: what mistakes of its kind are called when they are counted.
+        number: of the annotation in its file; None where it is of all of them.
+    """
+
+    text: str
+    effect: Effect
+    kind: str = ""
+    number: int | None = None
+
+
+def each_mistake(read: dict[str, Any]) -> Iterator[str]:
+    """Name each annotation that cannot be used, or not as it is; ``read`` is of `coco_file.read_annotations`."""
+    for mistake in mistakes(read):
+        yield mistake.text
+    yield from doubtful_categories(read)
+
+
+def mistakes(read: dict[str, Any], masks: bool = True, draw: bool = True) -> Iterator[Mistake]:
+    """Yield what is wrong with a file's annotations, one after the other, and then what is with all of them.
+
+    Args:
+        read: of `coco_file.read_annotations`.
+        masks: whether masks matter; to a detector of boxes they do not.
+        draw: whether polygons are drawn to see whether a pixel is inside.
+    """
+    sizes = {image["id"]: (image["width"], image["height"]) for image in read["images"]}
+    categories = {category["id"] for category in read["categories"]}
+    left_to_draw = MOST_DRAWN if draw else 0
+    for number, annotation in enumerate(read["annotations"]):
+        who = f"annotation {shown(annotation.get('id'))}"
+        size = sizes.get(annotation["image_id"])
+        found = _of_record(annotation, size, categories)
+        if found is None and size is not None and masks and annotation.get("segmentation"):
+            thin = _cells_if_thin(annotation["segmentation"], size)
+            draws = 0 < thin <= left_to_draw
+            left_to_draw -= thin if draws else 0
+            found = _of_mask(annotation["segmentation"], size, draws)
+        if found is not None:
+            yield Mistake(f"{who} {found.text}", found.effect, found.kind, number)
+    yield from _of_all(read, sizes)
+    if masks:
+        yield from _too_many_pixels(read, sizes)
+
+
+def nothing_to_learn(annotations: list[Annotation], usable: int) -> str:
+    """Say, as half a sentence, why there is no object to learn from; "" where there is one."""
+    if usable:
+        return ""
+    if not annotations:
+        return "has no annotations: there is no object to learn from or to measure against"
+    crowds = sum(bool(annotation.get("iscrowd")) for annotation in annotations)
+    if crowds == len(annotations):
+        return f"has no object to learn from or to measure against: all {crowds:,} annotations are crowds (iscrowd 1)"
+    return f"has no object to learn from or to measure against: of {len(annotations):,} annotations none can be used"
+
+
+def doubtful_categories(read: dict[str, Any]) -> Iterator[str]:
+    """Name a category that stands above all others and has no object, as Roboflow's exports begin with one."""
+    above = {category.get("supercategory") for category in read["categories"] if isinstance(category, dict)}
+    used = Counter(annotation["category_id"] for annotation in read["annotations"])
+    for category in read["categories"]:
+        if category["name"] in above - {"none", None, ""} and not used[category["id"]] and len(read["categories"]) > 1:
+            yield (
+                f"category {category['id']} {category['name']!r} has no objects and stands above the others: it is no "
+                "class, as in exports of Roboflow; remove it"
+            )
+
+
+def is_box(box: Any) -> bool:
+    """Whether something is four finite numbers of pixels."""
+    return isinstance(box, list) and len(box) == 4 and all(map(_is_pixels, box))
+
+
+def cut(box: list[float], size: tuple[int, int]) -> tuple[float, float, float, float] | None:
+    """Turn COCO's left, top, width and height into left, top, right and bottom within the image; None if it is empty."""
+    left, top, width, height = box
+    right, bottom = min(left + width, size[0]), min(top + height, size[1])
+    left, top = max(left, 0), max(top, 0)
+    return (left, top, right, bottom) if right > left and bottom > top else None
+
+
+def _of_record(annotation: Annotation, size: tuple[int, int] | None, categories: set[Id]) -> Mistake | None:
+    """Check all of an annotation but its mask."""
+    if size is None:
+        return Mistake(f"is of image {shown(annotation['image_id'])}, which is not listed", Effect.REFUSED)
+    if annotation["category_id"] not in categories:
+        return Mistake(f"is of category {shown(annotation['category_id'])}, which is not listed", Effect.REFUSED)
+    box = annotation["bbox"]
+    if not is_box(box):
+        text = f"has {shown(box)} for a box: a box that is not four numbers of pixels (left, top, width and height)"
+        return Mistake(text, Effect.REFUSED)
+    crowd = annotation.get("iscrowd", 0)
+    if type(crowd) is not int or crowd not in (0, 1):
+        return Mistake(f"has {shown(crowd)} for its iscrowd, which is 0 or 1", Effect.REFUSED)
+    area = annotation.get("area", 0)
+    if not (_is_number(area) and area >= 0):
+        return Mistake(f"has {shown(area)} for its area, which is a number of pixels", Effect.REFUSED)
+    left, top, width, height = box
+    if width <= 0 or height <= 0:
+        return Mistake("has a box without an inside", Effect.LEFT_OUT, "boxes without an inside")
+    if cut(box, size) is None:
+        return Mistake("has a box that leaves its picture altogether", Effect.LEFT_OUT, "boxes outside their image")
+    if min(left, top) < -BEYOND or left + width > size[0] + BEYOND or top + height > size[1] + BEYOND:
+        return Mistake("has a box that leaves its picture", Effect.CHANGED, "boxes that leave their image, and are cut")
+    return None
+
+
+def _of_mask(segmentation: Any, size: tuple[int, int], draw: bool) -> Mistake | None:
+    """Check an annotation's mask."""
+    width, height = size
+    try:
+        rle.check(segmentation, height, width)
+        if not rle.has_pixels(segmentation, height, width, draw):
+            return Mistake("has a mask without a pixel", Effect.LEFT_OUT, "masks without a pixel")
+    except DataError as error:
+        effect = Effect.LEFT_OUT if polygons.is_degenerate(segmentation) else Effect.REFUSED
+        return Mistake(f"has a mask that is none: {error}", effect, "polygons of fewer than three corners")
+    return None
+
+
+def _cells_if_thin(segmentation: Any, size: tuple[int, int]) -> int:
+    """Return how many cells drawing polygons takes that are so thin that no pixel may be inside, else 0."""
+    try:
+        return polygons.cells_to_draw(segmentation, size[1], size[0]) if isinstance(segmentation, list) else 0
+    except DataError:
+        return 0
+
+
+def _of_all(read: dict[str, Any], sizes: dict[Id, tuple[int, int]]) -> Iterator[Mistake]:
+    """Look for boxes that mean something else than left, top, width and height in pixels."""
+    known = [(a["bbox"], sizes[a["image_id"]]) for a in read["annotations"] if a["image_id"] in sizes]
+    boxes = [(box, size) for box, size in known if is_box(box)]
+    if not boxes:
+        return
+    if all(0 <= min(box) and max(box) <= 1 for box, _ in boxes) and any(not float(n).is_integer() for n in boxes[0][0]):
+        text = f"all {len(boxes):,} boxes lie within 0 to 1: they look normalised, and COCO counts pixels"
+        yield Mistake(text, Effect.REFUSED)
+        return
+    leaving = sum(b[0] + b[2] > size[0] + BEYOND or b[1] + b[3] > size[1] + BEYOND for b, size in boxes)
+    as_corners = all(b[2] > b[0] and b[3] > b[1] and b[2] <= s[0] + BEYOND and b[3] <= s[1] + BEYOND for b, s in boxes)
+    if leaving >= FEWEST_AS_CORNERS and as_corners and 2 * leaving >= len(boxes):
+        yield Mistake(
+            f"{leaving:,} of {len(boxes):,} boxes leave their picture, and none would if its numbers were left, top, "
+            "right and bottom; COCO's are left, top, width and height",
+            Effect.REFUSED,
+        )
+
+
+def _too_many_pixels(read: dict[str, Any], sizes: dict[Id, tuple[int, int]]) -> Iterator[Mistake]:
+    """Look for an image whose objects' masks would fill the memory."""
+    counts = Counter(annotation["image_id"] for annotation in read["annotations"])
+    for id_, count in counts.items():
+        width, height = sizes.get(id_, (0, 0))
+        if count * width * height > MOST_MASK_BYTES:
+            text = f"image {shown(id_)} has {count:,} objects on {width:,} x {height:,} pixels, whose masks take "
+            yield Mistake(f"{text}{count * width * height / 1e9:,.0f} GB; cut it into parts", Effect.REFUSED)
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST_AREA
+
+
+def _is_pixels(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and -FARTHEST <= value <= FARTHEST
+
+
+__all__ = ["Effect", "Mistake", "cut", "doubtful_categories", "each_mistake", "is_box", "mistakes", "nothing_to_learn"]
