@@ -148,6 +148,8 @@ def test_predictions_are_drawn_and_written_as_coco(detector: Path, shapes: Path,
     assert found[-1].error
     written = json.loads((tmp_path / "out" / "predictions.json").read_text())
     assert len(written["images"]) == len(pictures)
+    assert [one["id"] for one in written["categories"]] == [1, 6, 11, 16], "the data set's own ids"
+    assert {one["category_id"] for one in written["annotations"]} <= {1, 6, 11, 16}
     assert len(written["annotations"]) == sum(len(one.objects) for one in found)
     for one in found[:-1]:
         with Image.open(one.drawn) as drawn, Image.open(one.file) as picture:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
+
+import numpy as np
 
 from vitrail.data import polygons, rle
 from vitrail.data.coco_file import Id, shown
@@ -68,21 +71,51 @@ def mistakes(read: dict[str, Any], masks: bool = True, draw: bool = True) -> Ite
     """
     sizes = {image["id"]: (image["width"], image["height"]) for image in read["images"]}
     categories = {category["id"] for category in read["categories"]}
+    suspects = _suspects(read["annotations"], sizes, categories)
     left_to_draw = MOST_DRAWN if draw else 0
     for number, annotation in enumerate(read["annotations"]):
-        who = f"annotation {shown(annotation.get('id'))}"
         size = sizes.get(annotation["image_id"])
-        found = _of_record(annotation, size, categories)
-        if found is None and size is not None and masks and annotation.get("segmentation"):
-            thin = _cells_if_thin(annotation["segmentation"], size)
+        found = _of_record(annotation, size, categories) if suspects is None or number in suspects else None
+        segmentation = annotation.get("segmentation") if masks else None
+        if segmentation and found is None and size is not None:
+            thin = _cells_if_thin(segmentation, size) if draw else 0
             draws = 0 < thin <= left_to_draw
             left_to_draw -= thin if draws else 0
-            found = _of_mask(annotation["segmentation"], size, draws)
+            found = _of_mask(segmentation, size, draws)
         if found is not None:
-            yield Mistake(f"{who} {found.text}", found.effect, found.kind, number)
+            text = f"annotation {shown(annotation.get('id'))} {found.text}"
+            yield Mistake(text, found.effect, found.kind, number)
     yield from _of_all(read, sizes)
     if masks:
         yield from _too_many_pixels(read, sizes)
+
+
+def _suspects(annotations: list[Annotation], sizes: dict[Id, tuple[int, int]], categories: set[Id]) -> set[int] | None:
+    """Return the numbers of the annotations that may be wrong in all but their masks; None where it may be any.
+
+    There are millions of annotations, and numpy looks at all of them at once.
+    """
+    boxes = [annotation["bbox"] for annotation in annotations]
+    if not set(map(type, boxes)) <= {list} or set(map(len, boxes)) != {4}:
+        return None
+    if not set(map(type, itertools.chain.from_iterable(boxes))) <= {int, float}:
+        return None
+    try:
+        sides = np.array(boxes, dtype=np.float64)
+    except OverflowError:
+        return None
+    unlisted = (-FARTHEST, -FARTHEST)
+    ends = np.array([sizes.get(annotation["image_id"], unlisted) for annotation in annotations], dtype=np.float64)
+    with np.errstate(invalid="ignore", over="ignore"):
+        starts, extents = sides[:, :2], sides[:, 2:]
+        sound = (starts >= -BEYOND) & (extents > 0) & (starts + extents <= ends + BEYOND) & (starts < ends)
+    wrong = set(np.flatnonzero(~sound.all(axis=1)).tolist())
+    for number, annotation in enumerate(annotations):
+        area, crowd = annotation.get("area", 0), annotation.get("iscrowd", 0)
+        plain = type(crowd) is int and 0 <= crowd <= 1 and type(area) in (int, float) and 0 <= area <= LARGEST_AREA
+        if not plain or annotation["category_id"] not in categories:
+            wrong.add(number)
+    return wrong
 
 
 def nothing_to_learn(annotations: list[Annotation], usable: int) -> str:
@@ -111,11 +144,13 @@ def doubtful_categories(read: dict[str, Any]) -> Iterator[str]:
 
 def is_box(box: Any) -> bool:
     """Whether something is four finite numbers of pixels."""
-    return isinstance(box, list) and len(box) == 4 and all(map(_is_pixels, box))
+    if not isinstance(box, list) or len(box) != 4 or not set(map(type, box)) <= {int, float}:
+        return False
+    return all(-FARTHEST <= side <= FARTHEST for side in box)  # No comparison with nan is true.
 
 
 def cut(box: list[float], size: tuple[int, int]) -> tuple[float, float, float, float] | None:
-    """Turn COCO's left, top, width and height into left, top, right and bottom within the image; None if it is empty."""
+    """Turn COCO's left, top, width and height into left, top, right and bottom in the image; None if it is empty."""
     left, top, width, height = box
     right, bottom = min(left + width, size[0]), min(top + height, size[1])
     left, top = max(left, 0), max(top, 0)
@@ -152,7 +187,6 @@ def _of_mask(segmentation: Any, size: tuple[int, int], draw: bool) -> Mistake | 
     """Check an annotation's mask."""
     width, height = size
     try:
-        rle.check(segmentation, height, width)
         if not rle.has_pixels(segmentation, height, width, draw):
             return Mistake("has a mask without a pixel", Effect.LEFT_OUT, "masks without a pixel")
     except DataError as error:
@@ -171,16 +205,17 @@ def _cells_if_thin(segmentation: Any, size: tuple[int, int]) -> int:
 
 def _of_all(read: dict[str, Any], sizes: dict[Id, tuple[int, int]]) -> Iterator[Mistake]:
     """Look for boxes that mean something else than left, top, width and height in pixels."""
-    known = [(a["bbox"], sizes[a["image_id"]]) for a in read["annotations"] if a["image_id"] in sizes]
-    boxes = [(box, size) for box, size in known if is_box(box)]
-    if not boxes:
+    known = [a for a in read["annotations"] if a["image_id"] in sizes and is_box(a["bbox"])]
+    if not known:
         return
-    if all(0 <= min(box) and max(box) <= 1 for box, _ in boxes) and any(not float(n).is_integer() for n in boxes[0][0]):
+    boxes = np.array([annotation["bbox"] for annotation in known], dtype=np.float64)
+    if boxes.min() >= 0 and boxes.max() <= 1 and (boxes % 1).any():
         text = f"all {len(boxes):,} boxes lie within 0 to 1: they look normalised, and COCO counts pixels"
         yield Mistake(text, Effect.REFUSED)
         return
-    leaving = sum(b[0] + b[2] > size[0] + BEYOND or b[1] + b[3] > size[1] + BEYOND for b, size in boxes)
-    as_corners = all(b[2] > b[0] and b[3] > b[1] and b[2] <= s[0] + BEYOND and b[3] <= s[1] + BEYOND for b, s in boxes)
+    ends = np.array([sizes[annotation["image_id"]] for annotation in known]) + BEYOND
+    leaving = int((boxes[:, :2] + boxes[:, 2:] > ends).any(axis=1).sum())
+    as_corners = ((boxes[:, 2:] > boxes[:, :2]) & (boxes[:, 2:] <= ends)).all()
     if leaving >= FEWEST_AS_CORNERS and as_corners and 2 * leaving >= len(boxes):
         yield Mistake(
             f"{leaving:,} of {len(boxes):,} boxes leave their picture, and none would if its numbers were left, top, "
@@ -201,10 +236,6 @@ def _too_many_pixels(read: dict[str, Any], sizes: dict[Id, tuple[int, int]]) -> 
 
 def _is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= LARGEST_AREA
-
-
-def _is_pixels(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool) and -FARTHEST <= value <= FARTHEST
 
 
 __all__ = ["Effect", "Mistake", "cut", "doubtful_categories", "each_mistake", "is_box", "mistakes", "nothing_to_learn"]

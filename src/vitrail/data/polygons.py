@@ -50,7 +50,7 @@ def check_polygons(polygons: Any, height: int, width: int) -> None:
         if not polygon:
             continue
         try:
-            finite, low, high = math.isfinite(math.fsum(polygon)), min(polygon), max(polygon)
+            finite, low, high = math.isfinite(sum(polygon)), min(polygon), max(polygon)
         except (TypeError, ValueError, OverflowError):
             raise DataError(RULE) from None
         if not finite:
@@ -102,8 +102,12 @@ def cells_to_draw(polygons: Polygons, height: int, width: int) -> int:
 
 def is_outside(polygons: Polygons, height: int, width: int) -> bool:
     """Whether no polygon reaches into the image."""
-    left, top, right, bottom = _extent(_corners(polygons), height, width)
-    return right <= left or bottom <= top
+    for polygon in polygons:
+        if len(polygon) >= 6:
+            across, down = polygon[0::2], polygon[1::2]
+            if max(across) > 0 and max(down) > 0 and min(across) < width and min(down) < height:
+                return False
+    return True
 
 
 def fill(polygons: Polygons, height: int, width: int) -> np.ndarray:
@@ -128,7 +132,7 @@ def fill(polygons: Polygons, height: int, width: int) -> np.ndarray:
 
 
 def _drawn(corners: list[np.ndarray], left: int, top: int, upper: int, wide: int, tall: int) -> np.ndarray:
-    """Draw a strip from row ``upper`` on of polygons whose extent begins at ``left`` and ``top``: bools (tall, wide)."""
+    """Draw a strip, from row ``upper`` on, of polygons that extend from ``left`` and ``top``: bools (tall, wide)."""
     canvas = Image.new("L", (FINER * wide, FINER * tall))
     pen = ImageDraw.Draw(canvas)
     for polygon in corners:

@@ -16,6 +16,8 @@ import numpy as np
 from vitrail.data.polygons import check_polygons, fill, is_outside
 from vitrail.errors import DataError
 
+MOST_LETTERS = 10_000_000
+"""Of one mask: some three million runs."""
 LONGEST_NUMBER = 12
 """A packed run length has at most so many letters: 60 bits."""
 FEW_LETTERS = 256
@@ -55,6 +57,8 @@ def unpack(text: str) -> list[int]:
     Raises:
         DataError: a number has more letters than any mask needs.
     """
+    if len(text) > MOST_LETTERS:
+        raise _too_long()
     if len(text) > FEW_LETTERS:
         return _unpack_many(text)
     counts: list[int] = []
@@ -149,6 +153,9 @@ def _counts(segmentation: Any, height: int, width: int) -> list[int]:
         said = " x ".join(reprlib.repr(side) for side in reversed(size))
         raise DataError(f"run lengths are for {said} pixels, the picture has {width} x {height}")
     counts = counts.decode("ascii", "replace") if isinstance(counts, bytes) else counts
+    if isinstance(counts, str | list) and len(counts) > LONGEST_NUMBER * (height * width + 1):
+        pixels = f"{height * width:,} pixels"
+        raise DataError(f"run lengths are {len(counts):,} numbers or letters, the picture has {pixels}")
     counts = unpack(counts) if isinstance(counts, str) else counts
     if not isinstance(counts, list) or not all(isinstance(count, int) for count in counts):
         raise DataError("the 'counts' of run lengths are a list of whole numbers, or such a list packed into text")

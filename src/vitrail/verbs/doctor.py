@@ -18,7 +18,9 @@ from vitrail.data.coco import (
     annotation_files,
     category_names,
     each_mistake,
+    image_file,
     is_coco,
+    open_coco,
     pictures_folder,
     read_annotations,
 )
@@ -28,6 +30,7 @@ from vitrail.data.scenes import is_scenes, open_scenes
 from vitrail.data.segment_folders import examine, is_segments, open_segments
 from vitrail.data.segments import SegmentPictures
 from vitrail.data.sources import open_source
+from vitrail.data.turned import orientation
 from vitrail.errors import DataError, ImageError
 from vitrail.settings import DoctorSettings
 from vitrail.verbs.say import say, say_table
@@ -185,9 +188,10 @@ def check_objects(root: Path) -> Check:
         found.mistakes += [f"{split}: {mistake}" for mistake in each_mistake(read)]
         for image in read["images"]:
             try:
-                picture = open_image(folder / image["file_name"])
+                file_of_image = image_file(root, folder, image["file_name"])
+                picture = open_image(file_of_image)
                 _compare(found, first_split, picture, split, image["file_name"])
-                check_size(picture.size, (image["width"], image["height"]), image["file_name"])
+                check_size(picture.size, (image["width"], image["height"]), image["file_name"], file_of_image)
             except ImageError as error:
                 found.damaged.append(str(error))
                 continue
@@ -195,12 +199,27 @@ def check_objects(root: Path) -> Check:
                 found.mistakes.append(f"{split}: {str(error).split(';')[0]}")
             widths.append(image["width"])
             heights.append(image["height"])
+        turned = sum(orientation(image_file(root, folder, image["file_name"])) != 1 for image in read["images"])
+        if turned:
+            note = f"{split}: {turned:,} images are turned by their EXIF data; annotate them as they are shown."
+            found.notes = (*found.notes, note)
         crowds = sum(bool(annotation.get("iscrowd")) for annotation in read["annotations"])
         empty = len(read["images"]) - len({annotation["image_id"] for annotation in read["annotations"]})
         note = f"{split}: {len(read['annotations']):,} objects, {crowds} crowds, {empty} pictures without objects."
         found.notes = (*found.notes, note)
     _add_sizes(found, heights, widths)
+    if not found.mistakes and not found.damaged:
+        found.mistakes += _why_training_refuses(root)
     return found
+
+
+def _why_training_refuses(root: Path) -> list[str]:
+    """Ask the code that opens a data set to train on."""
+    try:
+        open_coco(root)
+    except DataError as error:
+        return [str(error).removesuffix("; vitrail doctor DATA tells more")]
+    return []
 
 
 def _open(data: str) -> Any:
