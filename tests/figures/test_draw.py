@@ -5,7 +5,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vitrail.figures.draw import Tile, contact_sheet, enlarge, font, heat_map, sheet, to_picture, wrap
+from vitrail.figures.draw import Tile, contact_sheet, cut_in_the_middle, enlarge, font, sheet, to_picture, wrap
+from vitrail.figures.scales import attention_legend
 
 
 @pytest.mark.parametrize(("channels", "mode"), [(1, "L"), (2, "L"), (3, "RGB"), (5, "RGB")])
@@ -38,30 +39,6 @@ def test_small_pictures_grow_without_smoothing():
     assert np.array_equal(large, np.array(picture).repeat(4, 0).repeat(4, 1))
 
 
-def test_heat_lies_where_the_value_is():
-    values = torch.zeros(4, 4)
-    values[3, 0] = 1.0
-    picture = np.asarray(heat_map(Image.new("RGB", (64, 64), (90, 90, 90)), values), dtype=int).sum(-1)
-    assert picture[48:, :16].mean() > picture[:32, 32:].mean() + 150
-    row, column = np.unravel_index(picture.argmax(), picture.shape)
-    assert row >= 48
-    assert column < 16
-
-
-def test_the_picture_stays_visible_under_the_heat():
-    half = np.zeros((32, 32), dtype=np.uint8)
-    half[:, 16:] = 255
-    drawn = np.asarray(heat_map(Image.fromarray(half), torch.full((2, 2), 3.0)), dtype=int).sum(-1)
-    assert drawn[:, 16:].min() > drawn[:, :16].max() + 100
-
-
-def test_ends_of_the_colour_map_can_be_shared_by_several_maps():
-    grey = Image.new("L", (8, 8), 128)
-    weak, strong = torch.rand(2, 2) * 0.1, torch.rand(2, 2)
-    assert heat_map(grey, weak).tobytes() != heat_map(grey, weak, 0.0, 1.0).tobytes()
-    assert heat_map(grey, strong, 0.0, 1.0).size == (8, 8)
-
-
 @given(text=st.text(max_size=60), width=st.integers(20, 300))
 @settings(max_examples=50, deadline=None)
 def test_wrapped_lines_fit_their_width(text, width):
@@ -82,7 +59,9 @@ def test_sheet_holds_every_picture_unchanged():
     generator = np.random.default_rng(0)
     pixels = [generator.integers(0, 256, (20, 30, 3), dtype=np.uint8) for _ in range(3)]
     tiles = [Tile(Image.fromarray(values), "caption\nmore") for values in pixels]
-    drawn = np.array(sheet([tiles[:2], [None, tiles[2]]], title="T", note="N", columns=("a", "b"), legend=("l", "m")))
+    drawn = np.array(
+        sheet([tiles[:2], [None, tiles[2]]], title="T", note="N", columns=("a", "b"), legend=attention_legend())
+    )
     for values in pixels:
         windows = np.lib.stride_tricks.sliding_window_view(drawn, values.shape).squeeze(2)
         assert (windows == values).all(axis=(-1, -2, -3)).sum() == 1
@@ -100,3 +79,29 @@ def test_contact_sheet_needs_a_caption_for_each_picture_or_none():
     assert contact_sheet(pictures, columns=5).width > contact_sheet(pictures, columns=2).width
     with pytest.raises(ValueError, match="shorter"):
         contact_sheet(pictures, ["one"])
+
+
+@given(text=st.text(max_size=80), width=st.integers(15, 300))
+@settings(max_examples=50, deadline=None)
+def test_long_names_lose_their_middle_and_keep_both_ends(text, width):
+    face = font(14)
+    text = "".join(letter for letter in text if letter.isprintable())
+    cut = cut_in_the_middle(text, width, face)
+    assert face.getlength(cut) <= width
+    if cut != text:
+        before, _, after = cut.partition("…") if "…" not in text else (cut, "", "")
+        assert text.startswith(before)
+        assert text.endswith(after)
+
+
+def test_the_ending_of_a_long_file_name_stays_readable():
+    name = "holiday_" * 30 + ".jpeg"
+    cut = cut_in_the_middle(name, 200, font(14))
+    assert cut.startswith("holi")
+    assert cut.endswith(".jpeg")
+
+
+def test_a_name_of_many_words_takes_two_lines_of_a_caption():
+    picture = Image.new("L", (224, 9))
+    heights = [sheet([[Tile(picture, "word " * words)]]).height for words in (12, 50)]
+    assert heights[0] == heights[1]

@@ -3,6 +3,7 @@
 from itertools import combinations
 
 import numpy as np
+import pytest
 from PIL import Image
 
 from vitrail.figures import objects
@@ -44,3 +45,9 @@ def test_outlines_are_seen_on_any_ground_and_leave_the_picture_as_it_was() -> No
         drawn = np.asarray(outlined(picture, np.array([[10.0, 10.0, 30.0, 30.0]])))
         assert (drawn != np.array(ground)).any()
         assert (np.asarray(picture) == np.array(ground)).all()
+
+
+@pytest.mark.parametrize("name", ["a\nb", "caf\udce9", "\x1b[31m", "long " * 80, "\u202eabc", ""])
+def test_class_names_of_any_kind_are_written_inside_the_image(name: str) -> None:
+    drawn = draw_objects(Image.new("RGB", (60, 40)), np.array([[5.0, 5.0, 30.0, 30.0]]), [f"{name} 50 %"], [0])
+    assert drawn.size == (60, 40)

@@ -11,8 +11,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vitrail.errors import ConfigError, nearest
-from vitrail.figures.draw import Tile, enlarge, heat_map, sheet, to_picture
+from vitrail.figures.draw import Tile, enlarge, sheet, to_picture
 from vitrail.figures.record import device_of, evaluating, record_attention, resolve_layers, vit_of
+from vitrail.figures.scales import attention_legend, attention_map
 
 HEAD_FUSIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "mean": lambda weights: weights.mean(dim=1),
@@ -211,7 +212,7 @@ def panel(
         drawn = [maps.rollout[index], *(maps.heads[index, head] for head in shown)]
         tiles: list[Tile | None] = [Tile(picture, captions[index] if captions else "")]
         tiles += [
-            Tile(heat_map(picture, values), f"{name}\n{_peak(values, maps.tokens)}")
+            Tile(attention_map(picture, values * maps.tokens), f"{name}\n{peak_of(values * maps.tokens)}")
             for name, values in zip(names, drawn, strict=True)
         ]
         rows += _balanced(tiles, at_most=8)
@@ -221,15 +222,16 @@ def panel(
         title=title,
         note=(
             f"How strongly {whose} to each place: rollout through all layers, and single heads of layer {maps.layer} "
-            f"(layers count from 0 to {vit_of(model).depth - 1}). Each map has its own scale, from its least to "
-            "its most; a peak of 2x is twice an even share."
+            f"(layers count from 0 to {vit_of(model).depth - 1}). An even share is 1 of {maps.tokens:,}, the number of "
+            "tokens. All maps have the one scale above: without colour, no place gets more than an even share."
         ),
-        legend=("least", "most"),
+        legend=attention_legend(),
     )
 
 
-def _peak(values: Tensor, tokens: int) -> str:
-    peak = float(values.max()) * tokens
+def peak_of(multiples: Tensor) -> str:
+    """Write the peak of a map in multiples of an even share, which its colours cannot show beyond 16x."""
+    peak = float(multiples.max())
     return f"peak {peak:.{0 if peak >= 10 else 1}f}x"
 
 

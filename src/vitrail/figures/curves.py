@@ -5,11 +5,15 @@ from __future__ import annotations
 import io
 import math
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from PIL import Image
+
+from vitrail.console import figure, is_share
+from vitrail.figures.draw import writable
 
 Row = Mapping[str, Any]
 
@@ -32,6 +36,7 @@ class Curve:
         run: whose, empty when there is only one run.
         source: what stands before the measurement's name, such as ``validation``; empty for training.
         measure: what is measured, such as ``loss``.
+        lost: how many values were no finite numbers.
     """
 
     run: str
@@ -39,6 +44,7 @@ class Curve:
     measure: str
     steps: tuple[float, ...]
     values: tuple[float, ...]
+    lost: int = 0
 
 
 def read_curves(rows: Sequence[Row], run: str = "") -> list[Curve]:
@@ -46,19 +52,25 @@ def read_curves(rows: Sequence[Row], run: str = "") -> list[Curve]:
 
     Args:
         rows: dicts with ``step`` and any finite numbers; ``validation/loss`` is the measurement ``loss`` of the
-            source ``validation``. Everything else, and rows without a step, are left out.
+            source ``validation``. Everything else, and rows without a step, are left out; numbers that are not finite,
+            and None in their place, are counted.
         run: the run's name.
     """
     points: dict[str, dict[float, float]] = {}
+    lost: Counter[str] = Counter()
     for row in rows:
         for key, value in row.items():
-            if "step" in row and key not in NOT_MEASURED and _is_finite(value):
+            if not _is_finite(row.get("step")) or key in NOT_MEASURED:
+                continue
+            if _is_finite(value):
                 points.setdefault(key, {})[float(row["step"])] = float(value)
+            else:
+                lost[key] += value is None or isinstance(value, float)
     curves = []
     for key, by_step in points.items():
         source, _, measure = key.rpartition("/")
         steps = tuple(sorted(by_step))
-        curves.append(Curve(run, source, measure, steps, tuple(by_step[step] for step in steps)))
+        curves.append(Curve(run, source, measure, steps, tuple(by_step[step] for step in steps), lost[key]))
     return curves
 
 
@@ -94,14 +106,14 @@ def _plot(plots: Sequence[Sequence[Curve]], runs: Sequence[str], title: str) -> 
     lines = max(1, math.ceil(len(plots) / columns))
     with rc_context({"font.family": "DejaVu Sans", "font.size": 10, "axes.unicode_minus": True}):
         legend = 0.22 * max(map(len, plots), default=0) if len(runs) > 1 else 0.0
-        figure = Figure(
+        canvas = Figure(
             figsize=(5.4 * columns, (3.3 + legend) * lines), dpi=160, layout="constrained", facecolor="white"
         )
-        figure.get_layout_engine().set(w_pad=0.14, h_pad=0.14)  # type: ignore[union-attr]
-        FigureCanvasAgg(figure)
+        canvas.get_layout_engine().set(w_pad=0.14, h_pad=0.14)  # type: ignore[union-attr]
+        FigureCanvasAgg(canvas)
         if title:
-            figure.suptitle(title, x=0.013, ha="left", fontsize=13, fontweight="bold", color=INK)
-        axes = figure.subplots(lines, columns, squeeze=False).flatten()
+            canvas.suptitle(plain(title), x=0.013, ha="left", fontsize=13, fontweight="bold", color=INK)
+        axes = canvas.subplots(lines, columns, squeeze=False).flatten()
         for axis, curves in zip(axes, plots, strict=False):
             _plot_one(axis, curves, runs, sources)
             axis.set_xlim(-0.02 * last, 1.02 * last)
@@ -110,7 +122,7 @@ def _plot(plots: Sequence[Sequence[Curve]], runs: Sequence[str], title: str) -> 
         if not plots:
             axes[0].text(0.5, 0.5, "nothing was measured yet", ha="center", va="center", color=QUIET)
         buffer = io.BytesIO()
-        figure.savefig(buffer, format="png")
+        canvas.savefig(buffer, format="png")
     return Image.open(buffer).convert("RGB")
 
 
@@ -124,7 +136,6 @@ def _plot_one(axis: Any, curves: Sequence[Curve], runs: Sequence[str], sources: 
         values = [100 * value for value in curve.values] if percent else list(curve.values)
         quiet = len(runs) > 1 and evaluated and not curve.source
         _draw_line(axis, curve, values, COLOURS[order % len(COLOURS)], quiet)
-    axis.set_title(measure.replace("_", " ") + (" (%)" if percent else ""), loc="left", fontweight="bold", fontsize=11)
     axis.set_xlabel("step", color=QUIET, loc="right")
     axis.spines[["top", "right"]].set_visible(False)
     axis.spines[["left", "bottom"]].set_color("#b9bcc6")
@@ -132,10 +143,18 @@ def _plot_one(axis: Any, curves: Sequence[Curve], runs: Sequence[str], sources: 
     axis.grid(axis="y", color="#e7e8ec", linewidth=0.8)
     axis.set_axisbelow(True)
     smallest, largest = _range(curves)
+    logarithmic = smallest > 0 and largest > 50 * smallest and not measure.endswith("lr")
+    notes = ["%"] * percent + ["log scale"] * logarithmic
+    lost = sum(curve.lost for curve in curves)
+    notes += [f"{lost:,} values not finite, left out"] * (lost > 0)
+    title = measure.replace("_", " ") + (f" ({', '.join(notes)})" if notes else "")
+    axis.set_title(plain(title), loc="left", fontweight="bold", fontsize=11)
     if measure.endswith("lr"):
         axis.yaxis.set_major_formatter("{x:g}")
-    elif smallest > 0 and largest > 50 * smallest:
+    elif logarithmic:
         axis.set_yscale("log")
+    else:
+        axis.set_ylim(*limits(axis.get_ylim(), percent))
     if len(curves) > 1 or evaluated:
         below = {"loc": "upper left", "bbox_to_anchor": (-0.02, -0.12)} if len(runs) > 1 else {}
         axis.legend(frameon=False, fontsize=9, labelcolor=INK, **below)
@@ -144,9 +163,10 @@ def _plot_one(axis: Any, curves: Sequence[Curve], runs: Sequence[str], sources: 
 def _draw_line(axis: Any, curve: Curve, values: list[float], colour: str, quiet: bool) -> None:
     best = _best(curve, values)
     name = ", ".join(part for part in (curve.run, curve.source or "training") if part)
-    label = name if best is None else f"{name}: best {values[best]:.4g}"
-    style = {"color": colour, "label": label, "solid_capstyle": "round"}
     noisy = len(values) >= SMOOTHED_FROM and curve.measure != "lr"
+    label = plain(name) + (" (smoothed)" if noisy else "")
+    label += "" if best is None else f": best {figure(curve.measure, curve.values[best])}"
+    style = {"color": colour, "label": label, "solid_capstyle": "round"}
     if noisy:
         axis.plot(curve.steps, values, color=colour, alpha=0.18, linewidth=0.9)
         axis.plot(curve.steps, smoothed(values), linewidth=1.2 if quiet else 1.9, alpha=0.6 if quiet else 1.0, **style)
@@ -162,6 +182,38 @@ def _draw_line(axis: Any, curve: Curve, values: list[float], colour: str, quiet:
         )
     if best is not None:
         axis.plot(curve.steps[best], values[best], "o", color="white", markeredgecolor=colour, markersize=7, zorder=3)
+
+
+def limits(found: tuple[float, float], percent: bool) -> tuple[float, float]:
+    """Widen the limits of an axis until noise fills no more than a part of it.
+
+    An axis of shares covers at least `LEAST_POINTS` points between 0 and 100, any other at least `LEAST_SPAN` of its
+    largest value: else 50.1 % and 50.2 % would look like the difference between nothing and everything.
+    """
+    low, high = found
+    least = LEAST_POINTS if percent else LEAST_SPAN * max(abs(low), abs(high))
+    missing = max(0.0, least - (high - low)) / 2
+    low, high = low - missing, high + missing
+    if percent and low < 0:
+        low, high = 0.0 - (high - low) / 50, high - low
+    if percent and high > 102:
+        low, high = max(0.0, low - (high - 102)), 102.0
+    return low, high
+
+
+LEAST_POINTS, LEAST_SPAN = 5.0, 0.05
+
+
+def plain(text: str) -> str:
+    """Return text as matplotlib sets it as it is: names hold dollar signs, which would begin a formula."""
+    text = writable(text)
+    text = text if len(text) <= LONGEST else f"{text[: LONGEST // 2]}…{text[-LONGEST // 2 :]}"
+    # A label that begins with an underscore would be left out of the legend.
+    return (" " if text.startswith("_") else "") + text.replace("$", r"\$")
+
+
+LONGEST = 60
+"""Letters of a title or a run's name; of a longer one the middle is left out."""
 
 
 def smoothed(values: Sequence[float]) -> list[float]:
@@ -184,7 +236,7 @@ def _best(curve: Curve, values: Sequence[float]) -> int | None:
 
 
 def _is_rate(measure: str) -> bool:
-    return re.fullmatch(r"top\d+|.*accuracy|.*recall|.*precision|m?ap\d*|m?iou|f1", measure.lower()) is not None
+    return is_share(measure) or re.fullmatch(r"(.*_)?(recall|precision|m?ap\d*|m?iou|f1)", measure.lower()) is not None
 
 
 def _is_share(curves: Sequence[Curve]) -> bool:

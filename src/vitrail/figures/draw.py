@@ -1,4 +1,4 @@
-"""Pictures of tensors: heat maps, sheets of captioned tiles, legends."""
+"""Pictures of tensors: images, and sheets of captioned tiles."""
 
 from __future__ import annotations
 
@@ -9,7 +9,6 @@ from pathlib import Path
 
 import numpy as np
 import torch
-import torch.nn.functional as F
 from PIL import Image, ImageDraw, ImageFont
 from torch import Tensor
 
@@ -21,8 +20,6 @@ HIDDEN = (148, 154, 172)  # The flat grey of a hidden patch, cool enough to stan
 GAP = 12
 MARGIN = 28
 TEXT_SIZE = 18
-
-COLOUR_MAP = "inferno"  # Perceptually uniform, and as legible in grey print and to colour-blind eyes.
 
 
 @dataclass(frozen=True)
@@ -66,42 +63,13 @@ def enlarge(picture: Image.Image, at_least: int = 224, at_most: int = 384) -> Im
     return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
 
 
-def heat_map(picture: Image.Image, values: Tensor, low: float | None = None, high: float | None = None) -> Image.Image:
-    """Lay values over a picture as colour, the picture staying visible in grey.
-
-    Args:
-        picture: of any size and mode.
-        values: ``(h, w)``, spread smoothly over the whole picture.
-        low, high: what the ends of the colour map stand for; the least and the largest value when absent.
-
-    Returns:
-        An RGB picture of the same size.
-    """
-    size = (picture.height, picture.width)
-    spread = F.interpolate(values.detach().float().cpu()[None, None], size, mode="bicubic")[0, 0]
-    low = float(values.min()) if low is None else low
-    high = float(values.max()) if high is None else high
-    heat = ((spread - low) / max(high - low, 1e-12)).clamp(0, 1).numpy()
-    grey = np.asarray(picture.convert("L"), dtype=np.float32)[..., None] / 255
-    opacity = 0.45 + 0.3 * heat[..., None]
-    blended = (1 - opacity) * grey + opacity * colours(heat)
-    return Image.fromarray((blended * 255).round().astype(np.uint8))
-
-
-def colours(values: np.ndarray) -> np.ndarray:
-    """Look values in [0, 1] up in the colour map: any shape ``(...)`` to ``(..., 3)`` in [0, 1]."""
-    import matplotlib
-
-    return matplotlib.colormaps[COLOUR_MAP](values)[..., :3].astype(np.float32)
-
-
 def sheet(
     rows: Sequence[Sequence[Tile | None]],
     *,
     title: str = "",
     note: str = "",
     columns: Sequence[str] = (),
-    legend: tuple[str, str] | None = None,
+    legend: Image.Image | None = None,
     least_width: int = 480,
 ) -> Image.Image:
     """Arrange tiles in rows, under a title and above a note.
@@ -111,7 +79,7 @@ def sheet(
         title: one line on top.
         note: running text at the bottom, wrapped.
         columns: headings over the columns.
-        legend: what the two ends of the colour map mean; draws it beside the note when given.
+        legend: the scale of the tiles' colours, drawn above the note.
         least_width: pixels that the note may take where the tiles take less.
 
     Returns:
@@ -126,7 +94,7 @@ def sheet(
         parts.append(_beside([_text(name, width, font(TEXT_SIZE, bold=True), INK) for name in columns], width))
     parts += [_beside([_tile(tile, width) for tile in row], width) for row in rows]
     if legend:
-        parts.append(_legend(*legend))
+        parts.append(legend)
     if note:
         parts.append(_text(note, max(inner, least_width), font(TEXT_SIZE - 2), QUIET))
     return _framed(_stack(parts))
@@ -166,30 +134,42 @@ def font(size: int, bold: bool = False) -> ImageFont.FreeTypeFont:
 
 
 def wrap(text: str, width: int, face: ImageFont.FreeTypeFont) -> list[str]:
-    """Break text into lines of at most ``width`` pixels; a longer word is cut short by an ellipsis.
+    """Break text into lines of at most ``width`` pixels; of a longer word the middle is left out.
 
     What cannot be printed, as in file names of another encoding, becomes a question mark.
     """
     lines: list[str] = []
     for paragraph in text.split("\n"):
-        paragraph = "".join(letter if letter.isprintable() else "?" for letter in paragraph)
+        paragraph = writable(paragraph)
         line = ""
         for word in paragraph.split(" "):
             longer = f"{line} {word}" if line else word
             if line and face.getlength(longer) > width:
                 lines.append(line)
                 longer = word
-            line = _shortened(longer, width, face)
+            line = cut_in_the_middle(longer, width, face)
         lines.append(line)
     return lines
 
 
-def _shortened(text: str, width: int, face: ImageFont.FreeTypeFont) -> str:
+def writable(text: str) -> str:
+    """Return text with a question mark for everything that cannot be printed on one line."""
+    return "".join(letter if letter.isprintable() else "?" for letter in text)
+
+
+def cut_in_the_middle(text: str, width: int, face: ImageFont.FreeTypeFont) -> str:
+    """Shorten text to ``width`` pixels by an ellipsis in its middle: names differ at their ends, and end in a kind."""
+    text = writable(text)
     if face.getlength(text) <= width:
         return text
-    while text and face.getlength(f"{text}…") > width:
-        text = text[:-1]
-    return f"{text}…"
+    kept = min(len(text), 2 * width // max(1, round(face.getlength("i"))))  # No more letters could fit.
+    while kept > 0 and face.getlength(_without_middle(text, kept)) > width:
+        kept -= 1
+    return _without_middle(text, kept)
+
+
+def _without_middle(text: str, kept: int) -> str:
+    return f"{text[: (kept + 1) // 2]}…{text[len(text) - kept // 2 :]}"
 
 
 def _text(
@@ -214,23 +194,12 @@ def _tile(tile: Tile | None, width: int) -> Image.Image:
     if not tile.caption:
         return picture
     first, _, rest = tile.caption.partition("\n")
-    parts = [picture, _text(first, width, font(TEXT_SIZE - 2), INK, centred=True)]
+    face = font(TEXT_SIZE - 2)
+    first = cut_in_the_middle(first, round(1.7 * width), face)  # Of a long file name no more than two lines.
+    parts = [picture, _text(first, width, face, INK, centred=True)]
     if rest:
         parts.append(_text(rest, width, font(TEXT_SIZE - 4), QUIET, centred=True))
     return _stack(parts, gap=4)
-
-
-def _legend(low: str, high: str, length: int = 220) -> Image.Image:
-    """Draw the colour map as a bar between the names of its ends."""
-    face = font(TEXT_SIZE - 4)
-    bar = Image.fromarray((colours(np.linspace(0, 1, length)) * 255).astype(np.uint8)[None].repeat(14, axis=0))
-    names = [_text(name, round(face.getlength(name)) + 1, face, QUIET) for name in (low, high)]
-    height = names[0].height
-    block = Image.new("RGB", (names[0].width + length + names[1].width + 2 * GAP, height), PAPER)
-    block.paste(names[0], (0, 0))
-    block.paste(bar, (names[0].width + GAP, (height - bar.height) // 2))
-    block.paste(names[1], (names[0].width + length + 2 * GAP, 0))
-    return block
 
 
 def _beside(parts: Sequence[Image.Image], width: int) -> Image.Image:

@@ -13,6 +13,17 @@ from vitrail.figures.draw import Tile, enlarge, sheet
 COMPONENTS = 3
 
 
+NOTE = (
+    "Each map in red, green and blue for the three directions its places differ in most: places of one colour look "
+    "alike to the head. Grey is the mean of a map; a colour is full where a place differs from it by half of the "
+    "features' root mean square length, so that a map whose places hardly differ is grey. Colours of two maps have "
+    "nothing to do with each other."
+)
+
+FULL = 0.5
+"""A colour is full at this share of the features' root mean square length."""
+
+
 def maps_panel(
     pictures: Sequence[Image.Image], levels: Sequence[Sequence[Tensor]], strides: Sequence[float]
 ) -> Image.Image:
@@ -29,21 +40,21 @@ def maps_panel(
         size = enlarge(picture).size
         tiles += [Tile(main_directions(level).resize(size, Image.Resampling.NEAREST)) for level in maps]
         rows.append(tiles)
-    note = (
-        "Each map in red, green and blue for the three directions its places differ in most: places of one colour look "
-        "alike to the head. Colours of two maps have nothing to do with each other."
-    )
-    return sheet(rows, columns=("picture", *(f"stride {stride:g}" for stride in strides)), note=note)
+    return sheet(rows, columns=("image", *(f"stride {stride:g}" for stride in strides)), note=NOTE)
 
 
 def main_directions(features: Tensor) -> Image.Image:
-    """Turn a map ``(C, h, w)`` into a picture of its first three principal components, each from its 2 % to 98 %."""
+    """Turn a map ``(C, h, w)`` into an image ``(h, w)`` of its first three principal components.
+
+    Red, green and blue are the components, from minus to plus `FULL` times the root mean square length of the features;
+    middle grey is their mean.
+    """
     _, h, w = features.shape
     places = features.detach().float().cpu().flatten(1).T
-    places = places - places.mean(dim=0)
-    _, directions = torch.linalg.eigh(places.T @ places)
-    values = places @ directions[:, -COMPONENTS:].flip(-1)
-    low, high = (torch.quantile(values, share, dim=0) for share in (0.02, 0.98))
-    shown = ((values - low) / (high - low).clamp(min=1e-12)).clamp(0, 1)
-    shown = torch.nn.functional.pad(shown, (0, COMPONENTS - shown.shape[1]))
+    length = places.square().sum(dim=1).mean().sqrt()
+    centred = places - places.mean(dim=0)
+    _, directions = torch.linalg.eigh(centred.T @ centred)
+    values = centred @ directions[:, -COMPONENTS:].flip(-1)
+    shown = 0.5 + (values / (2 * FULL * length).clamp(min=1e-12)).clamp(-0.5, 0.5)
+    shown = torch.nn.functional.pad(shown, (0, COMPONENTS - shown.shape[1]), value=0.5)
     return Image.fromarray((shown.view(h, w, COMPONENTS) * 255).round().byte().numpy())

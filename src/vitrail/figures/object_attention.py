@@ -34,6 +34,18 @@ def object_attention(model: Any, images: Tensor, boxes: Tensor) -> tuple[Tensor,
     Raises:
         ConfigError: neither the head nor the backbone has attention.
     """
+    maps, what, _ = _looked(model, images, boxes)
+    return maps, what
+
+
+def object_multiples(model: Any, images: Tensor, boxes: Tensor) -> tuple[Tensor, str]:
+    """Return the maps of `object_attention` in multiples of an even share among all tokens, and what they are."""
+    maps, what, tokens = _looked(model, images, boxes)
+    return maps * tokens, what
+
+
+def _looked(model: Any, images: Tensor, boxes: Tensor) -> tuple[Tensor, str, int]:
+    """Return maps, what they are, and among how many tokens the attention is shared."""
     backbone = model.backbone
     if not has_attention(model):
         raise ConfigError(f"a {type(backbone).__name__} has no attention to look at")
@@ -44,18 +56,22 @@ def object_attention(model: Any, images: Tensor, boxes: Tensor) -> tuple[Tensor,
                 model.looks(images, [(height, width)])[0, : len(boxes)],
                 "where the last decoder layer looks, mean over heads",
             )
-        return _to_pixels(looked.cpu(), backbone.strides[-1], height, width), what
+        tokens = looked.shape[-2] * looked.shape[-1]
+        return _to_pixels(looked.cpu(), backbone.strides[-1], height, width), what, tokens
     if isinstance(backbone, Swin):
         what = "what reaches the map that the box is judged on, there, through all windows and mergings"
-        return torch.stack([_rolled_out(model, images, box) for box in boxes]), what
+        first = backbone.partitions(height, width)[0][0]
+        return torch.stack([_rolled_out(model, images, box) for box in boxes]), what, first.h * first.w
     with evaluating(model), record_attention(backbone, [-1]) as recording:
         model.pyramid(images)
     h, w = backbone.patch_embed.grid(height, width)
     # Mean over heads, and without a class token, which has no place.
-    among = recording[-1][0].mean(dim=0)[-h * w :, -h * w :]
+    weights = recording[-1][0].mean(dim=0)
+    among = weights[-h * w :, -h * w :]
     start = torch.stack([within(box, h, w, backbone.strides[0]).flatten() for box in boxes])
     what = "where the patches within the box look in the last block, mean over heads"
-    return _to_pixels((start @ among).unflatten(-1, (h, w)), backbone.strides[0], height, width), what
+    maps = _to_pixels((start @ among).unflatten(-1, (h, w)), backbone.strides[0], height, width)
+    return maps, what, weights.shape[-1]
 
 
 def _rolled_out(model: Any, images: Tensor, box: Tensor) -> Tensor:

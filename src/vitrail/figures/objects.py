@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from vitrail.figures.draw import PAPER, font
+from vitrail.figures.draw import PAPER, cut_in_the_middle, font
 
 OPACITY = 0.45
 GOLDEN = 0.61803398875
@@ -47,6 +47,7 @@ def draw_objects(
         pen.rectangle([round(side) for side in box], outline=colour_of(class_), width=width)
     # Text last, so that no box cuts through it; the last object has the choice of places, and lies on top of others.
     face = font(min(MOST_TEXT, max(LEAST_TEXT, min(picture.size) // 32)))
+    labels = [cut_in_the_middle(label, max(1, picture.width - 6), face) for label in labels]
     written = [thing for thing in zip(boxes.tolist(), labels, classes, strict=True) if thing[1]]
     places: list[Place] = []
     for box, label, _ in reversed(written):

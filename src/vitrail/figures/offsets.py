@@ -9,8 +9,9 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vitrail.errors import ConfigError
-from vitrail.figures.draw import MARGIN, Tile, colours, sheet
+from vitrail.figures.draw import MARGIN, Tile, sheet
 from vitrail.figures.record import attention_of, blocks_of, resolve_layers, swin_of
+from vitrail.figures.scales import bias_legend, bias_map, number_map
 from vitrail.layers.offsets import offset_array
 from vitrail.layers.windows import WindowAttention
 
@@ -21,7 +22,8 @@ MOST_TILES = 12  # in a row
 NOTE = (
     "Every two places of a window have an offset, and every offset has a row in the table (above, left: queries down, "
     "keys across). A head adds the number in that row to its scores. Below, each head's table laid out by offset: the "
-    "middle is the place itself, what is above it lies above; bright is added, dark taken away, on a scale of its own."
+    "middle is the place itself, what is above it lies above. All tables have the one scale above this text; a table "
+    "without colour leaves the scores as they are."
 )
 
 
@@ -45,11 +47,11 @@ def panel(
     for layer in chosen:
         tables = bias_by_offset(model, layer)
         tiles: list[Tile | None] = [
-            Tile(picture_of(table, SMALL), f"block {layer}\nhead {head}") for head, table in enumerate(tables)
+            Tile(bias_map(table, SMALL), f"block {layer}\nhead {head}") for head, table in enumerate(tables)
         ]
         rows += _wrapped(tiles)
     above = sheet([_index_row(model, chosen[0])], title=title)
-    below = sheet(rows, note=NOTE, legend=("least", "most"), least_width=above.width - 2 * MARGIN)
+    below = sheet(rows, note=NOTE, legend=bias_legend(), least_width=above.width - 2 * MARGIN)
     return _stacked(above, below)
 
 
@@ -79,16 +81,6 @@ def bias_of_pairs(model: nn.Module, layer: int, head: int) -> Tensor:
     return bias[head].detach().float().cpu()
 
 
-def picture_of(values: Tensor, side: int) -> Image.Image:
-    """Draw a table ``(h, w)`` in the colour map, from its least to its most, without smoothing."""
-    low, high = values.min(), values.max()
-    shares = ((values - low) / (high - low).clamp(min=1e-12)).numpy()
-    picture = Image.fromarray((colours(shares) * 255).round().astype("uint8"))
-    scale = side / max(picture.size)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(size, Image.Resampling.NEAREST)
-
-
 def _attention(model: nn.Module, layer: int) -> WindowAttention:
     swin = swin_of(model)
     attention = attention_of(blocks_of(swin)[resolve_layers([layer], swin.depth)[0]])
@@ -103,9 +95,12 @@ def _index_row(model: nn.Module, layer: int) -> list[Tile | None]:
     window = _attention(model, layer).window
     index = torch.from_numpy(offset_array(window)).float()
     return [
-        Tile(picture_of(index, LARGE), f"relative position index\nrow 0 to {int(index.max())} of the table"),
-        Tile(picture_of(bias_by_offset(model, layer)[0], LARGE), f"block {layer}, head 0\nits bias by offset"),
-        Tile(picture_of(bias_of_pairs(model, layer, 0), LARGE), f"block {layer}, head 0\nwhat it adds to the scores"),
+        Tile(
+            number_map(index, LARGE),
+            f"relative position index\nrow 0 (dark) to {int(index.max())} (bright) of the table",
+        ),
+        Tile(bias_map(bias_by_offset(model, layer)[0], LARGE), f"block {layer}, head 0\nits bias by offset"),
+        Tile(bias_map(bias_of_pairs(model, layer, 0), LARGE), f"block {layer}, head 0\nwhat it adds to the scores"),
     ]
 
 

@@ -8,9 +8,11 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
-from vitrail.figures.draw import Tile, enlarge, heat_map, sheet, to_picture
+from vitrail.figures.attention import peak_of
+from vitrail.figures.draw import Tile, enlarge, sheet, to_picture
 from vitrail.figures.record import Recording, swin_of
-from vitrail.figures.stitched import attention_from, place_of, record_windows, rolled_out
+from vitrail.figures.scales import attention_legend, attention_map
+from vitrail.figures.stitched import attention_from, place_of, record_windows, rolled_out, seen_from
 from vitrail.layers.windows import Partition
 from vitrail.models.swin import Swin
 
@@ -19,8 +21,9 @@ MARK = (0, 230, 118)
 NOTE = (
     "Below each picture: what reaches the answer, rolled out from the mean over the last map through all windows and "
     "mergings. To the right, where the marked pixel's token looks in the last blocks of each stage, above with regular "
-    "and below with shifted windows, mean over the heads: nothing outside its window, nor across the seam. Each map "
-    "has its own scale; a peak of 2x is twice an even share of the window."
+    "and below with shifted windows, mean over the heads: nothing outside its window, nor across the seam. All maps "
+    "have the one scale above. An even share is one of all tokens of the first map for the rollout, for the others "
+    "one of the tokens in its window that the marked one can see."
 )
 
 
@@ -56,37 +59,41 @@ def panel(
         chosen = _peak_of(flow, swin.strides[0], image) if pixel is None else pixel
         original = to_picture(image, mean, std)
         caption = captions[index] if captions else ""
-        rollout = heat_map(enlarge(original), _spread(flow, swin.strides[0], image))
+        flow = flow * flow.numel()
+        rollout = attention_map(enlarge(original), _spread(flow, swin.strides[0], image))
         pairs = _stages(swin, recording, partitions, image, chosen)
         regular = [_tile(original, image, chosen, *pair[0]) for pair in pairs]
         shifted = [_tile(original, image, chosen, *pair[1]) for pair in pairs]
         rows.append([Tile(_marked(enlarge(original), image, chosen), caption), *regular])
-        rows.append([Tile(rollout, f"rollout\npeak {float(flow.max()) * flow.numel():.1f}x"), *shifted])
+        rows.append([Tile(rollout, f"rollout\n{peak_of(flow)}"), *shifted])
     columns = ["", *(f"stage {number + 1}" for number in range(len(swin.strides)))]
-    return sheet(rows, title=title, columns=columns, note=NOTE, legend=("least", "most"))
+    return sheet(rows, title=title, columns=columns, note=NOTE, legend=attention_legend())
 
 
 def _stages(
     swin: Swin, recording: Recording, partitions: list[list[Partition]], image: Tensor, pixel: tuple[int, int]
 ) -> list[list[tuple[Tensor, str]]]:
-    """Return a map ``(H, W)`` and a caption for the last two blocks of each stage; twice the same of a single one."""
+    """Return a map ``(H, W)``, in multiples of an even share, and a caption for the last two blocks of each stage.
+
+    Of a stage with a single block they are twice the same.
+    """
     found, first = [], 0
     for number, stage in enumerate(partitions):
         place = place_of(swin, pixel, image, number)
         maps = []
         for block in range(max(0, len(stage) - 2), len(stage)):
             looked = attention_from(recording[first + block], stage[block], place)[0].mean(dim=0)
-            share = float(looked.max()) * int((looked > 0).sum())
+            looked = looked * seen_from(stage[block], place)
             kind = "shifted" if stage[block].shift_h or stage[block].shift_w else "regular"
             shown = _spread(looked, swin.strides[number], image)
-            maps.append((shown, f"block {first + block}, {kind}\npeak {share:.1f}x"))
+            maps.append((shown, f"block {first + block}, {kind}\n{peak_of(looked)}"))
         found.append([maps[0], maps[-1]])
         first += len(stage)
     return found
 
 
 def _tile(original: Image.Image, image: Tensor, pixel: tuple[int, int], values: Tensor, caption: str) -> Tile:
-    return Tile(_marked(heat_map(enlarge(original), values, low=0.0), image, pixel), caption)
+    return Tile(_marked(attention_map(enlarge(original), values), image, pixel), caption)
 
 
 def _spread(values: Tensor, stride: int, image: Tensor) -> Tensor:

@@ -9,11 +9,13 @@ import numpy as np
 from PIL import Image, ImageDraw
 
 from vitrail.console import percent
-from vitrail.figures.draw import GAP, INK, PAPER, Tile, enlarge, font, sheet
+from vitrail.figures.draw import GAP, INK, PAPER, Tile, cut_in_the_middle, enlarge, font, sheet
 
 VOID = 255
 OPACITY = 0.6
 RIGHT, WRONG, UNJUDGED = (226, 232, 240), (214, 40, 57), (120, 124, 136)
+ERROR_OPACITY = 0.65
+ALL_VOID = "all of it void, nothing judged"
 GOLDEN = 0.61803398875
 """Steps of the golden ratio round the colour circle: however many there are, no two fall together."""
 
@@ -45,10 +47,13 @@ def index_picture(values: np.ndarray, colours: Sequence[tuple[int, int, int]]) -
 
 
 def overlay(picture: Image.Image, classes: np.ndarray, colours: Sequence[tuple[int, int, int]]) -> Image.Image:
-    """Lay the colours of classes uint8 ``(H, W)`` over a picture of that size; void stays as it is, but darker."""
+    """Lay the colours of classes uint8 ``(H, W)`` over a picture of that size; void is darker.
+
+    The picture stays visible in grey, so that no colour of its own mixes with that of a class.
+    """
     table = np.zeros((256, 3), np.float32)
     table[: len(colours)] = colours
-    pixels = np.asarray(picture.convert("RGB"), np.float32)
+    pixels = np.asarray(picture.convert("L"), np.float32)[..., None]
     opacity = np.where(classes == VOID, 0.45, OPACITY)[..., None]
     return Image.fromarray(((1 - opacity) * pixels + opacity * table[classes]).round().astype(np.uint8))
 
@@ -58,7 +63,7 @@ def errors(picture: Image.Image, truth: np.ndarray, found: np.ndarray) -> Image.
     colour = np.where((truth == found)[..., None], RIGHT, WRONG)
     colour = np.where((truth == VOID)[..., None], UNJUDGED, colour)
     grey = np.asarray(picture.convert("L"), np.float32)[..., None]
-    return Image.fromarray((0.35 * grey + 0.65 * colour).round().astype(np.uint8))
+    return Image.fromarray(((1 - ERROR_OPACITY) * grey + ERROR_OPACITY * colour).round().astype(np.uint8))
 
 
 def panel(
@@ -81,6 +86,7 @@ def panel(
     judged = any(truth is not None for truth in truths)
     rows: list[list[Tile | None]] = []
     shown: set[int] = set()
+    void = False
     for picture, truth, answer, caption in zip(pictures, truths, found, captions or [""] * len(pictures), strict=True):
         row: list[Tile | None] = [
             Tile(enlarge(picture), caption),
@@ -89,15 +95,28 @@ def panel(
         ]
         if truth is not None:
             counted = truth != VOID
-            share = (truth == answer)[counted].mean() if counted.any() else float("nan")
+            judgement = (
+                f"{percent((truth == answer)[counted].mean())} of the pixels right" if counted.any() else ALL_VOID
+            )
             row[1] = Tile(enlarge(overlay(picture, truth, colours)))
-            row.append(Tile(enlarge(errors(picture, truth, answer)), f"{percent(share)} of the pixels right"))
+            row.append(Tile(enlarge(errors(picture, truth, answer)), judgement))
+            void = void or not counted.all()
             shown |= set(np.unique(truth[counted]).tolist())
         shown |= set(np.unique(answer).tolist())
         rows.append(row if judged else [row[0], row[2]])
     names = ("picture", "truth", "model", "errors") if judged else ("picture", "model")
     drawn = sheet(rows, columns=names)
-    return below(drawn, legend([(class_names[number], colours[number]) for number in sorted(shown)], drawn.width))
+    entries = [(class_names[number], colours[number]) for number in sorted(shown)]
+    if judged:
+        entries += [("right", blended(RIGHT)), ("wrong", blended(WRONG))]
+        entries += [("void, not judged", blended(UNJUDGED))] if void else []
+    return below(drawn, legend(entries, drawn.width))
+
+
+def blended(colour: tuple[int, int, int]) -> tuple[int, int, int]:
+    """Return what a colour of `errors` looks like over a middle grey."""
+    red, green, blue = (round((1 - ERROR_OPACITY) * 128 + ERROR_OPACITY * part) for part in colour)
+    return red, green, blue
 
 
 def legend(entries: Sequence[tuple[str, tuple[int, int, int]]], width: int) -> Image.Image:
@@ -105,7 +124,8 @@ def legend(entries: Sequence[tuple[str, tuple[int, int, int]]], width: int) -> I
     face = font(LEGEND_TEXT)
     lines: list[list[tuple[int, str, tuple[int, int, int]]]] = [[]]
     left = 2 * GAP
-    for name, colour in entries:
+    for full_name, colour in entries:
+        name = cut_in_the_middle(full_name, width - SWATCH - 5 * GAP, face)
         length = round(face.getlength(name)) + SWATCH + 3 * GAP
         if left + length > width and lines[-1]:
             lines.append([])

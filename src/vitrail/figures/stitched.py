@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vitrail.errors import ConfigError
 from vitrail.figures.attention import HEAD_FUSIONS
 from vitrail.figures.record import Recording, device_of, evaluating, record_attention, swin_of
-from vitrail.layers.windows import Partition, places
+from vitrail.layers.windows import Partition, places, regions
 from vitrail.models.swin import Swin
 
 Place = tuple[int, int]
@@ -55,6 +55,13 @@ def attention_from(weights: Tensor, partition: Partition, place: Place) -> Tenso
     looked = windows.new_zeros(windows.shape[0], windows.shape[2], partition.windows, partition.area)
     looked[:, :, window] = windows[:, window, :, query]
     return lay_out(looked.flatten(2), partition)
+
+
+def seen_from(partition: Partition, place: Place) -> int:
+    """Return how many tokens one token can attend to: those of its window and region, itself among them."""
+    slot = int((places(partition) == place[0] * partition.w + place[1]).argmax())
+    region = regions(partition)[slot // partition.area]
+    return int((region == region[slot % partition.area]).sum())
 
 
 def attention_received(weights: Tensor, partition: Partition) -> Tensor:

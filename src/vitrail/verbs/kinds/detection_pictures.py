@@ -15,10 +15,12 @@ from vitrail.console import percent
 from vitrail.data.images import open_image, with_channels
 from vitrail.data.objects import ObjectPictures, no_objects
 from vitrail.data.sources import Pictures
-from vitrail.figures.draw import Tile, enlarge, heat_map, sheet
+from vitrail.figures.attention import peak_of
+from vitrail.figures.draw import Tile, enlarge, sheet
 from vitrail.figures.maps import maps_panel
-from vitrail.figures.object_attention import has_attention, object_attention
+from vitrail.figures.object_attention import has_attention, object_multiples
 from vitrail.figures.objects import colour_of, draw_objects, outlined
+from vitrail.figures.scales import attention_legend, attention_map
 from vitrail.figures.segments import below, legend
 from vitrail.heads.detr import Detr
 from vitrail.tasks.detection import PADDED_TO, Detection
@@ -160,19 +162,20 @@ def _attention(task: Detection, description: Description, shown: list[Image.Imag
         height, width = image.shape[-2:]
         filled = F.pad(image, (0, -width % PADDED_TO, 0, -height % PADDED_TO))
         boxes = found.scaled(height / picture.height, width / picture.width).boxes
-        maps, what = object_attention(task.model, filled, boxes)
+        maps, what = object_multiples(task.model, filled, boxes)
         large = enlarge(picture)
         found = found.scaled(large.height / picture.height, large.width / picture.width)
         names = [description.class_names[k] for k in found.classes.tolist()]
         row: list[Tile | None] = [Tile(large, "picture")]
         for box, score, name, values in zip(found.boxes, found.scores.tolist(), names, maps, strict=True):
-            drawn = outlined(heat_map(large, values[:height, :width], low=0.0), box[None].numpy())
-            row.append(Tile(drawn, f"{name} {percent(score)}"))
+            multiples = values[:height, :width]
+            drawn = outlined(attention_map(large, multiples), box[None].numpy())
+            row.append(Tile(drawn, f"{name} {percent(score)}\n{peak_of(multiples)}"))
         rows.append(row)
     if not rows:
         return None
-    note = f"For each of the objects the detector is surest of, in its box: {what}. Each map has its own scale."
-    return sheet(rows, note=note, legend=("not at all", "most"))
+    note = f"For each of the objects the detector is surest of, in its box: {what}. All maps have the one scale above."
+    return sheet(rows, note=note, legend=attention_legend())
 
 
 def _input(task: Detection, picture: Image.Image, description: Description) -> torch.Tensor:
