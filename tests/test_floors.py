@@ -19,6 +19,8 @@ FLOORS = {
     "ranges": 0,
     "synonyms": 0,
     "settings": 0,
+    "serialize": 0,
+    "seeding": 0,
     "layers": 1,
     "data": 1,
     "training": 1,

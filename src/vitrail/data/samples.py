@@ -17,6 +17,7 @@ from vitrail.data.cache import open_cache
 from vitrail.data.images import open_image, with_channels
 from vitrail.data.sources import Pictures
 from vitrail.errors import DataError, ImageError
+from vitrail.seeding import in_turn
 
 Sample = dict[str, Any]
 Key = tuple[int, ...]
@@ -127,13 +128,14 @@ def seed_of(*parts: int) -> int:
 @contextmanager
 def seeded(*parts: int) -> Iterator[None]:
     """Seed torch's global CPU generator from whole numbers, and put its state back at the end."""
-    state = torch.get_rng_state()
-    # Not torch.manual_seed, which would also seed the accelerators.
-    torch.default_generator.manual_seed(seed_of(*parts))
-    try:
-        yield
-    finally:
-        torch.set_rng_state(state)
+    with in_turn():
+        state = torch.get_rng_state()
+        # Not torch.manual_seed, which would also seed the accelerators.
+        torch.default_generator.manual_seed(seed_of(*parts))
+        try:
+            yield
+        finally:
+            torch.set_rng_state(state)
 
 
 __all__ = ["Key", "Sample", "Samples", "seed_of", "seeded"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.config import replace
+from vitrail.serialize import write_json
 from vitrail.settings import PretrainSettings, TrainSettings
 from vitrail.verbs import pretrain, train
 from vitrail.verbs.evaluate import evaluate
@@ -191,8 +193,8 @@ def run_table(table: Table, seeds: int, out: Path, command: str) -> Filled:
                 say(f"\n{row.name}, seed {seed}")
                 figures = row.work(seed, folder)
                 folder.mkdir(parents=True, exist_ok=True)
-                (folder / FIGURES).write_text(json.dumps(dict(figures), indent=2) + "\n")
-            done[row.name][seed] = json.loads((folder / FIGURES).read_text())
+                write_json(folder / FIGURES, dict(figures))
+            done[row.name][seed] = _read(folder / FIGURES)
             _write(filled, out)
     return filled
 
@@ -227,8 +229,13 @@ def _train(settings: TrainSettings, seed: int, folder: Path, split: str) -> Figu
     return {"top1": measured.top1, "mean_class": measured.mean_class, "loss": measured.loss}
 
 
+def _read(file: Path) -> dict[str, float]:
+    """Read a cell's figures; JSON has null for those that are no numbers."""
+    return {name: math.nan if value is None else value for name, value in json.loads(file.read_text()).items()}
+
+
 def _write(filled: Filled, out: Path) -> None:
-    (out / "table.json").write_text(json.dumps(filled.json(), indent=2) + "\n")
+    write_json(out / "table.json", filled.json())
     (out / "table.md").write_text(filled.markdown())
 
 

@@ -14,6 +14,7 @@ from torch.nn.utils import clip_grad_norm_, get_total_norm
 
 from vitrail.config import Optim
 from vitrail.errors import TrainingError
+from vitrail.seeding import seeded
 from vitrail.training.distributed import parallel, share_buffers, world
 from vitrail.training.ema import Ema
 from vitrail.training.measure import to_device
@@ -77,15 +78,15 @@ class Learner:
         self._update(rate)
 
     def _backward(self, batch: Batch, step: int, batch_size: int) -> None:
-        torch.manual_seed(seed_of(self.seed, step, batch["position"]))
-        with self.precision.autocast():
-            scalars = self.module(to_device(batch, self.device))
         # The processes' gradients are averaged, hence the factor of their number.
         share = size_of(batch) / batch_size * world()
-        loss = scalars["loss"]
-        # A loss that is not finite spoils every gradient on purpose: then all processes skip the step.
-        weight = torch.where(loss.detach().isfinite(), share, math.nan)
-        self.scaler.scale(loss * weight).backward()
+        with seeded(seed_of(self.seed, step, batch["position"])):
+            with self.precision.autocast():
+                scalars = self.module(to_device(batch, self.device))
+            loss = scalars["loss"]
+            # A loss that is not finite spoils every gradient on purpose: then all processes skip the step.
+            weight = torch.where(loss.detach().isfinite(), share, math.nan)
+            self.scaler.scale(loss * weight).backward()
         self.means.add(scalars, share)
 
     def _update(self, rate: float) -> None:
@@ -113,9 +114,9 @@ class Learner:
     def evaluating(self) -> Iterator[nn.Module]:
         """Lend the task in evaluation mode, with the averaged weights where there are any."""
         share_buffers(self.task)
-        torch.manual_seed(seed_of(self.seed, "evaluation"))
         self.task.eval()
-        with self.averaged(), self.precision.autocast(), torch.no_grad():
+        seed = seed_of(self.seed, "evaluation")
+        with seeded(seed), self.averaged(), self.precision.autocast(), torch.no_grad():
             yield self.task
 
     def averaged(self) -> AbstractContextManager[None]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 import signal
 import time
@@ -12,9 +11,10 @@ from typing import Any
 
 from torch import nn
 
-from vitrail.config import Optim, Run, Schedule, to_json
+from vitrail.config import Optim, Run, Schedule
 from vitrail.console import figure
 from vitrail.errors import Interrupted, TrainingError
+from vitrail.serialize import write_json
 from vitrail.training import checkpoint
 from vitrail.training.distributed import barrier, gather, is_main, largest, local_rank, mean_over_processes
 from vitrail.training.learner import Learner
@@ -255,7 +255,7 @@ class Session:
             checkpoint=f"checkpoints/step_{state.best_step or state.step:08d}",
         )
         if is_main():
-            (self.folder / "summary.json").write_text(json.dumps(to_json(summary), indent=2) + "\n")
+            write_json(self.folder / "summary.json", summary)
         barrier()
         return summary
 

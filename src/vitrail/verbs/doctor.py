@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 from collections import Counter
 from dataclasses import dataclass, field
@@ -32,6 +31,7 @@ from vitrail.data.segments import SegmentPictures
 from vitrail.data.sources import open_source
 from vitrail.data.turned import orientation
 from vitrail.errors import DataError, ImageError
+from vitrail.serialize import dumps
 from vitrail.settings import DoctorSettings
 from vitrail.verbs.say import say, say_table
 
@@ -80,7 +80,7 @@ def run(settings: DoctorSettings) -> None:
     """Examine and print."""
     report = doctor(settings.data, settings.ignore)
     if settings.json:
-        print(json.dumps(report))
+        print(dumps(report))
         return
     say_table("environment", ("what", "is"), list(report["environment"].items()))
     if settings.data:

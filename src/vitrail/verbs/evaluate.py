@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Any
 
 from vitrail.config import make, to_json
+from vitrail.serialize import dumps
 from vitrail.settings import EvaluateSettings
 from vitrail.training import distributed
 from vitrail.verbs.kinds import kind_of
@@ -38,7 +38,7 @@ def run(settings: EvaluateSettings) -> None:
     if not settings.json:
         result.say()
     elif distributed.is_main():
-        print(json.dumps(to_json(result)))
+        print(dumps(to_json(result)))
 
 
 def _evaluate(settings: EvaluateSettings) -> Any:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 
 from vitrail.errors import ConfigError, nearest
 from vitrail.figures.growth import draw_growth
 from vitrail.models.growth import Growth, growth
 from vitrail.models.swin import SIZES as SWINS
 from vitrail.models.vit import SIZES as VITS
+from vitrail.serialize import dumps
 from vitrail.settings import ModelsSettings
 from vitrail.verbs.place import check_place
 from vitrail.verbs.say import say, say_table
@@ -38,7 +38,7 @@ def show_growth(settings: ModelsSettings) -> None:
         path.parent.mkdir(parents=True, exist_ok=True)
         draw_growth(grown).save(path)
     if settings.json:
-        print(json.dumps({name: [dataclasses.asdict(row) for row in rows] for name, rows in grown.items()}))
+        print(dumps({name: [dataclasses.asdict(row) for row in rows] for name, rows in grown.items()}))
         return
     columns = ("side", "MSA", "W-MSA", "attention", "whole", "growth", "of pixels")
     for name, rows in grown.items():

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -15,6 +14,7 @@ from vitrail.models.flops import cost
 from vitrail.models.published import Published, published
 from vitrail.models.zoo import BACKBONES, build_model, list_models
 from vitrail.recipes import RECIPES
+from vitrail.serialize import dumps
 from vitrail.settings import ModelsSettings, TrainSettings
 from vitrail.verbs.growth import show_growth
 from vitrail.verbs.say import say, say_table
@@ -84,7 +84,7 @@ def run(settings: ModelsSettings) -> None:
         return
     facts = models(settings.pattern, settings.image_sizes)
     if settings.json:
-        print(json.dumps([dataclasses.asdict(fact) for fact in facts]))
+        print(dumps([dataclasses.asdict(fact) for fact in facts]))
         return
     notes = list(dict.fromkeys(_note(fact.published[0]) for fact in facts if fact.published))
     at = " / ".join(str(size) for size in settings.image_sizes)
@@ -125,7 +125,7 @@ def _list_recipes(as_json: bool) -> None:
     ]
     columns = ("verb", "recipe", "model", "epochs", "batch size", "lr")
     if as_json:
-        print(json.dumps([dict(zip(columns, row, strict=True)) for row in rows]))
+        print(dumps([dict(zip(columns, row, strict=True)) for row in rows]))
         return
     say_table("", columns, rows)
     say("every value of a recipe: vitrail train --recipe NAME --help")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-import json
 import math
 import shlex
 import sys
@@ -18,6 +17,7 @@ from vitrail.config import make, pair, replace, to_json
 from vitrail.data.sources import open_source
 from vitrail.errors import ConfigError
 from vitrail.recipes import find_recipe
+from vitrail.serialize import dumps
 from vitrail.settings import PlanSettings, PretrainSettings, TrainSettings, peak_lr
 from vitrail.training.precision import keep_large_buffers
 from vitrail.verbs import pretrain, train
@@ -107,7 +107,7 @@ def run(settings: PlanSettings) -> None:
     with contextlib.redirect_stdout(sys.stderr) if settings.json else contextlib.nullcontext():
         planned = _plan(settings)
     if settings.json:
-        print(json.dumps(to_json(planned)))
+        print(dumps(to_json(planned)))
         return
     for line in told(planned):
         say(line)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from vitrail.config import Preprocessing, make, replace, to_json
@@ -17,6 +16,7 @@ from vitrail.errors import ConfigError, nearest
 from vitrail.models.vit import ViTConfig
 from vitrail.models.zoo import BACKBONES, OBJECTIVES, ModelSpec, option_names
 from vitrail.recipes import find_recipe
+from vitrail.seeding import seeded
 from vitrail.settings import PretrainSettings, peak_lr
 from vitrail.tasks.hidden_pixels import HiddenPixels
 from vitrail.tasks.patch_prediction import CorruptionDrawer, PatchPrediction, majority_colour
@@ -91,15 +91,15 @@ def prepare(settings: PretrainSettings, source: Source) -> Plan:
         settings.channels,
     )
     spec = _around(start.model, settings)
-    torch.manual_seed(settings.run.seed)
-    model: Any = create_model(spec.name, **spec.options)
-    for note in (*source.notes, *start.notes, *_notes(settings)):
-        say(note)
-    if settings.weights is not None:
-        report = load_weights(model, settings.weights, adapt=("classes", "channels"))
-        say(f"{settings.weights}: {report}")
-    folder = open_folder(settings.out, "pretrain", settings.data, settings)
-    task, extra = TASKS[settings.objective](model, Given(settings, start.preprocessing, source, folder))
+    with seeded(settings.run.seed):
+        model: Any = create_model(spec.name, **spec.options)
+        for note in (*source.notes, *start.notes, *_notes(settings)):
+            say(note)
+        if settings.weights is not None:
+            report = load_weights(model, settings.weights, adapt=("classes", "channels"))
+            say(f"{settings.weights}: {report}")
+        folder = open_folder(settings.out, "pretrain", settings.data, settings)
+        task, extra = TASKS[settings.objective](model, Given(settings, start.preprocessing, source, folder))
     description = Description(spec, start.preprocessing, settings=to_json(settings))
     return Plan(settings, source, folder, task, description, extra, draw=drawer(folder, description, source))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import json
 import math
 import sys
 import tempfile
@@ -22,6 +21,8 @@ from vitrail.data.sources import Pictures, Source, open_source, stratified
 from vitrail.errors import ConfigError, DataError
 from vitrail.models.vit import ViT
 from vitrail.recipes import find_recipe
+from vitrail.seeding import preserved
+from vitrail.serialize import dumps
 from vitrail.settings import Architecture, ProbeSettings, TrainSettings
 from vitrail.training.checkpoint import is_checkpoint
 from vitrail.training.linear_probe import accuracies, train_probes
@@ -124,7 +125,7 @@ def run(settings: ProbeSettings) -> None:
     with contextlib.redirect_stdout(sys.stderr) if settings.json else contextlib.nullcontext():
         result = _probe(settings)
     if settings.json:
-        print(json.dumps(to_json(result)))
+        print(dumps(to_json(result)))
         return
     rows = [(s.name, percent(s.top1), percent(s.chosen_by), s.lr, round(s.seconds, 1)) for s in result.scores]
     title = f"{result.weights}: {result.labels:,} labels, {result.pictures:,} {result.split} pictures"
@@ -187,7 +188,8 @@ def split(source: Source, settings: ProbeSettings) -> Parts:
 def _features(settings: ProbeSettings, parts: Parts) -> tuple[Table, Any]:
     """Describe all pictures by the encoder, or read again what was computed before; return the encoder too."""
     spec, preprocessing = _start(settings, parts.train)
-    backbone: Any = create_model(spec.name, num_classes=0, **spec.options)
+    with preserved():
+        backbone: Any = create_model(spec.name, num_classes=0, **spec.options)
     say(f"{settings.weights}: {load_weights(backbone, settings.weights, adapt=('classes', 'channels'))}")
     device = pick_device(settings.device)
     extraction = Extraction(

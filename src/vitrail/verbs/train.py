@@ -5,14 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vitrail.config import make, replace
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Pictures, Source
 from vitrail.errors import ConfigError
 from vitrail.models.classifier import freeze
 from vitrail.recipes import find_recipe
+from vitrail.seeding import seeded
 from vitrail.settings import TrainSettings
 from vitrail.training import distributed
 from vitrail.verbs.carry_out import Plan, Result, carry_out, training_pictures
@@ -76,17 +75,17 @@ def prepare(settings: TrainSettings, source: Source) -> Plan:
         settings.channels,
     )
     description = kind.describe(settings, start, source)
-    torch.manual_seed(settings.run.seed)
-    model: Any = build_described(description)
-    for note in (*source.notes, *start.notes):
-        say(note)
-    if settings.weights is not None:
-        say(f"{settings.weights}: {kind.load(model, settings.weights)}")
-    if settings.freeze:
-        say(_freeze(model, settings.freeze))
-    folder = open_folder(settings.out, "train", settings.data, settings)
-    task = kind.task(settings, model, description)
+    with seeded(settings.run.seed):
+        model: Any = build_described(description)
+        for note in (*source.notes, *start.notes):
+            say(note)
+        if settings.weights is not None:
+            say(f"{settings.weights}: {kind.load(model, settings.weights)}")
+        if settings.freeze:
+            say(_freeze(model, settings.freeze))
+        task = kind.task(settings, model, description)
     measure = kind.measure(source.validation, description)
+    folder = open_folder(settings.out, "train", settings.data, settings)
 
     def samples(pictures: Pictures, training: bool) -> Samples:
         return kind.samples(settings, pictures, description, training)

@@ -10,6 +10,7 @@ from typing import Any
 
 from vitrail.console import command
 from vitrail.errors import ConfigError, WeightsError, nearest
+from vitrail.serialize import dumps
 from vitrail.settings import WeightsSettings
 from vitrail.verbs.place import check_place
 from vitrail.verbs.say import say, say_lines
@@ -84,7 +85,7 @@ def _verify(settings: WeightsSettings) -> None:
     verification, comparison = verify_weights(settings.file, settings.source, settings.picture)
     if settings.json:
         compared = dataclasses.asdict(comparison) if comparison else None
-        print(json.dumps({**dataclasses.asdict(verification), "comparison": compared}, default=str))
+        print(dumps({**dataclasses.asdict(verification), "comparison": compared}, default=str))
     else:
         say_lines(verification)
         if comparison:
@@ -99,7 +100,7 @@ def _push(settings: WeightsSettings) -> None:
     if not settings.to:
         raise ConfigError("vitrail weights push needs --to OWNER/NAME")
     address = push_to_hub(settings.file, settings.to, private=settings.private)
-    say(json.dumps({"url": address}) if settings.json else f"pushed to {address}")
+    say(dumps({"url": address}) if settings.json else f"pushed to {address}")
 
 
 def _print(found: Any, as_json: bool) -> None:

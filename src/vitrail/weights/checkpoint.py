@@ -13,6 +13,7 @@ from vitrail.config import Preprocessing, from_json, to_json
 from vitrail.errors import VitrailError, WeightsError
 from vitrail.heads.build import put_head
 from vitrail.models.zoo import ModelSpec, build_model
+from vitrail.seeding import preserved
 from vitrail.settings import Dense
 from vitrail.training.checkpoint import is_checkpoint, resolve
 from vitrail.weights.files import State, read_state
@@ -77,7 +78,8 @@ def open_checkpoint(source: str | Path) -> tuple[nn.Module, Description]:
         WeightsError: there is no checkpoint, or it is damaged.
     """
     description = describe(source)
-    model = build_described(description)
+    with preserved():
+        model = build_described(description)
     file = resolve(Path(source).expanduser()) / "model.safetensors"
     if description.task == "classify":
         _, fitted = fit_state(model, read_state(file), str(file))

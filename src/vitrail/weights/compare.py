@@ -13,6 +13,7 @@ from vitrail.data.images import open_image
 from vitrail.data.transforms import eval_transform
 from vitrail.errors import VitrailError
 from vitrail.models.zoo import build_model
+from vitrail.seeding import preserved
 from vitrail.weights.known import Opened, open_weights
 from vitrail.weights.load import fit_state
 
@@ -105,7 +106,8 @@ def _images(opened: Opened, picture: str | Path | None) -> Tensor:
 def _outputs(weights: Opened, model_of: Opened, images: Tensor) -> Tensor:
     """Return what a file's weights make of pictures inside the model that the source belongs to."""
     spec = model_of.spec()
-    model: Any = build_model(spec.name, **spec.options)
+    with preserved():
+        model: Any = build_model(spec.name, **spec.options)
     _, fitted = fit_state(model, weights.plain.state, str(weights.file), layout=weights.plain.layout)
     model.load_state_dict(fitted, strict=False)
     return _compute(model.eval(), images)

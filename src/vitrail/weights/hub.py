@@ -14,6 +14,7 @@ from torch import nn
 
 from vitrail.errors import MissingExtra, WeightsError
 from vitrail.models.zoo import build_model
+from vitrail.seeding import preserved
 from vitrail.training.checkpoint import CONFIG, MODEL
 from vitrail.weights.beside import read_json
 from vitrail.weights.card import CARD, model_card
@@ -131,7 +132,8 @@ def _open(path: Path) -> tuple[nn.Module, Description]:
         return open_checkpoint(path)
     opened = open_weights(find_file(path))
     spec = opened.spec()
-    model: Any = build_model(spec.name, **spec.options)
+    with preserved():
+        model: Any = build_model(spec.name, **spec.options)
     _, fitted = fit_state(model, opened.plain.state, str(opened.file), layout=opened.plain.layout)
     model.load_state_dict(fitted, strict=False)
     classes = spec.options.get("num_classes", 0)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from vitrail.data.sources import Pictures, Source, open_source
 from vitrail.data.transforms import eval_transform, train_transform
 from vitrail.errors import ConfigError, DataError
 from vitrail.models.partial import Cut
+from vitrail.serialize import dumps
 from vitrail.settings import EvaluateSettings, PredictSettings, TrainSettings
 from vitrail.tasks.classification import Classification
 from vitrail.tasks.tuning import TunedBlocks
@@ -162,7 +162,7 @@ class ClassificationKind:
         form = "json" if settings.json else settings.format
         if form == "json":
             for prediction in predictions:
-                print(json.dumps(vars(prediction)), flush=True)
+                print(dumps(vars(prediction)), flush=True)
         elif form == "csv":
             write_csv(sys.stdout, predictions, settings.top)
         else:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
 from typing import Any, cast
@@ -22,6 +21,7 @@ from vitrail.data.scenes import is_scenes, open_scenes
 from vitrail.data.sources import Pictures, Source
 from vitrail.errors import ConfigError, DataError, ImageError
 from vitrail.heads.build import BOX_HEADS, head_for
+from vitrail.serialize import dumps
 from vitrail.settings import EvaluateSettings, PredictSettings, Scoring, TrainSettings
 from vitrail.tasks.average_precision import truth_of, twelve_figures
 from vitrail.tasks.detection import Detection
@@ -156,7 +156,7 @@ class DetectionKind:
         """Print a table, or picture after picture where the format allows."""
         if settings.json or settings.format == "json":
             for one in predictions:
-                print(json.dumps({key: value for key, value in vars(one).items() if key != "size"}), flush=True)
+                print(dumps({key: value for key, value in vars(one).items() if key != "size"}), flush=True)
             return
         if settings.format == "csv":
             raise ConfigError("objects are printed as a table or as JSON; COCO's JSON of all of them is a file")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -28,6 +27,7 @@ from vitrail.figures import segments as figures
 from vitrail.figures.maps import maps_panel
 from vitrail.heads.build import head_for
 from vitrail.heads.sliding import check_test, classes_of
+from vitrail.serialize import dumps
 from vitrail.settings import EvaluateSettings, PredictSettings, Scoring, TrainSettings
 from vitrail.tasks.segmentation import Segmentation
 from vitrail.training import distributed
@@ -171,7 +171,7 @@ class SegmentationKind:
         """Print a table, or picture after picture as JSON."""
         if settings.json or settings.format == "json":
             for prediction in predictions:
-                print(json.dumps(vars(prediction)), flush=True)
+                print(dumps(vars(prediction)), flush=True)
             return
         if settings.format == "csv":
             raise ConfigError("segments are printed as a table or as JSON; the masks themselves are files")
