@@ -44,13 +44,19 @@ def find_recipe(
         ConfigError: no such recipe or objective; the nearest right names are given.
     """
     recipes = RECIPES[kind]
-    if name == "auto" and kind is PretrainSettings:
-        name = _small_recipe(objective or "mae")
-    if name == "auto":
-        name = DENSE_RECIPES.get(task or "", _label_recipe(weights))
+    name = recipe_name(kind, name, weights, objective, task)
     if name not in recipes:
         raise ConfigError(f"there is no recipe {name!r}{nearest(name, recipes) or '.'} All: {', '.join(recipes)}")
     return recipes[name]
+
+
+def recipe_name(
+    kind: type, name: str, weights: str | None = None, objective: str | None = None, task: str | None = None
+) -> str:
+    """Return the name of a recipe: of the one that "auto" stands for, else as given; arguments as of `find_recipe`."""
+    if name == "auto" and kind is PretrainSettings:
+        return _small_recipe(objective or "mae")
+    return DENSE_RECIPES.get(task or "", _label_recipe(weights)) if name == "auto" else name
 
 
 def _label_recipe(weights: str | None) -> str:

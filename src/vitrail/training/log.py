@@ -25,6 +25,9 @@ SHORTEST_PAUSE, LONGEST_PAUSE = 10.0, 60.0
 BAR_PAUSE = 0.2
 """Seconds between two drawings of the bar; each waits for the device to hand over the loss."""
 
+TIMED_STEPS, TIMED_FOR = 20, 2.0
+"""The expected time is told after so many steps or seconds, whichever is sooner."""
+
 
 class Rows:
     """``metrics.jsonl``: one JSON object a line, appended as the run goes on."""
@@ -69,6 +72,7 @@ class Clock:
         self.first, self.step, self.steps = step, step, steps
         self.started = time.monotonic()
         self.images, self.seconds = 0, 0.0
+        self.second_step: float | None = None
 
     def count(self, images: int, seconds: float) -> None:
         """Take one step into account; evaluating and saving have no part in ``seconds``."""
@@ -86,6 +90,29 @@ class Clock:
     def speed(self) -> float:
         """Images per second since the last lap."""
         return self.images / self.seconds if self.seconds else 0.0
+
+    def expected(self, wait: Callable[[], object]) -> float | None:
+        """Return the seconds that all steps will take, once, when a few have been timed; None at any other step.
+
+        The first step is left out: it takes memory and compiles. Evaluating and saving come on top.
+
+        Args:
+            wait: returns when the device has done what it was given.
+        """
+        done = self.step - self.first
+        if done == 1 or self.second_step is None:
+            wait()
+            self.second_step = time.monotonic() if done == 1 else math.inf
+            return None
+        if not math.isfinite(self.second_step):
+            return None
+        passed = time.monotonic() - self.second_step
+        if passed < TIMED_FOR and done < TIMED_STEPS and self.step < self.steps:
+            return None
+        wait()
+        each = (time.monotonic() - self.second_step) / (done - 1)
+        self.second_step = math.inf
+        return each * (self.steps - self.first)
 
     @property
     def elapsed(self) -> float:
@@ -247,6 +274,9 @@ class Log:
     def show(self, clock: Clock, epoch: float, loss: Callable[[], float]) -> None:
         """Show people the progress, from time to time."""
         if self.main:
+            if (seconds := clock.expected(loss)) is not None:
+                steps = clock.step - clock.first - 1
+                self.say(f"{'expected time':<14}{duration(seconds)} by {steps} steps, and evaluations and checkpoints")
             self.display.show(clock, epoch, loss)
 
     def say(self, text: str) -> None:

@@ -24,6 +24,7 @@ from vitrail.training.measure import measure
 from vitrail.training.precision import device as pick_device
 from vitrail.training.precision import keep_large_buffers
 from vitrail.training.protocols import Batch, Batches, Draw, Evaluate
+from vitrail.verbs.summary import say_start
 from vitrail.weights.checkpoint import Description, description_json
 
 Extra = Callable[[Tensor], dict[str, Any]]
@@ -82,10 +83,13 @@ def carry_out(plan: Plan, batches: Batches | None = None, evaluate: Evaluate | N
     _check_effort(settings)
     keep_large_buffers()
     device = pick_device(run.device, distributed.local_rank())
+    if batches is None:
+        batches, evaluate = train_batches(plan, pin_memory=device.type == "cuda"), evaluator(plan)
+    say_start(plan, batches)
     summary = fit(
         torch.compile(plan.task) if run.compile else plan.task,  # type: ignore[arg-type]
-        batches or train_batches(plan, pin_memory=device.type == "cuda"),
-        evaluate if batches else evaluator(plan),
+        batches,
+        evaluate,
         epochs=settings.epochs,
         lr=peak_lr(settings),
         optim=settings.optim,

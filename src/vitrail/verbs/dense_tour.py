@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from vitrail.config import Run, replace
-from vitrail.console import figure
+from vitrail.console import command, figure
 from vitrail.data.scenes import is_scenes
 from vitrail.figures.curves import draw_curves
 from vitrail.figures.report import Table, write_report
@@ -77,7 +77,7 @@ def run(settings: TourSettings) -> DenseTour:
     rows = _rows(figures)
     say_table(f"{next(iter(figures.values())).pictures:,} held-out pictures", ("figure", *figures), rows)
     say(f"report: {report} ({minutes:.1f} minutes in all)")
-    say(f"next: vitrail look {runs[next(iter(runs))].folder}  # what it makes of more scenes")
+    say(f"next: {command('vitrail', 'look', runs[next(iter(runs))].folder)}  # what it makes of more scenes")
     return DenseTour(runs, figures, report)
 
 
@@ -141,5 +141,7 @@ def _report(
         facts=[(f"{rows[0][0]} of {name}", value) for name, value in zip(figures, rows[0][1:], strict=True)],
         pictures=pictures,
         tables=[Table("Held-out pictures", ("figure", *figures), rows)],
-        next_steps=[f"vitrail look {result.folder}  # what it makes of more pictures" for result in runs.values()],
+        next_steps=[
+            f"{command('vitrail', 'look', result.folder)}  # what it makes of more pictures" for result in runs.values()
+        ],
     )

@@ -11,7 +11,8 @@ from vitrail.settings import EvaluateSettings
 from vitrail.training import distributed
 from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.kinds.classification import Evaluation, summarise, with_labels_of
-from vitrail.weights.checkpoint import open_checkpoint
+from vitrail.verbs.next_steps import after_evaluate, say_next
+from vitrail.weights.checkpoint import describe, open_checkpoint
 
 
 def evaluate(checkpoint: str | Path, data: str | Path, **settings: Any) -> Any:
@@ -37,6 +38,7 @@ def run(settings: EvaluateSettings) -> None:
     result = _evaluate(settings)
     if not settings.json:
         result.say()
+        say_next(after_evaluate(settings.checkpoint, describe(settings.checkpoint)))
     elif distributed.is_main():
         print(dumps(to_json(result)))
 

@@ -15,7 +15,8 @@ from vitrail.training.protocols import Draw
 from vitrail.verbs.carry_out import Result
 from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.look import read_metrics
-from vitrail.verbs.report import next_steps, report_run
+from vitrail.verbs.next_steps import after_training, say_next
+from vitrail.verbs.report import report_run
 from vitrail.verbs.say import say
 from vitrail.verbs.shown import held_out_of, split_to_show
 from vitrail.weights.checkpoint import Description, describe, open_checkpoint
@@ -30,7 +31,7 @@ def finish(result: Result, what: str, source: Source) -> None:
         return
     say(f"{what} done: {figures(result.metrics.items())}")
     say(f"report: {draw_run(result.folder, source)}")
-    say(f"next: {next_steps(result.folder, describe(result.folder))[0].split('  # ')[0]}")
+    say_next(after_training(result.folder, describe(result.folder)))
 
 
 def drawer(folder: Path, description: Description, source: Source) -> Draw | None:

@@ -26,6 +26,7 @@ from vitrail.models.zoo import backbone_of
 from vitrail.settings import LookSettings, TrainSettings
 from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.look_options import check_options
+from vitrail.verbs.next_steps import after_look, say_next
 from vitrail.verbs.place import check_place
 from vitrail.verbs.reconstructions import draw_reconstructions
 from vitrail.verbs.report import write_look
@@ -94,6 +95,7 @@ def _look(settings: LookSettings, images: Any) -> list[Path]:
         ) from None
     for path in written:
         say(str(path))
+    say_next(after_look(settings.checkpoint, description))
     return written
 
 

@@ -12,6 +12,7 @@ from vitrail.errors import DataError
 from vitrail.settings import PredictSettings
 from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.kinds.classification import Prediction
+from vitrail.verbs.next_steps import after_predict, say_next
 from vitrail.verbs.place import check_place
 from vitrail.verbs.progress import reported
 from vitrail.verbs.requested import RequestedImage, requested_images
@@ -64,6 +65,8 @@ def run(settings: PredictSettings) -> None:
         refused = f"{images[0].name} cannot" if len(images) == 1 else f"none of the {len(images):,} files can"
         raise DataError(f"{refused} be read as a picture; see above for the reason")
     _warn_of(unread, len(images))
+    if settings.format == "table" and not settings.json:
+        say_next(after_predict(settings.checkpoint, settings.pictures))
 
 
 def _noting(predictions: Iterator[Any], unread: list[str]) -> Iterator[Any]:

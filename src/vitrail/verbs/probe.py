@@ -32,6 +32,7 @@ from vitrail.training.precision import keep_large_buffers, resolve
 from vitrail.verbs import train
 from vitrail.verbs.features import Extraction, features_folder
 from vitrail.verbs.folder import short_name
+from vitrail.verbs.next_steps import after_probe, say_next
 from vitrail.verbs.place import check_place
 from vitrail.verbs.say import say, say_table
 from vitrail.verbs.start import choose_start
@@ -131,6 +132,7 @@ def run(settings: ProbeSettings) -> None:
     title = f"{result.weights}: {result.labels:,} labels, {result.pictures:,} {result.split} pictures"
     say_table(title, ("measure", "top-1", "where chosen", "lr", "seconds"), rows)
     say(f"features of width {result.width}: {result.seconds:.1f} seconds")
+    say_next(after_probe(result.weights, result.data, _channels(settings)))
 
 
 def _probe(settings: ProbeSettings) -> Probed:
@@ -222,6 +224,12 @@ def _start(settings: ProbeSettings, pictures: Pictures) -> tuple[Any, Preprocess
     for note in start.notes:
         say(note)
     return start.model, start.preprocessing
+
+
+def _channels(settings: ProbeSettings) -> int:
+    """Return the channels that were asked for, else those of a checkpoint, else 3."""
+    own = is_checkpoint(Path(settings.weights).expanduser())
+    return settings.channels or (describe(settings.weights).preprocessing.channels if own else 3)
 
 
 def _pooled(settings: ProbeSettings) -> Architecture:

@@ -12,6 +12,7 @@ from PIL import Image
 from vitrail.console import figure
 from vitrail.figures.report import Section, write_report
 from vitrail.training.checkpoint import pointed, resolve
+from vitrail.verbs.next_steps import after_training
 from vitrail.verbs.say import shown
 from vitrail.weights.checkpoint import Description, describe
 
@@ -74,7 +75,7 @@ def report_run(folder: Path, drawn: Mapping[str, Image.Image], what: str = "") -
             *_model_sections(description),
             Section("Environment", environment, folded=True),
         ],
-        next_steps=next_steps(folder, description),
+        next_steps=after_training(folder, description),
     )
 
 
@@ -98,7 +99,7 @@ def write_look(
         subtitle=f"{description.model.name}, {checkpoint_name(folder)}. {what}",
         pictures=[(caption(name, what), picture) for name, picture in {**drawn, **curves}.items()],
         sections=_model_sections(description),
-        next_steps=next_steps(folder, description),
+        next_steps=after_training(folder, description),
     )
 
 
@@ -112,21 +113,6 @@ def checkpoint_name(source: Path) -> str:
 def _model_sections(description: Description) -> list[Section]:
     model = Section("Model", {"name": description.model.name, **description.model.options}, folded=True)
     return [model, *([Section("Head", description.dense, folded=True)] if description.dense else [])]
-
-
-def next_steps(folder: Path, description: Description) -> list[str]:
-    """Return the commands that make sense after a run, the most likely first."""
-    data = description.settings.get("data", "DATA")
-    if not description.class_names:
-        return [
-            f"vitrail train {data} --weights {folder}  # fine-tune the encoder on labelled pictures",
-            f"vitrail look {folder} PICTURES  # what it makes of other pictures",
-        ]
-    return [
-        f"vitrail evaluate {folder} {data}  # figures for every class",
-        f"vitrail predict {folder} PICTURES  # what is in other pictures",
-        f"vitrail look {folder} PICTURES  # where it looks",
-    ]
 
 
 def _subtitle(description: Description, settings: Mapping[str, Any], summary: Mapping[str, Any]) -> str:

@@ -1,0 +1,79 @@
+"""What to run next: command lines that can be pasted as they are, the most likely first."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from vitrail.console import command
+from vitrail.verbs.say import say
+from vitrail.weights.checkpoint import Description
+
+IMAGES = 4
+"""Images that a command line repeats at most."""
+
+
+def say_next(lines: Sequence[str]) -> None:
+    """Print the first of some command lines, if there is one, without its comment."""
+    if lines:
+        say(f"next: {lines[0].partition('  # ')[0]}")
+
+
+def after_training(folder: str | Path, description: Description) -> list[str]:
+    """Return what makes sense after a run; what follows ``  # `` explains it."""
+    data = description.settings.get("data") or "DATA"
+    look = command("vitrail", "look", folder)
+    if not description.class_names:
+        train = command("vitrail", "train", data, "--weights", folder, *_channels(description))
+        return [
+            f"{train}  # fine-tune the encoder on labelled pictures",
+            f"{look}  # what it makes of held-out pictures",
+        ]
+    return [
+        f"{command('vitrail', 'evaluate', folder, data)}  # figures for every class",
+        f"{command('vitrail', 'predict', folder, 'PICTURES')}  # what is in other images",
+        f"{look}  # where it looks",
+    ]
+
+
+def after_evaluate(checkpoint: str, description: Description) -> list[str]:
+    """Return what makes sense after figures: to see where the model looks, if its run knows images to show."""
+    return [command("vitrail", "look", checkpoint)] if description.settings.get("data") else []
+
+
+def after_predict(checkpoint: str, pictures: Sequence[str]) -> list[str]:
+    """Return what makes sense after predictions: to see where the model looked."""
+    return [command("vitrail", "look", checkpoint, *pictures[:IMAGES])]
+
+
+def after_look(checkpoint: str, description: Description) -> list[str]:
+    """Return what makes sense after a look: figures of a model that tells classes, else to fine-tune the encoder."""
+    return after_training(checkpoint, description)[:1] if description.settings.get("data") else []
+
+
+def after_probe(weights: str, data: str, channels: int) -> list[str]:
+    """Return what makes sense after a probe: to fine-tune the encoder on the same images."""
+    return [command("vitrail", "train", data, "--weights", weights, *(["--channels", 1] if channels == 1 else []))]
+
+
+def after_doctor(data: str, task: str | None, wrong: bool) -> list[str]:
+    """Return what makes sense after a data set was checked: to train on it, or to check it again once mended.
+
+    Args:
+        data: the data set.
+        task: of `vitrail train`; None of images without labels.
+        wrong: something has to be mended.
+    """
+    if wrong:
+        return [command("vitrail", "doctor", data)]
+    if task is None:
+        return [command("vitrail", "pretrain", data)]
+    return [command("vitrail", "train", data, *([] if task == "classify" else ["--task", task]))]
+
+
+def _channels(description: Description) -> list[Any]:
+    return ["--channels", 1] if description.preprocessing.channels == 1 else []
+
+
+__all__ = ["after_doctor", "after_evaluate", "after_look", "after_predict", "after_probe", "after_training", "say_next"]

@@ -1,0 +1,86 @@
+"""What a training says of itself before it begins, in eight lines: the last one, its time, once steps were timed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from vitrail.console import percent, quoted, shortened
+from vitrail.recipes import recipe_name
+from vitrail.settings import PretrainSettings, TrainSettings, peak_lr
+from vitrail.training import distributed
+from vitrail.training.precision import device as pick_device
+from vitrail.training.precision import resolve
+from vitrail.verbs.say import say
+from vitrail.weights.checkpoint import Description
+
+WIDTH = 14
+"""Letters before what is said of each thing."""
+
+
+def say_start(plan: Any, batches: Any) -> None:
+    """Say what is about to be trained, before the first step.
+
+    Args:
+        plan: a `vitrail.verbs.carry_out.Plan`.
+        batches: what is trained on.
+    """
+    for name, value in start_lines(plan, batches):
+        say(f"{name:<{WIDTH}}{value}")
+
+
+def start_lines(plan: Any, batches: Any) -> Iterator[tuple[str, str]]:
+    """Give the name of each line and what it says."""
+    settings, source = plan.settings, plan.source
+    splits = {"train": source.train, "validation": source.validation, "test": source.test}
+    counts = (f"{name} {len(images):,}" for name, images in splits.items() if images is not None and len(images))
+    yield "images", f"{', '.join(counts)} of {quoted(settings.data)}"
+    yield "classes", _classes(settings, plan.description)
+    yield "model", _model(plan.task, plan.description)
+    yield "weights", _weights(settings)
+    yield "recipe", _recipe(settings, batches.steps_per_epoch)
+    yield "device", _device(settings)
+    goes_on = (plan.folder / "checkpoints" / "last").exists()
+    yield "run folder", f"{quoted(plan.folder)}{' (goes on where it was)' if goes_on else ''}"
+
+
+def _classes(settings: TrainSettings | PretrainSettings, description: Description) -> str:
+    if isinstance(settings, PretrainSettings):
+        return f"none: {settings.objective} learns without labels, {percent(settings.mask_ratio)} of each image hidden"
+    return f"{len(description.class_names):,}: {shortened(description.class_names)}"
+
+
+def _model(task: Any, description: Description) -> str:
+    parameters = list(task.parameters())
+    total, learning = (sum(p.numel() for p in ps) for ps in (parameters, [p for p in parameters if p.requires_grad]))
+    part = "" if learning == total else f", {learning:,} of them learn"
+    head = f" with {description.dense['head']}" if description.dense else ""
+    height, width = description.preprocessing.image_size
+    grey = ", grey" if description.preprocessing.channels == 1 else ""
+    return f"{description.model.name}{head}, {total:,} parameters{part}, input {height}x{width}{grey}"
+
+
+def _weights(settings: TrainSettings | PretrainSettings) -> str:
+    if settings.weights is None:
+        return "from random weights: nothing pretrained was named (--weights FILE, or a run of vitrail pretrain)"
+    return f"from {quoted(settings.weights)}"
+
+
+def _recipe(settings: TrainSettings | PretrainSettings, steps_per_epoch: int) -> str:
+    effort = f"{settings.epochs:g} epochs of {steps_per_epoch:,} steps, batch {settings.batch_size:,}"
+    rate = f"rate {peak_lr(settings):g} ({settings.optim.kind}, {settings.schedule.kind})"
+    return f"{_recipe_name(settings)}: {effort}, {rate}"
+
+
+def _recipe_name(settings: TrainSettings | PretrainSettings) -> str:
+    objective, task = getattr(settings, "objective", None), getattr(settings, "task", None)
+    return recipe_name(type(settings), settings.recipe, settings.weights, objective, task)
+
+
+def _device(settings: TrainSettings | PretrainSettings) -> str:
+    device = pick_device(settings.run.device, distributed.local_rank())
+    world = distributed.world()
+    return f"{device}, {resolve(settings.run.precision, device).name}{f', {world} processes' if world > 1 else ''}"
+
+
+__all__ = ["say_start", "start_lines"]
