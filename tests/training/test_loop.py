@@ -196,8 +196,22 @@ def test_damaged_pictures_are_remembered_over_a_resume(tmp_path: Path) -> None:
 
 def test_too_many_damaged_pictures_stop_the_run_and_are_named(tmp_path: Path) -> None:
     damaged = {step: [f"{step}.jpg: truncated"] for step in range(9)}
-    with pytest.raises(TrainingError, match=r"2 of about 160 pictures .* 0\.jpg: truncated; 1\.jpg: truncated"):
+    with pytest.raises(TrainingError, match=r"6 of 160 images .* 0\.jpg: truncated; 1\.jpg: truncated.*vitrail doctor"):
         train(tmp_path, batches=ToyBatches(32, damaged=damaged))
+
+
+@pytest.mark.parametrize("batch_size", [4, 32])
+def test_a_few_damaged_images_never_stop_a_run_however_small_the_set(tmp_path: Path, batch_size: int) -> None:
+    damaged = {step: [f"{step % 5}.jpg: truncated"] for step in range(20)}
+    batches = ToyBatches(batch_size, steps_per_epoch=3, damaged=damaged)
+    assert len(train(tmp_path, batches=batches).damaged) == 5
+
+
+def test_the_share_of_damaged_images_is_of_all_images_and_not_of_whole_batches(tmp_path: Path) -> None:
+    batches = ToyBatches(32, damaged={step: [f"{step}.jpg: truncated"] for step in range(20)})
+    batches.images = 777
+    with pytest.raises(TrainingError, match=r"8 of 777 images cannot be read"):
+        train(tmp_path, batches=batches)
 
 
 def test_rows_hold_loss_rate_norm_and_speed_at_the_end_of_each_epoch(tmp_path: Path) -> None:

@@ -56,6 +56,7 @@ class ToyBatches:
         damaged: dict[int, list[str]] | None = None,
     ) -> None:
         self.batch_size, self.steps_per_epoch = batch_size, steps_per_epoch
+        self.images = batch_size * steps_per_epoch
         self.micro_batches, self.rank, self.world, self.damaged = micro_batches, rank, world, damaged or {}
 
     def start(self, step: int) -> Iterator[list[dict[str, Any]]]:

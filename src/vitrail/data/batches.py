@@ -100,6 +100,11 @@ class TrainBatches:
         self._groups = _classes(samples) if balanced else [torch.arange(len(samples))]
         self._order = (-1, torch.empty(0), torch.empty(0))
 
+    @property
+    def images(self) -> int:
+        """Images that are trained on, each counted once."""
+        return len(self.samples)
+
     def start(self, step: int = 0) -> Iterator[list[Batch]]:
         """Iterate for ever over the steps from ``step`` on; each is the list of this process's micro-batches.
 

@@ -126,7 +126,8 @@ def _wrapped_splits(root: Path) -> tuple[Path, tuple[Path, ...]]:
     while place is not None:
         dense = recognise(place)
         masks += dense.masks if dense else ()
-        if _names_splits(list_folders(place)):
+        splits = _names_splits(list_folders(place))
+        if "train" in splits or (splits and place == root):
             return place, masks
         place = _only_folder(place, masks)
     return root, masks
@@ -158,13 +159,14 @@ def _split_folders(place: Path, listing: Listing, for_evaluation: bool) -> dict[
     others = [folder for folder in everything if not split_of(folder.name)]
     if not splits:
         return {}
-    found = _by_split(place, splits)
+    found = _by_split(place, splits) if "train" in _names_splits(splits) or not others else {}
     if "train" in found:
         if _is_class_beside(found, others):
             listing.notes.append(_taken_for_classes(splits))
             return {}
         listing.passed_over["folders beside the splits"] += len(others)
-    elif _are_splits(found, others, for_evaluation):
+    elif _are_splits(splits, others, for_evaluation):
+        found = _by_split(place, splits)
         if not for_evaluation:
             raise DataError(f"{place} holds {' and '.join(repr(f.name) for f in splits)} but no folder 'train'")
         listing.passed_over["folders beside the splits"] += len(others)
@@ -202,9 +204,9 @@ def _is_class_beside(found: dict[str, Path], others: list[Path]) -> bool:
     return sum(_is_flat(folder) for folder in others) >= MIN_FOLDERS_BESIDE
 
 
-def _are_splits(found: dict[str, Path], others: list[Path], for_evaluation: bool) -> bool:
+def _are_splits(folders: list[Path], others: list[Path], for_evaluation: bool) -> bool:
     """Whether folders with the names of splits, none for training, are splits and not classes."""
-    classes = [set(_folders_of_images(folder)) for folder in found.values()]
+    classes = [set(_folders_of_images(folder)) for folder in folders]
     if not others:
         return True
     if len(classes) > 1 and set.intersection(*classes):

@@ -72,7 +72,7 @@ def choose_columns(
         DataError: there is no column of files or classes, or there are several that may be it.
     """
     names = [name.strip() for name in heading]
-    plain = [re.sub(r"[\s-]+", "_", name.casefold()) for name in names]
+    plain = [_plain(name) for name in names]
     cells = [[row[n].strip() if n < len(row) else "" for row in rows] for n in range(len(names))]
     notes: list[str] = []
     file = _file_column(table, names, plain, cells, finder)
@@ -82,6 +82,15 @@ def choose_columns(
     if split is not None and plain[split] != "split":
         notes.append(f"The column {names[split]!r} says which split an image belongs to.")
     return Columns(file, label, label_name, split, words, len(names), notes)
+
+
+def names_files(heading: Sequence[str]) -> bool:
+    """Whether a heading has a column of files by one of its usual names."""
+    return any(_plain(name) in FILE_COLUMNS for name in heading)
+
+
+def _plain(name: str) -> str:
+    return re.sub(r"[\s-]+", "_", name.strip().casefold())
 
 
 def _file_column(
@@ -168,4 +177,4 @@ def _missing(table: Path, wanted: str, accepted: Sequence[str], names: Sequence[
     )
 
 
-__all__ = ["FILE_COLUMNS", "LABEL_COLUMNS", "Columns", "choose_columns"]
+__all__ = ["FILE_COLUMNS", "LABEL_COLUMNS", "Columns", "choose_columns", "names_files"]

@@ -7,14 +7,16 @@ beside the table or in a folder below. Rows are read one after another: a table 
 from __future__ import annotations
 
 import codecs
+import contextlib
 import csv
 import itertools
-from collections import Counter
+import operator
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
-from vitrail.data.csv_columns import Columns, choose_columns
+from vitrail.data.csv_columns import Columns, choose_columns, names_files
 from vitrail.data.file_finder import FileFinder, printable, windows_1252
 from vitrail.data.file_rules import SPLIT_WORDS, natural, split_of
 from vitrail.data.listing import Listing
@@ -54,12 +56,12 @@ def open_csv(path: Path, labels: bool, *, for_evaluation: bool = False) -> Listi
         DataError: the file is no table, or a row of it cannot be used.
     """
     text_of, notes = _encoding(path)
-    rows = _read(path, text_of)
-    heading = next(rows, (1, []))[1]
-    first = list(itertools.islice(rows, ROWS_LOOKED_AT))
-    finder = FileFinder(path)
-    columns = choose_columns(path, heading, [row for _, row in first], finder, labels)
-    found = _take(path, columns, itertools.chain(first, rows), finder)
+    with _reader(path, text_of) as reader:
+        heading = next(filter(any, reader), [])
+        first = [(reader.line_num, row) for row in itertools.islice(reader, ROWS_LOOKED_AT) if any(row)]
+        finder = FileFinder(path)
+        columns = choose_columns(path, heading, [row for _, row in first], finder, labels)
+        found = _take(path, columns, first, reader, finder)
     if not found.files:
         raise DataError(f"{path} has no rows below its heading")
     if "train" not in found.files and not for_evaluation:
@@ -80,19 +82,37 @@ def open_csv(path: Path, labels: bool, *, for_evaluation: bool = False) -> Listi
 _EXPECTED = "a table of images has a heading, such as 'file,label', and a row for each image"
 
 
-def _take(path: Path, columns: Columns, rows: Iterable[tuple[int, list[str]]], finder: FileFinder) -> _Rows:
-    """Find the file, class and split of every row."""
+def _take(
+    path: Path, columns: Columns, first: Iterable[tuple[int, list[str]]], reader: Any, finder: FileFinder
+) -> _Rows:
+    """Find the file, class and split of every row: of the first ones, and of those that are left to read."""
     taken = _Rows()
     names: dict[str, str] = {}  # Equal class names are kept once: a million rows have few.
-    for number, row in rows:
+
+    def take(number: int, row: list[str]) -> None:
         line = f"{path}, line {number}"
         _check_length(row, columns, line)
         file = finder.find(_cell(row, columns.file), line)
         label = None if columns.label is None else _cell(row, columns.label)
         if label is not None:
             label = names.setdefault(label, _checked_label(label, columns, line))
-        split = _split_of_row(row, columns, line)
-        _keep(taken, file, label, split, number)
+        _keep(taken, file, label, _split_of_row(row, columns, line), number)
+
+    for number, row in first:
+        take(number, row)
+    # Most of a long table's time goes here: a row that says what one before has said is known by its cells.
+    used = sorted({column for column in (columns.file, columns.label, columns.split) if column is not None})
+    cells_of, count = operator.itemgetter(*used), columns.count
+    known: dict[Any, None] = {}
+    for row in reader:
+        if len(row) == count:
+            cells = cells_of(row)
+            if cells in known:
+                taken.duplicates += 1
+                continue
+            known[cells] = None
+        if any(row):
+            take(reader.line_num, row)
     return taken
 
 
@@ -193,16 +213,14 @@ def _is_utf8(blocks: Iterator[bytes]) -> bool:
     return True
 
 
-def _read(path: Path, text_of: dict[str, str]) -> Iterator[tuple[int, list[str]]]:
-    """Read the heading and the rows of a table, each with the number of its line; blank lines do not count."""
+@contextlib.contextmanager
+def _reader(path: Path, text_of: dict[str, str]) -> Iterator[Any]:
+    """Open a table as a reader of the `csv` module; what goes wrong while it reads becomes one sentence."""
     try:
         with path.open(newline="", **text_of) as file:  # type: ignore[call-overload]
-            delimiter = _delimiter(file.readline(HEAD))
+            delimiter = _delimiter(next(filter(str.strip, iter(lambda: file.readline(HEAD), "")), ""))
             file.seek(0)
-            reader = csv.reader(file, delimiter=delimiter)
-            for row in reader:
-                if any(row):
-                    yield reader.line_num, row
+            yield csv.reader(file, delimiter=delimiter)
     except (UnicodeError, csv.Error) as error:
         raise DataError(f"{path} is not a CSV file in UTF-8 or UTF-16 ({error}); {_EXPECTED}") from None
     except OSError as error:
@@ -210,9 +228,9 @@ def _read(path: Path, text_of: dict[str, str]) -> Iterator[tuple[int, list[str]]
 
 
 def _delimiter(heading: str) -> str:
-    """Return what parts a heading into the most cells, a comma where nothing does."""
-    counts = Counter({d: len(next(csv.reader([heading], delimiter=d), [])) for d in DELIMITERS})
-    return max(DELIMITERS, key=lambda d: counts[d])
+    """Return what parts a heading into known columns, or into the most; a comma where nothing does."""
+    cells = {delimiter: next(csv.reader([heading], delimiter=delimiter), []) for delimiter in DELIMITERS}
+    return max(DELIMITERS, key=lambda d: (names_files(cells[d]), len(cells[d])))
 
 
 __all__ = ["TABLE_SUFFIXES", "open_csv"]

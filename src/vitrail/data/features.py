@@ -224,6 +224,11 @@ class FeatureBatches:
         return self.batches.batch_size
 
     @property
+    def images(self) -> int:
+        """Images that are trained on, each counted once."""
+        return self.batches.images
+
+    @property
     def steps_per_epoch(self) -> int:
         """Steps in which every picture is seen once."""
         return self.batches.steps_per_epoch

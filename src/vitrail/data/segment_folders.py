@@ -9,11 +9,12 @@ from typing import Any
 
 import numpy as np
 
-from vitrail.data.images import IMAGE_SUFFIXES, open_image, open_indices
+from vitrail.data.file_rules import list_folders, list_images, no_images, split_of
+from vitrail.data.images import open_image, open_indices
 from vitrail.data.layouts import MASK_FOLDERS, PICTURE_FOLDERS
 from vitrail.data.scenes import is_scenes, open_scenes
 from vitrail.data.segments import VOID, Labelling, SegmentPictures, check_sizes
-from vitrail.data.sources import SPLIT_WORDS, Pictures, Source, with_validation
+from vitrail.data.sources import Pictures, Source, with_validation
 from vitrail.errors import DataError, ImageError, nearest
 
 NAMES_FILE = "classes.txt"
@@ -125,8 +126,8 @@ def _folder(root: Path, names: tuple[str, ...]) -> Path:
 def _splits(images: Path) -> dict[str, str]:
     """Find the folders of the splits by name; without any, the whole folder is for training."""
     found: dict[str, str] = {}
-    for folder in sorted(entry for entry in images.iterdir() if entry.is_dir()):
-        split = SPLIT_WORDS.get(folder.name.lower())
+    for folder in sorted(list_folders(images)):
+        split = split_of(folder.name)
         if split in found:
             raise DataError(f"{images} holds both {found[split]!r} and {folder.name!r}; keep one of them")
         if split:
@@ -136,9 +137,9 @@ def _splits(images: Path) -> dict[str, str]:
 
 def _pairs(root: Path, images: Path, masks: Path) -> list[tuple[Path, Path]]:
     """Find each picture of a split, at any depth, and the mask of the same name."""
-    files = sorted(file for file in images.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+    files = sorted(list_images(images))
     if not files:
-        raise DataError(f"{images} holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))})")
+        raise no_images(images)
     pairs = [(file, masks / file.relative_to(images).with_suffix(".png")) for file in files]
     missing = [mask for _, mask in pairs if not mask.is_file()]
     if missing:

@@ -118,26 +118,34 @@ def open_source(
     """
     if not 0 <= validation_share < 1:
         raise DataError(f"validation_share must be at least 0 and below 1, not {validation_share}")
-    path = Path(source).expanduser()
+    path = Path(os.path.expanduser(source))  # noqa: PTH111  (leaves the home of an unknown user as it is)
+    is_folder, is_file = os.path.isdir(path), os.path.isfile(path)  # noqa: PTH112, PTH113  (no name is an error)
     if str(source) == "digits":
         opened = _digits()
-    elif path.is_dir() and labels:
+    elif is_folder and labels:
         listing = open_class_folders(path, for_evaluation=for_evaluation, known_classes=known_classes)
         opened = _source(path, listing)
-    elif path.is_dir():
+    elif is_folder:
         opened = _source(path, open_any_folder(path, for_evaluation=for_evaluation))
-    elif path.is_file() and path.suffix.lower() in TABLE_SUFFIXES:
+    elif is_file and path.suffix.lower() in TABLE_SUFFIXES:
         opened = _source(path, open_csv(path, labels, for_evaluation=for_evaluation))
-    elif path.exists():
+    elif os.path.exists(path):  # noqa: PTH110
         raise DataError(f"{path} is one file; a data set is a folder, a CSV file or the word 'digits'")
     else:
-        siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise DataError(f"there is no folder or CSV file {str(source)!r}{nearest(path.name, [*siblings, 'digits'])}")
+        raise DataError(f"there is no folder or CSV file {str(source)!r}{nearest(path.name, _siblings(path))}")
     if not labels:
         opened = _without_labels(opened)
     elif len(opened.class_names) == 1 and not for_evaluation:
         raise DataError(f"{source} has only one class, {opened.class_names[0]!r}; to tell classes apart takes two")
     return with_validation(opened, validation_share, seed)
+
+
+def _siblings(path: Path) -> list[str]:
+    """List what a path may have been meant to be."""
+    try:
+        return [*sorted(os.listdir(path.parent)), "digits"]  # noqa: PTH208
+    except (OSError, ValueError):
+        return ["digits"]
 
 
 def stratified(labels: Sequence[int], count: int, seed: int, *, leave: int = 0) -> list[int]:

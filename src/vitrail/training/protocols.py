@@ -44,6 +44,11 @@ class Batches(Protocol):
         ...
 
     @property
+    def images(self) -> int:
+        """Images that are trained on, each counted once."""
+        ...
+
+    @property
     def steps_per_epoch(self) -> int:
         """Steps in which every picture is seen once."""
         ...

@@ -12,7 +12,7 @@ from typing import Any
 from torch import nn
 
 from vitrail.config import Optim, Run, Schedule
-from vitrail.console import figure
+from vitrail.console import command, figure
 from vitrail.errors import Interrupted, TrainingError
 from vitrail.serialize import write_json
 from vitrail.training import checkpoint
@@ -30,7 +30,9 @@ MOST_FAILURES = 10
 GPU_CHECK_EVERY = 10
 """Steps between looks at the count of failures where a look has to wait for the device."""
 MOST_DAMAGED = 0.01
-"""Share of the pictures that may be unreadable."""
+"""Share of the images that may be unreadable."""
+ALWAYS_DAMAGED = 5
+"""So many images may be unreadable however few there are."""
 STEPS_PER_ROW = 50
 """Most steps between two rows of training metrics; each epoch ends with a row."""
 
@@ -150,12 +152,17 @@ class Session:
         """Stop a run that learns nothing any more, or that lacks too many of its pictures."""
         if self.device.type == "cpu" or self.state.step % GPU_CHECK_EVERY == 0:
             self._check_failures()
-        pictures = self.batches.batch_size * self.steps_per_epoch
-        if len(self.state.damaged) > MOST_DAMAGED * pictures:
-            raise TrainingError(
-                f"{len(self.state.damaged)} of about {pictures} pictures cannot be read, such as "
-                f"{'; '.join(self.state.damaged[:3])}: repair or remove them, and run the same command again"
-            )
+        self._check_damaged()
+
+    def _check_damaged(self) -> None:
+        damaged, images = self.state.damaged, self.batches.images
+        if len(damaged) <= max(ALWAYS_DAMAGED, MOST_DAMAGED * images):
+            return
+        data = self.config.get("settings", {}).get("data") or "DATA"
+        raise TrainingError(
+            f"{len(damaged):,} of {images:,} images cannot be read so far, such as {'; '.join(damaged[:3])}; "
+            f"{command('vitrail', 'doctor', data)} lists all: repair or remove them, and run the same command again"
+        )
 
     def _check_failures(self) -> None:
         in_a_row, _ = self.learner.failures.read()

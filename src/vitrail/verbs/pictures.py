@@ -6,7 +6,7 @@ import glob
 from collections.abc import Sequence
 from pathlib import Path
 
-from vitrail.data.images import IMAGE_SUFFIXES
+from vitrail.data.file_rules import is_junk, list_images, no_images
 from vitrail.errors import DataError, nearest
 
 
@@ -38,14 +38,20 @@ def _files_of(name: str) -> list[Path]:
     if path.is_file():
         return [path]
     if path.is_dir():
-        files = sorted(file for file in path.rglob("*") if file.suffix.lower() in IMAGE_SUFFIXES)
+        files = sorted(list_images(path))
         if not files:
-            raise DataError(f"there is no picture in {path}; known are {', '.join(sorted(IMAGE_SUFFIXES))}")
+            raise no_images(path)
         return files
     # pathlib's own glob takes no absolute pattern.
     matches = sorted(glob.glob(str(path), recursive=True))  # noqa: PTH207
-    matching = [Path(match) for match in matches if Path(match).is_file()]
+    named = set(path.parts)
+    matching = [Path(match) for match in matches if Path(match).is_file() and not _is_junk(Path(match), named)]
     if not matching:
         siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
         raise DataError(f"there is no picture, folder or match for {name!r}{nearest(path.name, siblings)}")
     return matching
+
+
+def _is_junk(file: Path, named: set[str]) -> bool:
+    """Whether a file is hidden, or in a hidden folder, which the user has not named himself."""
+    return any(is_junk(part) for part in file.parts if part not in named)
