@@ -223,7 +223,7 @@ def test_damaged_files_are_replaced_in_training_and_left_out_of_evaluation(make_
     evaluation = EvalBatches(samples, 2, workers=workers)
     first, second = list(evaluation)
     assert (first["index"].tolist(), second["index"].tolist()) == ([0], [2])
-    assert first["damaged"] == [f"{root / 'a/1.png'}: not a JPEG, PNG, WebP, TIFF, BMP or GIF picture"]
+    assert first["damaged"] == [f"{root / 'a/1.png'}: not a JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF, PPM or PGM image"]
     assert len(evaluation.damaged) == 4
     assert len(list(evaluation)) == 2
     assert len(evaluation.damaged) == 4

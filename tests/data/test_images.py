@@ -329,8 +329,8 @@ def test_a_path_a_file_and_bytes_give_the_same_picture(tmp_path: Path):
     ("data", "reason"),
     [
         (b"", "the file is empty"),
-        (b"hello, I am a text", "not a JPEG, PNG, WebP, TIFF, BMP or GIF picture"),
-        (b"RIFF\0\0\0\0WAVEfmt ", "not a JPEG, PNG, WebP, TIFF, BMP or GIF picture"),
+        (b"hello, I am a text", "not a JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF, PPM or PGM image"),
+        (b"RIFF\0\0\0\0WAVEfmt ", "not a JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF, PPM or PGM image"),
         (FILES["jpeg"][:400], "the JPEG data cannot be decoded"),
         (FILES["png"][:-300], "the PNG data cannot be decoded"),
     ],
@@ -347,5 +347,5 @@ def test_an_unusable_file_is_named_with_the_reason_and_the_error_survives_a_work
 def test_a_missing_file_and_a_folder_are_image_errors(tmp_path: Path):
     with pytest.raises(ImageError, match=r"gone\.png: there is no such file"):
         open_image(tmp_path / "gone.png")
-    with pytest.raises(ImageError, match="the picture cannot be read"):
+    with pytest.raises(ImageError, match="it is a folder, not an image file"):
         open_image(tmp_path)

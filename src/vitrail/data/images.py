@@ -1,93 +1,70 @@
-"""The one safe way to open a picture, for training, evaluation and prediction alike.
+"""The one safe way to open an image, for training, evaluation and prediction alike.
 
-A file is untrusted input: whatever its bytes are, the answer is a picture or an `ImageError`. The pixel count
-is read from the header and checked before anything is unfolded, and only the decoders of six formats are
-ever reached. Pillow's global settings stay as they are.
+A file is untrusted input: whatever its bytes are, the answer is an image or an `ImageError`. What decoding would cost
+is told from the header and checked before anything is unfolded (`vitrail.data.formats.budget`), and only the decoders
+of a few formats are ever reached. Pillow's global settings stay as they are.
 """
 
 from __future__ import annotations
 
 import io
-import struct
+import os
+import stat
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from pathlib import Path
-from typing import BinaryIO
+from typing import BinaryIO, TypeVar
 
 import numpy as np
 from PIL import Image
-from PIL.BmpImagePlugin import BmpImageFile
-from PIL.ExifTags import Base as ExifTag
-from PIL.GifImagePlugin import GifImageFile
-from PIL.ImageFile import ImageFile
-from PIL.JpegImagePlugin import JpegImageFile
-from PIL.PngImagePlugin import PngImageFile
-from PIL.TiffImagePlugin import TiffImageFile
-from PIL.WebPImagePlugin import WebPImageFile
 
+from vitrail.data.formats import bmp, budget, gif, heif, jpeg, kinds, png, tiff, webp
+from vitrail.data.formats.avif import read_avif
+from vitrail.data.formats.budget import MAX_PIXELS, Refused
+from vitrail.data.formats.kinds import IMAGE_SUFFIXES
+from vitrail.data.formats.pnm import Netpbm, read_pnm
+from vitrail.data.pixels import IN_MEMORY, upright, with_channels
 from vitrail.errors import ImageError
 
-MAX_PIXELS = 100_000_000
-"""More pixels than this are refused: no camera in common use writes more, and one decoded picture
-(4 bytes a pixel in Pillow) then stays below 0.4 GB in each of several data workers."""
+Source = str | Path | BinaryIO | bytes
+T = TypeVar("T")
 
-IMAGE_SUFFIXES = frozenset({".jpg", ".jpeg", ".jfif", ".png", ".webp", ".tif", ".tiff", ".bmp", ".gif"})
-"""Lower-case file suffixes that count as pictures when a folder is searched."""
+MOST_BYTES = budget.MAX_BYTES // 2
+"""Larger files are refused where the decoder needs them as a whole."""
+READ_AT_ONCE = 8_000_000
+"""Files of up to so many bytes are read as a whole before anything else."""
 
-_KINDS: dict[bytes, tuple[str, Callable[..., ImageFile]]] = {
-    b"\xff\xd8\xff": ("JPEG", JpegImageFile),
-    b"\x89PNG\r\n\x1a\n": ("PNG", PngImageFile),
-    b"RIFF": ("WebP", WebPImageFile),
-    b"II*\0": ("TIFF", TiffImageFile),
-    b"MM\0*": ("TIFF", TiffImageFile),
-    b"II+\0": ("TIFF", TiffImageFile),
-    b"MM\0+": ("TIFF", TiffImageFile),
-    b"BM": ("BMP", BmpImageFile),
-    b"GIF87a": ("GIF", GifImageFile),
-    b"GIF89a": ("GIF", GifImageFile),
-}
-_LONGEST_HEADER = 30
-_IN_MEMORY = "picture in memory"
-
-# EXIF 2.3, section 4.6.4, tag 0x0112: how the stored picture has to be turned to stand upright.
-_UPRIGHT = {
-    2: Image.Transpose.FLIP_LEFT_RIGHT,
-    3: Image.Transpose.ROTATE_180,
-    4: Image.Transpose.FLIP_TOP_BOTTOM,
-    5: Image.Transpose.TRANSPOSE,
-    6: Image.Transpose.ROTATE_270,
-    7: Image.Transpose.TRANSVERSE,
-    8: Image.Transpose.ROTATE_90,
+_WITHOUT_WAITING = getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_CLOEXEC", 0) | getattr(os, "O_BINARY", 0)
+_KINDS_OF_FILES = {
+    stat.S_IFDIR: "it is a folder",
+    stat.S_IFIFO: "it is a named pipe",
+    stat.S_IFSOCK: "it is a socket",
+    stat.S_IFCHR: "it is a device",
+    stat.S_IFBLK: "it is a device",
 }
 
 
-def open_image(source: str | Path | BinaryIO | bytes, channels: int = 3, *, enough: int | None = None) -> Image.Image:
-    """Open a JPEG, PNG, WebP, TIFF, BMP or GIF picture (its first frame), upright, in 8 bits a channel.
+def open_image(source: Source, channels: int = 3, *, enough: int | None = None) -> Image.Image:
+    """Open a JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF, PPM, PGM or (by an extra) HEIC image, upright, in 8 bits a channel.
 
-    Transparency is laid on white. 16-bit grey v becomes v / 257, rounded; float grey must lie in 0 to 1.
+    Of a moving image the first frame is opened. Transparency is laid on white. 16-bit grey v becomes v / 257, rounded;
+    float grey must lie in 0 to 1. A JPEG that lacks only its end marker is read, and so is a PNG with damaged metadata.
 
     Args:
         source: a file's path, an open binary file, or the file's bytes.
-        channels: 3 for a picture of mode RGB, 1 for mode L.
+        channels: 3 for an image of mode RGB, 1 for mode L.
         enough: a shorter side, in pixels, beyond which detail is not needed. A larger JPEG is then decoded at
             1/2, 1/4 or 1/8 of its size, never below ``enough``, in a fraction of the time.
 
     Raises:
-        ImageError: the file is missing, empty, damaged, of another kind, or has more than `MAX_PIXELS`.
+        ImageError: the file is missing, empty, damaged, no regular file, of another kind, has more than `MAX_PIXELS`,
+            or would take more than half a gigabyte or two seconds to decode.
     """
-    try:
-        with _opened(source) as file:
-            return with_channels(_decode(file, enough), channels)
-    except ImageError as error:
-        raise ImageError(_name(source), error.reason) from error.__cause__
-    except FileNotFoundError:
-        raise ImageError(_name(source), "there is no such file") from None
-    except Exception as error:
-        raise ImageError(_name(source), f"the picture cannot be read ({_half_sentence(error)})") from error
+    return _answered(source, lambda file: _eight_bits(*_decode(file, enough, channels), channels))
 
 
-def open_indices(source: str | Path | BinaryIO | bytes) -> np.ndarray:
-    """Open a picture whose pixels are numbers, not colours: a grey one of 8 bits, or the indices of a palette.
+def open_indices(source: Source) -> np.ndarray:
+    """Open an image whose pixels are numbers, not colours: a grey one of 8 bits, or the indices of a palette.
 
     Returns:
         uint8 ``(H, W)``; a palette's colours are not looked at.
@@ -95,143 +72,178 @@ def open_indices(source: str | Path | BinaryIO | bytes) -> np.ndarray:
     Raises:
         ImageError: as for `open_image`, or its pixels are no such numbers.
     """
-    try:
-        with _opened(source) as file:
-            picture = _decode(file, None)
-    except ImageError as error:
-        raise ImageError(_name(source), error.reason) from error.__cause__
-    except FileNotFoundError:
-        raise ImageError(_name(source), "there is no such file") from None
-    if picture.mode not in ("L", "P", "1"):
-        reason = f"its pixels are of mode {picture.mode}; a picture of numbers has one byte a pixel (mode L or P)"
-        raise ImageError(_name(source), reason)
-    return np.array(picture).astype(np.uint8)
+    return _answered(source, _indices)
 
 
-def with_channels(picture: Image.Image, channels: int) -> Image.Image:
-    """Turn a decoded picture of any mode into mode RGB (``channels`` 3) or L (``channels`` 1).
+def used_bits(source: Source) -> tuple[int, int] | None:
+    """Tell how many bits a channel of a 16-bit image has, and how many its brightest pixel uses.
+
+    A camera of 12 bits whose values were stored as they are gives (16, 12), and looks almost black.
+
+    Returns:
+        The bits stored and the bits used, or None for an image of 8 bits a channel or fewer, or of floats.
 
     Raises:
-        ImageError: whole numbers outside 0 to 65535, or floats outside 0 to 1, whose white is unknown.
+        ImageError: as for `open_image`.
     """
-    if picture.mode.startswith("I"):
-        picture = _from_integers(np.asarray(picture))
-    elif picture.mode == "F":
-        picture = _from_floats(np.asarray(picture))
-    if picture.has_transparency_data:
-        ground = Image.new("RGBA", picture.size, "white")
-        ground.alpha_composite(picture.convert("RGBA"))
-        picture = ground
-    mode = "L" if channels == 1 else "RGB"
-    return picture if picture.mode == mode else picture.convert(mode)
+    return _answered(source, _used_bits)
 
 
-def _opened(source: str | Path | BinaryIO | bytes) -> AbstractContextManager[BinaryIO]:
-    if isinstance(source, str):
-        source = Path(source)
-    if isinstance(source, Path):
-        return source.open("rb")
-    return io.BytesIO(source if isinstance(source, bytes) else source.read())
+def _answered(source: Source, answer: Callable[[BinaryIO], T]) -> T:
+    """Return what is made of a file; whatever goes wrong is an `ImageError` with the file's name."""
+    try:
+        with _opened(source) as file:
+            return answer(file)
+    except ImageError as error:
+        raise ImageError(_name(source), error.reason) from error.__cause__
+    except Refused as error:
+        raise ImageError(_name(source), str(error)) from None
+    except FileNotFoundError:
+        raise ImageError(_name(source), "there is no such file") from None
+    except MemoryError as error:
+        raise ImageError(_name(source), "there is not enough memory to decode it") from error
+    except Exception as error:
+        raise ImageError(_name(source), f"the image cannot be read ({_half_sentence(error)})") from error
 
 
-def _name(source: str | Path | BinaryIO | bytes) -> str:
+def _opened(source: Source) -> AbstractContextManager[BinaryIO]:
+    """Open a source for reading; of files only regular ones, for a pipe or a device may give bytes for ever."""
+    if not isinstance(source, (str, Path)):
+        return io.BytesIO(source if isinstance(source, bytes) else source.read())
+    number = os.open(source, os.O_RDONLY | _WITHOUT_WAITING)
+    try:
+        status = os.fstat(number)
+        _check_regular(status.st_mode)
+        if status.st_size <= READ_AT_ONCE:
+            return io.BytesIO(os.read(number, status.st_size + 1))
+        return os.fdopen(os.dup(number), "rb")
+    finally:
+        os.close(number)
+
+
+def _check_regular(mode: int) -> None:
+    if not stat.S_ISREG(mode):
+        raise Refused(f"{_KINDS_OF_FILES.get(stat.S_IFMT(mode), 'it is no regular file')}, not an image file")
+
+
+def _name(source: Source) -> str:
     if isinstance(source, (str, Path)):
         return str(source)
-    return str(getattr(source, "name", _IN_MEMORY))
+    return str(getattr(source, "name", IN_MEMORY))
 
 
-def _decode(file: BinaryIO, enough: int | None) -> Image.Image:
-    """Decode the first frame and turn it upright; whatever can be refused is refused from the header."""
-    header = file.read(_LONGEST_HEADER)
-    file.seek(0)
-    kind, decoder = _kind(header)
+def _decode(file: BinaryIO, enough: int | None, channels: int) -> tuple[Image.Image, int]:
+    """Decode the first frame; return it as it is stored, and how it has to be turned."""
+    kind = _kind(file)
     try:
-        if kind == "WebP":  # Its decoder claims memory for the whole canvas when it is opened.
-            _check_size(*_webp_size(header))
-        picture = decoder(file)
-        _check_size(*picture.size)
-        if isinstance(picture, TiffImageFile):
-            _check_size(*_tile_size(picture))
-        if enough is not None:
-            picture.draft(None, (enough, enough))
-        picture.load()
-        return _upright(picture)
-    except ImageError:
+        image, turn = _read(kind, file, enough)
+    except (ImageError, Refused, MemoryError):
         raise
     except Exception as error:  # Pillow's decoders raise nearly every kind of exception on mutated bytes.
         reason = f"the {kind} data cannot be decoded ({_half_sentence(error)})"
-        raise ImageError(_IN_MEMORY, reason) from error
+        raise ImageError(IN_MEMORY, reason) from error
+    _check_conversion(image, turn, channels)
+    return image, turn
 
 
-def _kind(header: bytes) -> tuple[str, Callable[..., ImageFile]]:
-    if not header:
-        raise ImageError(_IN_MEMORY, "the file is empty")
-    for magic, kind in _KINDS.items():
-        if header.startswith(magic) and (magic != b"RIFF" or header[8:12] == b"WEBP"):
-            return kind
-    raise ImageError(_IN_MEMORY, "not a JPEG, PNG, WebP, TIFF, BMP or GIF picture")
+def _kind(file: BinaryIO) -> str:
+    header = file.read(kinds.LONGEST_HEADER)
+    file.seek(0)
+    return kinds.kind_of(header)
 
 
-def _check_size(width: int, height: int) -> None:
-    if width < 1 or height < 1:
-        raise ImageError(_IN_MEMORY, "the picture has no pixels")
-    if width * height > MAX_PIXELS:
-        limit = f"the limit of {MAX_PIXELS // 1_000_000} million"
-        raise ImageError(_IN_MEMORY, f"{width} x {height} pixels are more than {limit}; scale it down")
+def _read(kind: str, file: BinaryIO, enough: int | None) -> tuple[Image.Image, int]:
+    match kind:
+        case "JPEG":
+            return jpeg.read_jpeg(_bytes(file), enough)
+        case "PNG":
+            return png.read_png(_bytes(file))
+        case "WebP":
+            return webp.read_webp(_bytes(file))
+        case "AVIF":
+            return read_avif(_bytes(file))
+        case "HEIC":
+            return heif.read_heif(_bytes(file)), 1
+        case "GIF":
+            return gif.read_gif(_bytes(file)), 1
+        case "BMP":
+            return bmp.read_bmp(file), 1
+        case "TIFF":
+            return tiff.read_tiff(file), 1
+        case _:
+            return Image.fromarray(read_pnm(_bytes(file)).eight_bits()), 1
 
 
-def _webp_size(header: bytes) -> tuple[int, int]:
-    """Read width and height from the first 30 bytes (RFC 9649, sections 2.5 to 2.7; RFC 6386, 9.1)."""
-    chunk, data = header[12:16], header[20:].ljust(10, b"\0")
-    if chunk == b"VP8X":  # After 4 bytes of flags: width - 1 and height - 1 in 24 bits each.
-        return 1 + int.from_bytes(data[4:7], "little"), 1 + int.from_bytes(data[7:10], "little")
-    if chunk == b"VP8L":  # After the signature byte: width - 1 and height - 1 in 14 bits each.
-        bits = int.from_bytes(data[1:5], "little")
-        return 1 + (bits & 0x3FFF), 1 + (bits >> 14 & 0x3FFF)
-    if chunk == b"VP8 ":  # After the frame tag and start code: 14 bits each, and 2 bits of scaling.
-        width, height = struct.unpack("<HH", data[6:10])
-        return width & 0x3FFF, height & 0x3FFF
-    raise ValueError("the first chunk holds no picture")
+def _bytes(file: BinaryIO) -> bytes:
+    """Read a whole file, if decoding it could fit into the budget at all."""
+    if isinstance(file, io.BytesIO):
+        return file.getvalue()
+    size = file.seek(0, os.SEEK_END)
+    if size > MOST_BYTES:
+        raise Refused(f"its {size // 1_000_000} MB are more than the limit of {MOST_BYTES // 1_000_000}; scale it down")
+    file.seek(0)
+    return file.read(size)  # How much is said, for a reader told to take what comes claims more than is there.
 
 
-def _tile_size(picture: TiffImageFile) -> tuple[int, int]:
-    """Return the width and height of a TIFF's tiles (tags 322, 323): each is unfolded as a whole."""
-    return int(picture.tag_v2.get(322, 1)), int(picture.tag_v2.get(323, 1))
+def _check_conversion(image: Image.Image, turn: int, channels: int) -> None:
+    """Hold the budget where a second image is made: of other mode, or turned (of three bands, one after the other)."""
+    pixels = image.width * image.height
+    result = pixels * (1 if channels == 1 else 4)
+    converted = image.mode != ("L" if channels == 1 else "RGB") or image.has_transparency_data
+    turned = pixels * (2 if channels == 1 else 7) if turn != 1 else 0
+    budget.check_memory(*image.size, max(budget.held(image) + result if converted else 0, turned))
 
 
-def _upright(picture: Image.Image) -> Image.Image:
-    """Turn the picture as its EXIF orientation says, and forget its metadata, so that it is turned once."""
+def _eight_bits(image: Image.Image, turn: int, channels: int) -> Image.Image:
+    """Turn a decoded image into 8 bits a channel, upright, and without metadata, so that it is turned only once."""
+    image = upright(with_channels(image, channels), turn)
+    image.info = {key: value for key, value in image.info.items() if key == "transparency"}
+    return image
+
+
+def _indices(file: BinaryIO) -> np.ndarray:
+    if _kind(file) == "PNM":
+        netpbm = _netpbm(file)
+        if netpbm.values.dtype == np.uint8 and netpbm.values.ndim == 2:
+            return np.array(netpbm.values)
+        image, turn = Image.fromarray(netpbm.eight_bits()), 1
+    else:
+        image, turn = _decode(file, None, 1)
+    if image.mode not in ("L", "P", "1"):
+        reason = f"its pixels are of mode {image.mode}; an image of numbers has one byte a pixel (mode L or P)"
+        raise ImageError(IN_MEMORY, reason)
+    return np.array(upright(image, turn)).astype(np.uint8)
+
+
+def _netpbm(file: BinaryIO) -> Netpbm:
     try:
-        turn = _UPRIGHT.get(picture.getexif().get(ExifTag.Orientation, 1))
-    except Exception:  # Damaged metadata says nothing about the pixels.
-        turn = None
-    if turn is not None:
-        picture = picture.transpose(turn)
-    picture.info = {key: value for key, value in picture.info.items() if key == "transparency"}
-    return picture
+        return read_pnm(_bytes(file))
+    except ValueError as error:
+        raise ImageError(IN_MEMORY, f"the PNM data cannot be decoded ({_half_sentence(error)})") from error
 
 
-def _from_integers(values: np.ndarray) -> Image.Image:
-    """Scale 16-bit grey to 8 bits: 65535 / 257 = 255 exactly; 257 is odd, so that no value lies halfway."""
-    if values.min() < 0 or values.max() > 65535:
-        reason = "grey values outside 0 to 65535 have no known white; save it with 16 bits"
-        raise ImageError(_IN_MEMORY, reason)
-    scaled = values.astype(np.uint32)
-    scaled += 128
-    scaled //= 257
-    return Image.fromarray(scaled.astype(np.uint8))
-
-
-def _from_floats(values: np.ndarray) -> Image.Image:
-    """Scale float grey in [0, 1] to 8 bits."""
-    if not (values.min() >= 0 and values.max() <= 1):  # So written that NaN is refused too.
-        reason = "float values outside 0 to 1 have no known white; save it with 8 or 16 bits"
-        raise ImageError(_IN_MEMORY, reason)
-    return Image.fromarray(np.rint(values * 255).astype(np.uint8))
+def _used_bits(file: BinaryIO) -> tuple[int, int] | None:
+    kind = _kind(file)
+    if kind == "PNM":
+        netpbm = _netpbm(file)
+        stored, highest = netpbm.white.bit_length(), int(netpbm.values.max())
+        return (stored, highest.bit_length()) if stored > 8 else None
+    if kind not in ("PNG", "TIFF"):
+        return None
+    stored = png.stored_bits(file.read(32)) if kind == "PNG" else tiff.stored_bits(file)
+    file.seek(0)
+    if stored != 16:
+        return None
+    image, _ = _decode(file, None, 3)
+    values = np.asarray(image)
+    if values.dtype == np.uint8:  # Pillow keeps the upper 8 bits of colours.
+        colours = values[..., : 3 if values.shape[-1] > 2 else 1] if values.ndim == 3 else values
+        return 16, 8 + int(colours.max()).bit_length()
+    return (16, int(values.max()).bit_length()) if values.dtype.kind in "iu" else None
 
 
 def _half_sentence(error: Exception) -> str:
     return (str(error).strip() or type(error).__name__).splitlines()[0]
 
 
-__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "open_image", "open_indices", "with_channels"]
+__all__ = ["IMAGE_SUFFIXES", "MAX_PIXELS", "open_image", "open_indices", "used_bits", "with_channels"]
