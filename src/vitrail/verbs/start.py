@@ -64,10 +64,12 @@ class Given:
     Attributes:
         model: what they belong to, as far as they say.
         origin: what pictures they were trained on, and how that is known.
+        assumed: what nothing says of the model, but was needed; "" where nothing was.
     """
 
     model: ModelSpec
     origin: Origin
+    assumed: str = ""
 
 
 def choose_start(
@@ -143,7 +145,10 @@ def _given(weights: str, name: str) -> Given:
         known = describe(weights)
         return Given(known.model, Origin(known.preprocessing, "the checkpoint says so"))
     origin = preprocessing_of(weights)
-    return Given(open_weights(weights).spec() if name == "auto" else ModelSpec(name), origin)
+    if name != "auto":
+        return Given(ModelSpec(name), origin)
+    opened = open_weights(weights)
+    return Given(opened.spec(), origin, opened.assumption)
 
 
 def _is_vit(name: str) -> bool:
@@ -167,7 +172,8 @@ def _about_weights(given: Given | None, size: tuple[int, int]) -> list[str]:
     if given is None:
         return []
     preprocessing, trained_at = given.origin.preprocessing, given.origin.preprocessing.image_size
-    notes = [f"mean {_numbers(preprocessing.mean)}, std {_numbers(preprocessing.std)}: {given.origin.reason}"]
+    notes = [f"assumed {given.assumed}"] if given.assumed else []
+    notes += [f"mean {_numbers(preprocessing.mean)}, std {_numbers(preprocessing.std)}: {given.origin.reason}"]
     if trained_at != size:
         notes.append(
             f"the weights were trained at {_shown(trained_at)}, this run sees {_shown(size)}: what depends on the "

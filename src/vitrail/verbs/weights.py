@@ -66,7 +66,10 @@ def run(settings: WeightsSettings) -> None:
 
 
 def _inspect(settings: WeightsSettings) -> None:
-    _print(inspect(settings.file), settings.json)
+    found = inspect(settings.file)
+    _print(found, settings.json)
+    if found.unknown:
+        raise WeightsError(f"no model of vitrail's takes {settings.file}: {found.unknown}")
 
 
 def _convert(settings: WeightsSettings) -> None:

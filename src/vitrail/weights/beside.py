@@ -41,9 +41,12 @@ def _by_number(config: dict[str, Any]) -> list[Any] | None:
 
 
 def heads_of(file: Path) -> int | None:
-    """Return the number of heads that a file or transformers' config beside it says; None where nothing does."""
-    said = read_notes(file).get("num_heads") or read_json(file.parent / CONFIG).get("num_attention_heads")
-    return said if isinstance(said, int) and said > 0 else None
+    """Return the number of heads that a file, or transformers' or timm's config beside it says; None if none does."""
+    config = read_json(file.parent / CONFIG)
+    arguments = config.get("model_args")
+    timms = arguments.get("num_heads") if isinstance(arguments, dict) else None
+    said = read_notes(file).get("num_heads") or config.get("num_attention_heads") or timms
+    return said if type(said) is int and said > 0 else None
 
 
 def write_beside(file: Path, contents: dict[str, dict[str, Any]]) -> None:

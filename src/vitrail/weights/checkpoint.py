@@ -17,6 +17,7 @@ from vitrail.seeding import preserved
 from vitrail.settings import Dense
 from vitrail.training.checkpoint import is_checkpoint, resolve
 from vitrail.weights.files import State, read_state
+from vitrail.weights.finite import check_finite
 from vitrail.weights.load import fit_state
 
 
@@ -103,6 +104,7 @@ def build_described(description: Description) -> nn.Module:
 
 
 def _load_exactly(model: nn.Module, state: State, file: Path) -> None:
+    check_finite(state, str(file))
     try:
         model.load_state_dict(state)
     except RuntimeError as error:

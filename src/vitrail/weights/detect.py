@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from vitrail.errors import WeightsError, nearest
 from vitrail.weights import google, huggingface, mae, swin, timm, torchvision
 from vitrail.weights.files import State
-from vitrail.weights.plain import check_axes, is_plain, own_from_plain, own_to_plain, unwrapped
+from vitrail.weights.parts import family_of, listed, parts_of
+from vitrail.weights.plain import check_axes, is_plain, own_from_plain, own_to_plain
+from vitrail.weights.wrappers import peel
 
 
 @dataclass(frozen=True)
@@ -80,7 +82,10 @@ LAYOUTS: dict[str, Layout] = {
     "swin_timm": Layout("timm's Swin", swin.is_timm, swin.timm_to_plain, swin.timm_from_plain),
     "swin": Layout("Microsoft's Swin and SimMIM", swin.is_official, swin.official_to_plain, swin.official_from_plain),
     "torchvision": Layout(
-        "torchvision", _ends("conv_proj.weight", "class_token"), torchvision.to_plain, torchvision.from_plain
+        "torchvision",
+        lambda state: {"conv_proj.weight", "class_token"} <= state.keys(),
+        torchvision.to_plain,
+        torchvision.from_plain,
     ),
     "huggingface": Layout(
         "Hugging Face transformers, names every version reads",
@@ -113,12 +118,26 @@ def detect(state: State, origin: str) -> str:
     Raises:
         WeightsError: it is none of the layouts.
     """
-    state = unwrapped(state)
+    state, _ = peel(state, _is_known)
+    return _layout_of(state, origin)
+
+
+def _layout_of(state: State, origin: str) -> str:
     for name, layout in LAYOUTS.items():
         if layout.recognises(state):
             return name
-    begins = ", ".join(sorted(state)[:3])
-    raise WeightsError(f"{origin} has the names of no ViT known here (it begins with {begins}); is it the right file?")
+    family = family_of(state)
+    known = f"are those of {family}, which is not read here" if family else "are of no ViT known here"
+    raise WeightsError(
+        f"the names of the tensors in {origin} {known} (they begin with {listed(sorted(state))}); is it the right file?"
+    )
+
+
+def _is_known(state: State) -> bool:
+    """Whether names are those of a model as they are, without a prefix of somebody's before them."""
+    own = own_to_plain(state)
+    others = any(layout.recognises(state) for name, layout in LAYOUTS.items() if name != "vitrail")
+    return others or is_plain(own) or swin.is_official(own)
 
 
 def layout_named(name: str) -> Layout:
@@ -178,11 +197,13 @@ class Plain:
         state: the tensors.
         layout: whose names they came under.
         num_heads: what the file says about the number of heads; None where it says nothing.
+        beside: names in the file of what is no part of the model, as a criterion.
     """
 
     state: State
     layout: str
     num_heads: int | None = None
+    beside: tuple[str, ...] = ()
 
 
 def to_plain(state: State, origin: str) -> Plain:
@@ -191,12 +212,14 @@ def to_plain(state: State, origin: str) -> Plain:
     Raises:
         WeightsError: the layout is unknown, or a tensor has not the axes its name promises.
     """
-    name = detect(state, origin)
-    state = unwrapped(state)
+    state, beside = peel(state, _is_known)
+    name = _layout_of(state, origin)
     try:
         heads, plain = google.heads_of(state), LAYOUTS[name].to_plain(state)
         check_axes(plain)
     except (RuntimeError, IndexError, TypeError, ValueError) as error:  # axes that cannot be turned as they should
         reason = str(error).splitlines()[0]
-        raise WeightsError(f"{origin} has {name} names, but tensors that do not fit them ({reason})") from None
-    return Plain(plain, name, heads)
+        foreign = " and ".join(parts_of(state))
+        parts = f"; it holds {foreign}, with which no model of vitrail's computes" if foreign else ""
+        raise WeightsError(f"{origin} has {name} names, but tensors that do not fit them ({reason}){parts}") from None
+    return Plain(plain, name, heads, tuple(beside))

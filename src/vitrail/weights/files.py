@@ -13,18 +13,18 @@ from typing import Any, BinaryIO
 
 import numpy as np
 import torch
+from numpy._core import multiarray as npy_multiarray
 from numpy.lib import format as npy
 from torch import Tensor
 
 from vitrail.errors import WeightsError, nearest
+from vitrail.weights.foreign import TENSORFLOW, shard_of, what_address, what_archive, what_else
+from vitrail.weights.wrappers import unwrap
 
 State = dict[str, Tensor]
 
 NOTES = "vitrail"
 """Under this name vitrail's notes stand in the metadata of safetensors."""
-
-# What training scripts put a state dict into, outermost first.
-WRAPPERS = ("model", "state_dict", "module", "model_state", "teacher")
 
 # The names under which a folder from a model hub holds its weights, best first.
 FOLDER_FILES = (
@@ -44,24 +44,38 @@ LARGEST_HEADER = 100 * 2**20
 
 
 def read_state(file: str | Path) -> State:
+    """Read named tensors; see `read_weights`."""
+    return read_weights(file)[0]
+
+
+def read_weights(file: str | Path) -> tuple[State, str]:
     """Read named tensors, each as the file has it: no name changed, nothing transposed.
 
     The format is told by content, not by name: safetensors; PyTorch (``.pt``, ``.pth``, ``.bin``); NumPy archives
     (``.npz``); a JSON index of shards, or a folder as model hubs have them. PyTorch files are read with
-    ``weights_only``, so that nothing in them is executed; the one other class allowed is `argparse.Namespace`,
-    which the published MAE files carry.
+    ``weights_only``, so that nothing in them is executed; the other classes allowed are `argparse.Namespace`,
+    which the published MAE files carry, and NumPy's numbers, which training scripts leave beside weights.
+
+    Returns:
+        The tensors, and a sentence where the file holds averaged (EMA) weights as well; else "".
 
     Raises:
         WeightsError: no such file, not a weights file, damaged, hostile, or it holds more than tensors.
     """
     path = find_file(file)
     kind = file_format(path)
+    if reason := shard_of(path) if kind != "index" else "":
+        raise WeightsError(reason)
+    return _read(path, kind)
+
+
+def _read(path: Path, kind: str) -> tuple[State, str]:
     if kind == "index":
-        return _read_shards(path)
+        return _read_shards(path), ""
     if kind == "safetensors":
-        return _read_safetensors(path)
+        return _read_safetensors(path), ""
     if kind == "npz":
-        return _read_npz(path)
+        return _read_npz(path), ""
     return _read_pickle(path)
 
 
@@ -97,11 +111,24 @@ def find_file(source: str | Path) -> Path:
         for name in FOLDER_FILES:
             if (path / name).is_file():
                 return path / name
-        raise WeightsError(f"the folder {path} holds no weights; expected {FOLDER_FILES[0]} or a checkpoint in it")
+        shard = next((shard_of(p) for p in sorted(path.iterdir()) if shard_of(p)), "")
+        raise WeightsError(
+            shard or f"the folder {path} holds no weights; expected {FOLDER_FILES[0]} or a checkpoint in it"
+        )
     if not path.is_file():
+        _check_address(str(source), path)
         siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
         raise WeightsError(f"there is no weights file {path}{nearest(path.name, siblings)}")
     return path
+
+
+def _check_address(source: str, path: Path) -> None:
+    if reason := what_address(source):
+        raise WeightsError(reason)
+    if path.exists():
+        raise WeightsError(f"{path} is no ordinary file, and was refused")
+    if path.with_name(f"{path.name}.index").exists():
+        raise WeightsError(f"{path} is {TENSORFLOW}")
 
 
 def file_format(path: Path) -> str:
@@ -112,11 +139,15 @@ def file_format(path: Path) -> str:
     """
     try:
         with path.open("rb") as stream:
-            head = stream.read(16)
+            head = stream.read(64)
         if _begins_safetensors(head, path.stat().st_size):
             return "safetensors"
         if head[:2] == b"PK":
-            return "npz" if _holds_arrays(path) else "pytorch"
+            if _holds_arrays(path):
+                return "npz"
+            if reason := what_archive(path):
+                raise WeightsError(f"{path} is {reason}")
+            return "pytorch"
     except OSError as error:
         raise WeightsError(f"{path} cannot be read ({error.strerror or error})") from None
     if head[:1] == b"\x80":
@@ -125,6 +156,8 @@ def file_format(path: Path) -> str:
         return "index"
     if not head:
         raise WeightsError(f"{path} is empty; fetch it again")
+    if reason := what_else(path, head):
+        raise WeightsError(f"{path} is {reason}")
     raise WeightsError(f"{path} is neither safetensors nor PyTorch nor .npz; is it the right file?")
 
 
@@ -167,17 +200,27 @@ def _read_shards(index: Path) -> State:
             raise WeightsError(f"{index} names the shard {shard!r}, which is not beside it; fetch all of its files")
         if file_format(path) == "index":
             raise WeightsError(f"{index} names {shard!r} as a shard, which is an index itself")
-        state.update(read_state(path))
+        state.update(_read(path, file_format(path))[0])
     lost = sorted(set(names) - set(state))
     if lost:
         raise WeightsError(f"the shards of {index} lack {len(lost)} tensors it names ({', '.join(lost[:3])})")
     return state
 
 
-def _read_pickle(path: Path) -> State:
+# Numbers of NumPy's, as training scripts leave them beside weights: their types, and what makes one of bytes. They
+# were kept under another name before NumPy 2.
+NUMPY_NUMBERS: list[Any] = [
+    np.dtype,
+    *(type(np.dtype(name)) for name in ("bool", "i1", "u1", "i2", "i4", "i8", "u8", "f2", "f4", "f8")),
+    (npy_multiarray.scalar, "numpy.core.multiarray.scalar"),
+    (npy_multiarray.scalar, "numpy._core.multiarray.scalar"),
+]
+
+
+def _read_pickle(path: Path) -> tuple[State, str]:
     _check_unfolding(path)
     try:
-        with torch.serialization.safe_globals([argparse.Namespace]), warnings.catch_warnings():
+        with torch.serialization.safe_globals([argparse.Namespace, *NUMPY_NUMBERS]), warnings.catch_warnings():
             warnings.simplefilter("ignore")  # of unusual but harmless versions of pickle
             content = torch.load(path, map_location="cpu", weights_only=True)
     except pickle.UnpicklingError as error:
@@ -189,29 +232,9 @@ def _read_pickle(path: Path) -> State:
         raise WeightsError(f"{path} is damaged or no PyTorch file ({_first_line(error)})") from None
     except Exception as error:  # a damaged zip or pickle raises nearly anything
         raise WeightsError(f"{path} is damaged or no PyTorch file ({_first_line(error)})") from None
-    state = _unwrap(content, path)
+    state, note = unwrap(content, path)
     _check_storage(state, path)
-    return state
-
-
-def _unwrap(content: Any, path: Path) -> State:
-    """Find the state dict inside what a training script saved around it."""
-    for _ in WRAPPERS:  # each at most once, so that a dict holding itself comes to an end
-        inner = next((content[key] for key in WRAPPERS if _is_dict(content) and _is_dict(content.get(key))), None)
-        if inner is None:
-            break
-        content = inner
-    if not _is_dict(content):
-        raise WeightsError(f"{path} holds a {type(content).__name__}, not a dict of named tensors")
-    tensors = {str(name): value.detach() for name, value in content.items() if isinstance(value, Tensor)}
-    if not tensors:
-        keys = ", ".join(str(key)[:40] for key in list(content)[:5])
-        raise WeightsError(f"{path} holds no tensors; its keys are {keys or 'none'}")
-    return tensors
-
-
-def _is_dict(value: Any) -> bool:
-    return isinstance(value, dict)
+    return state, note
 
 
 def _check_unfolding(path: Path) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 import tempfile
+import warnings
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -65,12 +66,13 @@ def _save(source: str | Path | nn.Module, target: Path, description: Description
     return target
 
 
-def from_pretrained(source: str | Path) -> tuple[nn.Module, Description]:
+def from_pretrained(source: str | Path, *, num_heads: int | None = None) -> tuple[nn.Module, Description]:
     """Open a model with its weights, in evaluation mode.
 
     Args:
         source: a folder that `save_pretrained` wrote, a run folder or checkpoint, anybody's weights file or folder of
             a hub (transformers', timm's), or the name of a repository on the Hugging Face hub, ``owner/name``.
+        num_heads: number of heads, where nothing in or beside the weights says it (a warning tells).
 
     Returns:
         The model, and what is known of it: preprocessing and class names.
@@ -82,7 +84,7 @@ def from_pretrained(source: str | Path) -> tuple[nn.Module, Description]:
     path = Path(source).expanduser()
     if not path.exists() and REPOSITORY.fullmatch(str(source)):
         path = _fetch(str(source))
-    return _open(path)
+    return _open(path, num_heads)
 
 
 def push_to_hub(
@@ -126,12 +128,14 @@ def push_to_hub(
     return str(address)
 
 
-def _open(path: Path) -> tuple[nn.Module, Description]:
+def _open(path: Path, num_heads: int | None = None) -> tuple[nn.Module, Description]:
     """Open what is on the disk, whoever wrote it."""
     if is_own(path):
         return open_checkpoint(path)
-    opened = open_weights(find_file(path))
+    opened = open_weights(find_file(path), num_heads)
     spec = opened.spec()
+    if opened.assumption:
+        warnings.warn(f"{opened.file}: assumed {opened.assumption}", stacklevel=3)
     with preserved():
         model: Any = build_model(spec.name, **spec.options)
     _, fitted = fit_state(model, opened.plain.state, str(opened.file), layout=opened.plain.layout)

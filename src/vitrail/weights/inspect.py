@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from vitrail.config import Preprocessing
-from vitrail.errors import VitrailError
+from vitrail.errors import VitrailError, WeightsError
 from vitrail.models.zoo import ModelSpec
 from vitrail.weights.detect import LAYOUTS, Plain, to_plain
 from vitrail.weights.files import file_format
@@ -34,6 +35,9 @@ class Inspection:
         preprocessing: what pictures need.
         preprocessing_reason: how that is known.
         class_names: of a classifier; empty where nobody wrote them.
+        unknown: why no model of vitrail's computes what the tensors were trained for; "" where one does.
+        assumed: what no tensor shows and nothing beside the file says; "" where nothing is assumed.
+        note: a sentence where the file holds averaged (EMA) weights as well; else "".
     """
 
     file: Path
@@ -48,6 +52,9 @@ class Inspection:
     preprocessing: Preprocessing
     preprocessing_reason: str
     class_names: tuple[str, ...] = ()
+    unknown: str = ""
+    assumed: str = ""
+    note: str = ""
 
     def __str__(self) -> str:
         p = self.preprocessing
@@ -62,7 +69,10 @@ class Inspection:
                 f"  preprocessing  {p.image_size[0]}x{p.image_size[1]} {p.resize}, mean {_numbers(p.mean)}, "
                 f"std {_numbers(p.std)}: {self.preprocessing_reason}",
                 *([f"  classes        {_listed(self.class_names)}"] if self.class_names else []),
+                *([f"  averaged       {self.note}"] if self.note else []),
+                *([f"  assumed        {self.assumed}"] if self.assumed else []),
                 *([f"  build it       {_call(self.model)}"] if self.model else []),
+                *([f"  not known      {self.unknown}"] if self.unknown else []),
             )
         )
 
@@ -81,13 +91,17 @@ def inspect(file: str | Path) -> Inspection:
 
 def _inspection(opened: Opened) -> Inspection:
     state = opened.plain.state
-    known = opened.known(state)
+    known, unknown = opened.known(state), ""
+    try:
+        opened.spec()
+    except WeightsError as error:
+        unknown = str(error).removeprefix(f"{opened.file} ").replace("belongs to no model known here: ", "")
     return Inspection(
         file=opened.file,
         format=file_format(opened.file),
         layout=opened.plain.layout,
         kind=_kind(set(state), has_fixed_positions(state)),
-        shape=opened.shape,
+        shape=dataclasses.replace(opened.shape, name=None) if unknown else opened.shape,
         model=known.spec if known else None,
         shapes=opened.shapes,
         parameters=sum(tensor.numel() for tensor in state.values()),
@@ -95,6 +109,9 @@ def _inspection(opened: Opened) -> Inspection:
         preprocessing=opened.preprocessing,
         preprocessing_reason=opened.preprocessing_reason,
         class_names=opened.class_names,
+        unknown=unknown,
+        assumed=opened.assumption if not unknown else "",
+        note=opened.note,
     )
 
 
@@ -160,10 +177,12 @@ def verify(file: str | Path) -> Verification:
         for name, tensor in plain.state.items()
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())
     ]
+    inspection = _inspection(opened)
+    problems += [inspection.unknown] if inspection.unknown else []
     problems += _gaps(set(plain.state)) + _changes(plain, opened.num_heads, str(opened.file))
     if not opened.shape.width or not opened.shape.depth:
         problems.append("no width and depth can be read off it")
-    return Verification(_inspection(opened), tuple(problems))
+    return Verification(inspection, tuple(problems))
 
 
 def _changes(plain: Plain, num_heads: int, origin: str) -> list[str]:

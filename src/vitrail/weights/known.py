@@ -2,24 +2,29 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from vitrail.coerce import coerce
 from vitrail.config import Preprocessing
 from vitrail.errors import VitrailError, WeightsError
 from vitrail.models.zoo import ModelSpec, backbone_of, build_model
 from vitrail.training.checkpoint import MODEL, is_checkpoint, resolve
 from vitrail.weights.beside import CONFIG, class_names_of, heads_of, read_json
+from vitrail.weights.contradictions import contradiction
 from vitrail.weights.detect import Plain, to_plain
-from vitrail.weights.files import State, find_file, read_state
+from vitrail.weights.exact import describe_unknown, why_not_exact
+from vitrail.weights.files import State, find_file, read_weights
 from vitrail.weights.load import weights_file
+from vitrail.weights.parts import parts_of
 from vitrail.weights.preprocessing import by_layout, said
 from vitrail.weights.shape import Shape, shape_of
 from vitrail.weights.sidecars import Known
-from vitrail.weights.spec import known_heads, spec_of
+from vitrail.weights.spec import UNKNOWN, known_heads, published_heads, spec_of
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,9 @@ class Opened:
         preprocessing_reason: how that is known.
         class_names: of a classifier; empty where nobody wrote them.
         described: the model that vitrail's config beside it says; None where there is no such config.
+        heads_known: whether the number of heads is said, or follows from a published model; else it is assumed.
+        note: a sentence where the file holds averaged (EMA) weights as well; else "".
+        contradiction: what a config beside it says that is no model's here; else "".
     """
 
     file: Path
@@ -47,13 +55,35 @@ class Opened:
     preprocessing_reason: str
     class_names: tuple[str, ...]
     described: ModelSpec | None
+    heads_known: bool = True
+    note: str = ""
+    contradiction: str = ""
 
     def spec(self, state: State | None = None) -> ModelSpec:
-        """Return the model that the tensors, or others made of them, belong to.
+        """Return the model that the tensors, or others made of them, belong to: one that computes with all of them.
 
         Raises:
             WeightsError: they belong to no model known here.
         """
+        own = self.plain.state if state is None else state
+        try:
+            spec = self._likely_spec(state)
+        except WeightsError as error:
+            reason = _parts_of(own) or str(error).removeprefix(UNKNOWN).strip("()")
+            raise WeightsError(f"{self.file} belongs to no model known here: {reason}") from None
+        if reason := self.contradiction or why_not_exact(spec, own):
+            raise WeightsError(f"{self.file} belongs to no model known here: {reason}")
+        return spec
+
+    @property
+    def assumption(self) -> str:
+        """What no tensor shows and nothing beside the file says, but decides what a model computes; "" if nothing."""
+        if self.heads_known or not self.shape.width:
+            return ""
+        width = self.shape.width // self.num_heads
+        return f"{self.num_heads} heads of {width} channels, as nothing says how many; give num_heads if it has others"
+
+    def _likely_spec(self, state: State | None) -> ModelSpec:
         state = self.plain.state if state is None else state
         if self.described is not None and state.keys() == self.plain.state.keys():
             return self.described
@@ -83,14 +113,41 @@ def open_weights(file: str | Path, num_heads: int | None = None) -> Opened:
         WeightsError: the file cannot be read, or is of no known layout.
     """
     path = find_file(weights_file(file))
-    state = read_state(path)
+    state, note = read_weights(path)
     plain = to_plain(state, str(path))
+    names = frozenset(plain.state)
     shapes = {name: tuple(tensor.shape) for name, tensor in state.items()}
     shape, origin = shape_of(plain.state), said(path) or by_layout(plain)
     described = _described(path)
+    num_heads = None if num_heads is None else coerce("num_heads", int, num_heads)
     heads = num_heads or plain.num_heads or _heads_of(described) or heads_of(path)
-    heads, names = heads or known_heads(shape.width, shape.depth), class_names_of(path)
-    return Opened(path, plain, shapes, shape, heads, origin.preprocessing, origin.reason, names, described)
+    sure = bool(heads or published_heads(shape.width, shape.depth) or not _has_free_heads(names))
+    return Opened(
+        path,
+        plain,
+        shapes,
+        shape,
+        heads or known_heads(shape.width, shape.depth),
+        origin.preprocessing,
+        origin.reason,
+        class_names_of(path),
+        described,
+        sure,
+        note,
+        contradiction(read_json(path.parent / CONFIG), names),
+    )
+
+
+def _has_free_heads(names: frozenset[str]) -> bool:
+    """Whether tensors of these names fit models of any number of heads: neither a Swin's nor a ResNet's do."""
+    return "blocks.0.norm1.weight" in names and not any(name.endswith(".keys") for name in names)
+
+
+def _parts_of(state: State) -> str:
+    """Say which parts of other families tensors are; "" where none is known."""
+    own = re.compile(r"attn_pool\.|relative\.|layers\..*relative_position_bias_table$")
+    foreign = [name for name in state if parts_of([name]) and not own.match(name)]
+    return describe_unknown(foreign) if foreign else ""
 
 
 def is_own(source: str | Path) -> bool:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Any, Literal, get_args
 
 import torch
 from torch import Tensor, nn
@@ -18,21 +19,24 @@ from vitrail.models.vit import ViT
 from vitrail.models.zoo import backbone_of
 from vitrail.training.checkpoint import is_checkpoint, resolve
 from vitrail.weights import grids, swin
+from vitrail.weights.checks import (
+    check_belongs,
+    check_blocks,
+    check_heads,
+    check_missing,
+    check_representation,
+    check_unexpected,
+    check_windows,
+    may_be_left_out,
+    mismatch,
+)
 from vitrail.weights.detect import to_plain
-from vitrail.weights.files import State, read_state
+from vitrail.weights.exact import is_zero_bias
+from vitrail.weights.files import State, read_weights
+from vitrail.weights.finite import check_finite
 from vitrail.weights.plain import INPUT_KERNELS, input_kernel, plain_name
+from vitrail.weights.rename import kinds_of
 from vitrail.weights.shape import shape_of
-
-# What a model may lack in a file without harm: a head is new for new classes, a predictor for another way to
-# pretrain, and `fc_norm` when mean pooling replaces the class token, as published for MAE's fine-tuning.
-MAY_BE_MISSING = ("head.", "pre_logits.", "fc_norm.", "predictor.")
-
-# What a file may hold without a model having it: a decoder is of no use to a backbone, nor a head; the final norm
-# belongs to one way of pooling, the class token to another.
-MAY_BE_LEFT_OUT = ("decoder.", "predictor.", "head.", "pre_logits.", "norm.", "fc_norm.", "cls_token")
-
-# What else a file holds and a model lacks is only reported, unless it would have taken part in the computation.
-MATTERS = ("patch_embed.", "blocks.", "pos_embed", "dist_token", "reg_token", "norm_pre.", "mask_token")
 
 ADAPTATIONS = ("classes", "channels")
 
@@ -46,11 +50,13 @@ class LoadReport:
     Attributes:
         loaded: names in the model that got the file's values as they are.
         resized: names that got them after resizing (positions of another grid).
-        adapted: names that got them after a change of the number of input channels.
+        adapted: names that got them after a change of the number of input channels; biases of queries, keys and
+            values of a model that has none are zeros, which compute the same.
         dropped: names in the file that the model has no use for, or another shape (a head), and so left out.
         missing: names in the model that the file has nothing for; they keep their initial values.
         unexpected: names in the file that the model does not know.
         layout: whose names the file uses, a key of `vitrail.weights.detect.LAYOUTS`.
+        note: a sentence where the file holds averaged (EMA) weights as well; else "".
     """
 
     loaded: tuple[str, ...] = ()
@@ -60,6 +66,7 @@ class LoadReport:
     missing: tuple[str, ...] = ()
     unexpected: tuple[str, ...] = ()
     layout: str = "vitrail"
+    note: str = ""
 
     def __str__(self) -> str:
         parts = [f"loaded {len(self.loaded)} tensors ({self.layout} names)"]
@@ -68,7 +75,7 @@ class LoadReport:
             if names:
                 shown = ", ".join(names[:4]) + (", ..." if len(names) > 4 else "")
                 parts.append(f"{kind} {len(names)} ({shown})")
-        return "; ".join(parts)
+        return "; ".join([*parts, self.note] if self.note else parts)
 
 
 def load_weights(
@@ -98,11 +105,14 @@ def load_weights(
         WeightsError: the file cannot be read, lacks weights the model cannot do without, or holds others that
             the model would have to use.
     """
-    plain = to_plain(read_state(weights_file(file)), str(file))
-    _check_heads(model, plain.num_heads, str(file))
-    report, fitted = fit_state(model, plain.state, str(file), adapt=adapt, partial=partial, layout=plain.layout)
+    source, note = read_weights(weights_file(file))
+    plain = to_plain(source, str(file))
+    check_heads(model, plain.num_heads, str(file))
+    report, fitted = fit_state(
+        model, plain.state, str(file), adapt=adapt, partial=partial, layout=plain.layout, source=source
+    )
     model.load_state_dict(fitted, strict=False)
-    return report
+    return dataclasses.replace(report, dropped=(*report.dropped, *plain.beside), note=note)
 
 
 def weights_file(source: str | Path) -> Path:
@@ -123,6 +133,7 @@ def fit_state(
     adapt: Collection[str] = ("classes",),
     partial: bool = False,
     layout: str = "vitrail",
+    source: State | None = None,
 ) -> tuple[LoadReport, State]:
     """Match named tensors to a model without changing it.
 
@@ -133,38 +144,46 @@ def fit_state(
         adapt: as for `load_weights`.
         partial: as for `load_weights`.
         layout: whose names they came under, for the report.
+        source: the tensors by the file's own names, for error messages.
 
     Returns:
         The report, and the tensors under the model's own names and in its shapes.
 
     Raises:
-        WeightsError: a tensor has a shape that cannot be fitted, or a needed one is missing.
+        WeightsError: a tensor has a shape that cannot be fitted, or values that are not finite; a needed one is
+            missing; or there are others that would take part in the computation.
         ConfigError: ``adapt`` names something that is no adaptation.
     """
     for name in adapt:
         if name not in ADAPTATIONS:
             raise ConfigError(f"adapt takes {' and '.join(ADAPTATIONS)}, not {name!r}{nearest(name, ADAPTATIONS)}")
     state = {plain_name(name): tensor for name, tensor in state.items()}
+    kinds = kinds_of(state)
     targets = model.state_dict()
     unused = sorted(set(state) - {plain_name(name) for name in targets})
-    unexpected = [name for name in unused if not name.startswith(MAY_BE_LEFT_OUT)]
+    unexpected = [name for name in unused if not may_be_left_out(name)]
+    beyond = check_unexpected(model, unexpected, state, origin, layout)
     if not partial:
-        _check_unexpected(unexpected, state, origin, layout)
+        check_blocks(beyond, state, origin)
+    check_windows(model, state, origin)
     fates: dict[Fate, list[str]] = {fate: [] for fate in get_args(Fate)}
     fitted: State = {}
     for name, target in targets.items():
         fate, tensor = _fit(model, name, target, state, adapt, origin)
+        if fate == "missing" and is_zero_bias(plain_name(name), state, kinds):
+            fate, tensor = "adapted", torch.zeros(target.shape, dtype=target.dtype)
         fates[fate].append(plain_name(name) if fate == "dropped" else name)
         if tensor is not None:
             fitted[name] = tensor
     if "head.weight" in fates["dropped"]:
         _drop_rest_of_head(fates, fitted)
     fates["dropped"] += [name for name in unused if name not in unexpected]
-    _check_belongs(fitted, state, origin)
+    check_belongs(fitted, state, origin)
     if not partial:
-        _check_missing(model, fates["missing"], state, origin)
-    _check_representation(fates["dropped"], fitted, origin)
-    names = {fate: tuple(those) for fate, those in fates.items()}
+        check_missing(model, fates["missing"], state, origin)
+    check_representation(model, fates["dropped"], fitted, state, origin)
+    check_finite(fitted, origin, source)
+    names: dict[str, Any] = {fate: tuple(those) for fate, those in fates.items()}
     return LoadReport(**names, unexpected=tuple(unexpected), layout=layout), fitted
 
 
@@ -201,7 +220,7 @@ def _fit(
         return "dropped", None
     other = _other_channels(model, plain, state)
     if other is None or other.shape != target.shape:
-        raise WeightsError(_mismatch(plain, tensor, target, state, origin))
+        raise WeightsError(mismatch(plain, tensor, target, state, origin))
     if "channels" not in adapt:
         raise WeightsError(
             f"{origin} was trained on {shape_of(state).channels} input channels, the model has "
@@ -213,7 +232,7 @@ def _fit(
 def _checked(fitted: Tensor, target: Tensor, name: str, tensor: Tensor, state: State, origin: str) -> Tensor:
     """Refuse what was fitted to the grid and still is of another model."""
     if fitted.shape != target.shape:
-        raise WeightsError(_mismatch(name, tensor, target, state, origin))
+        raise WeightsError(mismatch(name, tensor, target, state, origin))
     return fitted
 
 
@@ -257,7 +276,7 @@ def _fit_positions(model: nn.Module, target: Tensor, name: str, state: State, or
     prefix = int("cls_token" in state)
     alike = tensor.ndim == 3 and tensor.shape[::2] == target.shape[::2]
     if not alike or tensor.shape[1] <= prefix:
-        raise WeightsError(_mismatch(name, tensor, target, state, origin))
+        raise WeightsError(mismatch(name, tensor, target, state, origin))
     if prefix < backbone.prefix:
         raise WeightsError(f"{origin} was trained without a class token; build the model with class_token=False")
     new = backbone.patch_embed.grid(*backbone.config.image_size)
@@ -274,68 +293,3 @@ def _fit_positions(model: nn.Module, target: Tensor, name: str, state: State, or
         )
     mode = backbone.config.position_resize
     return resize_positions(tensor, old, new, prefix, mode)[:, prefix - backbone.prefix :]
-
-
-def _check_heads(model: nn.Module, num_heads: int | None, origin: str) -> None:
-    """Refuse a model with another number of heads than the file says: its tensors would fit, and mean nothing."""
-    own = getattr(backbone_of(model).config, "num_heads", None)
-    if num_heads and own and num_heads != own:
-        raise WeightsError(f"{origin} has {num_heads} heads, the model {own}; build it with num_heads={num_heads}")
-
-
-def _check_belongs(fitted: State, state: State, origin: str) -> None:
-    if not any(not plain_name(name).startswith("head.") for name in fitted):
-        begins = ", ".join(sorted(state)[:3])
-        raise WeightsError(f"{origin} has no tensor this model knows (it begins with {begins}); is it a ViT's?")
-
-
-def _check_missing(model: nn.Module, missing: list[str], state: State, origin: str) -> None:
-    parameters = dict(model.named_parameters())
-    needed = [
-        name
-        for name in missing
-        if not plain_name(name).startswith(MAY_BE_MISSING)
-        # Fixed positions and buffers are computed, not learned.
-        and name in parameters
-        and parameters[name].requires_grad
-    ]
-    if needed:
-        shown = ", ".join(needed[:3]) + (", ..." if len(needed) > 3 else "")
-        raise WeightsError(f"{origin} lacks {len(needed)} tensors this model needs ({shown}){_hint(needed, state)}")
-
-
-def _hint(needed: list[str], state: State) -> str:
-    """Say what to do about tensors that are missing for a known reason."""
-    plain = [plain_name(name) for name in needed]
-    if all(name.startswith("decoder.") for name in plain):
-        return "; it holds an encoder only: load it into mae.encoder, or fetch the file with the decoder"
-    if all(name.startswith("norm.") for name in plain) and "fc_norm.weight" in state:
-        return '; it was trained with mean pooling: build the model with pool="mean"'
-    return ""
-
-
-def _check_representation(dropped: list[str], fitted: State, origin: str) -> None:
-    """Refuse to put a head on other features than it was trained on."""
-    hidden = [name for name in dropped if name.startswith("pre_logits.")]
-    if hidden and "head.weight" in fitted:
-        raise WeightsError(
-            f"the head in {origin} stands on a representation layer, which the model lacks; build the model with one, "
-            "or with the number of your own classes"
-        )
-
-
-def _check_unexpected(unexpected: list[str], state: State, origin: str, layout: str) -> None:
-    matter = [name for name in unexpected if layout not in ("vitrail", "timm", "mae") or name.startswith(MATTERS)]
-    if matter:
-        shown = ", ".join(matter[:3]) + (", ..." if len(matter) > 3 else "")
-        raise WeightsError(
-            f"{origin} holds {len(matter)} tensors this model has no place for ({shown}); "
-            f"they belong to {shape_of(state)}; build that, or load with partial=True"
-        )
-
-
-def _mismatch(name: str, tensor: Tensor, target: Tensor, state: State, origin: str) -> str:
-    return (
-        f"{origin}: {name} has shape {tuple(tensor.shape)}, this model needs {tuple(target.shape)}; "
-        f"the file belongs to {shape_of(state)}"
-    )

@@ -12,9 +12,6 @@ import re
 
 from vitrail.weights.files import State
 
-# What compilers, parallel wrappers and training scripts put before every name.
-WRAPPER_PREFIXES = ("module.", "_orig_mod.", "model.")
-
 # The convolution that sees the pixels: a hybrid's, a ResNet's, a ViT's.
 INPUT_KERNELS = ("patch_embed.backbone.stem.conv.weight", "stem.conv.weight", "patch_embed.proj.weight")
 
@@ -22,15 +19,6 @@ INPUT_KERNELS = ("patch_embed.backbone.stem.conv.weight", "stem.conv.weight", "p
 def plain_name(name: str) -> str:
     """Strip what vitrail's models put before a backbone's own names."""
     return name.removeprefix("backbone.").removeprefix("encoder.")
-
-
-def unwrapped(state: State) -> State:
-    """Strip the prefixes that wrappers put before every name."""
-    for _ in WRAPPER_PREFIXES:
-        for prefix in WRAPPER_PREFIXES:
-            if state and all(name.startswith(prefix) for name in state):
-                state = {name.removeprefix(prefix): tensor for name, tensor in state.items()}
-    return state
 
 
 def is_plain(state: State) -> bool:

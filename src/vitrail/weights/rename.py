@@ -17,6 +17,7 @@ from torch import Tensor
 from vitrail.errors import WeightsError
 from vitrail.weights.files import State
 
+NUMBERS = re.compile(r"\d+")
 FIELD = re.compile(r"(\{\+1:02\}|\{\+1\}|\{\}|\*)")
 
 
@@ -91,8 +92,10 @@ def fuse(state: State, parts: str, whole: str) -> State:
     """Put separate projections together, as in ``fuse(state, "qkv", "qkv")``.
 
     ``blocks.0.attn.q.weight``, ``.k.weight`` and ``.v.weight``, each ``(D, D)``, become
-    ``blocks.0.attn.qkv.weight`` ``(3 D, D)``; where a part is missing nothing is done.
+    ``blocks.0.attn.qkv.weight`` ``(3 D, D)``; where a part is missing nothing is done. A bias that is missing in
+    every block, as BEiT's of the keys, is one of zeros.
     """
+    state = _with_zero_biases(state, parts)
     fused = dict(state)
     for name in state:
         front, separator, kind = name.rpartition(f".{parts[0]}.")
@@ -100,6 +103,28 @@ def fuse(state: State, parts: str, whole: str) -> State:
         if separator and all(part in state for part in names):
             fused[f"{front}.{whole}.{kind}"] = torch.cat([fused.pop(part) for part in names])
     return fused
+
+
+def _with_zero_biases(state: State, parts: str) -> State:
+    """Add zeros for those of a layer's biases that no layer has, where it has others."""
+    kinds = kinds_of(state)
+    zeros: State = {}
+    for name in state:
+        front, _, part = name.removesuffix(".bias").rpartition(".")
+        if name.endswith(".bias") and part in parts and part:
+            others = [f"{front}.{other}.bias" for other in parts]
+            zeros |= {o: torch.zeros_like(state[name]) for o in others if kind_of(o) not in kinds}
+    return state | zeros
+
+
+def kind_of(name: str) -> str:
+    """Return a name without its numbers: the same for a tensor of every block."""
+    return NUMBERS.sub("#", name)
+
+
+def kinds_of(state: State) -> set[str]:
+    """Return the kinds of tensors that a state has in at least one block."""
+    return {kind_of(name) for name in state}
 
 
 def split(state: State, whole: str, parts: str) -> State:

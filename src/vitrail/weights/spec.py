@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from vitrail.errors import ConfigError, WeightsError
@@ -31,16 +31,31 @@ BIAS_TABLE = "relative_position_bias_table"
 # With other values of these a model still goes by its name: they belong to the pictures or to the task.
 SAME_NAME = frozenset({"image_size", "channels", "pool", "class_token", "positions", "positions_at"})
 
+UNKNOWN = "the tensors belong to no model known here "
+
 # What reading shapes that do not belong together raises.
 CONFUSED = (KeyError, IndexError, ValueError, TypeError, ZeroDivisionError, StopIteration, ConfigError)
 
 
-def known_heads(width: int, depth: int) -> int:
-    """Return the number of heads of a published ViT of this width and depth, else one for 64 channels."""
+# Published ViTs that have no name here, by width and depth: SigLIP's so400m and giant-opt.
+OTHER_HEADS = {(1152, 27): 16, (1536, 40): 16}
+
+
+def published_heads(width: int, depth: int) -> int | None:
+    """Return the number of heads of published ViTs of this width and depth; None where there is none.
+
+    Widths of 192 to 1024 have 64 channels a head in all of them, whatever their depth.
+    """
     for config in vit.SIZES.values():
         if (config.width, config.depth) == (width, depth):
             return config.num_heads
-    return max(1, width // HEAD_WIDTH)
+    usual = {config.width: config.num_heads for config in vit.SIZES.values() if config.width <= 1024}
+    return OTHER_HEADS.get((width, depth), usual.get(width))
+
+
+def known_heads(width: int, depth: int) -> int:
+    """Return the number of heads of a published ViT of this width and depth, else one for 64 channels."""
+    return published_heads(width, depth) or max(1, width // HEAD_WIDTH)
 
 
 def spec_of(state: State, num_heads: int | None = None, image_size: tuple[int, int] | None = None) -> ModelSpec:
@@ -61,14 +76,15 @@ def spec_of(state: State, num_heads: int | None = None, image_size: tuple[int, i
     try:
         config, sizes_known = _config(sizes, num_heads, image_size)
         name, options = _named(config, sizes_known)
-        if any(part.startswith("decoder.") for part in sizes):
+        if "decoder.embed.weight" in sizes:
             return ModelSpec(f"mae_{name}", options | _decoder(sizes))
         if "predictor.mask_token" in sizes and isinstance(config, swin.SwinConfig):
             return ModelSpec(f"simmim_{name}", options)  # nothing else pretrains a Swin
         if "predictor.mask_token" in sizes:
             return ModelSpec(f"mpp_{name}", options | {"target": _mpp_target(sizes, config)})
     except CONFUSED as error:
-        raise WeightsError(f"the tensors belong to no model known here ({error})") from None
+        reason = f"it lacks {error.args[0]}" if isinstance(error, KeyError) else error
+        raise WeightsError(f"{UNKNOWN}({reason})") from None
     head = sizes.get("head.weight")
     options["num_classes"] = head[0] if head else 0
     if head and "pre_logits.weight" in sizes:
@@ -122,7 +138,24 @@ def _pixels(grid: tuple[int, int], patch_size: int, known: tuple[int, int] | Non
 def _pool(sizes: Sizes) -> Any:
     if "attn_pool.latent" in sizes:
         return "attention"
+    if normalises_before_mean(sizes):
+        raise ValueError("its final norm stands before the mean over patches, where every model here has it after")
     return "class" if "cls_token" in sizes and "fc_norm.weight" not in sizes else "mean"
+
+
+def normalises_before_mean(names: Collection[str]) -> bool:
+    """Whether a ViT without a class token has its final norm before the pooling, as timm's ``_gap`` models have."""
+    pools = "fc_norm.weight" in names or "attn_pool.latent" in names or "cls_token" in names
+    return not pools and {"norm.weight", "blocks.0.norm1.weight"} <= set(names)
+
+
+def normalises_after_attention(names: Collection[str]) -> bool:
+    """Whether a ViT is a published one that has its norms after attention and MLP (timm's ``_rpn``).
+
+    No tensor shows it: they are the only ones without biases of queries, keys and values, and without a class token.
+    """
+    bare = "blocks.0.attn.qkv.weight" in names and "blocks.0.attn.qkv.bias" not in names
+    return bare and "cls_token" not in names and "fc_norm.weight" in names
 
 
 def _positions(
@@ -164,7 +197,10 @@ def _swin(sizes: Sizes, image_size: tuple[int, int] | None) -> swin.SwinConfig:
     width, channels, patch_size, _ = sizes["patch_embed.proj.weight"]
     tables = bias_tables(sizes)
     window = window_of(sizes) if tables else (7, 7)
-    side = WINDOWS_A_SIDE * window[0] * patch_size
+    side = _shrunk_side(sizes, window[0]) * patch_size or WINDOWS_A_SIDE * window[0] * patch_size
+    small_maps = "shrink" if _shrunk_side(sizes, window[0]) else "mask"
+    if small_maps == "shrink":
+        image_size = None
     size, positions = image_size or (side, side), "relative" if tables else "none"
     if "absolute_pos_embed" in sizes:
         positions = "both" if tables else "absolute"
@@ -180,7 +216,30 @@ def _swin(sizes: Sizes, image_size: tuple[int, int] | None) -> swin.SwinConfig:
         window=window,
         mlp_ratio=sizes["layers.0.blocks.0.mlp.fc1.weight"][0] / width,
         positions=positions,  # type: ignore[arg-type]
+        small_maps=small_maps,  # type: ignore[arg-type]
     )
+
+
+def _shrunk_side(sizes: Sizes, window: int) -> int:
+    """Return the side in tokens of the map that the windows of a Swin's stages were shrunk to; 0 if none was.
+
+    Raises:
+        ValueError: the windows of its stages follow from no size of map, as Swin-S3's.
+    """
+    windows = stage_windows(sizes)
+    shrunk = next((stage for stage, side in enumerate(windows) if side < window), None)
+    side = windows[shrunk] << shrunk if shrunk is not None else 0
+    expected = [min(window, grid_of(side, side, 1 << stage)[0]) if side else window for stage in range(len(windows))]
+    if windows != expected:
+        raise ValueError(f"its stages have windows of {'/'.join(map(str, windows))} tokens, as Swin-S3's")
+    return side
+
+
+def stage_windows(sizes: Sizes) -> list[int]:
+    """Return the side of the window of each stage of a Swin, in tokens, by its tables; none without tables."""
+    tables = {name: shape for name, shape in sizes.items() if name.endswith(f"attn.{BIAS_TABLE}")}
+    sides = {name.split(".")[1]: (math.isqrt(shape[0]) + 1) // 2 for name, shape in sorted(tables.items())}
+    return [sides[stage] for stage in sorted(sides, key=int)]
 
 
 def bias_tables(sizes: Sizes) -> list[tuple[int, ...]]:

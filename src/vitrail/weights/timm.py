@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 
+import torch
 from torch import Tensor
 
 from vitrail.weights.files import State
@@ -35,7 +36,19 @@ def to_plain(state: State) -> State:
     table = RESNET if "head.fc.weight" in state else VIT
     if "patch_embed.backbone.conv.weight" in state:
         table = (*STEM_ONLY, *VIT)
-    return with_class_place(to_plain_names(state, table))
+    return with_class_place(to_plain_names(_with_qkv_bias(state), table))
+
+
+def _with_qkv_bias(state: State) -> State:
+    """Put BEiT's and EVA's biases of queries and values together, with zeros for the keys, which have none there."""
+    whole = dict(state)
+    for name in state:
+        front, separator, _ = name.rpartition(".q_bias")
+        if separator and f"{front}.v_bias" in state and f"{front}.qkv.bias" not in state:
+            q, v = whole.pop(name), whole.pop(f"{front}.v_bias")
+            k = whole.pop(f"{front}.k_bias", torch.zeros_like(q))
+            whole[f"{front}.qkv.bias"] = torch.cat([q, k, v])
+    return whole
 
 
 def from_plain(state: State, num_heads: int) -> State:

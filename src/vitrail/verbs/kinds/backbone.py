@@ -8,6 +8,7 @@ from typing import Any
 from vitrail.training.checkpoint import is_checkpoint
 from vitrail.weights.checkpoint import describe
 from vitrail.weights.files import read_state
+from vitrail.weights.finite import check_finite
 from vitrail.weights.load import fit_state, load_weights, weights_file
 
 ADAPT = ("classes", "channels")
@@ -33,9 +34,10 @@ def load_backbone(model: Any, weights: str) -> str:
     state = read_state(weights_file(weights))
     inside = {name.partition(INSIDE)[2]: tensor for name, tensor in state.items() if INSIDE in name}
     report, fitted = fit_state(model.backbone, inside, weights, adapt=ADAPT)
-    model.backbone.load_state_dict(fitted, strict=False)
     head = {name: tensor for name, tensor in model.state_dict().items() if INSIDE not in name}
     fitting = {name: state[name] for name, own in head.items() if name in state and state[name].shape == own.shape}
+    check_finite(fitting, weights, state)
+    model.backbone.load_state_dict(fitted, strict=False)
     model.load_state_dict(fitting, strict=False)
     new = [name for name in head if name not in fitting]
     left = f"; new are {', '.join(new[:4])}{', ...' if len(new) > 4 else ''}" if new else ""

@@ -1,0 +1,190 @@
+"""Why a file's tensors cannot be a model's: a sentence for each reason, with what to do."""
+
+from __future__ import annotations
+
+import itertools
+import re
+
+from torch import Tensor, nn
+
+from vitrail.errors import WeightsError
+from vitrail.models.swin import Swin
+from vitrail.models.zoo import backbone_of
+from vitrail.weights import swin
+from vitrail.weights.exact import POST_NORM, describe_unknown, why_not_exact
+from vitrail.weights.files import State
+from vitrail.weights.parts import listed, parts_of
+from vitrail.weights.plain import plain_name
+from vitrail.weights.shape import shape_of
+from vitrail.weights.spec import normalises_after_attention, normalises_before_mean, sizes_of, spec_of, stage_windows
+
+# What a model may lack in a file without harm: a head is new for new classes, a predictor for another way to
+# pretrain, and `fc_norm` when mean pooling replaces the class token, as published for MAE's fine-tuning.
+MAY_BE_MISSING = ("head.", "pre_logits.", "fc_norm.", "predictor.")
+
+# What a file may hold without a model having it: a decoder is of no use to a backbone, nor a head; the final norm
+# belongs to one way of pooling, the class token to another.
+MAY_BE_LEFT_OUT = ("decoder.", "predictor.", "head.", "pre_logits.", "norm.", "fc_norm.", "cls_token")
+
+# What else a file holds and a model lacks is only reported, unless it would have taken part in the computation.
+MATTERS = (
+    "patch_embed.",
+    "blocks.",
+    "pos_embed",
+    "dist_token",
+    "reg_token",
+    "norm_pre.",
+    "mask_token",
+    "layers.",
+    "stages.",
+    "stem.",
+    "relative.",
+    "absolute_pos_embed",
+)
+
+# Parts that stand above the blocks: they matter to a head on top of them, not to a backbone with another head.
+ABOVE = ("attn_pool.",)
+
+BLOCK = re.compile(
+    r"(decoder\.)?blocks\.\d+|relative\.\d+|(patch_embed\.backbone\.)?(layers|stages)\.\d+(\.blocks\.\d+)?"
+)
+
+
+def may_be_left_out(name: str) -> bool:
+    """Whether a model may do without a tensor of a file."""
+    return name.startswith(MAY_BE_LEFT_OUT) and "running_" not in name
+
+
+def check_heads(model: nn.Module, num_heads: int | None, origin: str) -> None:
+    """Refuse a model with another number of heads than the file says: its tensors would fit, and mean nothing."""
+    own = getattr(backbone_of(model).config, "num_heads", None)
+    if num_heads and own and num_heads != own:
+        raise WeightsError(f"{origin} has {num_heads} heads, the model {own}; build it with num_heads={num_heads}")
+
+
+def check_belongs(fitted: State, state: State, origin: str) -> None:
+    """Refuse a file of which nothing but perhaps a head fits the model."""
+    if not any(not plain_name(name).startswith("head.") for name in fitted):
+        raise WeightsError(
+            f"{origin} has no tensor this model knows (it begins with {listed(sorted(state))}); is it a ViT's?"
+        )
+
+
+def check_missing(model: nn.Module, missing: list[str], state: State, origin: str) -> None:
+    """Refuse a file that lacks what the model has learned parameters for."""
+    parameters = dict(model.named_parameters())
+    needed = [
+        name
+        for name in missing
+        if not plain_name(name).startswith(MAY_BE_MISSING)
+        # Fixed positions and buffers are computed, not learned.
+        and name in parameters
+        and parameters[name].requires_grad
+    ]
+    if needed:
+        raise WeightsError(
+            f"{origin} lacks {len(needed)} tensors this model needs ({listed(needed)}){_hint(needed, state)}"
+        )
+
+
+def _hint(needed: list[str], state: State) -> str:
+    """Say what to do about tensors that are missing for a known reason."""
+    plain = [plain_name(name) for name in needed]
+    if all(name.startswith("decoder.") for name in plain):
+        return "; it holds an encoder only: load it into mae.encoder, or fetch the file with the decoder"
+    if all(name.startswith("norm.") for name in plain) and "fc_norm.weight" in state:
+        return '; it was trained with mean pooling: build the model with pool="mean"'
+    return ""
+
+
+def check_representation(model: nn.Module, dropped: list[str], fitted: State, state: State, origin: str) -> None:
+    """Refuse to put a head on other features than it was trained on."""
+    if "head.weight" in fitted and any(name.startswith("pre_logits.") for name in dropped):
+        raise WeightsError(
+            f"the head in {origin} stands on a representation layer, which the model lacks; build the model with one, "
+            "or with the number of your own classes"
+        )
+    targets = {plain_name(name) for name in model.state_dict()}
+    if "head.weight" in fitted and "attn_pool.latent" in state and "attn_pool.latent" not in targets:
+        raise WeightsError(
+            f'the head in {origin} stands on attention pooling; build the model with pool="attention", or with the '
+            "number of your own classes"
+        )
+    if normalises_after_attention(state):
+        raise WeightsError(f"{origin}: {POST_NORM}")
+    if normalises_before_mean(state) and "fc_norm.weight" in targets:
+        raise WeightsError(
+            f"{origin} has its final norm (norm.weight) before the mean over patches, where a model with "
+            'pool="mean" has it after; no model of vitrail\'s computes what it was trained to'
+        )
+
+
+def check_windows(model: nn.Module, state: State, origin: str) -> None:
+    """Refuse a Swin whose stages have windows of sizes that no Swin here has: resized, it were another function."""
+    backbone = backbone_of(model)
+    if not isinstance(backbone, Swin) or not any(swin.is_fitted(name) for name in state):
+        return
+    windows = stage_windows(sizes_of(state))
+    own = [stage.window[0] for stage in backbone.layers]  # type: ignore[union-attr]
+    if windows != own and any(later > first for first, later in itertools.pairwise(windows)):
+        raise WeightsError(
+            f"{origin} has windows of {'/'.join(map(str, windows))} tokens in its stages, as Swin-S3's; no model of "
+            "vitrail's has those"
+        )
+
+
+def check_unexpected(model: nn.Module, unexpected: list[str], state: State, origin: str, layout: str) -> list[str]:
+    """Return the names of a file's tensors that the model computes without: blocks it lacks, for ``partial`` loading.
+
+    Raises:
+        WeightsError: it would lack parts of blocks that it has.
+    """
+    reported = layout in ("vitrail", "timm", "mae")
+    matter = [n for n in unexpected if not reported or n.startswith(MATTERS) or (parts_of([n]) and not _above(n))]
+    own = {_block(plain_name(name)) for name in model.state_dict()} | {""}
+    inside = [name for name in matter if _block(name) in own]
+    if inside:
+        raise WeightsError(f"{origin}: {_no_place(inside, state)}")
+    return matter
+
+
+def _above(name: str) -> bool:
+    return name.startswith(ABOVE)
+
+
+def _block(name: str) -> str:
+    """Return the block a tensor belongs to; "" for what belongs to none."""
+    found = BLOCK.match(name)
+    return found.group() if found else ""
+
+
+def _no_place(names: list[str], state: State) -> str:
+    """Say that a model has no place for tensors, and which has."""
+    try:
+        reason = why_not_exact(spec_of(state), state)
+    except WeightsError as error:
+        reason = str(error)
+    if not reason:
+        return f"this model has no place for {len(names)} tensors ({listed(names)}), which belong to {shape_of(state)}"
+    return f"this model has no place for {len(names)} tensors ({listed(names)}): {describe_unknown(names)}"
+
+
+def check_blocks(matter: list[str], state: State, origin: str) -> None:
+    """Refuse blocks that the model lacks.
+
+    Raises:
+        WeightsError: there are some.
+    """
+    if matter:
+        raise WeightsError(
+            f"{origin} holds {len(matter)} tensors this model has no place for ({listed(matter)}); "
+            f"they belong to {shape_of(state)}; build that, or load with partial=True"
+        )
+
+
+def mismatch(name: str, tensor: Tensor, target: Tensor, state: State, origin: str) -> str:
+    """Say that a tensor has another shape than a model needs."""
+    return (
+        f"{origin}: {name} has shape {tuple(tensor.shape)}, this model needs {tuple(target.shape)}; "
+        f"the file belongs to {shape_of(state)}"
+    )
