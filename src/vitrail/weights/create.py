@@ -8,6 +8,7 @@ from typing import Any
 from torch import nn
 
 from vitrail.models.zoo import build_model
+from vitrail.seeding import preserved
 from vitrail.weights.load import load_weights
 
 
@@ -16,14 +17,17 @@ def create_model(name: str, *, weights: str | Path | None = None, **options: Any
 
     Args:
         name: one of `vitrail.list_models`, or timm's name for it.
-        weights: a weights file or checkpoint to start from.
+        weights: a weights file or checkpoint to start from; what it lacks (a head for other classes) is drawn as
+            without one, but torch's random generator is left as it was.
         **options: as for `vitrail.models.zoo.build_model`.
 
     Raises:
         ConfigError: unknown name or option; the nearest right ones are given.
         WeightsError: the weights cannot be read, or do not belong to the model.
     """
-    model = build_model(name, **options)
-    if weights is not None:
-        load_weights(model, weights)
+    if weights is None:
+        return build_model(name, **options)
+    with preserved():
+        model = build_model(name, **options)
+    load_weights(model, weights)
     return model
