@@ -19,7 +19,7 @@ from vitrail.settings import TrainSettings
 from vitrail.training.checkpoint import resolve
 from vitrail.verbs import train
 from vitrail.verbs.evaluate import evaluate
-from vitrail.verbs.kinds import kind_of
+from vitrail.verbs.split import run_split
 from vitrail.verbs.tune import STILL
 
 
@@ -56,7 +56,7 @@ def tune(asked: argparse.Namespace, kept: str, out: Path) -> tuple[float, float,
         architecture={"drop_path": 0.0},
     )
     began = time.monotonic()
-    result = train.learn(settings, kind_of("classify").open(settings))
+    result = train.learn(settings, run_split(settings))
     seconds = time.monotonic() - began
     weights = load_file(resolve(result.folder, "last") / "model.safetensors")
     return evaluate(str(out), asked.data).top1, seconds, weights

@@ -17,8 +17,8 @@ from vitrail.errors import ConfigError, DataError
 from vitrail.recipes import find_recipe
 from vitrail.settings import ProbeSettings, TrainSettings
 from vitrail.verbs import features, train
-from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.probe import split
+from vitrail.verbs.split import run_split
 
 QUICK: dict[str, Any] = {"epochs": 10, "tune_epochs": 2}
 
@@ -98,7 +98,7 @@ def test_any_backbone_is_probed(name: str, tmp_path: Path, capsys: pytest.Captur
     base = find_recipe(TrainSettings, "scratch")
     changes = {"model": name, "epochs": 0.1, "labels": 64, "image_size": 32, "channels": 1, "architecture": shape}
     settings = replace(base, data="digits", out=str(tmp_path / "run"), **changes)
-    run = train.learn(settings, kind_of("classify").open(settings))
+    run = train.learn(settings, run_split(settings))
     found = vitrail.probe(str(run.folder), "digits", epochs=2, labels=100)
     model: Any = vitrail.open_checkpoint(run.folder)[0]
     assert found.width == model.backbone.width

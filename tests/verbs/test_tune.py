@@ -15,7 +15,7 @@ from vitrail.recipes import find_recipe
 from vitrail.settings import TrainSettings
 from vitrail.training.checkpoint import resolve
 from vitrail.verbs import train
-from vitrail.verbs.kinds import kind_of
+from vitrail.verbs.split import run_split
 
 STILL = {"crop": "none", "flip": 0.0, "mixup": 0.0, "cutmix": 0.0, "rand_augment": 0}
 
@@ -24,7 +24,7 @@ def tune(pretrained: Path, out: Path, **settings: Any) -> Any:
     common = {"weights": str(pretrained), "out": str(out), "labels": 90, "epochs": 2, "batch_size": 30, "channels": 1}
     base = find_recipe(TrainSettings, "finetune")
     wanted = replace(base, data="digits", **{**common, "lr": 2e-3, "tune_blocks": 1, "augment": STILL, **settings})
-    return train.learn(wanted, kind_of("classify").open(wanted))
+    return train.learn(wanted, run_split(wanted))
 
 
 def weights(run: Any) -> dict[str, torch.Tensor]:

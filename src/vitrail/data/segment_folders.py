@@ -27,6 +27,7 @@ def open_segments(
     class_names: Sequence[str] = (),
     seed: int = 0,
     validation_share: float = 0.2,
+    for_evaluation: bool = False,
 ) -> Source:
     """Open a folder that holds ``images`` and ``masks``, each with a folder for every split or none; or drawn scenes.
 
@@ -39,6 +40,7 @@ def open_segments(
             are numbered up to the largest value in the training masks.
         seed: decides which pictures are held out where there is no validation split.
         validation_share: their share.
+        for_evaluation: whether a split for training is not needed.
 
     Raises:
         DataError: there is no such folder, a picture has no mask, or there are no classes.
@@ -53,14 +55,14 @@ def open_segments(
         raise DataError(f"the ignored value must lie within 0 to 255, as masks have one byte a pixel, not {ignore}")
     images, masks = _folder(root, PICTURE_FOLDERS), _folder(root, MASK_FOLDERS)
     splits = {split: _pairs(root, images / name, masks / name) for split, name in _splits(images).items()}
-    if "train" not in splits:
+    if "train" not in splits and not for_evaluation:
         raise DataError(f"{images} holds {', '.join(splits)} but no folder 'train'")
     notes: list[str] = []
     names = tuple(class_names)
     if not names and (root / NAMES_FILE).is_file():
         names = read_names(root / NAMES_FILE)
     elif not names:
-        names = _numbered(splits["train"], ignore)
+        names = _numbered(splits.get("train") or next(iter(splits.values())), ignore)
         notes.append(f"There is no {NAMES_FILE}: {len(names)} classes are numbered as in the training masks.")
     labelling = Labelling(ignore, len(names))
     opened = {split: _pictures(root, pairs, labelling) for split, pairs in splits.items()}

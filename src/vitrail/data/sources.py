@@ -7,6 +7,7 @@ import unicodedata
 from collections.abc import Collection, Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 from PIL import Image
@@ -16,6 +17,9 @@ from vitrail.data.csv_files import TABLE_SUFFIXES, open_csv
 from vitrail.data.file_rules import SPLIT_WORDS
 from vitrail.data.listing import Listing
 from vitrail.errors import DataError, nearest
+
+if TYPE_CHECKING:
+    from vitrail.data.image_list import ImageList
 
 
 @dataclass(frozen=True)
@@ -53,6 +57,7 @@ class Source:
         test: pictures for the final figure.
         class_names: the class with number k is ``class_names[k]``; empty without labels.
         notes: what was decided or left out, each a sentence for the user.
+        images: what a run keeps of its images, once they are divided (`vitrail.verbs.split`).
     """
 
     name: str
@@ -61,6 +66,7 @@ class Source:
     test: Pictures | None
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
+    images: ImageList | None = None
 
     def labelled_subset(self, share_or_count: float | int, seed: int = 0) -> Source:
         """Keep only some training pictures, of every class in proportion, but at least one.
@@ -182,6 +188,8 @@ def _without_labels(source: Source) -> Source:
 
 def with_validation(source: Source, share: float, seed: int) -> Source:
     """Set some training pictures aside for validation where the data set itself has no such split."""
+    if not 0 <= share < 1:
+        raise DataError(f"validation_share must be at least 0 and below 1, not {share}")
     pictures = source.train
     if pictures is None or source.validation is not None or not share:
         return source

@@ -16,6 +16,7 @@ from vitrail.settings import PretrainSettings, TrainSettings
 from vitrail.verbs import pretrain, train
 from vitrail.verbs.evaluate import evaluate
 from vitrail.verbs.say import say
+from vitrail.verbs.split import run_split
 
 Figures = Mapping[str, float]
 """What was measured, by name; shares are in [0, 1]."""
@@ -215,10 +216,11 @@ def pretrained(settings: PretrainSettings, then: TrainSettings, split: str = "au
 
     def work(seed: int, folder: Path) -> Figures:
         run = replace(settings.run, seed=seed)
-        first = pretrain.run(replace(settings, out=str(folder / "pretrain"), run=run))
+        before = replace(settings, out=str(folder / "pretrain"), run=run)
+        first = pretrain.learn(before, run_split(before, as_for=replace(then, run=replace(then.run, seed=seed))))
         started = replace(then, weights=str(first.folder))
-        before = {f"pretrain_{name}": value for name, value in first.metrics.items()}
-        return before | dict(_train(started, seed, folder, split))
+        figures = {f"pretrain_{name}": value for name, value in first.metrics.items()}
+        return figures | dict(_train(started, seed, folder, split))
 
     return work
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.config import replace, to_json
-from vitrail.data.sources import open_source
 from vitrail.papers.grid import Column, Figures, Filled, Work
 from vitrail.papers.small import pretraining, training
 from vitrail.recipes import find_recipe
@@ -16,8 +15,8 @@ from vitrail.settings import PaperSettings, PretrainSettings, TrainSettings
 from vitrail.verbs import pretrain, train
 from vitrail.verbs.carry_out import Result, carry_out
 from vitrail.verbs.evaluate import evaluate
-from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.probe import probe
+from vitrail.verbs.split import run_split
 
 LABELS = 0.1
 """Share of the labels that fine-tuning sees: with all of them every encoder is as good as the next."""
@@ -83,8 +82,8 @@ def encoded(settings: PretrainSettings, seed: int, folder: Path) -> Result:
     key = hashlib.blake2b(json.dumps(to_json(settings), sort_keys=True).encode(), digest_size=6).hexdigest()
     out = folder.parents[2] / "paper-mae-encoders" / key / f"seed_{seed}"
     settings = replace(settings, out=str(out), run=replace(settings.run, seed=seed))
-    source = open_source(settings.data, seed=seed, validation_share=settings.validation_share, labels=False)
-    return carry_out(replace(pretrain.prepare(settings, source), draw=None))
+    after = TrainSettings(data=settings.data, run=settings.run)
+    return carry_out(replace(pretrain.prepare(settings, run_split(settings, as_for=after)), draw=None))
 
 
 def tuned(settings: TrainSettings, seed: int, weights: Path, out: Path) -> float:
@@ -95,7 +94,7 @@ def tuned(settings: TrainSettings, seed: int, weights: Path, out: Path) -> float
 
 def learned(settings: TrainSettings, out: Path) -> tuple[float, float]:
     """Train a classifier; return its accuracy on the held-out pictures, and the seconds it took."""
-    result = train.learn(settings, kind_of(settings.task).open(settings))
+    result = train.learn(settings, run_split(settings))
     return evaluate(str(out), settings.data).top1, result.summary["seconds"]
 
 

@@ -6,6 +6,7 @@
       step_00000120/   model.safetensors  what predicting needs
                        config.json        the settings, preprocessing and class names of the run
                        training.pt        what going on needs
+                       ...                files of the caller's, the same in every checkpoint
       last             holds the text "step_00000120"
       best             likewise, where something is evaluated
 """
@@ -15,6 +16,7 @@ from __future__ import annotations
 import json
 import os
 import shutil
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -38,6 +40,7 @@ def save(
     training: dict[str, Any],
     best: bool,
     keep: int,
+    files: Mapping[str, bytes] | None = None,
 ) -> Path:
     """Write the checkpoint of ``step`` into the checkpoints folder and return its own folder.
 
@@ -52,6 +55,7 @@ def save(
         training: goes into ``training.pt``; tensors, numbers, strings, lists and dicts only.
         best: whether ``best`` shall point here too.
         keep: how many of the newest checkpoints stay.
+        files: the content of more files by their names, for predicting as for going on.
 
     Raises:
         TrainingError: it cannot be written, say because the disk is full; earlier ones are untouched.
@@ -63,6 +67,8 @@ def save(
         save_file({name: tensor.contiguous() for name, tensor in model.items()}, unfinished / MODEL)
         _make_durable(unfinished / MODEL)
         _write(unfinished / CONFIG, (json.dumps(config, indent=2) + "\n").encode())
+        for name, content in (files or {}).items():
+            _write_or_link(unfinished / name, content, pointed(folder, "last"))
         with (unfinished / TRAINING).open("wb") as file:
             torch.save(training, file)
         _make_durable(unfinished / TRAINING)
@@ -185,6 +191,18 @@ def _remove(path: Path) -> None:
 def _write(path: Path, content: bytes) -> None:
     path.write_bytes(content)
     _make_durable(path)
+
+
+def _write_or_link(path: Path, content: bytes, before: Path | None) -> None:
+    """Write a file, or link it to that of an earlier checkpoint, which is on the disk already."""
+    older = before / path.name if before else path
+    try:
+        if older.stat(follow_symlinks=False).st_size == len(content) and older.read_bytes() == content:
+            os.link(older, path, follow_symlinks=False)
+            return
+    except OSError:
+        pass  # There is none, or the file system knows no links.
+    _write(path, content)
 
 
 def _make_durable(path: Path) -> None:

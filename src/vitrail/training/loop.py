@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ def fit(
     monitor: str | None = None,
     on_event: OnEvent | None = None,
     draw: Draw | None = None,
+    files: Mapping[str, bytes] | None = None,
 ) -> Summary:
     """Train ``task``, or go on from the last checkpoint in ``folder`` as if it had never stopped.
 
@@ -57,6 +59,7 @@ def fit(
         on_event: called in the main process with every row of ``metrics.jsonl``.
         draw: called in the main process every ``run.picture_every`` epochs, with the task as ``evaluate`` gets it and
             the number of steps done.
+        files: the content of more files that every checkpoint holds, by their names.
 
     Raises:
         TrainingError: the loss stays non-finite, too many pictures are damaged, nothing can be saved, or another
@@ -76,6 +79,7 @@ def fit(
         config=config,
         monitor=monitor,
         draw=draw,
+        files=files,
     )
     with (
         sole_user(folder, is_main()),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Generator, Sequence
+from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -58,10 +58,12 @@ class Session:
         config: dict[str, Any],
         monitor: str | None,
         draw: Draw | None = None,
+        files: Mapping[str, bytes] | None = None,
     ) -> None:
         self.batches, self._evaluate, self._draw = train_batches, evaluate, draw
         self.lr, self.schedule, self.run = lr, schedule, run
         self.folder, self.checkpoints, self.config, self.monitor = folder, folder / "checkpoints", config, monitor
+        self.files = files
         self.steps_per_epoch = train_batches.steps_per_epoch
         self.steps = max(1, round(epochs * self.steps_per_epoch))
         self.device = find_device(run.device, local_rank())
@@ -231,6 +233,7 @@ class Session:
                 training={"learner": self.learner.state_dict(), "state": self.state.to_dict()},
                 best=self.state.best_step == self.state.step,
                 keep=self.run.keep,
+                files=self.files,
             )
         self.saved_step, self.saved_at = self.state.step, time.monotonic()
 

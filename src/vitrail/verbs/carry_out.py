@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from vitrail.config import Preprocessing, to_json
 from vitrail.data.batches import EvalBatches, TrainBatches
+from vitrail.data.image_list import FILE
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Pictures, Source
 from vitrail.data.transforms import eval_transform, train_transform
@@ -98,8 +99,14 @@ def carry_out(plan: Plan, batches: Batches | None = None, evaluate: Evaluate | N
         folder=plan.folder,
         config=description_json(plan.description),
         draw=plan.draw,
+        files=_files(plan.source),
     )
     return Result(plan.folder, dict(summary.best), to_json(summary))
+
+
+def _files(source: Source) -> dict[str, bytes]:
+    """Return what every checkpoint holds of the run's images; only the main process writes it."""
+    return {FILE: source.images.pack()} if source.images is not None and distributed.is_main() else {}
 
 
 def _check_effort(settings: TrainSettings | PretrainSettings) -> None:

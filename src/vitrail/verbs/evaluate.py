@@ -10,7 +10,7 @@ from vitrail.serialize import dumps
 from vitrail.settings import EvaluateSettings
 from vitrail.training import distributed
 from vitrail.verbs.kinds import kind_of
-from vitrail.verbs.kinds.classification import Evaluation, summarise, with_labels_of
+from vitrail.verbs.kinds.classification_figures import Evaluation
 from vitrail.verbs.next_steps import after_evaluate, say_next
 from vitrail.weights.checkpoint import describe, open_checkpoint
 
@@ -43,9 +43,10 @@ def run(settings: EvaluateSettings) -> None:
         print(dumps(to_json(result)))
 
 
+@distributed.processes()
 def _evaluate(settings: EvaluateSettings) -> Any:
     model, description = open_checkpoint(settings.checkpoint)
     return kind_of(description.task).evaluate(settings, model, description)
 
 
-__all__ = ["Evaluation", "evaluate", "run", "summarise", "with_labels_of"]
+__all__ = ["Evaluation", "evaluate", "run"]

@@ -40,7 +40,7 @@ def open_folder(out: str | None, verb: str, data: str, settings: Any) -> Path:
     Raises:
         ConfigError: the folder holds a run with other settings; the first differences are named.
     """
-    folder = Path(out).expanduser() if out else default_folder(verb, data)
+    folder = run_folder(out, verb, data)
     if folder.exists() and not folder.is_dir():
         raise ConfigError(f"{folder} is a file; give --out a folder")
     wanted = flat(to_json(settings))
@@ -59,6 +59,16 @@ def open_folder(out: str | None, verb: str, data: str, settings: Any) -> Path:
 def default_folder(verb: str, data: str) -> Path:
     """Return where a verb's run goes where nothing else is said."""
     return Path("runs") / f"{verb}-{short_name(data)}"
+
+
+def run_folder(out: str | None, verb: str, data: str) -> Path:
+    """Return where a run leaves what it makes."""
+    return Path(out).expanduser() if out else default_folder(verb, data)
+
+
+def is_same_run(old: dict[str, Any], settings: Any) -> bool:
+    """Whether settings go on with the run whose settings, as JSON, are these."""
+    return not _differing(flat(to_json(type(settings)(data=""))) | flat(old), flat(to_json(settings)))
 
 
 def environment() -> dict[str, Any]:
@@ -85,12 +95,15 @@ def _has_begun(folder: Path) -> bool:
 
 
 def _check_same(folder: Path, old: dict[str, Any], new: dict[str, Any]) -> None:
-    differing = [name for name in new if name not in MAY_CHANGE and old.get(name) != new[name]]
-    if differing:
+    if differing := _differing(old, new):
         shown = "; ".join(f"{name} is {old.get(name)!r} there, {new[name]!r} here" for name in differing[:3])
         raise ConfigError(
             f"{folder} holds another run ({shown}); give another --out, or the same settings to go on with it"
         )
+
+
+def _differing(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
+    return [name for name in new if name not in MAY_CHANGE and old.get(name) != new[name]]
 
 
 def short_name(data: str) -> str:

@@ -11,10 +11,9 @@ import torch
 from PIL import Image
 from torch import Tensor, nn
 
-from vitrail.config import check_choices, from_json, replace
+from vitrail.config import check_choices, replace
 from vitrail.console import percent
-from vitrail.data.sources import open_source
-from vitrail.errors import ConfigError, DataError
+from vitrail.errors import ConfigError
 from vitrail.figures import attention
 from vitrail.figures.curves import draw_curves
 from vitrail.figures.draw import contact_sheet, to_picture
@@ -23,9 +22,10 @@ from vitrail.models.simmim import SimMIM
 from vitrail.models.swin import Swin
 from vitrail.models.vit import ViT
 from vitrail.models.zoo import backbone_of
-from vitrail.settings import LookSettings, TrainSettings
+from vitrail.settings import LookSettings
 from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.look_options import check_options
+from vitrail.verbs.measured import known_split
 from vitrail.verbs.next_steps import after_look, say_next
 from vitrail.verbs.place import check_place
 from vitrail.verbs.reconstructions import draw_reconstructions
@@ -117,20 +117,7 @@ def _held_out(description: Description, settings: LookSettings) -> Shown:
     Raises:
         DataError: the run's data cannot be found any more.
     """
-    told = description.settings
-    data = told.get("data")
-    if not data:
-        raise DataError("this checkpoint does not say what it was trained on; name images to look at")
-    if description.task != "classify":
-        source = kind_of(description.task).open(from_json(TrainSettings, told))
-    else:
-        source = open_source(
-            data,
-            seed=told.get("run", {}).get("seed", 0),
-            validation_share=told.get("validation_share", 0.2),
-            labels=description.is_classifier,
-        )
-    return held_out_of(source, settings.count)
+    return held_out_of(known_split(settings.checkpoint, description).to_show(), settings.count)
 
 
 def draw(

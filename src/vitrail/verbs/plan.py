@@ -14,7 +14,6 @@ from typing import Any
 from torch import nn
 
 from vitrail.config import make, pair, replace, to_json
-from vitrail.data.sources import open_source
 from vitrail.errors import ConfigError
 from vitrail.recipes import find_recipe
 from vitrail.serialize import dumps
@@ -22,9 +21,9 @@ from vitrail.settings import PlanSettings, PretrainSettings, TrainSettings, peak
 from vitrail.training.precision import keep_large_buffers
 from vitrail.verbs import pretrain, train
 from vitrail.verbs.carry_out import Plan, training_pictures
-from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.pace import Pace, measure_pace
 from vitrail.verbs.say import say
+from vitrail.verbs.split import divide, open_undivided
 
 FEWEST_STEPS = 200
 """Steps an epoch below which a larger batch is not worth having: on few pictures steps count (docs/papers/mae.md)."""
@@ -233,12 +232,11 @@ def _prepare(settings: PlanSettings, out: str) -> tuple[Plan, PretrainSettings |
         base: Any = find_recipe(TrainSettings, settings.recipe, settings.weights)
         asked = replace(base, model=settings.model if settings.model != "auto" else base.model, **common)
         asked = replace(asked, architecture=replace(base.architecture, **own))
-        return train.prepare(asked, kind_of("classify").open(asked)), base
+        return train.prepare(asked, divide(open_undivided(asked), asked)), base
     base = find_recipe(PretrainSettings, settings.recipe, settings.weights, settings.objective)
     asked = replace(base, model=settings.model if settings.model != "auto" else base.model, **common)
     asked = replace(asked, architecture=replace(base.architecture, **own), objective=settings.objective)
-    share = asked.validation_share
-    return pretrain.prepare(asked, open_source(settings.data, validation_share=share, labels=False)), base
+    return pretrain.prepare(asked, divide(open_undivided(asked), asked)), base
 
 
 def _notes(settings: PlanSettings, wanted: float, most: float, pace: Pace, hours: float) -> tuple[str, ...]:

@@ -11,7 +11,7 @@ from typing import Any
 from torch import nn
 
 from vitrail.config import Preprocessing, make, replace, to_json
-from vitrail.data.sources import Source, open_source
+from vitrail.data.sources import Source
 from vitrail.errors import ConfigError, nearest
 from vitrail.models.vit import ViTConfig
 from vitrail.models.zoo import BACKBONES, OBJECTIVES, ModelSpec, option_names
@@ -28,6 +28,7 @@ from vitrail.verbs.folder import default_folder, open_folder
 from vitrail.verbs.masks import read_mask
 from vitrail.verbs.place import check_place
 from vitrail.verbs.say import say
+from vitrail.verbs.split import run_split, with_images
 from vitrail.verbs.start import choose_start
 from vitrail.verbs.targets import prepare_target, tokenizer_named
 from vitrail.weights.checkpoint import Description
@@ -71,9 +72,12 @@ def pretrain(data: str | Path, *, recipe: str = "auto", **settings: Any) -> Resu
 def run(settings: PretrainSettings) -> Result:
     """Pretrain as the settings say; `pretrain` explains."""
     check_place(settings.out, default_folder("pretrain", settings.data), [settings.data])
-    source = open_source(
-        settings.data, seed=settings.run.seed, validation_share=settings.validation_share, labels=False
-    )
+    return learn(settings, run_split(settings))
+
+
+@distributed.processes()
+def learn(settings: PretrainSettings, source: Source) -> Result:
+    """Pretrain on an open source, and draw and report the run."""
     result = carry_out(prepare(settings, source))
     finish(result, "Pretraining", source)
     return result
@@ -100,7 +104,7 @@ def prepare(settings: PretrainSettings, source: Source) -> Plan:
             say(f"{settings.weights}: {report}")
         folder = open_folder(settings.out, "pretrain", settings.data, settings)
         task, extra = TASKS[settings.objective](model, Given(settings, start.preprocessing, source, folder))
-    description = Description(spec, start.preprocessing, settings=to_json(settings))
+    description = with_images(Description(spec, start.preprocessing, settings=to_json(settings)), source)
     return Plan(settings, source, folder, task, description, extra, draw=drawer(folder, description, source))
 
 

@@ -17,7 +17,7 @@ from torch import Tensor
 
 from vitrail.config import Preprocessing, make, replace, to_json
 from vitrail.console import percent
-from vitrail.data.sources import Pictures, Source, open_source, stratified
+from vitrail.data.sources import Pictures, Source, open_source, stratified, with_validation
 from vitrail.errors import ConfigError, DataError
 from vitrail.models.vit import ViT
 from vitrail.recipes import find_recipe
@@ -32,6 +32,7 @@ from vitrail.training.precision import keep_large_buffers, resolve
 from vitrail.verbs import train
 from vitrail.verbs.features import Extraction, features_folder
 from vitrail.verbs.folder import short_name
+from vitrail.verbs.measured import HELD_OUT, divided_as
 from vitrail.verbs.next_steps import after_probe, say_next
 from vitrail.verbs.place import check_place
 from vitrail.verbs.say import say, say_table
@@ -41,7 +42,7 @@ from vitrail.weights.checkpoint import describe
 from vitrail.weights.create import create_model
 from vitrail.weights.load import load_weights
 
-HELD_OUT = 0.2
+HELD_OUT_SHARE = 0.2
 """Share of the training pictures that settings are chosen by, where the data has no further split for that."""
 
 
@@ -139,7 +140,7 @@ def _probe(settings: ProbeSettings) -> Probed:
     _check_numbers(settings)
     check_place(settings.out, "" if settings.out else _folder(settings), [settings.data])
     keep_large_buffers()
-    source = open_source(settings.data, seed=settings.seed)
+    source = _open(settings)
     if len(source.class_names) < 2:
         raise DataError(f"{settings.data} has {len(source.class_names)} classes; a probe needs two or more")
     parts = split(source, settings)
@@ -155,6 +156,18 @@ def _probe(settings: ProbeSettings) -> Probed:
     held_out = len(table.labels["test"])
     labels, width = len(parts.train), backbone.width
     return Probed(settings.weights, settings.data, parts.split, held_out, labels, width, seconds, tuple(scores))
+
+
+def _open(settings: ProbeSettings) -> Source:
+    """Open the pictures; where the encoder's run knew them, what it held out is held out here too."""
+    pool = open_source(settings.data, validation_share=0.0)
+    if is_checkpoint(path := Path(settings.weights).expanduser()):
+        known = divided_as(path, describe(path), settings.data, pool)
+        if known.is_own and known.count(*HELD_OUT):
+            return known.to_probe()
+        if known.is_own:
+            say("the encoder has learned from every one of these pictures, those that it is measured on too")
+    return with_validation(pool, HELD_OUT_SHARE, settings.seed)
 
 
 def _check_numbers(settings: ProbeSettings) -> None:
@@ -182,7 +195,7 @@ def split(source: Source, settings: ProbeSettings) -> Parts:
         return Parts(learned, source.validation, source.test, "test")
     name, measured = ("test", source.test) if source.test is not None else ("validation", source.validation)
     assert measured is not None
-    held = set(stratified(learned.labels, round(HELD_OUT * len(learned)), settings.seed, leave=1))
+    held = set(stratified(learned.labels, round(HELD_OUT_SHARE * len(learned)), settings.seed, leave=1))
     kept = learned.subset(n for n in range(len(learned)) if n not in held)
     return Parts(kept, learned.subset(sorted(held)), measured, name)
 

@@ -24,6 +24,7 @@ from vitrail.verbs.look import read_metrics
 from vitrail.verbs.place import check_place
 from vitrail.verbs.report import CAPTIONS
 from vitrail.verbs.say import say, say_table
+from vitrail.verbs.split import run_split
 
 LABELS_PER_CLASS = 10
 PICTURES_PRETRAINED = 50_000
@@ -70,12 +71,14 @@ def run(settings: TourSettings) -> Tour | dense_tour.DenseTour:
     began = time.monotonic()
     source = open_source(settings.data, seed=settings.seed)
     say(f"1. pretrain on {len(training_pictures(source)):,} pictures, without their labels")
-    pretrained = pretrain.run(_pretraining(settings, source, out))
     labels = settings.labels or LABELS_PER_CLASS * len(source.class_names)
+    pretraining = _pretraining(settings, source, out)
+    scratch_settings = _training(settings, labels, out / "scratch", None)
+    pretrained = pretrain.learn(pretraining, run_split(pretraining, as_for=scratch_settings))
     say(f"\n2. fine-tune the pretrained encoder with {_labels(labels)}")
     finetuned = train.run(_training(settings, labels, out / "finetune", str(pretrained.folder)))
     say("\n3. train the same model from scratch: same labels, same steps")
-    scratch = train.run(_training(settings, labels, out / "scratch", None))
+    scratch = train.run(scratch_settings)
     say("\n4. evaluate both on pictures neither has seen")
     runs = {PRETRAINED: finetuned, SCRATCH: scratch}
     figures = {name: evaluate(str(result.folder), settings.data) for name, result in runs.items()}

@@ -20,6 +20,7 @@ from vitrail.verbs.folder import default_folder, open_folder
 from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.place import check_place
 from vitrail.verbs.say import say
+from vitrail.verbs.split import run_split, with_images
 from vitrail.verbs.start import choose_start
 from vitrail.verbs.tune import Tuning
 from vitrail.weights.checkpoint import build_described
@@ -51,7 +52,7 @@ def train(data: str | Path, *, recipe: str = "auto", **settings: Any) -> Result:
 def run(settings: TrainSettings) -> Result:
     """Train as the settings say; `train` explains."""
     check_place(settings.out, default_folder("train", settings.data), [settings.data])
-    source = kind_of(settings.task).open(settings)
+    source = run_split(settings)
     result = learn(settings, source)
     finish(result, "Fine-tuning" if settings.weights else "Training", source)
     return result
@@ -74,7 +75,7 @@ def prepare(settings: TrainSettings, source: Source) -> Plan:
         settings.image_size,
         settings.channels,
     )
-    description = kind.describe(settings, start, source)
+    description = with_images(kind.describe(settings, start, source), source)
     with seeded(settings.run.seed):
         model: Any = build_described(description)
         for note in (*source.notes, *start.notes):

@@ -33,6 +33,8 @@ class Description:
         task: what it was trained for, as in `vitrail.settings.TrainSettings`.
         dense: of a detector or segmenter the `vitrail.settings.Dense` it was built with, as JSON.
         category_ids: of a detector what its data set calls each class; empty where classes are called 1, 2, ...
+        data: counts and digests of the images of the run, by split, as `vitrail.data.image_list.ImageList.summary`
+            returns them; empty in checkpoints of versions that kept none.
     """
 
     model: ModelSpec
@@ -42,6 +44,7 @@ class Description:
     task: str = "classify"
     dense: dict[str, Any] = field(default_factory=dict)
     category_ids: tuple[int | str, ...] = ()
+    data: dict[str, Any] = field(default_factory=dict)
 
     @property
     def is_classifier(self) -> bool:

@@ -41,10 +41,18 @@ class Kind(Protocol):
     """One kind of task. A checkpoint says which it is of; `kind_of` finds it."""
 
     def open(self, settings: TrainSettings) -> Source:
-        """Open the data to train on.
+        """Open the data to train on, as they lie where ``validation_share`` is 0.
 
         Raises:
             DataError: it cannot be used for this task.
+        """
+        ...
+
+    def reopen(self, description: Description, data: str) -> Source:
+        """Open data to measure a model or to look at with it: undivided, and labelled as the model knows classes.
+
+        Raises:
+            DataError: they cannot be used, or have classes that the model was not trained on.
         """
         ...
 

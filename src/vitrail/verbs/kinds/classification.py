@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import torch
@@ -12,7 +12,7 @@ from PIL import Image
 from torch import nn
 
 from vitrail.config import replace, to_json
-from vitrail.console import figure, percent
+from vitrail.console import percent
 from vitrail.data.batches import EvalBatches
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Pictures, Source, open_source
@@ -23,71 +23,39 @@ from vitrail.serialize import dumps
 from vitrail.settings import EvaluateSettings, PredictSettings, TrainSettings
 from vitrail.tasks.classification import Classification
 from vitrail.tasks.tuning import TunedBlocks
+from vitrail.training import distributed
 from vitrail.training.measure import measure, to_device
 from vitrail.training.precision import device as pick_device
 from vitrail.training.precision import keep_large_buffers, resolve
 from vitrail.verbs.carry_out import eval_samples
 from vitrail.verbs.kinds import Measure
+from vitrail.verbs.kinds.classification_figures import Counts, Evaluation, summarise
+from vitrail.verbs.measured import choose_split, known_split
 from vitrail.verbs.predictions import Prediction, best_classes, refuse_meaningless, write_csv, write_predictions
 from vitrail.verbs.requested import RequestedImage, model_input
-from vitrail.verbs.say import say, say_table
+from vitrail.verbs.say import say_table
 from vitrail.verbs.shown import Shown, inputs_of, spread
-from vitrail.verbs.split import choose_split
 from vitrail.verbs.start import Start
 from vitrail.weights.checkpoint import Description
 from vitrail.weights.load import load_weights
-
-
-@dataclass(frozen=True)
-class Evaluation:
-    """What a classifier gets right.
-
-    Attributes:
-        split: the pictures measured on.
-        pictures: how many they are.
-        top1: share whose best-scored class is right.
-        top5: share whose right class is among the best five; None with five classes or fewer.
-        mean_class: mean over the classes of the share that is right, so that small classes count as much.
-        loss: mean cross-entropy, in nats.
-        classes: for each class its name, its pictures, and the share of them that is right.
-        confusion: ``confusion[i][j]`` pictures of class i called class j.
-        damaged: files that could not be read and were left out.
-    """
-
-    split: str
-    pictures: int
-    top1: float
-    top5: float | None
-    mean_class: float
-    loss: float
-    classes: tuple[tuple[str, int, float], ...]
-    confusion: tuple[tuple[int, ...], ...]
-    damaged: tuple[str, ...]
-
-    def say(self) -> None:
-        """Print a table of the classes and a closing line."""
-        for path in self.damaged[:5]:
-            say(f"left out: {path}")
-        say_table("", ("class", "pictures", "right"), [(n, c, percent(r)) for n, c, r in self.classes])
-        top5 = "" if self.top5 is None else f", top-5 {percent(self.top5)}"
-        say(
-            f"{self.split}: {self.pictures:,} pictures, top-1 {percent(self.top1)}{top5}, "
-            f"mean over classes {percent(self.mean_class)}, loss {figure('loss', self.loss)}"
-        )
 
 
 class ClassificationKind:
     """The answers of `vitrail.verbs.kinds.Kind` for a classifier."""
 
     def open(self, settings: TrainSettings) -> Source:
-        """Open labelled pictures, or as many of them as are asked for."""
+        """Open labelled pictures; ``--labels`` chooses among them once some are held out (`vitrail.verbs.split`)."""
         source = open_source(settings.data, seed=settings.run.seed, validation_share=settings.validation_share)
         if len(source.class_names) < 2:
             raise DataError(f"{settings.data} has {len(source.class_names)} classes; a classifier needs two or more")
-        if settings.labels == 1.0:
-            return source
-        share_or_count = int(settings.labels) if settings.labels > 1 else settings.labels
-        return source.labelled_subset(share_or_count, settings.run.seed)
+        return source
+
+    def reopen(self, description: Description, data: str) -> Source:
+        """Open pictures with the classifier's classes; those for an encoder need none."""
+        labels = description.is_classifier
+        names = description.class_names
+        source = open_source(data, validation_share=0.0, labels=labels, for_evaluation=True, known_classes=names)
+        return relabelled(source, names, data) if labels else source
 
     def describe(self, settings: TrainSettings, start: Start, source: Source) -> Description:
         """Describe the model with a head for the data's classes."""
@@ -117,22 +85,25 @@ class ClassificationKind:
         return measure
 
     def evaluate(self, settings: EvaluateSettings, model: Any, description: Description) -> Evaluation:
-        """Score every picture and count."""
+        """Score every picture and count, over all processes."""
         _check_classifier(settings.checkpoint, description)
-        split, pictures = _pictures(settings, description)
-        device = pick_device(settings.device)
+        measured = choose_split(known_split(settings.checkpoint, description, settings.data), settings.split)
+        device = pick_device(settings.device, distributed.local_rank())
         keep_large_buffers()
         task = Classification(model, description.preprocessing).to(device).eval()
         precision = resolve(settings.precision, device)
-        batches = EvalBatches(eval_samples(pictures, description.preprocessing), settings.batch_size, settings.workers)
-        logits, labels = [], []
+        samples = eval_samples(measured.pictures, description.preprocessing)
+        batches = EvalBatches(samples, settings.batch_size, settings.workers, distributed.rank(), distributed.world())
+        counted, known = [], len(description.class_names)
         for batch in batches:
             with torch.no_grad(), precision.autocast():
-                logits.append(task.logits(to_device(batch, device)).cpu())
-            labels.append(batch["label"])
-        if not logits:
-            raise DataError(f"none of the {len(pictures)} pictures of {settings.data} can be read")
-        return summarise(split, torch.cat(logits), torch.cat(labels), description.class_names, batches.damaged)
+                logits = task.logits(to_device(batch, device)).cpu()
+            counted.append(Counts.of(logits, batch["label"]))
+        counts = Counts.total(distributed.gather(Counts.total(counted, known)), known)
+        damaged = sorted(path for part in distributed.gather(batches.damaged) for path in part)
+        if not len(counts):
+            raise DataError(f"none of the {len(measured.pictures)} pictures of {settings.data} can be read")
+        return summarise(measured.split, counts, description.class_names, damaged, measured.notes)
 
     def predict(
         self, settings: PredictSettings, images: Sequence[RequestedImage], model: Any, description: Description
@@ -181,28 +152,15 @@ class ClassificationKind:
 KIND = ClassificationKind()
 
 
-def summarise(
-    split: str, logits: torch.Tensor, labels: torch.Tensor, class_names: tuple[str, ...], damaged: list[str]
-) -> Evaluation:
-    """Make the figures of an evaluation from scores ``(N, K)`` and labels ``(N,)``."""
-    count = len(class_names)
-    best = logits.argmax(dim=1)
-    confusion = torch.zeros(count, count, dtype=torch.int64)
-    confusion.index_put_((labels, best), torch.ones_like(labels), accumulate=True)
-    sizes = confusion.sum(dim=1)
-    right = confusion.diagonal() / sizes.clamp(min=1)
-    top5 = (logits.topk(5).indices == labels.unsqueeze(1)).any(dim=1).float().mean().item() if count > 5 else None
-    return Evaluation(
-        split=split,
-        pictures=len(labels),
-        top1=(best == labels).float().mean().item(),
-        top5=top5,
-        mean_class=right[sizes > 0].mean().item(),
-        loss=torch.nn.functional.cross_entropy(logits, labels).item(),
-        classes=tuple(zip(class_names, sizes.tolist(), right.tolist(), strict=True)),
-        confusion=tuple(tuple(row) for row in confusion.tolist()),
-        damaged=tuple(damaged),
-    )
+def relabelled(source: Source, class_names: tuple[str, ...], data: str) -> Source:
+    """Number the labels of all splits as a model does; `with_labels_of` explains."""
+    names = source.class_names
+    parts = {
+        split: part and with_labels_of(part, names, class_names, data)
+        for split in ("train", "validation", "test")
+        if (part := getattr(source, split)) is not None
+    }
+    return dataclasses.replace(source, class_names=class_names, **parts)
 
 
 def with_labels_of(pictures: Pictures, names: tuple[str, ...], wanted: tuple[str, ...], data: str) -> Pictures:
@@ -227,15 +185,6 @@ def _check_classifier(checkpoint: str, description: Description) -> None:
             f"{checkpoint} is a {description.model.name}, which knows no classes; fine-tune it first: "
             f"vitrail train DATA --weights {checkpoint}"
         )
-
-
-def _pictures(settings: EvaluateSettings, description: Description) -> tuple[str, Pictures]:
-    whole = settings.split == "all"
-    # The share the run itself held out, so that the same pictures are held out here.
-    share = 0.0 if whole else float(description.settings.get("validation_share", 0.2))
-    source = open_source(settings.data, validation_share=share)
-    split, found = choose_split(source, settings.split, settings.data)
-    return split, with_labels_of(found, source.class_names, description.class_names, settings.data)
 
 
 def _shown(prediction: Prediction, top: int) -> list[str]:

@@ -42,10 +42,10 @@ from vitrail.verbs.kinds.found import (
     whole_picture,
     write_coco,
 )
+from vitrail.verbs.measured import choose_split, known_split
 from vitrail.verbs.predicted import out_folder, own_names, unused_name
 from vitrail.verbs.requested import RequestedImage, files_of
 from vitrail.verbs.say import say, say_table
-from vitrail.verbs.split import choose_split
 from vitrail.verbs.start import Start
 from vitrail.weights.checkpoint import Description
 
@@ -61,7 +61,18 @@ class DetectionKind:
         if settings.labels != 1.0:
             raise ConfigError("--labels counts labelled pictures for a classifier; objects are learned from all")
         masks = settings.dense.head not in BOX_HEADS
-        return _open(settings.data, settings.run.seed, settings.validation_share, masks)
+        return _open(settings.data, masks, seed=settings.run.seed, validation_share=settings.validation_share)
+
+    def reopen(self, description: Description, data: str) -> Source:
+        """Open pictures with COCO's annotations, or draw scenes, of the detector's classes."""
+        masks = description.dense.get("head") not in BOX_HEADS
+        source = _open(data, masks, class_names=description.class_names, validation_share=0.0)
+        if source.class_names != description.class_names:
+            raise DataError(
+                f"{data} has other classes than the detector was trained on: "
+                f"{', '.join(source.class_names[:8])} and not {', '.join(description.class_names[:8])}"
+            )
+        return source
 
     def describe(self, settings: TrainSettings, start: Start, source: Source) -> Description:
         """Describe backbone, head and classes."""
@@ -101,18 +112,14 @@ class DetectionKind:
     def evaluate(self, settings: EvaluateSettings, model: Any, description: Description) -> DetectionEvaluation:
         """Find objects in every picture, over all processes, and compare."""
         _refuse_scoring(settings.scoring)
-        share = 0.0 if settings.split == "all" else float(description.settings.get("validation_share", 0.2))
-        source = _open(settings.data, 0, share, model.finds_masks, description.class_names)
-        if source.class_names != description.class_names:
-            raise DataError(
-                f"{settings.data} has other classes than the detector was trained on: "
-                f"{', '.join(source.class_names[:8])} and not {', '.join(description.class_names[:8])}"
-            )
-        split, found = choose_split(source, settings.split, settings.data)
-        pictures = cast(ObjectPictures, found)
-        truth = truth_of(pictures, source.class_names)
+        known = known_split(settings.checkpoint, description, settings.data)
+        measured = choose_split(known, settings.split)
+        pictures = cast(ObjectPictures, measured.pictures)
+        truth = truth_of(pictures, description.class_names)
         if all(one["iscrowd"] for one in truth["annotations"]):
-            raise DataError(f"the {split} pictures of {settings.data} show no object: there is nothing to measure")
+            raise DataError(
+                f"the {measured.split} pictures of {settings.data} show no object: there is nothing to measure"
+            )
         device = pick_device(settings.device, distributed.local_rank())
         keep_large_buffers()
         task = Detection(model, description.preprocessing).to(device).eval()
@@ -124,7 +131,8 @@ class DetectionKind:
         with torch.inference_mode(), precision.autocast():
             results = find_all(task, batches)
         damaged = sorted(path for part in distributed.gather(batches.damaged) for path in part)
-        return summarise(split, truth, results, source.class_names, damaged, model.finds_masks, source.notes)
+        notes = (*known.pool.notes, *measured.notes)
+        return summarise(measured.split, truth, results, description.class_names, damaged, model.finds_masks, notes)
 
     def predict(
         self, settings: PredictSettings, images: Sequence[RequestedImage], model: Any, description: Description
@@ -198,10 +206,8 @@ def _measure(
     return {f"{kind}_{name}": found[name] for kind, found in figures.items() for name in WATCHED}
 
 
-def _open(data: str, seed: int, validation_share: float, masks: bool, class_names: tuple[str, ...] = ()) -> Source:
-    if is_scenes(data):
-        return open_scenes(data)
-    return open_coco(data, seed=seed, validation_share=validation_share, masks=masks, class_names=class_names)
+def _open(data: str, masks: bool, **options: Any) -> Source:
+    return open_scenes(data) if is_scenes(data) else open_coco(data, masks=masks, **options)
 
 
 __all__ = ["KIND", "DetectionKind"]

@@ -23,7 +23,7 @@ class DetectionEvaluation:
         mask: likewise of its masks; empty for a detector without masks.
         classes: for each class its name, its objects, and AP and AP50 of its boxes.
         damaged: files that could not be read and were left out.
-        notes: what else was left out or changed, each a sentence.
+        notes: which pictures were measured, where that is not plain, and what else was left out or changed.
     """
 
     split: str

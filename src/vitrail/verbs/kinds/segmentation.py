@@ -36,11 +36,11 @@ from vitrail.training.precision import device as pick_device
 from vitrail.training.precision import keep_large_buffers, resolve
 from vitrail.verbs.kinds import Measure
 from vitrail.verbs.kinds.backbone import load_backbone
+from vitrail.verbs.measured import choose_split, known_split
 from vitrail.verbs.predicted import out_folder, own_names, unused_name
 from vitrail.verbs.requested import RequestedImage, files_of
 from vitrail.verbs.say import say, say_table
 from vitrail.verbs.segment_files import Segments, write_segments
-from vitrail.verbs.split import choose_split
 from vitrail.verbs.start import Start
 from vitrail.weights.checkpoint import Description
 
@@ -61,6 +61,7 @@ class SegmentEvaluation:
         classes: for each class its name, its pixels, its intersection over union, and the share of its pixels that is
             found; None where there is nothing to divide by.
         damaged: files that could not be read and were left out.
+        notes: which pictures were measured, where that is not plain.
     """
 
     split: str
@@ -71,11 +72,14 @@ class SegmentEvaluation:
     loss: float
     classes: tuple[tuple[str, int, float | None, float | None], ...]
     damaged: tuple[str, ...]
+    notes: tuple[str, ...] = ()
 
     def say(self) -> None:
         """Print a table of the classes and a closing line."""
         for path in self.damaged[:5]:
             say(f"left out: {path}")
+        for note in self.notes:
+            say(note)
         rows = [(name, pixels, _share(iou), _share(found)) for name, pixels, iou, found in self.classes]
         say_table("", ("class", "pixels", "IoU", "found"), rows)
         say(
@@ -93,7 +97,22 @@ class SegmentationKind:
         if settings.labels != 1.0:
             raise ConfigError("--labels counts labelled pictures for a classifier; segments are learned from all masks")
         names = read_names(settings.dense.classes) if settings.dense.classes else ()
-        return _open(settings.data, settings.dense.ignore, names, settings.run.seed, settings.validation_share)
+        return open_segments(
+            settings.data,
+            ignore=settings.dense.ignore,
+            class_names=names,
+            seed=settings.run.seed,
+            validation_share=settings.validation_share,
+        )
+
+    def reopen(self, description: Description, data: str) -> Source:
+        """Open pictures with masks, or draw scenes, of the segmenter's classes."""
+        known, names = description.settings, description.class_names
+        named = Path(data).expanduser() / NAMES_FILE
+        if known.get("data") != data and named.is_file() and read_names(named) != names:
+            raise DataError(f"{named} names other classes than the model knows: {', '.join(names[:8])}")
+        ignore = description.dense["ignore"]
+        return open_segments(data, ignore=ignore, class_names=names, validation_share=0.0, for_evaluation=True)
 
     def describe(self, settings: TrainSettings, start: Start, source: Source) -> Description:
         """Describe backbone, head and classes."""
@@ -134,7 +153,9 @@ class SegmentationKind:
 
     def evaluate(self, settings: EvaluateSettings, model: Any, description: Description) -> SegmentEvaluation:
         """Count the pixels of every class that are right, over all processes."""
-        split, pictures = _pictures(settings, description)
+        measured = choose_split(known_split(settings.checkpoint, description, settings.data), settings.split)
+        pictures = measured.pictures
+        assert isinstance(pictures, SegmentPictures)
         device = pick_device(settings.device, distributed.local_rank())
         keep_large_buffers()
         task = Segmentation(model, description.preprocessing, **_scoring(settings.scoring)).to(device)
@@ -146,7 +167,8 @@ class SegmentationKind:
         damaged = [path for paths in distributed.gather(batches.damaged) for path in paths]
         if not totals:
             raise DataError(f"none of the {len(pictures)} pictures of {settings.data} can be read")
-        return summarise(split, len(pictures) - len(damaged), totals, description.class_names, damaged)
+        read = len(pictures) - len(damaged)
+        return summarise(measured.split, read, totals, description.class_names, damaged, measured.notes)
 
     def predict(
         self, settings: PredictSettings, images: Sequence[RequestedImage], model: Any, description: Description
@@ -217,6 +239,7 @@ def summarise(
     totals: dict[str, tuple[list[float], list[float]]],
     class_names: tuple[str, ...],
     damaged: list[str],
+    notes: tuple[str, ...] = (),
 ) -> SegmentEvaluation:
     """Make the figures of an evaluation from the sums and counts of `Segmentation.measure`."""
     ious, found = (_ratios(*totals[name]) for name in ("mean_iou", "mean_accuracy"))
@@ -226,6 +249,7 @@ def summarise(
         pictures=pictures,
         classes=tuple(zip(class_names, pixels, ious, found, strict=True)),
         damaged=tuple(damaged),
+        notes=notes,
         **{name: mean_of_ratios(*pair) for name, pair in totals.items()},
     )
 
@@ -247,24 +271,6 @@ def _share(value: float | None) -> str:
 
 def _most(prediction: Segments, top: int) -> str:
     return ", ".join(f"{name} {percent(share)}" for name, share in prediction.classes[:top])
-
-
-def _open(data: str, ignore: int, names: tuple[str, ...], seed: int, validation_share: float) -> Source:
-    return open_segments(data, ignore=ignore, class_names=names, seed=seed, validation_share=validation_share)
-
-
-def _pictures(settings: EvaluateSettings, description: Description) -> tuple[str, SegmentPictures]:
-    known = description.settings
-    # The share the run itself held out, so that the same pictures are held out here.
-    share = 0.0 if settings.split == "all" else float(known.get("validation_share", 0.2))
-    seed = known.get("run", {}).get("seed", 0)
-    source = _open(settings.data, description.dense["ignore"], description.class_names, seed, share)
-    named = Path(settings.data).expanduser() / NAMES_FILE
-    if known.get("data") != settings.data and named.is_file() and read_names(named) != description.class_names:
-        raise DataError(f"{named} names other classes than the model knows: {', '.join(description.class_names[:8])}")
-    split, found = choose_split(source, settings.split, settings.data)
-    assert isinstance(found, SegmentPictures)
-    return split, found
 
 
 def _whole(pictures: SegmentPictures, description: Description, cache: Any = "off") -> SegmentSamples:

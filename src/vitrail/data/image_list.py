@@ -1,0 +1,253 @@
+"""Which images a run learned from and which it held out, by their content: what each of its checkpoints keeps.
+
+A list is recognised again wherever its images lie: an image is known by a fingerprint of its bytes, and by its path
+below the data set's folder only where several images have the same bytes.
+"""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import itertools
+import json
+import os
+import stat
+import zlib
+from collections import Counter
+from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from PIL import Image
+
+from vitrail.data.objects import ObjectPictures
+from vitrail.data.segments import SegmentPictures
+from vitrail.data.sources import Pictures, Source
+from vitrail.errors import DataError
+
+FILE = "images.tsv.gz"
+"""The list's name in a checkpoint: text, one image a line."""
+
+TRAIN, VALIDATION, TEST, UNUSED, GONE = "train", "validation", "test", "unused", "gone"
+"""What an image was to a run: learned from, held out (two kinds), left out by ``--labels``, or learned from and since
+removed from the data."""
+
+SPLITS = (TRAIN, VALIDATION, TEST, UNUSED, GONE)
+LEARNED_FROM = frozenset({TRAIN, GONE})
+
+READ_WHOLE = 8192
+"""Files up to this many bytes are read whole for their fingerprint; of larger ones two parts are."""
+PART = 2048
+"""Bytes of each part: one in the middle, and the end, where PNG keeps its checksum."""
+PER_IMAGE = frozenset({"items", "names", "labels", "annotated", "masks"})
+"""What `Pictures` and its kin have one of for each image."""
+LARGEST_LIST = 2**30
+"""Most bytes of a list, unpacked: some ten million images."""
+SKETCH = 64
+"""So many of the smallest fingerprints stand in a checkpoint's ``config.json``: by them the data are recognised."""
+
+
+@dataclass(frozen=True)
+class ImageList:
+    """The images of a run.
+
+    Attributes:
+        names: for each image its path below the data set's folder with ``/``, or its name where it is no file.
+        prints: for each image 64 bits of a digest of its size and content.
+        labels: for each image the number of its class, or 64 bits of a digest of its annotations or mask; 0 without.
+        splits: for each image one of `SPLITS`.
+        class_names: the class with number k is ``class_names[k]``; empty without labels.
+        chosen_by_seed: whether the run itself held out the validation images, as the data had no such split.
+    """
+
+    names: tuple[str, ...]
+    prints: tuple[int, ...]
+    labels: tuple[int, ...]
+    splits: tuple[str, ...]
+    class_names: tuple[str, ...] = ()
+    chosen_by_seed: bool = False
+
+    def __len__(self) -> int:
+        return len(self.names)
+
+    def counts(self) -> dict[str, int]:
+        """Return how many images there are of each split, in the order of the list."""
+        return dict(Counter(self.splits))
+
+    def contents(self, splits: Collection[str]) -> set[int]:
+        """Return the fingerprints of the images in some splits."""
+        return {content for content, split in zip(self.prints, self.splits, strict=True) if split in splits}
+
+    def digest(self, split: str) -> str:
+        """Digest names, content and labels of a split's images, in any order: 32 hexadecimal digits."""
+        rows = zip(self.names, self.prints, self.labels, self.splits, strict=True)
+        lines = sorted(f"{name}\0{content:x}\0{label:x}" for name, content, label, own in rows if own == split)
+        return hashlib.blake2b("\n".join(lines).encode("utf-8", "surrogateescape"), digest_size=16).hexdigest()
+
+    def summary(self) -> dict[str, Any]:
+        """Return what a checkpoint's ``config.json`` says of the list: counts, digests, and a sketch (JSON values)."""
+        return {
+            "images": {split: {"count": n, "digest": self.digest(split)} for split, n in self.counts().items()},
+            "sketch": [f"{content:016x}" for content in sorted(self.contents(LEARNED_FROM))[:SKETCH]],
+        }
+
+    def pack(self) -> bytes:
+        """Return the content of `FILE`: a line about the list, then one for each image; compressed."""
+        head = {"format": 1, "classes": self.class_names, "chosen_by_seed": self.chosen_by_seed}
+        rows = zip(self.splits, self.prints, self.labels, self.names, strict=True)
+        lines = [f"{split}\t{content:016x}\t{label:x}\t{json.dumps(name)}" for split, content, label, name in rows]
+        return gzip.compress("\n".join([json.dumps(head), *lines, ""]).encode(), compresslevel=1, mtime=0)
+
+
+def read_list(checkpoint: Path) -> ImageList | None:
+    """Read the list of a checkpoint folder; None where it has none, as those written by older versions.
+
+    Raises:
+        DataError: the list is damaged.
+    """
+    path = checkpoint / FILE
+    try:
+        packed = path.read_bytes()
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise DataError(f"{path} cannot be read ({error.strerror or error})") from None
+    try:
+        with gzip.open(io.BytesIO(packed), "rb") as file:
+            text = file.read(LARGEST_LIST + 1)
+        if len(text) > LARGEST_LIST:
+            raise ValueError(f"it unpacks to more than {LARGEST_LIST:,} bytes")
+        return _parse(text.decode())
+    except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
+        raise DataError(f"{path} is damaged ({error}); take another checkpoint of the run") from None
+
+
+def _parse(text: str) -> ImageList:
+    first, *lines = text.removesuffix("\n").split("\n")
+    head = json.loads(first)
+    rows = [line.split("\t") for line in lines]
+    names = tuple(json.loads(row[3]) for row in rows)
+    splits = tuple(row[0] for row in rows)
+    classes = tuple(head["classes"])
+    if not all(isinstance(text, str) for text in (*names, *classes)) or not set(splits) <= set(SPLITS):
+        raise ValueError("it is no list of images")
+    prints, labels = (tuple(int(row[place], 16) for row in rows) for place in (1, 2))
+    return ImageList(names, prints, labels, splits, classes, bool(head["chosen_by_seed"]))
+
+
+def list_images(parts: Iterable[tuple[str, Pictures]], root: Path, class_names: Sequence[str] = ()) -> ImageList:
+    """List images with the splits they belong to.
+
+    Args:
+        parts: each split's name, one of `SPLITS`, and its images.
+        root: the data set's folder.
+        class_names: of the labels.
+    """
+    names: list[str] = []
+    prints: list[int] = []
+    labels: list[int] = []
+    splits: list[str] = []
+    for split, pictures in parts:
+        names += [name_below(root, item, name) for item, name in zip(pictures.items, pictures.names, strict=True)]
+        prints += [fingerprint(item) for item in pictures.items]
+        labels += _labels(pictures)
+        splits += [split] * len(pictures)
+    return ImageList(tuple(names), tuple(prints), tuple(labels), tuple(splits), tuple(class_names))
+
+
+def root_of(data: str | Path) -> Path:
+    """Return the folder that the names of a data set's images begin below; of a CSV file that in which it lies."""
+    path = Path(data).expanduser()
+    return path if path.is_dir() else path.parent
+
+
+def name_below(root: Path, item: Any, name: str) -> str:
+    """Return an image's path below a folder, the whole path where it lies elsewhere, its name where it is no file."""
+    if not isinstance(item, Path):
+        return name
+    return str(item).removeprefix(f"{root}{os.sep}").replace(os.sep, "/")
+
+
+def fingerprint(item: Any) -> int:
+    """Return 64 bits of a digest of an image's size and content: of a file, of pixels, or of how it is drawn.
+
+    Files above `READ_WHOLE` bytes are read in two places only. One that cannot be read has the digest of its path.
+    """
+    if isinstance(item, Path):
+        try:
+            return _fingerprint_of_file(item)
+        except OSError:
+            return _bits(b"unreadable", os.fsencode(item))
+    if isinstance(item, Image.Image):
+        return _bits(repr((item.mode, item.size)).encode(), item.tobytes())
+    return _bits(repr(item).encode())
+
+
+def _fingerprint_of_file(path: Path) -> int:
+    # A pipe would keep its reader waiting for ever.
+    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    try:
+        known = os.fstat(file)
+        if not stat.S_ISREG(known.st_mode):
+            raise OSError(f"{path} is no regular file")
+        size = known.st_size
+        places = [(0, READ_WHOLE)] if size <= READ_WHOLE else [(size // 2, PART), (size - PART, PART)]
+        return _bits(size.to_bytes(8, "little"), *(_read(file, start, length) for start, length in places))
+    finally:
+        os.close(file)
+
+
+def _read(file: int, start: int, length: int) -> bytes:
+    if hasattr(os, "pread"):
+        return os.pread(file, length, start)
+    os.lseek(file, start, os.SEEK_SET)
+    return os.read(file, length)
+
+
+def _labels(pictures: Pictures) -> list[int]:
+    """Return what tells whether an image's labels have changed; drawn scenes' never do."""
+    if pictures.labels is not None:
+        return list(pictures.labels)
+    if isinstance(pictures, SegmentPictures):
+        return [_of_mask(mask) for mask in pictures.masks]
+    if isinstance(pictures, ObjectPictures):
+        return [_of_annotations(getattr(one, "annotations", ())) for one in pictures.annotated]
+    return [0] * len(pictures)
+
+
+def _of_mask(mask: Any) -> int:
+    if isinstance(mask, np.ndarray):
+        return _bits(repr(mask.shape).encode(), np.ascontiguousarray(mask).tobytes())
+    return fingerprint(mask) if isinstance(mask, Path) else 0
+
+
+def _of_annotations(annotations: Sequence[dict[str, Any]]) -> int:
+    """Digest classes and boxes, in any order."""
+    known = sorted(repr((one["class"], [float(n) for n in one["bbox"]], one.get("iscrowd"))) for one in annotations)
+    return _bits("\n".join(known).encode())
+
+
+def _bits(*parts: bytes) -> int:
+    return int.from_bytes(hashlib.blake2b(b"".join(parts), digest_size=8).digest(), "big")
+
+
+def together(first: Pictures, *others: Pictures) -> Pictures:
+    """Return the images of several splits of a data set as one."""
+
+    def joined(name: str) -> Any:
+        values = [getattr(part, name) for part in (first, *others)]
+        return None if values[0] is None else tuple(itertools.chain(*values))
+
+    return replace(first, **{field.name: joined(field.name) for field in fields(first) if field.name in PER_IMAGE})
+
+
+def parts_of(source: Source) -> list[tuple[str, Pictures]]:
+    """Return the splits that a data set has, with their names."""
+    parts = {TRAIN: source.train, VALIDATION: source.validation, TEST: source.test}
+    return [(name, part) for name, part in parts.items() if part is not None and len(part)]
+
+
+__all__ = ["FILE", "ImageList", "fingerprint", "list_images", "parts_of", "read_list", "root_of", "together"]
