@@ -269,7 +269,7 @@ class EvaluateSettings:
     data: tyro.conf.Positional[str]
     """The pictures: a folder, a CSV, or "digits"."""
     split: Literal["auto", "train", "validation", "test", "all"] = "auto"
-    """auto: test where there is one, else validation, else everything."""
+    """auto: test where there is one, else all images that the run did not learn from."""
     batch_size: int = 128
     scoring: Scoring = field(default_factory=Scoring)
     workers: int = -1

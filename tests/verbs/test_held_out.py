@@ -29,7 +29,7 @@ from vitrail.verbs.split import run_split
 from vitrail.weights.checkpoint import describe
 
 VIT = Architecture(patch_size=16, width=16, depth=1, num_heads=1)
-SWIN = Architecture(embed_width=16, depths=(1, 1, 1, 1), window=4)
+SWIN = Architecture(embed_width=32, depths=(1, 1, 1, 1), window=4)
 SMALL = Dense(width=16, hidden=16, anchor_size=4.0, proposals=20, regions=8)
 LAYOUTS = {"classify": "class folders", "segment": "images with masks", "detect": "COCO", "pretrain": "any folder"}
 SEEDS = (1, 2, 3)
@@ -296,7 +296,7 @@ def test_two_processes_train_and_measure_with_one_split_and_one_report(task: str
     run = str(tmp_path / "run")
     vit = "--architecture.patch-size 16 --architecture.width 16 --architecture.depth 1 --architecture.num-heads 1"
     swin = (
-        f"--task {task} --model swin_t --architecture.embed-width 16 --architecture.depths 1 1 1 1 "
+        f"--task {task} --model swin_t --architecture.embed-width 32 --architecture.depths 1 1 1 1 "
         "--architecture.window 4 --dense.width 16 --dense.hidden 16"
     )
     words = f"--run.seed 2 --image-size 32 --epochs 1 --batch-size 4 --loader.workers 0 --run.device cpu --out {run}"
