@@ -42,7 +42,8 @@ def tiny(task: str, data: Path, out: Path, seed: int) -> TrainSettings | Pretrai
         return PretrainSettings(**shared, architecture=VIT, decoder_width=16, decoder_depth=1)
     if task == "classify":
         return TrainSettings(**shared, architecture=VIT)
-    return TrainSettings(**shared, task=task, model="swin_t", architecture=SWIN, dense=SMALL)  # type: ignore[arg-type]
+    dense = replace(SMALL, jitter="crop") if task == "segment" else SMALL
+    return TrainSettings(**shared, task=task, model="swin_t", architecture=SWIN, dense=dense)  # type: ignore[arg-type]
 
 
 def trained(task: str, data: Path, out: Path, seed: int) -> set[int]:
@@ -297,7 +298,7 @@ def test_two_processes_train_and_measure_with_one_split_and_one_report(task: str
     vit = "--architecture.patch-size 16 --architecture.width 16 --architecture.depth 1 --architecture.num-heads 1"
     swin = (
         f"--task {task} --model swin_t --architecture.embed-width 32 --architecture.depths 1 1 1 1 "
-        "--architecture.window 4 --dense.width 16 --dense.hidden 16"
+        "--architecture.window 4 --dense.width 16 --dense.hidden 16 --dense.jitter crop"
     )
     words = f"--run.seed 2 --image-size 32 --epochs 1 --batch-size 4 --loader.workers 0 --run.device cpu --out {run}"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
