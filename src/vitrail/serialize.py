@@ -45,7 +45,7 @@ def write_whole(path: Path, content: bytes) -> None:
             file.write(content)
             file.flush()
             os.fsync(file.fileno())
-        Path(beside).chmod(0o666 & ~_umask())  # mkstemp keeps files private; these are for everyone the folder is for
+        share(Path(beside))  # mkstemp keeps files private; these are for everyone the folder is for
         Path(beside).replace(path)
     except BaseException:
         Path(beside).unlink(missing_ok=True)
@@ -62,6 +62,11 @@ def make_durable(path: Path) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def share(path: Path) -> None:
+    """Give a file that was made private, as by `tempfile` and safetensors, the mode of any new file."""
+    path.chmod(0o666 & ~_umask())
 
 
 def _umask() -> int:

@@ -26,6 +26,7 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vitrail.errors import TrainingError, WeightsError, nearest
+from vitrail.training.opening import load_plain
 
 Pointer = Literal["last", "best"]
 MODEL, CONFIG, TRAINING = "model.safetensors", "config.json", "training.pt"
@@ -119,7 +120,7 @@ def load_training(checkpoint: Path) -> dict[str, Any]:
     """
     path = checkpoint / TRAINING
     try:
-        return torch.load(path, map_location="cpu", weights_only=True)
+        return load_plain(path)
     except Exception as error:  # torch.load raises whatever the damaged bytes lead it to
         raise TrainingError(
             f"{path} cannot be read ({_first_line(error)}); write the name of an older checkpoint into "

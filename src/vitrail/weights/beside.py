@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
 from vitrail.errors import WeightsError
 from vitrail.weights.files import read_notes
+
+LARGEST_JSON = 64 * 2**20
+"""Bytes of a file beside weights; the names of a million classes take fewer."""
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 
@@ -15,10 +19,29 @@ CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 def read_json(path: Path) -> dict[str, Any]:
     """Read a JSON object; empty where there is no file, or it holds something else."""
     try:
+        if not inside(path.parent, path.name).is_file() or path.stat().st_size > LARGEST_JSON:
+            return {}
         content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
+    except (OSError, ValueError, RecursionError, WeightsError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+def inside(folder: Path, name: str) -> Path:
+    """Return the path of a checkpoint's file, unless a link there leads out of the folder.
+
+    Files of a hub's local cache are links into the store beside their folder; these are followed.
+
+    Raises:
+        WeightsError: the link leads elsewhere.
+    """
+    path = folder / name
+    if path.is_symlink():
+        target, home = Path(os.path.realpath(path)), Path(os.path.realpath(folder))
+        store = home.parent.parent / "blobs" if home.parent.name == "snapshots" else home
+        if not target.is_relative_to(home) and not target.is_relative_to(store):
+            raise WeightsError(f"{path} is a link that leads out of its folder, and was refused; copy the file there")
+    return path
 
 
 def class_names_of(file: Path) -> tuple[str, ...]:

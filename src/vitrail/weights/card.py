@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import html
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from vitrail.console import printable
 from vitrail.models.flops import cost
 from vitrail.models.zoo import build_model
 from vitrail.weights.checkpoint import Description
@@ -49,19 +52,33 @@ def model_card(
     trained = bool(description.class_names)
     return environment.get_template(TEMPLATE).render(
         model=description.model,
-        options=json.dumps(description.model.options, default=str),
+        options=safe(json.dumps(description.model.options, default=str)),
         size=_size(description),
         pipeline=PIPELINES.get(description.task, FEATURES) if trained else FEATURES,
-        classes=description.class_names,
+        classes=tuple(safe(name) for name in description.class_names),
         preprocessing=description.preprocessing,
         mean=_numbers(description.preprocessing.mean),
         std=_numbers(description.preprocessing.std),
-        metrics={name: f"{value:.4g}" for name, value in (metrics or {}).items()},
+        metrics={safe(name): f"{value:.4g}" for name, value in (metrics or {}).items()},
         # Where the data lay is nobody's business, and of no use to others.
-        data=Path(str(description.settings.get("data", ""))).name,
+        data=safe(data := Path(str(description.settings.get("data", ""))).name),
+        code=printable(data)[:LONGEST_TEXT].replace("`", "'"),
         repository=repository,
-        settings={name: value for name in SHOWN_SETTINGS if (value := description.settings.get(name))},
+        settings={name: safe(value) for name in SHOWN_SETTINGS if (value := description.settings.get(name))},
     )
+
+
+LONGEST_TEXT = 200
+"""Characters of a class name or a setting on a card."""
+
+# What Markdown takes for more than text; the rest of it needs a line break before it, which `printable` writes out.
+MARKUP = re.compile(r"([\\`*_\[\]|~#])")
+
+
+def safe(text: object) -> str:
+    """Write text of others so that neither HTML nor Markdown nor a terminal takes it for more than text."""
+    shown = printable(text)[:LONGEST_TEXT]
+    return MARKUP.sub(r"\\\1", html.escape(shown, quote=False))
 
 
 def _size(description: Description) -> str:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from vitrail.config import Preprocessing, from_json, to_json
@@ -16,9 +16,11 @@ from vitrail.models.zoo import ModelSpec, build_model
 from vitrail.seeding import preserved
 from vitrail.settings import Dense
 from vitrail.training.checkpoint import is_checkpoint, resolve
+from vitrail.weights.beside import inside
 from vitrail.weights.files import State, read_state
 from vitrail.weights.finite import check_finite
 from vitrail.weights.load import fit_state
+from vitrail.weights.plausible import check_counts, check_preprocessing, check_size, header_of, read_config
 
 
 @dataclass(frozen=True)
@@ -65,11 +67,34 @@ def describe(source: str | Path) -> Description:
     if not is_checkpoint(path):
         what = "is no checkpoint or run folder of vitrail's" if path.exists() else "does not exist"
         raise WeightsError(f"{path} {what}; give the folder that `vitrail train` or `pretrain` wrote")
-    file = resolve(path) / "config.json"
+    return read_description(inside(resolve(path), "config.json"))
+
+
+def read_description(file: Path) -> Description:
+    """Read a ``config.json``, every value of it checked.
+
+    Raises:
+        WeightsError: it is damaged, or describes what cannot be.
+    """
     try:
-        return from_json(Description, json.loads(file.read_text()))
-    except (OSError, ValueError, TypeError, KeyError, VitrailError) as error:
-        raise WeightsError(f"{file} is damaged ({error}); take another checkpoint of the run") from None
+        description = from_json(Description, read_config(file))
+        check_preprocessing(description.preprocessing)
+        _check_classes(description)
+    except (OSError, ValueError, VitrailError) as error:
+        reason = f"{error.strerror or error}" if isinstance(error, OSError) else f"{error}"
+        raise WeightsError(f"{file} is damaged ({reason}); take another checkpoint of the run") from None
+    return description
+
+
+def _check_classes(description: Description) -> None:
+    """Refuse class names of another number than the model's outputs.
+
+    Raises:
+        ValueError: there are fewer or more.
+    """
+    names, outputs = len(description.class_names), description.model.options.get("num_classes")
+    if description.task == "classify" and names and outputs is not None and outputs != names:
+        raise ValueError(f"it names {names} classes, and its model has {str(outputs)[:40]} outputs")
 
 
 def open_checkpoint(source: str | Path) -> tuple[nn.Module, Description]:
@@ -82,15 +107,37 @@ def open_checkpoint(source: str | Path) -> tuple[nn.Module, Description]:
         WeightsError: there is no checkpoint, or it is damaged.
     """
     description = describe(source)
+    file = inside(resolve(Path(source).expanduser()), "model.safetensors")
+    _check_fits(description, file)
     with preserved():
         model = build_described(description)
-    file = resolve(Path(source).expanduser()) / "model.safetensors"
+    state = read_state(file)
     if description.task == "classify":
-        _, fitted = fit_state(model, read_state(file), str(file))
+        _, fitted = fit_state(model, state, str(file))
         model.load_state_dict(fitted, strict=False)
     else:
-        _load_exactly(model, read_state(file), file)
+        _load_exactly(model, state, file)
     return model.eval(), description
+
+
+def _check_fits(description: Description, file: Path) -> None:
+    """Refuse a description of a model that its file of weights cannot hold, before any memory is taken.
+
+    Raises:
+        WeightsError: it asks for more than there is.
+    """
+    sizes = header_of(file)
+    check_counts(description.model.options, sizes, file)
+    check_counts(description.dense, sizes, file)
+    try:
+        with torch.device("meta"):
+            model = build_described(description)
+    except (VitrailError, RuntimeError, ValueError, TypeError, ArithmeticError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
+        raise WeightsError(
+            f"the config.json beside {file} describes no model that can be built ({reason}); take another checkpoint"
+        ) from None
+    check_size(model, sizes, file)
 
 
 def build_described(description: Description) -> nn.Module:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vitrail.config import to_json
 from vitrail.errors import WeightsError
+from vitrail.serialize import share
 from vitrail.weights.beside import check_beside, write_beside
 from vitrail.weights.detect import layout_for, layout_named
 from vitrail.weights.files import NOTES, State
@@ -171,6 +172,7 @@ def write_state(state: State, out: Path, kind: str, notes: dict[str, Any], wrapp
             )
             with zipfile.ZipFile(unfinished, "a") as archive:
                 archive.comment = json.dumps(notes).encode()
+        share(unfinished)
         unfinished.replace(out)
     except (OSError, RuntimeError) as error:
         unfinished.unlink(missing_ok=True)

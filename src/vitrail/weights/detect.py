@@ -127,10 +127,8 @@ def _layout_of(state: State, origin: str) -> str:
         if layout.recognises(state):
             return name
     family = family_of(state)
-    known = f"are those of {family}, which is not read here" if family else "are of no ViT known here"
-    raise WeightsError(
-        f"the names of the tensors in {origin} {known} (they begin with {listed(sorted(state))}); is it the right file?"
-    )
+    known = f"those of {family}, which is not read here" if family else "the names of no ViT known here"
+    raise WeightsError(f"{origin} has {known} (it begins with {listed(sorted(state))}); is it the right file?")
 
 
 def _is_known(state: State) -> bool:

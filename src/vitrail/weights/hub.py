@@ -16,6 +16,7 @@ from torch import nn
 from vitrail.errors import MissingExtra, WeightsError
 from vitrail.models.zoo import build_model
 from vitrail.seeding import preserved
+from vitrail.serialize import share
 from vitrail.training.checkpoint import CONFIG, MODEL
 from vitrail.weights.beside import read_json
 from vitrail.weights.card import CARD, model_card
@@ -59,6 +60,7 @@ def _save(source: str | Path | nn.Module, target: Path, description: Description
         target.mkdir(parents=True, exist_ok=True)
         state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
         save_file(state, target / MODEL, metadata={"format": "pt"})
+        share(target / MODEL)
         (target / CONFIG).write_text(json.dumps(description_json(description), indent=2) + "\n", encoding="utf-8")
         (target / CARD).write_text(model_card(description, metrics, repository), encoding="utf-8")
     except OSError as error:

@@ -19,6 +19,7 @@ from vitrail.models.vit import ViT
 from vitrail.models.zoo import backbone_of
 from vitrail.training.checkpoint import is_checkpoint, resolve
 from vitrail.weights import grids, swin
+from vitrail.weights.beside import inside
 from vitrail.weights.checks import (
     check_belongs,
     check_blocks,
@@ -119,10 +120,10 @@ def weights_file(source: str | Path) -> Path:
     """Return the file of tensors a path means: itself, or the model inside a checkpoint or run folder.
 
     Raises:
-        WeightsError: the folder holds no checkpoint.
+        WeightsError: the folder holds no checkpoint, or a link in it leads elsewhere.
     """
     path = Path(source).expanduser()
-    return resolve(path) / "model.safetensors" if is_checkpoint(path) else path
+    return inside(resolve(path), "model.safetensors") if is_checkpoint(path) else path
 
 
 def fit_state(

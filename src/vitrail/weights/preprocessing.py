@@ -18,6 +18,7 @@ from vitrail.weights.beside import CONFIG, PROCESSOR, read_json
 from vitrail.weights.detect import Plain, to_plain
 from vitrail.weights.files import State, find_file, read_notes, read_state
 from vitrail.weights.load import weights_file
+from vitrail.weights.plausible import check_preprocessing
 from vitrail.weights.shape import shape_of
 from vitrail.weights.spec import spec_of
 
@@ -130,9 +131,19 @@ def _said_beside(path: Path) -> Origin | None:
 
 def _own(said: Any) -> Preprocessing | None:
     try:
-        return from_json(Preprocessing, said) if isinstance(said, dict) else None
-    except (VitrailError, TypeError):
+        return _checked(from_json(Preprocessing, said)) if isinstance(said, dict) else None
+    except (VitrailError, ValueError):
         return None
+
+
+def _checked(preprocessing: Preprocessing) -> Preprocessing:
+    """Pass on preprocessing that an image can go through.
+
+    Raises:
+        ValueError: none can.
+    """
+    check_preprocessing(preprocessing)
+    return preprocessing
 
 
 def _from_huggingface(config: dict[str, Any]) -> Preprocessing | None:
@@ -142,28 +153,32 @@ def _from_huggingface(config: dict[str, Any]) -> Preprocessing | None:
         wanted: Any = config["crop_size"] if crops else size
         height, width = (wanted["height"], wanted["width"]) if isinstance(wanted, dict) else (wanted, wanted)
         shortest = size.get("shortest_edge") if crops and isinstance(size, dict) else None
-        return Preprocessing(
-            image_size=(int(height), int(width)),
-            channels=len(config["image_mean"]),
-            mean=tuple(map(float, config["image_mean"])),
-            std=tuple(map(float, config["image_std"])),
-            resize="crop" if shortest else "squash",
-            crop_share=min(1.0, int(height) / int(shortest)) if shortest else 1.0,
+        return _checked(
+            Preprocessing(
+                image_size=(int(height), int(width)),
+                channels=len(config["image_mean"]),
+                mean=tuple(map(float, config["image_mean"])),
+                std=tuple(map(float, config["image_std"])),
+                resize="crop" if shortest else "squash",
+                crop_share=min(1.0, int(height) / int(shortest)) if shortest else 1.0,
+            )
         )
-    except (KeyError, TypeError, ValueError, ZeroDivisionError):
+    except (KeyError, TypeError, ValueError, ArithmeticError):
         return None
 
 
 def _from_timm(config: Any) -> Preprocessing | None:
     try:
         channels, height, width = config["input_size"]
-        return Preprocessing(
-            image_size=(int(height), int(width)),
-            channels=int(channels),
-            mean=tuple(map(float, config["mean"])),
-            std=tuple(map(float, config["std"])),
-            resize="squash" if config.get("crop_mode") == "squash" else "crop",
-            crop_share=float(config.get("crop_pct", 0.875)),
+        return _checked(
+            Preprocessing(
+                image_size=(int(height), int(width)),
+                channels=int(channels),
+                mean=tuple(map(float, config["mean"])),
+                std=tuple(map(float, config["std"])),
+                resize="squash" if config.get("crop_mode") == "squash" else "crop",
+                crop_share=float(config.get("crop_pct", 0.875)),
+            )
         )
-    except (KeyError, TypeError, ValueError, AttributeError):
+    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
         return None
