@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from vitrail.config import Augment, Preprocessing
-from vitrail.data import batches as batches_module
+from vitrail.data import workers as workers_module
 from vitrail.data.batches import Batch, EvalBatches, TrainBatches, collate, worker_count
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Pictures, open_source
@@ -250,7 +250,7 @@ def dies(picture: Image.Image) -> torch.Tensor:
 
 @pytest.mark.parametrize("fate", [hangs, dies])
 def test_a_worker_that_hangs_or_dies_is_one_sentence_and_not_a_standstill(monkeypatch, fate):
-    monkeypatch.setattr(batches_module, "WORKER_TIMEOUT", 1.0)
+    monkeypatch.setattr(workers_module, "WORKER_TIMEOUT", 1.0)
     samples = in_memory(4)
     samples.transform = fate
     with pytest.raises(DataError, match=r"the data workers stopped \(DataLoader .*\); look for") as caught:
@@ -260,13 +260,13 @@ def test_a_worker_that_hangs_or_dies_is_one_sentence_and_not_a_standstill(monkey
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_stop_signal_to_a_worker_that_is_not_ready_for_it_yet_does_not_end_it(monkeypatch, number):
-    ready = batches_module._leave_signals_to_main
+    ready = workers_module._leave_signals_to_main
 
     def stopped_at_once(worker: int) -> None:
         os.kill(os.getpid(), number)
         ready(worker)
 
-    monkeypatch.setattr(batches_module, "_leave_signals_to_main", stopped_at_once)
+    monkeypatch.setattr(workers_module, "_leave_signals_to_main", stopped_at_once)
     assert len(list(EvalBatches(in_memory(4), 1, workers=2))) == 4
 
 
@@ -275,7 +275,7 @@ def test_a_worker_that_dies_while_others_start_leaves_no_process_behind(monkeypa
         if worker:
             os.kill(os.getpid(), signal.SIGKILL)
 
-    monkeypatch.setattr(batches_module, "_leave_signals_to_main", one_dies)
+    monkeypatch.setattr(workers_module, "_leave_signals_to_main", one_dies)
     before = set(multiprocessing.active_children())
     with pytest.raises(DataError, match="the data workers stopped"):
         list(EvalBatches(in_memory(4), 1, workers=2))

@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import itertools
-import multiprocessing
 import os
-import signal
-import sys
-from collections.abc import Generator, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import torch
 import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
-from torch.utils.data import DataLoader, Dataset
+from torch.utils.data import Dataset
 
 from vitrail.data.samples import Key, Sample, Samples, seed_of
+from vitrail.data.workers import STOPPED_AFTER, load
 from vitrail.errors import ConfigError, DataError, ImageError, VitrailError
 
 Batch = dict[str, Any]
 TrainSlot = tuple[int, list[Key]]
 """The position of a micro-batch in its global batch, and the keys of its samples."""
 
-WORKER_TIMEOUT = 600.0
-"""Seconds without a batch after which a data worker counts as hung: far above any honest delay, yet a
-run on a dead network disk ends with an error instead of standing still for ever."""
-
 MOST_WORKERS = 16
-
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 PADDED = {"image": 0, "semantic": 255}
 """Entries of a sample that pictures of several sizes fill up in a batch, and with what: black, and void."""
@@ -62,6 +53,7 @@ class TrainBatches:
         world: how many processes train together.
         balanced: draw every class equally often, going round the smaller ones.
         pin_memory: put batches into memory from which they are copied to a GPU faster.
+        timeout: seconds without a batch after which a data worker that was stopped is named.
 
     Raises:
         ConfigError: the batch cannot be dealt so that every process gets a part of it.
@@ -79,6 +71,7 @@ class TrainBatches:
         world: int = 1,
         balanced: bool = False,
         pin_memory: bool = False,
+        timeout: float = STOPPED_AFTER,
     ) -> None:
         if batch_size < world:
             raise ConfigError(f"batch_size {batch_size} is too small for {world} processes; use {world} or more")
@@ -93,6 +86,7 @@ class TrainBatches:
         self.rank = rank
         self.world = world
         self.pin_memory = pin_memory
+        self.timeout = timeout
         self.steps_per_epoch = max(1, len(samples) // batch_size)
         rounds = -(-batch_size // (micro_batch * world)) if micro_batch > 0 else 1
         self.micro_batches = min(rounds, batch_size // world) * world
@@ -112,7 +106,7 @@ class TrainBatches:
             DataError: pictures cannot be read, or a data worker hangs or dies; raised while iterating.
         """
         slots = self.slots(step)
-        micro_batches = _load(_TrainSlots(self.samples), slots, self.workers, self.pin_memory)
+        micro_batches = load(_TrainSlots(self.samples), slots, self.workers, self.pin_memory, self.timeout)
         while True:
             yield [next(micro_batches) for _ in range(self.micro_batches // self.world)]
 
@@ -162,6 +156,7 @@ class EvalBatches:
         rank: number of this process; it evaluates samples rank, rank + world, ...
         world: how many processes evaluate together.
         pin_memory: put batches into memory from which they are copied to a GPU faster.
+        timeout: seconds without a batch after which a data worker that was stopped is named.
 
     Attributes:
         damaged: what the latest pass over the batches has left out so far.
@@ -175,6 +170,7 @@ class EvalBatches:
         rank: int = 0,
         world: int = 1,
         pin_memory: bool = False,
+        timeout: float = STOPPED_AFTER,
     ) -> None:
         if batch_size < 1:
             raise ConfigError(f"batch_size must be 1 or more, not {batch_size}")
@@ -182,6 +178,7 @@ class EvalBatches:
         self.batch_size = batch_size
         self.workers = worker_count(workers, samples)
         self.pin_memory = pin_memory
+        self.timeout = timeout
         self.damaged: list[str] = []
         self._indices = range(rank, len(samples), world)
 
@@ -194,7 +191,7 @@ class EvalBatches:
         self.damaged = []
         starts = range(0, len(self._indices), self.batch_size)
         slots = ([(0, i) for i in self._indices[start : start + self.batch_size]] for start in starts)
-        for batch in _load(_EvalSlots(self.samples), slots, self.workers, self.pin_memory):
+        for batch in load(_EvalSlots(self.samples), slots, self.workers, self.pin_memory, self.timeout):
             self.damaged += batch["damaged"]
             if "image" in batch:
                 yield batch
@@ -275,67 +272,6 @@ def _classes(samples: Samples) -> list[Tensor]:
     """Return the indices of each class's samples."""
     labels = torch.tensor(samples.pictures.labels)
     return [torch.nonzero(labels == label).flatten() for label in labels.unique()]
-
-
-def _load(dataset: Dataset, slots: Iterable[Any], workers: int, pin_memory: bool) -> Iterator[Batch]:
-    """Fetch slot after slot, in order, with data workers or without; torch's global generator is not used."""
-    loader = DataLoader(
-        dataset,
-        batch_size=None,
-        sampler=slots,
-        num_workers=workers,
-        timeout=WORKER_TIMEOUT if workers else 0,
-        pin_memory=pin_memory,
-        generator=torch.Generator(),
-        worker_init_fn=_leave_signals_to_main,
-        # Forked workers share the cache of pictures; elsewhere forking is not safe.
-        multiprocessing_context="fork" if workers and sys.platform == "linux" else None,
-    )
-    others = set(multiprocessing.active_children())
-    try:
-        with _signals_held_back():
-            batches = iter(loader)
-        for batch in batches:
-            if isinstance(batch, VitrailError):
-                raise batch
-            yield batch
-    except RuntimeError as error:
-        if "DataLoader" not in str(error):
-            raise
-        for worker in set(multiprocessing.active_children()) - others:
-            worker.kill()  # One that nobody speaks to any more would keep this process from ending.
-            worker.join()
-        raise DataError(
-            f"the data workers stopped ({str(error).splitlines()[0]}); look for a slow or missing disk, too little "
-            "memory or too small a /dev/shm, or use workers=0 to load in the main process"
-        ) from error
-
-
-@contextmanager
-def _signals_held_back() -> Generator[None, None, None]:
-    """Let stop signals wait while workers are started: one that is not ready for them yet would die of them.
-
-    Workers inherit this, and let the signals in when they are ready (`_leave_signals_to_main`).
-    """
-    if not hasattr(signal, "pthread_sigmask"):  # Windows, which has no signals to whole groups either
-        yield
-        return
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-def _leave_signals_to_main(_: int) -> None:
-    """Let a worker live through a Ctrl-C or SIGTERM sent to all processes: the main one saves, then ends it.
-
-    A second SIGTERM does end it, for that is what the main process sends to a worker that hangs.
-    """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(number, signal.SIG_DFL))
-    if hasattr(signal, "pthread_sigmask"):
-        signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 
 
 __all__ = ["Batch", "EvalBatches", "TrainBatches", "collate", "worker_count"]

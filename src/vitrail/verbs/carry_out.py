@@ -128,6 +128,7 @@ def train_batches(plan: Plan, pin_memory: bool = False) -> TrainBatches:
         distributed.world(),
         settings.loader.balanced,
         pin_memory,
+        settings.run.timeout,
     )
 
 
@@ -139,7 +140,12 @@ def evaluator(plan: Plan) -> Callable[[Any], dict[str, float]] | None:
     settings = plan.settings
     samples = _samples(plan, pictures, training=False)
     batches = EvalBatches(
-        samples, settings.batch_size, settings.loader.workers, distributed.rank(), distributed.world()
+        samples,
+        settings.batch_size,
+        settings.loader.workers,
+        distributed.rank(),
+        distributed.world(),
+        timeout=settings.run.timeout,
     )
     return lambda task: plan.measure(task, batches)
 
