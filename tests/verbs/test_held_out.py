@@ -216,6 +216,18 @@ def test_a_checkpoint_of_an_older_version_says_that_it_divides_by_its_seed(tmp_p
     assert "kept no list" in " ".join(run_split(settings_of("classify", data, tmp_path / "run", 3)).notes)
 
 
+@pytest.mark.parametrize("data", [{"images": {}}, {"images": 3, "sketch": [1]}, {"sketch": "x"}, {"sketch": ["zz"]}])
+def test_a_checkpoint_that_says_nonsense_of_its_images_is_refused(data: dict[str, Any], tmp_path: Path) -> None:
+    place = class_folders(tmp_path / "data", records(4))
+    begin(settings_of("classify", place, tmp_path / "run", 3))
+    folder = resolve(tmp_path / "run")
+    (folder / FILE).unlink()
+    config = json.loads((folder / "config.json").read_text())
+    (folder / "config.json").write_text(json.dumps({**config, "data": data}))
+    with pytest.raises(DataError, match=r"config\.json .* is damaged"):
+        measured(tmp_path / "run", place)
+
+
 def test_a_probe_measures_on_what_the_encoders_run_held_out(tmp_path: Path) -> None:
     from vitrail.settings import ProbeSettings
     from vitrail.verbs import probe
@@ -298,7 +310,7 @@ def test_two_processes_train_and_measure_with_one_split_and_one_report(task: str
     vit = "--architecture.patch-size 16 --architecture.width 16 --architecture.depth 1 --architecture.num-heads 1"
     swin = (
         f"--task {task} --model swin_t --architecture.embed-width 32 --architecture.depths 1 1 1 1 "
-        "--architecture.window 4 --dense.width 16 --dense.hidden 16 --dense.jitter crop"
+        "--architecture.window 4 --dense.width 16 --dense.hidden 16 --dense.jitter none"
     )
     words = f"--run.seed 2 --image-size 32 --epochs 1 --batch-size 4 --loader.workers 0 --run.device cpu --out {run}"
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}

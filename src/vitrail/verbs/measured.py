@@ -106,7 +106,10 @@ def known_split(checkpoint: str | Path, description: Description, data: str | No
 def divided_as(checkpoint: str | Path, description: Description, data: str, pool: Source) -> KnownSplit:
     """Divide images that are open already by what they were to a checkpoint's run; `known_split` explains."""
     now = listed(parts_of(pool), data, pool.class_names)
-    known, note = _list_of(checkpoint, description, data, pool, now)
+    try:
+        known, note = _list_of(checkpoint, description, data, pool, now)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:
+        raise DataError(f"config.json of {checkpoint} is damaged in what it says of images ({error!r})") from None
     seen = seen_as(known, now)
     is_own = any(seen)
     splits = [own if own != TRAIN and was != TRAIN else was or NEW for was, own in zip(seen, now.splits, strict=True)]
