@@ -17,6 +17,7 @@ FLOORS = {
     "console": 0,
     "defence": 0,
     "ranges": 0,
+    "meaning": 0,
     "synonyms": 0,
     "settings": 0,
     "serialize": 0,

@@ -18,6 +18,7 @@ from vitrail.coerce import called as takes
 from vitrail.coerce import coerce
 from vitrail.config import check, names_of
 from vitrail.errors import ConfigError, VitrailError, nearest
+from vitrail.meaning import check_meant
 from vitrail.ranges import check_range
 from vitrail.settings import PretrainSettings, TrainSettings
 from vitrail.synonyms import by_meaning
@@ -78,6 +79,7 @@ def parse(command: str, kind: type, words: list[str]) -> Any:
     description = (kind.__doc__ or "").strip()
     settings = tyro.cli(kind, args=words, prog=f"vitrail {command}", description=description, **default)
     check(settings, called=lambda name: option_named(name))
+    check_meant(settings, default.get("default"), option_named)
     return settings
 
 

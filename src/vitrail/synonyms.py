@@ -114,6 +114,7 @@ EXPLAINED: dict[str, str] = {
     "auto_resume": "there is nothing to give: the same command with the same --out goes on where the run was",
     "resume_from": "there is nothing to give: the same command with the same --out goes on where the run was",
     "resume_from_checkpoint": "there is nothing to give: the same command with the same --out goes on where it was",
+    "labels": "there is nothing to give: no labels are learned from here (vitrail train and probe have it)",
     "num_classes": "there is nothing to give: the classes are those of the data",
     "nb_classes": "there is nothing to give: the classes are those of the data",
     "class_num": "there is nothing to give: the classes are those of the data",

@@ -188,7 +188,7 @@ def test_look_draws_what_is_asked_for_and_no_more(coefficients: Path, tmp_path: 
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
-        (["--mask-ratio", "0"], "between 0 and 1"),
+        (["--mask-ratio", "0"], "must be a number above 0 and below 1"),
         (["--mask-ratio", "0.99"], "leaves 0 of 64"),
         (["--masking", "grid", "--mask-ratio", "0.5"], "one of every four"),
         (["--mask", "64"], "patches 0 to 63"),

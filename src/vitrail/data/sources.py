@@ -186,6 +186,10 @@ def _without_labels(source: Source) -> Source:
     return Source(source.name, bare(source.train), bare(source.validation), bare(source.test), (), source.notes)
 
 
+NO_SPLIT = "There is no validation split"
+"""How the note begins that says which images were set aside."""
+
+
 def with_validation(source: Source, share: float, seed: int) -> Source:
     """Set some training pictures aside for validation where the data set itself has no such split."""
     if not 0 <= share < 1:
@@ -199,7 +203,7 @@ def with_validation(source: Source, share: float, seed: int) -> Source:
         note = "There are too few pictures to set any aside for validation."
         return replace(source, notes=(*source.notes, note))
     note = (
-        f"There is no validation split: {len(held):,} of {len(pictures):,} training pictures, "
+        f"{NO_SPLIT}: {len(held):,} of {len(pictures):,} training pictures, "
         f"chosen by seed {seed}, are kept out of training for validation."
     )
     train, validation = pictures.subset(_others(pictures, held)), pictures.subset(held)

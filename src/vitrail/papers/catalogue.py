@@ -9,6 +9,7 @@ from pathlib import Path
 
 from vitrail.config import make
 from vitrail.errors import ConfigError, nearest
+from vitrail.meaning import check_meant
 from vitrail.papers.grid import Filled, Table, run_table
 from vitrail.settings import PaperSettings
 from vitrail.verbs.place import check_place
@@ -62,7 +63,9 @@ def paper(name: str, **settings: object) -> Filled:
         VitrailError: no such table, or its data cannot be used.
         Interrupted: asked to stop; the same call goes on.
     """
-    return _run(make(PaperSettings, name=name, **settings))
+    asked = make(PaperSettings, name=name, **settings)
+    check_meant(asked)
+    return _run(asked)
 
 
 def run(settings: PaperSettings) -> None:

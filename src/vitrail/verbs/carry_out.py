@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import math
+import os
+import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -86,6 +88,10 @@ def carry_out(plan: Plan, batches: Batches | None = None, evaluate: Evaluate | N
     device = pick_device(run.device, distributed.local_rank())
     if batches is None:
         batches, evaluate = train_batches(plan, pin_memory=device.type == "cuda"), evaluator(plan)
+    if run.compile:
+        _check_compiler(device)
+    if run.patience and evaluate is None:
+        raise ConfigError("run.patience counts evaluations, and nothing is held out to evaluate; leave it at 0")
     say_start(plan, batches)
     summary = fit(
         torch.compile(plan.task) if run.compile else plan.task,  # type: ignore[arg-type]
@@ -107,6 +113,15 @@ def carry_out(plan: Plan, batches: Batches | None = None, evaluate: Evaluate | N
 def _files(source: Source) -> dict[str, bytes]:
     """Return what every checkpoint holds of the run's images; only the main process writes it."""
     return {FILE: source.images.pack()} if source.images is not None and distributed.is_main() else {}
+
+
+def _check_compiler(device: torch.device) -> None:
+    """Refuse to compile without what torch.compile calls for a CPU: else it fails in the first step, with a page."""
+    known = (*filter(None, [os.environ.get("CXX")]), "c++", "g++", "clang++")
+    if device.type == "cpu" and not any(shutil.which(name.split()[0]) for name in known if name.split()):
+        raise ConfigError(
+            "--run.compile needs a C++ compiler on a CPU, and neither g++ nor clang++ is here; leave it out"
+        )
 
 
 def _check_effort(settings: TrainSettings | PretrainSettings) -> None:

@@ -13,6 +13,7 @@ from torch import nn
 from vitrail.config import Preprocessing, make, replace, to_json
 from vitrail.data.sources import Source
 from vitrail.errors import ConfigError, nearest
+from vitrail.meaning import check_meant
 from vitrail.models.vit import ViTConfig
 from vitrail.models.zoo import BACKBONES, OBJECTIVES, ModelSpec, option_names
 from vitrail.recipes import find_recipe
@@ -25,6 +26,7 @@ from vitrail.training import distributed
 from vitrail.verbs.carry_out import Extra, Plan, Result, carry_out, eval_samples, training_pictures
 from vitrail.verbs.finish import drawer, finish
 from vitrail.verbs.folder import default_folder, open_folder
+from vitrail.verbs.held_out import check_share
 from vitrail.verbs.masks import read_mask
 from vitrail.verbs.place import check_place
 from vitrail.verbs.say import say
@@ -65,14 +67,18 @@ def pretrain(data: str | Path, *, recipe: str = "auto", **settings: Any) -> Resu
     """
     asked = make(PretrainSettings, data=data, recipe=recipe, **settings)
     base = find_recipe(PretrainSettings, asked.recipe, asked.weights, asked.objective)
-    return run(replace(base, data=data, recipe=recipe, **settings))
+    asked_for = replace(base, data=data, recipe=recipe, **settings)
+    check_meant(asked_for, base)
+    return run(asked_for)
 
 
 @distributed.processes()
 def run(settings: PretrainSettings) -> Result:
     """Pretrain as the settings say; `pretrain` explains."""
     check_place(settings.out, default_folder("pretrain", settings.data), [settings.data])
-    return learn(settings, run_split(settings))
+    source = run_split(settings)
+    check_share(settings, source)
+    return learn(settings, source)
 
 
 @distributed.processes()

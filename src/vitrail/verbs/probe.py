@@ -19,6 +19,7 @@ from vitrail.config import Preprocessing, make, replace, to_json
 from vitrail.console import percent
 from vitrail.data.sources import Pictures, Source, open_source, stratified, with_validation
 from vitrail.errors import ConfigError, DataError
+from vitrail.meaning import check_meant
 from vitrail.models.vit import ViT
 from vitrail.recipes import find_recipe
 from vitrail.seeding import preserved
@@ -119,7 +120,9 @@ def probe(weights: str | Path, data: str | Path, **settings: Any) -> Probed:
     Raises:
         VitrailError: the weights or the data cannot be used.
     """
-    return _probe(make(ProbeSettings, weights=weights, data=data, **settings))
+    asked = make(ProbeSettings, weights=weights, data=data, **settings)
+    check_meant(asked)
+    return _probe(asked)
 
 
 def run(settings: ProbeSettings) -> None:

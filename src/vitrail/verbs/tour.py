@@ -14,6 +14,7 @@ from vitrail.console import figure, percent, points
 from vitrail.data.sources import Source, open_source
 from vitrail.figures.curves import draw_curves
 from vitrail.figures.report import Table, write_report
+from vitrail.meaning import check_meant
 from vitrail.recipes import find_recipe
 from vitrail.settings import Architecture, PretrainSettings, TourSettings, TrainSettings
 from vitrail.verbs import dense_tour, pretrain, train
@@ -60,7 +61,9 @@ def tour(data: str | Path = "digits", **settings: Any) -> Tour | dense_tour.Dens
         data: pictures with labels; "digits" are embedded.
         **settings: any other field of `vitrail.settings.TourSettings`.
     """
-    return run(make(TourSettings, data=data, **settings))
+    asked = make(TourSettings, data=data, **settings)
+    check_meant(asked)
+    return run(asked)
 
 
 def run(settings: TourSettings) -> Tour | dense_tour.DenseTour:
@@ -108,7 +111,7 @@ def _pretraining(settings: TourSettings, source: Source, out: Path) -> PretrainS
 def _training(settings: TourSettings, labels: float, out: Path, weights: str | None) -> TrainSettings:
     """Return the settings of a classifier; with weights or without, all but the recipe's rates is the same."""
     count = labels if labels > 1 else None
-    epochs = settings.train_epochs or max(5, round(PICTURES_TRAINED / count)) if count else 20
+    epochs = settings.train_epochs or (max(5, round(PICTURES_TRAINED / count)) if count else 20)
     recipe = find_recipe(TrainSettings, "auto", weights)
     return replace(
         recipe,

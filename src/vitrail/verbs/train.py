@@ -9,6 +9,7 @@ from vitrail.config import make, replace
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Pictures, Source
 from vitrail.errors import ConfigError
+from vitrail.meaning import check_meant
 from vitrail.models.classifier import freeze
 from vitrail.recipes import find_recipe
 from vitrail.seeding import seeded
@@ -17,6 +18,7 @@ from vitrail.training import distributed
 from vitrail.verbs.carry_out import Plan, Result, carry_out, training_pictures
 from vitrail.verbs.finish import drawer, finish
 from vitrail.verbs.folder import default_folder, open_folder
+from vitrail.verbs.held_out import check_share
 from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.place import check_place
 from vitrail.verbs.say import say
@@ -45,7 +47,9 @@ def train(data: str | Path, *, recipe: str = "auto", **settings: Any) -> Result:
     """
     asked = make(TrainSettings, data=data, recipe=recipe, **settings)
     base = find_recipe(TrainSettings, asked.recipe, asked.weights, task=asked.task)
-    return run(replace(base, data=data, recipe=recipe, **settings))
+    asked_for = replace(base, data=data, recipe=recipe, **settings)
+    check_meant(asked_for, base)
+    return run(asked_for)
 
 
 @distributed.processes()
@@ -53,6 +57,7 @@ def run(settings: TrainSettings) -> Result:
     """Train as the settings say; `train` explains."""
     check_place(settings.out, default_folder("train", settings.data), [settings.data])
     source = run_split(settings)
+    check_share(settings, source)
     result = learn(settings, source)
     finish(result, "Fine-tuning" if settings.weights else "Training", source)
     return result
