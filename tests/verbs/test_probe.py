@@ -55,7 +55,7 @@ def test_figures_from_kept_features_are_the_same_to_the_digit(
 
 
 def test_the_best_rate_is_the_one_that_the_validation_pictures_chose(probed: Any, pretrained: Path) -> None:
-    settings: dict[str, Any] = {**QUICK, "tune_blocks": ()}
+    settings: dict[str, Any] = {"epochs": QUICK["epochs"], "tune_blocks": ()}
     single = [vitrail.probe(str(pretrained), "digits", **settings, rates=(rate,)) for rate in (0.1, 1, 30)]
     chosen = max(single, key=lambda found: found.scores[-1].chosen_by or 0.0).scores[-1].lr
     together = vitrail.probe(str(pretrained), "digits", **settings, rates=(0.1, 1, 30))

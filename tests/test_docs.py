@@ -1,0 +1,132 @@
+"""README, CONTRIBUTING and the map say what is so: paths and names resolve, commands are taken, snippets run."""
+
+import contextlib
+import functools
+import importlib
+import io
+import re
+import shlex
+from pathlib import Path
+
+import pytest
+import torch
+from PIL import Image
+
+import vitrail
+import vitrail.settings
+from vitrail.arguments import options_of, parse
+from vitrail.cli import VERBS, main
+
+ROOT = Path(vitrail.__file__).parents[2]
+SOURCE = ROOT / "src" / "vitrail"
+PAGES = ["README.md", "CONTRIBUTING.md", "docs/map.md"]
+TINY = ["--architecture.patch-size", "8", "--architecture.width", "32", "--architecture.depth", "1"]
+TINY += ["--architecture.num-heads", "2", "--epochs", "1", "--batch-size", "8", "--image-size", "32"]
+TINY_OF = {"pretrain": [*TINY, "--decoder-width", "32", "--decoder-depth", "1"], "train": TINY}
+
+
+def text_of(page: str) -> str:
+    return (ROOT / page).read_text()
+
+
+def blocks(page: str, language: str = "") -> list[str]:
+    """Return the code blocks of a page in a language; of a shell where none is named."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", text_of(page), re.MULTILINE | re.DOTALL)
+
+
+def spoken(page: str) -> list[str]:
+    """Return what stands between single backticks outside of code blocks."""
+    prose = re.sub(r"^```.*?^```$", "", text_of(page), flags=re.MULTILINE | re.DOTALL)
+    return [" ".join(found.split()) for found in re.findall(r"`([^`]+)`", prose)]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_link_and_every_path_leads_somewhere(page: str) -> None:
+    for link in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", text_of(page)):
+        assert "://" in link or (ROOT / page).parent.joinpath(link).exists(), link
+    for word in spoken(page):
+        if re.fullmatch(r"[\w./-]+/[\w./-]*|[\w-]+\.(md|py|toml)", word) and "NAME" not in word:
+            known = [ROOT / word, SOURCE / word, SOURCE / "verbs" / word, ROOT / "tests" / word]
+            made = word.split("/")[0] in ("train", "runs", "RUN")  # of the user's, not of this repository
+            assert made or any(path.exists() for path in known), f"{page} names {word}"
+
+
+def test_every_module_on_the_map_exists() -> None:
+    rows = re.findall(r"^\| \d+ \| ([^|]+) \| (.*) \|$", text_of("docs/map.md"), re.MULTILINE)
+    assert len(rows) > 8
+    for packages, text in rows:
+        folders = [SOURCE / name.rstrip("/") for name in re.findall(r"`([\w/]+)`", packages)]
+        assert all(path.exists() or path.with_suffix(".py").exists() for path in folders), packages
+        for name in re.findall(r"`(\w+)/?`", text):
+            places = [folder / name for folder in folders] + [SOURCE / name]
+            there = any(path.is_dir() or path.with_suffix(".py").exists() for path in places)
+            assert there, f"the map's row of {packages} names {name}"
+
+
+def test_every_station_of_the_map_exists() -> None:
+    way = text_of("docs/map.md").partition("## From a command to a checkpoint")[2]
+    stations = re.findall(r"`([\w.]+)`", way)
+    assert len(stations) > 8
+    for station in stations:
+        module, _, name = station.rpartition(".")
+        assert hasattr(importlib.import_module(f"vitrail.{module}"), name), station
+
+
+def commands(page: str) -> list[str]:
+    """Return every command of vitrail that a page shows, in blocks or in prose."""
+    lines = [line for block in blocks(page) for line in block.splitlines()]
+    lines += [part for words in spoken(page) for part in words.split("`, `")]
+    found = [re.search(rf"\bvitrail ((?:{'|'.join(VERBS)})\b.*)$", line) for line in lines]
+    return [hit.group(1).partition("#")[0].strip() for hit in found if hit]
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_command_shown_is_taken_by_the_parser(page: str) -> None:
+    for line in commands(page):
+        verb, *words = shlex.split(line.replace("...", ""))
+        kind = getattr(vitrail.settings, VERBS[verb].settings)
+        if "--help" in words:
+            continue
+        missing = any(word in line for word in ("...",)) or not words
+        for word in words:
+            if word.startswith("--"):
+                assert word.partition("=")[0] in options_of(kind), line
+        if not missing:
+            parse(verb, kind, words)
+
+
+@pytest.fixture
+def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Images of two classes in ``photos``, and some without a class in ``new``, as the README's lines name them."""
+    monkeypatch.chdir(tmp_path)
+    for number in range(20):
+        for label, folder in enumerate(("photos/cat", "photos/dog", "new")):
+            (tmp_path / folder).mkdir(parents=True, exist_ok=True)
+            colour = (number * 12, 120 * label, 255 - number * 12)
+            Image.new("RGB", (32, 32), colour).save(tmp_path / folder / f"{number}.jpg")
+    return tmp_path / "photos"
+
+
+def test_the_main_line_runs_as_the_readme_shows_it(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """At a tiny scale, which is all that is added."""
+    (block,) = [block for block in blocks("README.md") if "vitrail doctor photos" in block]
+    for line in block.splitlines():
+        _, verb, *words = shlex.split(line.partition("#")[0])
+        words = [one for word in words for one in (map(str, sorted(Path().glob(word))) if "*" in word else [word])]
+        assert main([verb, *words, *TINY_OF.get(verb, [])]) == 0, (line, capsys.readouterr().err)
+
+
+def test_the_python_of_the_readme_runs(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With the smallest ViT in place of the base one, and tiny runs."""
+    tiny = {"patch_size": 8, "width": 32, "depth": 1, "num_heads": 2}
+    quick = {"architecture": tiny, "batch_size": 8, "image_size": 32}
+    decoder = {"decoder_width": 32, "decoder_depth": 1, "epochs": 1}
+    monkeypatch.setattr(vitrail, "pretrain", functools.partial(vitrail.pretrain, **quick, **decoder), raising=False)
+    monkeypatch.setattr(vitrail, "train", functools.partial(vitrail.train, **quick), raising=False)
+    torch.save(vitrail.create_model("vit_ti16", num_classes=10, image_size=224).state_dict(), "some_checkpoint.pth")
+    names = {"images": torch.rand(1, 3, 224, 224)}
+    for block in blocks("README.md", "python"):
+        with contextlib.redirect_stdout(io.StringIO()):
+            exec(block.replace("vit_b16", "vit_ti16").replace("epochs=10", "epochs=1"), names)
+    assert names["out"].mask.shape == (1, 196)
+    assert names["logits"].shape == (1, 10)
