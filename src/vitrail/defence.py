@@ -46,8 +46,8 @@ def sentence(error: BaseException) -> str | None:
         return "a file is nested too deeply to be read; check what was given"
     if isinstance(error, UnicodeError):
         return f"a file or a name is no text in UTF-8 ({error}); convert it, or rename the file"
-    if isinstance(error, RuntimeError):
-        return _of_torch(str(error))
+    if isinstance(error, (RuntimeError, ValueError)):
+        return _of_path(str(error)) or _of_torch(str(error))
     return None
 
 
@@ -56,6 +56,17 @@ def _of_system(error: OSError) -> str:
     where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, (str, bytes)) else ""
     advice = ADVICE.get(error.errno or 0, "")
     return f"{where}{reason}" + (f"; {advice}" if advice else "")
+
+
+def _of_path(message: str) -> str | None:
+    """Return a sentence for what Python says of paths without an error of its own."""
+    if "home directory" in message:
+        return "a path begins with ~ and a name that is no user's here; write it in full"
+    if message.startswith("Symlink loop"):
+        return f"{message.removeprefix('Symlink loop from ')}: its links lead round in a circle"
+    if message.startswith("embedded null"):
+        return "a path holds a zero byte, which no file system takes; check how it was made"
+    return None
 
 
 def _of_torch(message: str) -> str | None:
