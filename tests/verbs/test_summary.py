@@ -85,7 +85,7 @@ def test_every_option_named_in_a_message_of_the_code_exists() -> None:
     """Hints that the code prints name options; each is one of some command's."""
     known = {name for verb in VERBS.values() for name in options_of(getattr(vitrail.settings, verb.settings))}
     known |= {option.partition(".")[0] for option in known}  # a heading stands for all below it
-    known |= {"--help", "--version", "--recipes", "--nproc-per-node"}
+    known |= {"--help", "--version", "--nproc-per-node", "--local-dir"}  # the latter of torchrun and hf
     root = Path(vitrail.__file__).parent
     for file in root.rglob("*.py"):
         if file.name == "synonyms.py":
