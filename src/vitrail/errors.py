@@ -37,6 +37,10 @@ class ImageError(VitrailError):
         return type(self), (self.path, self.reason)
 
 
+class InputError(VitrailError, ValueError):
+    """A model was given what it cannot compute with: another shape or type than it takes."""
+
+
 class WeightsError(VitrailError):
     """A weights file cannot be read, or does not belong to the model."""
 

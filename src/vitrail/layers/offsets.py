@@ -20,6 +20,7 @@ def offset_array(grid: tuple[int, int]) -> NDArray[np.int64]:
 
     An array, not a tensor, so that compilers take it for a constant and not for a part of the computation.
     """
+    grid = (len(range(grid[0])), len(range(grid[1])))  # plain numbers, also while `torch.jit.trace` counts with tensors
     y, x = (axis.reshape(-1) for axis in np.indices(grid))
     dy, dx = y[:, None] - y[None, :], x[:, None] - x[None, :]
     return (dy + grid[0] - 1) * (2 * grid[1] - 1) + dx + grid[1] - 1

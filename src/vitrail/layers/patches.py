@@ -5,6 +5,38 @@ from __future__ import annotations
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vitrail.errors import InputError
+
+
+def check_images(images: Tensor, channels: int) -> None:
+    """Refuse what is no batch of normalised images.
+
+    Args:
+        images: should be ``(B, C, H, W)``, of floating point.
+        channels: C of the model.
+
+    Raises:
+        InputError: it has another shape, or the type of images that are not normalised yet.
+    """
+    if images.ndim != 4 or images.shape[1] != channels:
+        raise InputError(f"expected pictures (B, {channels}, H, W), got a tensor of shape {tuple(images.shape)}")
+    if not images.is_floating_point():
+        kind = str(images.dtype).removeprefix("torch.")
+        raise InputError(
+            f"expected normalised images of floating point, got {kind}; scale them to 0 to 1, subtract the mean and "
+            "divide by std (a checkpoint's description says both)"
+        )
+
+
+def check_not_empty(images: Tensor) -> None:
+    """Refuse a batch of no images where a mean over it is asked for.
+
+    Raises:
+        InputError: it is empty.
+    """
+    if images.shape[0] == 0:
+        raise InputError("a batch of no images has no loss; give one image or more")
+
 
 def grid_of(height: int, width: int, patch_size: int) -> tuple[int, int]:
     """Return the grid ``(h, w)`` that covers a picture; a last, partly filled row or column counts."""

@@ -263,6 +263,8 @@ class _Gather(torch.autograd.Function):
     of an ordinary gather, and with the same result in every run on a GPU.
     """
 
+    generate_vmap_rule = True
+
     @staticmethod
     def forward(tokens: Tensor, index: Tensor, inverse: Tensor, holes: bool, lost: bool) -> Tensor:
         return _gather(tokens, index, holes)

@@ -13,7 +13,7 @@ from vitrail.errors import ConfigError
 from vitrail.layers.block import NORM_EPS, Block, initialise
 from vitrail.layers.mask_kinds import Masking, check_masking, draw_mask
 from vitrail.layers.masking import Split, split
-from vitrail.layers.patches import take
+from vitrail.layers.patches import check_not_empty, take
 from vitrail.layers.positions import resize_positions, sincos_2d
 from vitrail.models.targets import TargetKind, new_target
 from vitrail.models.vit import ViT, ViTConfig
@@ -205,6 +205,7 @@ class MAE(nn.Module):
 
     def split(self, images: Tensor, mask: Tensor | None = None) -> Split:
         """List which patches of pictures are visible and which hidden; arguments and errors as in `forward`."""
+        check_not_empty(images)
         h, w = self.grid(images)
         if mask is None:
             mask = self.new_mask(images)

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 from vitrail.errors import ConfigError
 from vitrail.layers.block import drop_path, drop_path_rates
 from vitrail.layers.convolution import Padding, StdConv2d, pad_same
+from vitrail.layers.patches import check_images
 
 GROUPS = 32
 NORM_EPS = 1e-5
@@ -214,8 +215,5 @@ class ResNet(nn.Module):
         return set()
 
     def _checked(self, images: Tensor) -> Tensor:
-        if images.ndim != 4 or images.shape[1] != self.config.channels:
-            raise ValueError(
-                f"expected pictures (B, {self.config.channels}, H, W), got a tensor of shape {tuple(images.shape)}"
-            )
+        check_images(images, self.config.channels)
         return images

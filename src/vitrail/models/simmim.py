@@ -125,7 +125,7 @@ class SimMIM(nn.Module):
                 f"a mask for these pictures has shape ({images.shape[0]}, {h * w}), one value for each square of "
                 f"{self.mask_unit} pixels; this one has {tuple(mask.shape)}"
             )
-        squares = mask.to(images.device).bool().view(-1, h, w)
+        squares = mask.to(images.device).bool().view(images.shape[0], h, w)
         return squares.repeat_interleave(times, dim=1).repeat_interleave(times, dim=2)
 
     def hidden_pixels(self, images: Tensor, mask: Tensor) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vitrail.errors import ConfigError
 from vitrail.layers.block import Mlp, drop_path, drop_path_rates
-from vitrail.layers.patches import PatchEmbedding, grid_of
+from vitrail.layers.patches import PatchEmbedding, check_images, grid_of
 from vitrail.layers.positions import resize_positions
 from vitrail.layers.windows import Partition, WindowAttention, fit_windows, merge, move, rows
 from vitrail.models.vit import Corrupt
@@ -262,6 +262,8 @@ class Swin(nn.Module):
 
         ``corrupt`` is that of `tokens`; for pretraining.
         """
+        if images.shape[0] == 0:
+            return self.forward_features(_one_instead(images))[:0]
         partitions = self.partitions(*_fixed(images))
         last = self.stages(self.tokens(images, corrupt), partitions)[-1]
         return self.norm(_as_map(last, partitions[-1][-1]))
@@ -271,6 +273,8 @@ class Swin(nn.Module):
 
         ``s`` is the stage's stride; sizes are rounded up.
         """
+        if images.shape[0] == 0:
+            return [stage[:0] for stage in self.feature_maps(_one_instead(images))]
         partitions = self.partitions(*_fixed(images))
         outputs = self.stages(self.tokens(images), partitions)
         maps = [_as_map(tokens, own[-1]) for tokens, own in zip(outputs, partitions, strict=True)]
@@ -301,10 +305,12 @@ class Swin(nn.Module):
         return {name for name, _ in self.named_parameters() if name.endswith(kinds)}
 
     def _check(self, images: Tensor) -> None:
-        if images.ndim != 4 or images.shape[1] != self.config.channels:
-            raise ValueError(
-                f"expected pictures (B, {self.config.channels}, H, W), got a tensor of shape {tuple(images.shape)}"
-            )
+        check_images(images, self.config.channels)
+
+
+def _one_instead(images: Tensor) -> Tensor:
+    """Return one image in the place of none: windows of none cannot be counted."""
+    return images.new_zeros((1, *images.shape[1:]))
 
 
 def _fixed(images: Tensor) -> tuple[int, int]:

@@ -13,7 +13,7 @@ from vitrail.config import check_choices
 from vitrail.errors import ConfigError
 from vitrail.layers.attention import Bias
 from vitrail.layers.block import NORM_EPS, Block, drop_path_rates, initialise
-from vitrail.layers.patches import PatchEmbedding, take
+from vitrail.layers.patches import PatchEmbedding, check_images, take
 from vitrail.layers.pooling import AttentionPool
 from vitrail.layers.positions import Learned2d, resize_positions, sincos_2d
 from vitrail.layers.relative import RelativeBias, RelativeKeys
@@ -255,7 +255,7 @@ class ViT(nn.Module):
         h, w = self.patch_embed.grid(*images.shape[-2:])
         encoded = self._encode(images, after=after)[:-1] if after else [self.forward_features(images)]
         maps = [tokens[:, self.prefix :].transpose(1, 2) for tokens in encoded]
-        return [tokens.reshape(images.shape[0], -1, h, w) for tokens in maps]
+        return [tokens.reshape(images.shape[0], self.width, h, w) for tokens in maps]
 
     def pool(self, tokens: Tensor) -> Tensor:
         """Make one vector of tokens: ``(B, prefix + N, D)`` to ``(B, D)``."""
@@ -282,7 +282,4 @@ class ViT(nn.Module):
         return {name for name, _ in self.named_parameters() if name.startswith(names)}
 
     def _check(self, images: Tensor) -> None:
-        if images.ndim != 4 or images.shape[1] != self.config.channels:
-            raise ValueError(
-                f"expected pictures (B, {self.config.channels}, H, W), got a tensor of shape {tuple(images.shape)}"
-            )
+        check_images(images, self.config.channels)
