@@ -17,15 +17,14 @@ import functools
 import hashlib
 import os
 import platform
-import shlex
 import shutil
-import subprocess
-import tempfile
 from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor
+
+from vitrail.layers.kernel_cache import NotKept, compiler_words, load_kept
 
 SOURCE = Path(__file__).with_suffix(".cpp")
 FLAGS = [
@@ -61,29 +60,22 @@ def library() -> ctypes.CDLL:
     if compiler is None:
         raise Missing("no C++ compiler is at hand; install g++")
     try:
-        return ctypes.CDLL(str(_built(compiler)))
-    except subprocess.CalledProcessError as error:
-        says = error.stderr.strip().splitlines() or [f"exit code {error.returncode}"]
-        raise Missing(f"{compiler} could not compile it: {says[0]}") from None
+        words = compiler_words(compiler)
+        return load_kept(_name(words), SOURCE, words, FLAGS, _folder())
+    except NotKept as reason:
+        raise Missing(str(reason)) from None
     except (OSError, RuntimeError) as error:  # the latter: a user without a home folder
         raise Missing(f"it could not be compiled and kept: {error}") from None
 
 
-def _built(compiler: str) -> Path:
-    """Compile what is not compiled yet; several processes may do it at once."""
-    build = hashlib.sha256(SOURCE.read_bytes() + " ".join([compiler, platform.node(), *FLAGS]).encode()).hexdigest()
-    folder = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vitrail"
-    built = folder / f"cpu_attention-{build[:16]}.so"
-    if not built.exists():
-        folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            compiled, linked = f"{scratch}/kernel.o", f"{scratch}/kernel.so"
-            run = functools.partial(subprocess.run, check=True, capture_output=True, text=True)
-            run([*shlex.split(compiler), *FLAGS, "-w", "-c", str(SOURCE), "-o", compiled])
-            # OpenMP is left to be found in the process: the one that torch brought, with its threads.
-            run([*shlex.split(compiler), "-shared", compiled, "-o", linked])
-            Path(linked).replace(built)
-    return built
+def _name(compiler: list[str]) -> str:
+    """Name the library by all that it depends on."""
+    made_of = SOURCE.read_bytes() + " ".join([*compiler, platform.node(), *FLAGS]).encode()
+    return f"cpu_attention-{hashlib.sha256(made_of).hexdigest()[:16]}"
+
+
+def _folder() -> Path:
+    return Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache") / "vitrail"
 
 
 @functools.cache
