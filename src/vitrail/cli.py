@@ -46,7 +46,10 @@ THREAD_PATIENCE = "1000"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one verb and return the exit code: 0 done, 2 a mistake to mend, 130 or 143 interrupted and saved."""
+    """Run one verb and return the exit code.
+
+    0: done; 1: the doctor found something wrong; 2: a mistake to mend; 130 or 143: interrupted and saved.
+    """
     os.environ.setdefault("GOMP_SPINCOUNT", THREAD_PATIENCE)
     open_closed_streams()
     never_fail(sys.stdout, sys.stderr)
@@ -101,8 +104,8 @@ def _run(words: list[str]) -> int:
     settings = parse(name, rest)
     if getattr(settings, "data", None) == "" and name != "doctor":
         raise VitrailError(f'vitrail {name} needs pictures: a folder, a CSV, or "digits" (embedded)')
-    importlib.import_module(f"vitrail.{VERBS[name].module}").run(settings)
-    return 0
+    result = importlib.import_module(f"vitrail.{VERBS[name].module}").run(settings)
+    return result if isinstance(result, int) else 0
 
 
 def _verb_hint(name: str) -> str:

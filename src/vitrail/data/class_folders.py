@@ -24,7 +24,7 @@ from vitrail.data.file_rules import (
     split_of,
     suffixes_below,
 )
-from vitrail.data.layouts import DenseLayout, recognise
+from vitrail.data.layouts import OtherTask, recognise
 from vitrail.data.listing import Listing
 from vitrail.errors import DataError
 
@@ -106,7 +106,7 @@ def _enter(root: Path, known_classes: Collection[str], listing: Listing) -> Path
     while True:
         dense = recognise(place)
         if dense:
-            raise DataError(dense.sentence)
+            raise OtherTask(dense.sentence)
         inner = None if _names_splits(list_folders(place)) else _only_folder(place)
         if inner is None or inner.name in known_classes or not any(map(has_images, list_folders(inner))):
             break
@@ -261,7 +261,7 @@ def _enter_split(folder: Path, split: str, known: Collection[str]) -> Path:
         folder = inner
     dense = recognise(folder)
     if dense:
-        raise DataError(dense.sentence)
+        raise OtherTask(dense.sentence)
     return folder
 
 
@@ -288,7 +288,7 @@ def _note_empty_class(folder: Path, listing: Listing) -> None:
     """Name a class that consists of files that are not read; another empty folder is counted."""
     unread = Counter({suffix: n for suffix, n in suffixes_below(folder).items() if suffix in UNREAD_SUFFIXES})
     if unread:
-        listing.notes.append(
+        listing.warnings.append(
             f"The class {folder.name!r} is left out: its files are {counted(unread)}, which vitrail does not read; "
             "convert them to JPEG or PNG."
         )
@@ -370,4 +370,4 @@ def _without_classes(folder: Path) -> DataError:
     )
 
 
-__all__ = ["DenseLayout", "open_any_folder", "open_class_folders"]
+__all__ = ["open_any_folder", "open_class_folders"]

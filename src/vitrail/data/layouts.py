@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from vitrail.data.file_rules import has_images, is_image_name, is_junk, list_folders, split_of, suffix_of
+from vitrail.errors import DataError
 
 PICTURE_FOLDERS = ("images", "img", "pictures")
 MASK_FOLDERS = ("masks", "annotations", "labels", "segments")
@@ -42,6 +43,10 @@ _MASK_WORDS = frozenset(
     for word in line.split(" ")
 )
 _MASK_ENDS = ("masks", "mask", "annot", "labels", "groundtruth")
+
+
+class OtherTask(DataError):
+    """A folder was made for another task than telling classes apart."""
 
 
 @dataclass(frozen=True)
@@ -343,4 +348,4 @@ def _is_mask(name: str) -> bool:
     return _stem(name).casefold().endswith(("_mask", "-mask"))
 
 
-__all__ = ["DenseLayout", "recognise"]
+__all__ = ["MASK_FOLDERS", "PICTURE_FOLDERS", "DenseLayout", "OtherTask", "recognise"]

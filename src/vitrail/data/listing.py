@@ -16,6 +16,7 @@ class Listing:
         places: what each split is called in messages.
         class_names: the classes in order; empty without labels.
         notes: what was decided, each a sentence for the user.
+        warnings: those of the notes that tell of something that should be mended.
         contradiction: what is wrong where one file has two classes or splits.
         passed_over: how many files and folders were left out, by what they are.
     """
@@ -24,6 +25,7 @@ class Listing:
     places: dict[str, str] = field(default_factory=dict)
     class_names: tuple[str, ...] = ()
     notes: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
     contradiction: str | None = None
     passed_over: Counter[str] = field(default_factory=Counter)
 
@@ -31,7 +33,7 @@ class Listing:
         """Return the notes, and what was passed over as the last one."""
         left_out = [f"{what} ({count:,})" for what, count in sorted(self.passed_over.items()) if count]
         last = [f"Passed over: {', '.join(left_out)}."] if left_out else []
-        return (*self.notes, *last)
+        return (*self.notes, *self.warnings, *last)
 
 
 __all__ = ["Listing"]

@@ -58,6 +58,7 @@ class Source:
         class_names: the class with number k is ``class_names[k]``; empty without labels.
         notes: what was decided or left out, each a sentence for the user.
         images: what a run keeps of its images, once they are divided (`vitrail.verbs.split`).
+        warnings: those of the notes that tell of something that should be mended.
     """
 
     name: str
@@ -67,6 +68,7 @@ class Source:
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     images: ImageList | None = None
+    warnings: tuple[str, ...] = ()
 
     def labelled_subset(self, share_or_count: float | int, seed: int = 0) -> Source:
         """Keep only some training pictures, of every class in proportion, but at least one.
@@ -183,7 +185,8 @@ def _without_labels(source: Source) -> Source:
     def bare(pictures: Pictures | None) -> Pictures | None:
         return None if pictures is None else replace(pictures, labels=None)
 
-    return Source(source.name, bare(source.train), bare(source.validation), bare(source.test), (), source.notes)
+    train, validation, test = map(bare, (source.train, source.validation, source.test))
+    return replace(source, train=train, validation=validation, test=test, class_names=())
 
 
 NO_SPLIT = "There is no validation split"
@@ -239,7 +242,8 @@ def _source(root: Path, listing: Listing) -> Source:
     if listing.contradiction:
         raise DataError(listing.contradiction)
     train, validation, test = (pictures.get(split) for split in ("train", "validation", "test"))
-    return Source(root.resolve().name, train, validation, test, listing.class_names, listing.all_notes())
+    name, warnings = root.resolve().name, tuple(listing.warnings)
+    return Source(name, train, validation, test, listing.class_names, listing.all_notes(), warnings=warnings)
 
 
 def _pictures(root: Path, pairs: Sequence[tuple[Path, str | None]], class_names: Sequence[str], where: str) -> Pictures:

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections import Counter
 from dataclasses import dataclass, field
 from importlib import metadata
 from pathlib import Path
 from typing import Any
-
-from PIL import Image
 
 from vitrail.config import make
 from vitrail.data.coco import (
@@ -24,15 +21,18 @@ from vitrail.data.coco import (
     read_annotations,
 )
 from vitrail.data.images import open_image
+from vitrail.data.layouts import OtherTask, recognise
 from vitrail.data.objects import check_size
 from vitrail.data.scenes import is_scenes, open_scenes
 from vitrail.data.segment_folders import examine, is_segments, open_segments
 from vitrail.data.segments import SegmentPictures
-from vitrail.data.sources import open_source
+from vitrail.data.sources import Pictures, Source, open_source
 from vitrail.data.turned import orientation
 from vitrail.errors import DataError, ImageError
 from vitrail.serialize import dumps
 from vitrail.settings import DoctorSettings
+from vitrail.verbs.image_findings import Copies, Depths
+from vitrail.verbs.next_steps import after_doctor, say_next
 from vitrail.verbs.say import say, say_table
 
 PACKAGES = ("vitrail", "torch", "torchvision", "pillow", "scikit-learn", "faster-coco-eval")
@@ -49,7 +49,10 @@ class Check:
         sizes: smallest, median and largest height and width, in pixels.
         damaged: files that cannot be read or used, and why.
         duplicates: pairs of files with the same content in different splits, which make figures too good.
-        mistakes: of objects' annotations: boxes beyond the picture, masks without a pixel, what is not listed.
+        mistakes: of annotations (boxes beyond the image, masks without a pixel, what is not listed), of classes and
+            files (one image in two classes, classes of files that are not read, 12 bits in 16), and why
+            `vitrail train` refuses the set.
+        task: what `vitrail train` learns from it; None where there are no labels.
         has_objects: whether classes count objects and not pictures.
         notes: what was found out on the way.
     """
@@ -62,6 +65,12 @@ class Check:
     mistakes: list[str] = field(default_factory=list)
     has_objects: bool = False
     notes: tuple[str, ...] = ()
+    task: str | None = "classify"
+
+    @property
+    def wrong(self) -> bool:
+        """Whether something has to be mended."""
+        return bool(self.damaged or self.duplicates or self.mistakes)
 
 
 def doctor(data: str | Path | None = None, ignore: int = 255) -> dict[str, Any]:
@@ -76,15 +85,22 @@ def doctor(data: str | Path | None = None, ignore: int = 255) -> dict[str, Any]:
     return report
 
 
-def run(settings: DoctorSettings) -> None:
-    """Examine and print."""
+def run(settings: DoctorSettings) -> int:
+    """Examine and print.
+
+    Returns:
+        The exit code: 1 where something is wrong with the data set, else 0.
+    """
     report = doctor(settings.data, settings.ignore)
+    found = Check(**report.get("data", {}))
     if settings.json:
         print(dumps(report))
-        return
+        return int(found.wrong)
     say_table("environment", ("what", "is"), list(report["environment"].items()))
     if settings.data:
-        _print(Check(**report["data"]), settings.data)
+        _print(found, settings.data)
+    say_next(after_doctor(settings.data, found.task, found.wrong) if settings.data else ["vitrail tour"])
+    return int(found.wrong)
 
 
 def environment() -> dict[str, str]:
@@ -117,10 +133,11 @@ def check(data: str, ignore: int = 255) -> Check:
         return _check_scenes(data)
     if is_coco(Path(data).expanduser()):
         return check_objects(Path(data).expanduser())
-    source = open_segments(data, ignore=ignore) if is_segments(data) else _open(data)
-    found = Check(notes=source.notes)
-    first_split: dict[str, tuple[str, str]] = {}
-    heights, widths = [], []
+    found = Check()
+    source = _open(data, ignore, found)
+    copies, depths = Copies(), Depths()
+    heights: list[int] = []
+    widths: list[int] = []
     for split, pictures in (("train", source.train), ("validation", source.validation), ("test", source.test)):
         if pictures is None or not len(pictures):
             continue
@@ -137,9 +154,18 @@ def check(data: str, ignore: int = 255) -> Check:
                 continue
             widths.append(picture.width)
             heights.append(picture.height)
-            _compare(found, first_split, picture, split, pictures.names[number])
+            copies.add(picture, split, pictures.names[number], _class_of(source, pictures, number))
+            if isinstance(item, Path):
+                depths.add(item, pictures.names[number])
     _add_sizes(found, heights, widths)
+    found.duplicates += copies.across_splits
+    found.mistakes += [*copies.across_classes, *depths.mistakes()]
+    found.notes = (*found.notes, *copies.notes())
     return found
+
+
+def _class_of(source: Source, pictures: Pictures, number: int) -> str:
+    return source.class_names[pictures.labels[number]] if pictures.labels and source.class_names else ""
 
 
 def _check_scenes(word: str) -> Check:
@@ -147,17 +173,8 @@ def _check_scenes(word: str) -> Check:
     source = open_scenes(word)
     splits = {"train": source.train, "validation": source.validation, "test": source.test}
     note = "Scenes are drawn when they are asked for, with exact boxes and masks; there are no files to check."
-    return Check({split: len(pictures) for split, pictures in splits.items() if pictures}, notes=(note,))
-
-
-def _compare(
-    found: Check, first_split: dict[str, tuple[str, str]], picture: Image.Image, split: str, name: str
-) -> None:
-    """Keep in mind which split showed a picture first, and note it where another one shows it again."""
-    digest = hashlib.blake2b(picture.tobytes(), digest_size=16).hexdigest()
-    other_split, other = first_split.setdefault(digest, (split, name))
-    if other_split != split:
-        found.duplicates.append((f"{other_split}: {other}", f"{split}: {name}"))
+    counts = {split: len(pictures) for split, pictures in splits.items() if pictures}
+    return Check(counts, notes=(note,), task="detect")
 
 
 def _add_sizes(found: Check, heights: list[int], widths: list[int]) -> None:
@@ -174,8 +191,8 @@ def check_objects(root: Path) -> Check:
     Raises:
         DataError: a file of annotations cannot be read at all.
     """
-    found = Check(has_objects=True)
-    first_split: dict[str, tuple[str, str]] = {}
+    found = Check(has_objects=True, task="detect")
+    copies = Copies()
     heights, widths = [], []
     for split, file in annotation_files(root).items():
         read = read_annotations(file)
@@ -190,7 +207,7 @@ def check_objects(root: Path) -> Check:
             try:
                 file_of_image = image_file(root, folder, image["file_name"])
                 picture = open_image(file_of_image)
-                _compare(found, first_split, picture, split, image["file_name"])
+                copies.add(picture, split, image["file_name"])
                 check_size(picture.size, (image["width"], image["height"]), image["file_name"], file_of_image)
             except ImageError as error:
                 found.damaged.append(str(error))
@@ -208,6 +225,7 @@ def check_objects(root: Path) -> Check:
         note = f"{split}: {len(read['annotations']):,} objects, {crowds} crowds, {empty} pictures without objects."
         found.notes = (*found.notes, note)
     _add_sizes(found, heights, widths)
+    found.duplicates += copies.across_splits
     if not found.mistakes and not found.damaged:
         found.mistakes += _why_training_refuses(root)
     return found
@@ -222,14 +240,32 @@ def _why_training_refuses(root: Path) -> list[str]:
     return []
 
 
-def _open(data: str) -> Any:
+def _open(data: str, ignore: int, found: Check) -> Source:
+    """Open a data set as `vitrail train` does; one that it refuses is opened without labels, and that is a mistake.
+
+    Raises:
+        DataError: it cannot be opened at all, or was made for a task that cannot be learned from it as it is.
+    """
+    root = Path(data).expanduser()
+    dense = recognise(root) if root.is_dir() else None
+    if dense and not dense.readable:
+        raise OtherTask(dense.sentence)
     try:
-        return open_source(data)
+        if is_segments(data):
+            source, found.task = open_segments(data, ignore=ignore), "segment"
+        else:
+            source = open_source(data)
+    except OtherTask:
+        raise
     except DataError as error:
         try:
-            return open_source(data, labels=False)
+            source, found.task = open_source(data, labels=False), None
         except DataError:
             raise error from None
+        found.mistakes.append(f"vitrail train refuses it (vitrail pretrain takes its images): {error}")
+    found.mistakes += source.warnings
+    found.notes = tuple(note for note in source.notes if note not in source.warnings)
+    return source
 
 
 def _version(name: str) -> str:
@@ -249,11 +285,11 @@ def _print(found: Check, data: str) -> None:
         say(", ".join(f"{name} {a}" if a == b else f"{name} {a} to {b}" for name, (a, b) in found.sizes.items()))
     _list("damaged", found.damaged)
     _list("in two splits", [f"{a} = {b}" for a, b in found.duplicates])
-    _list("mistakes in the annotations", found.mistakes)
+    _list("mistakes in the annotations" if found.has_objects else "mistakes", found.mistakes)
     sizes = [] if is_segments(data) else [counts.get("train", 0) for counts in found.classes.values()]
     if not found.has_objects and sizes and max(sizes) > 4 * max(1, min(sizes)):
         say(f"imbalanced: {min(sizes)} to {max(sizes)} a class; --loader.balanced draws them equally often")
-    if not found.damaged and not found.duplicates and not found.mistakes:
+    if not found.wrong:
         say("nothing is wrong with it")
 
 
