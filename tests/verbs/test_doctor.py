@@ -151,12 +151,12 @@ def test_training_and_doctor_agree_on_any_folder(paths):
         try:
             data = json.loads(json.dumps(vitrail.doctor(str(root))["data"]))
             fine = not (data["mistakes"] or data["damaged"] or data["duplicates"])
-        except DataError:
+        except VitrailError:
             data, fine = {"task": "classify"}, False
         asked = TrainSettings(data=str(root), task=data["task"] or "classify")
         try:
             kind_of(asked.task).open(asked)
             opened = True
-        except DataError:
+        except VitrailError:
             opened = False
         assert opened or not fine
