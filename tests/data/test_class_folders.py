@@ -5,6 +5,7 @@ import shutil
 import tempfile
 import unicodedata
 from collections import Counter
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -185,12 +186,19 @@ def test_a_number_of_thousands_of_digits_in_a_name_is_sorted(tmp_path: Path):
     assert len(open_source(tmp_path / "list.csv", validation_share=0.0).class_names) == 2
 
 
-@pytest.mark.parametrize("suffix", [".svg", ".psd", ".CR2", ".npy"])
+@pytest.mark.skipif(find_spec("pi_heif") is not None, reason="HEIC is read here")
+@pytest.mark.parametrize("suffix", [".svg", ".psd", ".CR2", ".npy", ".jxl", ".heic"])
 def test_a_class_of_files_that_are_not_read_is_named_with_their_suffix(tmp_path: Path, suffix: str):
     touch(tmp_path, f"cat/1.png dog/1.png bird/1{suffix} bird/2{suffix} bird/x.txt")
     source = open_source(tmp_path, validation_share=0.0)
     assert source.class_names == ("cat", "dog")
     assert any(f"'bird' is left out: its files are {suffix.lower()} (2)" in note for note in source.notes)
+
+
+def test_a_set_of_files_that_are_not_read_is_refused_with_their_suffix(tmp_path: Path):
+    touch(tmp_path, "cat/1.jxl dog/1.jxl dog/2.jxl")
+    with pytest.raises(DataError, match=r"holds \.jxl \(3\) files, which vitrail does not read"):
+        open_source(tmp_path)
 
 
 def test_masks_beside_the_images_of_a_class_are_no_images_of_it(tmp_path: Path):

@@ -157,7 +157,7 @@ BAD_FOLDERS = {
     "val/a/1.png test/a/1.png": "holds '(val|test)' and '(val|test)' but no folder 'train'",
     "1.png 2.png": "holds pictures but no class folders; put those of each class into a folder named after it",
     "a/1.png a/2.png": "has only one class, 'a'; to tell classes apart takes two",
-    "a/1.txt b/2.txt": r"holds no pictures \(.bmp, .gif, ",
+    "a/1.txt b/2.txt": r"holds no pictures \(.*\.bmp, \.gif, ",
     "notes.txt": "holds no pictures",
 }
 

@@ -22,7 +22,9 @@ from vitrail.data.file_rules import (
     natural,
     no_images,
     split_of,
+    suffix_of,
     suffixes_below,
+    unread_here,
 )
 from vitrail.data.layouts import OtherTask, recognise
 from vitrail.data.listing import Listing
@@ -272,7 +274,7 @@ def _classes(root: Path, listing: Listing) -> Classes:
     """Find the images of each class, at any depth of the folder named after it."""
     folders = list_folders(root)
     passed_over: Counter[str] = Counter()
-    found = {folder.name: list_images(folder, passed_over) for folder in folders}
+    found = {folder.name: _readable(list_images(folder, passed_over)) for folder in folders}
     classes = {name: files for name, files in found.items() if files}
     if classes:
         passed_over["pictures outside the class folders"] += len(list_images(root, passed_over, deep=False))
@@ -284,13 +286,20 @@ def _classes(root: Path, listing: Listing) -> Classes:
     return {name: _without_masks(files, listing) for name, files in classes.items()}
 
 
+def _readable(files: list[Path]) -> list[Path]:
+    """Return the files of a class; none where not one of them can be read here, such as photos in HEIC."""
+    unread = unread_here()
+    return files if any(suffix_of(file.name) not in unread for file in files) else []
+
+
 def _note_empty_class(folder: Path, listing: Listing) -> None:
     """Name a class that consists of files that are not read; another empty folder is counted."""
-    unread = Counter({suffix: n for suffix, n in suffixes_below(folder).items() if suffix in UNREAD_SUFFIXES})
+    suffixes = suffixes_below(folder) + Counter(suffix_of(file.name) for file in list_images(folder))
+    unread = Counter({suffix: n for suffix, n in suffixes.items() if suffix in UNREAD_SUFFIXES})
     if unread:
         listing.warnings.append(
             f"The class {folder.name!r} is left out: its files are {counted(unread)}, which vitrail does not read; "
-            "convert them to JPEG or PNG."
+            f"convert them to JPEG or PNG{_HEIC_HINT if {'.heic', '.heif'} & set(unread) else ''}."
         )
     else:
         listing.passed_over["class folders without pictures"] += 1
@@ -359,9 +368,15 @@ def _class_names(by_split: dict[str, Classes], for_evaluation: bool) -> tuple[st
     return tuple(sorted({name for classes in named_in for name in classes}, key=natural))
 
 
+_HEIC_HINT = ", or install vitrail[heic]"
+
+
 def _without_classes(folder: Path) -> DataError:
     if not list_images(folder):
         return no_images(folder)
+    if not _readable(list_images(folder)):
+        suffixes = counted(Counter(suffix_of(file.name) for file in list_images(folder)))
+        return DataError(f"{folder} holds {suffixes} files, which vitrail does not read; convert them to JPEG or PNG")
     tables = sorted(file.name for at in (folder, folder.parent) for file in at.glob("*.csv") if file.is_file())
     hint = f" (if {tables[0]} holds their classes, name that file instead)" if tables else ""
     return DataError(

@@ -11,6 +11,7 @@ import re
 import stat
 from collections import Counter
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 
 from vitrail.data.images import IMAGE_SUFFIXES
@@ -173,6 +174,11 @@ def suffixes_below(root: Path) -> Counter[str]:
     return found
 
 
+def unread_here() -> frozenset[str]:
+    """Return the suffixes of images that count as such, but that need a package which is not installed, or a tool."""
+    return frozenset({".jxl"} if find_spec("pi_heif") else {".jxl", ".heic", ".heif"})
+
+
 def suffix_of(name: str) -> str:
     """Return a file's suffix in lower case, or ``no suffix``."""
     return os.path.splitext(name)[1].lower() or "no suffix"  # noqa: PTH122
@@ -269,4 +275,5 @@ __all__ = [
     "split_of",
     "suffix_of",
     "suffixes_below",
+    "unread_here",
 ]

@@ -7,8 +7,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
-import numpy as np
 from PIL import Image
+
+from vitrail.data.images import used_bits
+from vitrail.errors import ImageError
 
 DEEP_SUFFIXES = frozenset({".png", ".tif", ".tiff", ".pgm", ".pnm"})
 """Lower-case suffixes of files that can have 16 bits a channel."""
@@ -51,41 +53,33 @@ class Copies:
 
 @dataclass
 class Depths:
-    """Largest values of the images with 16 bits a channel."""
+    """How many of their 16 bits a channel the images of a data set use."""
 
     images: int = 0
-    largest: int = 0
+    used: int = 0
     first: str = ""
 
     def add(self, file: Path, name: str) -> None:
         """Look at a file that can be opened; those of 8 bits say nothing."""
         if file.suffix.lower() not in DEEP_SUFFIXES:
             return
-        largest = _largest_of_16_bits(file)
-        if largest is not None:
+        try:
+            bits = used_bits(file)
+        except ImageError:
+            return
+        if bits is not None and bits[0] == 16:
             self.first = self.first or name
             self.images += 1
-            self.largest = max(self.largest, largest)
+            self.used = max(self.used, bits[1])
 
     def mistakes(self) -> Iterator[str]:
         """Say that values of fewer bits are stored in 16, so that all images are nearly black."""
-        bits = next((bits for bits in FEWER_BITS if self.largest < 1 << bits), None)
-        if self.images and self.largest > 255 and bits is not None:
+        bits = next((bits for bits in FEWER_BITS if self.used <= bits), None)
+        if self.images and self.used > 8 and bits is not None:
             yield (
-                f"{self.images:,} images of 16 bits ({self.first}, ...) have no value above {self.largest:,}: "
+                f"{self.images:,} images of 16 bits ({self.first}, ...) have no value above {(1 << self.used) - 1:,}: "
                 f"{bits}-bit data, which is read as nearly black; multiply by {1 << (16 - bits)}, or save with 8 bits"
             )
-
-
-def _largest_of_16_bits(file: Path) -> int | None:
-    """Return the largest value of a grey image of 16 bits; None of any other, or where it cannot be told."""
-    try:
-        with Image.open(file, formats=("PNG", "TIFF", "PPM")) as image:
-            if not image.mode.startswith("I"):
-                return None
-            return int(np.asarray(image).max())
-    except Exception:  # Whatever Pillow raises: that the file can be read as an image has been checked before.
-        return None
 
 
 __all__ = ["Copies", "Depths"]
