@@ -262,3 +262,14 @@ def test_long_lists_say_how_far_they_are(
     said = capsys.readouterr()
     assert "of 9 images, about" in said.err
     assert len(said.out.splitlines()) == 9
+
+
+def test_hidden_files_are_predicted_only_by_name(classifier: Path, tmp_path: Path) -> None:
+    for name in ("a.png", ".b.png", "._a.png", "__MACOSX/c.png", ".cache/d.png", ".ipynb_checkpoints/e.png"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        pixels(2).save(tmp_path / name)
+    assert [Path(one.file).name for one in vitrail.predict(classifier, tmp_path)] == ["a.png"]
+    assert vitrail.predict(classifier, tmp_path / ".b.png")[0].error is None
+    globbed = vitrail.predict(classifier, str(tmp_path / "**" / "*.png"))
+    assert [Path(one.file).name for one in globbed] == ["a.png"]
+    assert Path(vitrail.predict(classifier, str(tmp_path / ".cache" / "*"))[0].file).name == "d.png"
