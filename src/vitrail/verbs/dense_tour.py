@@ -22,7 +22,9 @@ from vitrail.verbs.evaluate import evaluate
 from vitrail.verbs.folder import default_folder
 from vitrail.verbs.look import read_metrics
 from vitrail.verbs.place import check_place
+from vitrail.verbs.report import caption
 from vitrail.verbs.say import say, say_table
+from vitrail.verbs.shown import OF_SPLIT
 
 # So narrow that two cores train each in minutes; shapes are some 25 pixels wide.
 BACKBONES = {
@@ -75,7 +77,7 @@ def run(settings: TourSettings) -> DenseTour:
     report = _report(settings, data, out, runs, figures, minutes)
     say()
     rows = _rows(figures)
-    say_table(f"{next(iter(figures.values())).pictures:,} held-out pictures", ("figure", *figures), rows)
+    say_table(_measured_on(figures), ("figure", *figures), rows)
     say(f"report: {report} ({minutes:.1f} minutes in all)")
     say(f"next: {command('vitrail', 'look', runs[next(iter(runs))].folder)}  # what it makes of more scenes")
     return DenseTour(runs, figures, report)
@@ -127,7 +129,7 @@ def _report(
 ) -> Path:
     """Write one page about all runs."""
     pictures: list[tuple[str, Image.Image | Path]] = [
-        (f"{name.capitalize()}\nHeld-out pictures.", path)
+        (f"{name.capitalize()}: {_caption(path.stem, result)}", path)
         for name, result in runs.items()
         for path in sorted((result.folder / "pictures").glob("*.png"))
         if path.stem not in ("curves", "maps")
@@ -140,8 +142,19 @@ def _report(
         subtitle=f"Two small backbones learn to {settings.task}; {minutes:.1f} minutes.",
         facts=[(f"{rows[0][0]} of {name}", value) for name, value in zip(figures, rows[0][1:], strict=True)],
         pictures=pictures,
-        tables=[Table("Held-out pictures", ("figure", *figures), rows)],
+        tables=[Table(_measured_on(figures), ("figure", *figures), rows)],
         next_steps=[
             f"{command('vitrail', 'look', result.folder)}  # what it makes of more pictures" for result in runs.values()
         ],
     )
+
+
+def _caption(stem: str, result: Result) -> str:
+    """Return a figure's caption; a run that was evaluated has drawn images of its validation split."""
+    text = caption(stem, f"Images {OF_SPLIT['validation']}." if result.metrics else "")
+    return text[:1].lower() + text[1:]
+
+
+def _measured_on(figures: dict[str, Any]) -> str:
+    found = next(iter(figures.values()))
+    return f"{found.pictures:,} held-out images ({found.split})"

@@ -9,11 +9,11 @@ from typing import Any
 
 from PIL import Image
 
-from vitrail.config import Augment, Run, make, replace
+from vitrail.config import Augment, Run, make, replace, to_json
 from vitrail.console import figure, percent, points
 from vitrail.data.sources import Source, open_source
 from vitrail.figures.curves import draw_curves
-from vitrail.figures.report import Table, write_report
+from vitrail.figures.report import Table, cell, flattened, write_report
 from vitrail.meaning import check_meant
 from vitrail.recipes import find_recipe
 from vitrail.settings import Architecture, PretrainSettings, TourSettings, TrainSettings
@@ -23,14 +23,18 @@ from vitrail.verbs.evaluate import Evaluation, evaluate
 from vitrail.verbs.folder import default_folder
 from vitrail.verbs.look import read_metrics
 from vitrail.verbs.place import check_place
-from vitrail.verbs.report import CAPTIONS
+from vitrail.verbs.report import caption
 from vitrail.verbs.say import say, say_table
+from vitrail.verbs.shown import OF_SPLIT, split_to_show
 from vitrail.verbs.split import run_split
 
 LABELS_PER_CLASS = 10
 PICTURES_PRETRAINED = 50_000
 PICTURES_TRAINED = 6_000
 PRETRAINED, SCRATCH = "from the pretrained encoder", "from scratch"
+SAME_RECIPE = "from scratch, with the recipe for fine-tuning"
+OWN = ("weights", "out")
+"""Settings in which the runs of the tour are meant to differ."""
 
 # Digits are 8x8 grey: enlarged so that a patch is one stroke's width, and nothing is lost by a crop or a flip.
 DIGITS = Architecture(patch_size=4, width=128, depth=6, num_heads=4)
@@ -44,13 +48,16 @@ class Tour:
     Attributes:
         pretrained: the run of the masked autoencoder.
         finetuned: figures of the classifier that started from it.
-        scratch: figures of the one that started from nothing, trained as long with the same labels.
+        scratch: figures of the one that started from nothing, trained as long with the same labels by the recipe for
+            random weights, which differs from that for fine-tuning.
+        same_recipe: figures of the one that started from nothing and was trained by the recipe for fine-tuning.
         report: the page about all of it.
     """
 
     pretrained: Result
     finetuned: Evaluation
     scratch: Evaluation
+    same_recipe: Evaluation
     report: Path
 
 
@@ -76,19 +83,27 @@ def run(settings: TourSettings) -> Tour | dense_tour.DenseTour:
     say(f"1. pretrain on {len(training_pictures(source)):,} pictures, without their labels")
     labels = settings.labels or LABELS_PER_CLASS * len(source.class_names)
     pretraining = _pretraining(settings, source, out)
-    scratch_settings = _training(settings, labels, out / "scratch", None)
+    scratch_settings = _training(settings, labels, out / "scratch", None, recipe_for=None)
     pretrained = pretrain.learn(pretraining, run_split(pretraining, as_for=scratch_settings))
     say(f"\n2. fine-tune the pretrained encoder with {_labels(labels)}")
-    finetuned = train.run(_training(settings, labels, out / "finetune", str(pretrained.folder)))
-    say("\n3. train the same model from scratch: same labels, same steps")
-    scratch = train.run(scratch_settings)
-    say("\n4. evaluate both on pictures neither has seen")
-    runs = {PRETRAINED: finetuned, SCRATCH: scratch}
+    tuning = str(pretrained.folder)
+    plans = {
+        PRETRAINED: _training(settings, labels, out / "finetune", tuning, recipe_for=tuning),
+        SCRATCH: scratch_settings,
+        SAME_RECIPE: _training(settings, labels, out / "scratch-same-recipe", None, recipe_for=tuning),
+    }
+    runs = {PRETRAINED: train.run(plans[PRETRAINED])}
+    say("\n3. train the same model from scratch: same labels, same steps, the recipe for random weights")
+    runs[SCRATCH] = train.run(plans[SCRATCH])
+    say("\n4. once more from scratch, by the recipe for fine-tuning: only the weights at the start differ")
+    runs[SAME_RECIPE] = train.run(plans[SAME_RECIPE])
+    say("\n5. evaluate all three on images none of them was trained on")
     figures = {name: evaluate(str(result.folder), settings.data) for name, result in runs.items()}
     minutes = (time.monotonic() - began) / 60
-    report = _report(settings, out, pretrained, runs, figures, minutes)
-    _conclude(figures, report, pretrained, settings, minutes)
-    return Tour(pretrained, figures[PRETRAINED], figures[SCRATCH], report)
+    recipes = _differences(plans)
+    report = _report(settings, source, out, pretrained, runs, figures, recipes, minutes)
+    _conclude(figures, recipes, report, pretrained, settings, minutes)
+    return Tour(pretrained, figures[PRETRAINED], figures[SCRATCH], figures[SAME_RECIPE], report)
 
 
 def _pretraining(settings: TourSettings, source: Source, out: Path) -> PretrainSettings:
@@ -108,11 +123,13 @@ def _pretraining(settings: TourSettings, source: Source, out: Path) -> PretrainS
     )
 
 
-def _training(settings: TourSettings, labels: float, out: Path, weights: str | None) -> TrainSettings:
-    """Return the settings of a classifier; with weights or without, all but the recipe's rates is the same."""
+def _training(
+    settings: TourSettings, labels: float, out: Path, weights: str | None, recipe_for: str | None
+) -> TrainSettings:
+    """Return the settings of a classifier, by the small-data recipe for a start from ``recipe_for``."""
     count = labels if labels > 1 else None
     epochs = settings.train_epochs or (max(5, round(PICTURES_TRAINED / count)) if count else 20)
-    recipe = find_recipe(TrainSettings, "auto", weights)
+    recipe = find_recipe(TrainSettings, "auto", recipe_for)
     return replace(
         recipe,
         data=settings.data,
@@ -125,6 +142,14 @@ def _training(settings: TourSettings, labels: float, out: Path, weights: str | N
         run=_run(settings, epochs),
         **_pictures(settings, recipe.augment),
     )
+
+
+def _differences(plans: dict[str, TrainSettings]) -> list[tuple[Any, ...]]:
+    """Return the settings in which runs differ, each with its value in every run."""
+    columns = [dict(flattened(to_json(plan))) for plan in plans.values()]
+    names = [name for name in columns[0] if name not in OWN]
+    rows = [(name, *(column[name] for column in columns)) for name in names]
+    return [row for row in rows if any(value != row[1] for value in row[2:])]
 
 
 def _pictures(settings: TourSettings, augment: Augment) -> dict[str, Any]:
@@ -145,19 +170,24 @@ def _labels(labels: float) -> str:
 
 def _report(
     settings: TourSettings,
+    source: Source,
     out: Path,
     pretrained: Result,
     runs: dict[str, Result],
     figures: dict[str, Evaluation],
+    recipes: list[tuple[Any, ...]],
     minutes: float,
 ) -> Path:
-    """Write one page about all three runs."""
+    """Write one page about all four runs."""
+    found = split_to_show(source)
+    what = f"Images {OF_SPLIT[found[0]]}." if found else ""
     tested = next(iter(figures.values()))
     pictures: list[tuple[str, Image.Image | Path]] = [
-        (CAPTIONS["reconstruction"], pretrained.folder / "pictures" / "reconstruction.png"),
-        (CAPTIONS["attention"], next(iter(runs.values())).folder / "pictures" / "attention.png"),
+        (caption("reconstruction", what), pretrained.folder / "pictures" / "reconstruction.png"),
+        (caption("attention", what), next(iter(runs.values())).folder / "pictures" / "attention.png"),
         (
-            "From the pretrained encoder and from scratch\nThe same model, labels and number of steps.",
+            "From the pretrained encoder and from scratch\nThe same model, labels and number of steps. The recipes of "
+            "the first two differ, as the table of recipes below says; the third has the recipe of the first.",
             draw_curves({name: read_metrics(result.folder) for name, result in runs.items()}),
         ),
         ("Pretraining", pretrained.folder / "pictures" / "curves.png"),
@@ -180,7 +210,8 @@ def _report(
                     (name, count, *(percent(found.classes[number][2]) for found in figures.values()))
                     for number, (name, count, _) in enumerate(tested.classes)
                 ],
-            )
+            ),
+            Table("Recipes: the settings in which the runs differ", ("setting", *runs), recipes),
         ],
         next_steps=_next_steps(settings, pretrained),
     )
@@ -196,7 +227,12 @@ def _next_steps(settings: TourSettings, pretrained: Result) -> list[str]:
 
 
 def _conclude(
-    figures: dict[str, Evaluation], report: Path, pretrained: Result, settings: TourSettings, minutes: float
+    figures: dict[str, Evaluation],
+    recipes: list[tuple[Any, ...]],
+    report: Path,
+    pretrained: Result,
+    settings: TourSettings,
+    minutes: float,
 ) -> None:
     """Say what came out, whichever way it went."""
     tested = next(iter(figures.values()))
@@ -206,9 +242,15 @@ def _conclude(
         ("start", "top-1", "mean over classes", "loss"),
         rows,
     )
-    better, worse = sorted(figures, key=lambda name: -figures[name].top1)
-    gap = figures[better].top1 - figures[worse].top1
-    say(f"{better}: {points(gap)} better than {worse}" if gap else "both are equally good")
+    differing = ", ".join(f"{name} {cell(tuned)} and {cell(random)}" for name, tuned, random, _ in recipes)
+    say(f"the recipes for fine-tuning and for random weights differ: {differing}")
+    for name in (SCRATCH, SAME_RECIPE):
+        gap = figures[PRETRAINED].top1 - figures[name].top1
+        say(f"{PRETRAINED}: {_compared(gap)} {name}")
     say(f"report: {report} ({minutes:.1f} minutes in all)")
     for step in _next_steps(settings, pretrained):
         say(f"next: {step}")
+
+
+def _compared(gap: float) -> str:
+    return f"{points(abs(gap))} {'better' if gap > 0 else 'worse'} than" if gap else "as good as"
