@@ -127,3 +127,16 @@ def test_numbers_are_told_from_words():
 
 def test_nested_settings_get_dotted_names():
     assert flattened({"a": {"b": {"c": 1}, "d": 2}, "e": {}}) == [("a.b.c", 1), ("a.d", 2), ("e", {})]
+
+
+def test_figures_that_are_no_numbers_and_long_names_do_not_break_the_page(tmp_path):
+    name = "n" * 5000
+    rows = [[name, float("nan")], ["b", None], ["c", float("inf")]]
+    page = written(
+        tmp_path, title=name, facts=[("loss", "-")], tables=[Table("t", ["class", "loss"], rows)],
+        sections=[Section("s", {"classes": [f"class {n}" for n in range(2000)], "rate": float("nan")})],
+    )  # fmt: skip
+    assert name not in page
+    assert "nan</td>" not in page
+    assert "inf</td>" not in page
+    assert "class 49, and 1,950 more" in page

@@ -273,3 +273,12 @@ def test_hidden_files_are_predicted_only_by_name(classifier: Path, tmp_path: Pat
     globbed = vitrail.predict(classifier, str(tmp_path / "**" / "*.png"))
     assert [Path(one.file).name for one in globbed] == ["a.png"]
     assert Path(vitrail.predict(classifier, str(tmp_path / ".cache" / "*"))[0].file).name == "d.png"
+
+
+def test_figures_that_are_no_numbers_are_null_in_json(classifier: Path, folder: Path, tmp_path: Path) -> None:
+    from vitrail.settings import PredictSettings
+    from vitrail.verbs.predictions import Prediction, write_predictions
+
+    settings = PredictSettings(str(classifier), (str(folder),), json=True, out=str(tmp_path))
+    file = write_predictions([Prediction("a.png", (("cat", float("nan")),))], settings)
+    assert json.loads(file.read_text(), parse_constant=pytest.fail)[0]["classes"] == [["cat", None]]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import io
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +15,7 @@ from PIL import Image
 TEMPLATE = "report.html.j2"
 LARGEST_PNG = 400_000  # Bytes; beyond them a picture is a photograph, and WebP takes a fifth of the room.
 WEBP_QUALITY = 92
+MOST_LISTED, LONGEST_TEXT = 50, 160  # Items of a list, and letters of a text, that a table's cell holds.
 
 Figure = tuple[str, Image.Image | str | Path]
 """A caption, and a picture or the path of a PNG file. The caption's first line is set as a heading."""
@@ -87,7 +89,7 @@ def write_report(
     environment.filters["weight"] = _weight
     environment.tests["figure"] = is_number
     page = environment.get_template(TEMPLATE).render(
-        title=title,
+        title=shortened(title),
         subtitle=subtitle,
         facts=facts,
         figures=[_figure(caption, picture) for caption, picture in pictures],
@@ -114,18 +116,28 @@ def data_uri(picture: Image.Image | str | Path) -> str:
 
 
 def cell(value: Any) -> str:
-    """Write a value for reading: floats with four significant digits, truth as yes and no, lists with commas."""
+    """Write a value for reading: floats with four significant digits, truth as yes and no, lists with commas.
+
+    What is no finite number is ``-``; of long lists and texts a part is left out, and said so.
+    """
     if value is None:
         return "none"
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, float):
-        return f"{value:.4g}"
+        return f"{value:.4g}" if math.isfinite(value) else "-"
     if isinstance(value, int):
         return f"{value:,}" if abs(value) >= 10_000 else str(value)
     if isinstance(value, (list, tuple)):
-        return ", ".join(cell(item) for item in value) or "none"
-    return str(value)
+        more = f", and {len(value) - MOST_LISTED:,} more" if len(value) > MOST_LISTED else ""
+        return (", ".join(cell(item) for item in value[:MOST_LISTED]) or "none") + more
+    return shortened(str(value))
+
+
+def shortened(text: str) -> str:
+    """Leave out the middle of a text that is longer than `LONGEST_TEXT` letters."""
+    half = LONGEST_TEXT // 2
+    return text if len(text) <= LONGEST_TEXT else f"{text[:half]}…{text[-half:]}"
 
 
 def is_number(value: Any) -> bool:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import json
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +12,7 @@ from typing import TextIO
 from torch import Tensor
 
 from vitrail.errors import ConfigError
+from vitrail.serialize import dumps
 from vitrail.settings import PredictSettings, Scoring
 
 
@@ -81,7 +81,7 @@ def write_predictions(predictions: list[Prediction], settings: PredictSettings) 
     """
     out = Path(settings.out or "").expanduser()
     if settings.json or settings.format == "json":
-        file, text = out / "predictions.json", json.dumps([vars(one) for one in predictions], indent=1)
+        file, text = out / "predictions.json", dumps([vars(one) for one in predictions], indent=1)
     else:
         buffer = io.StringIO(newline="")
         write_csv(buffer, predictions, settings.top)

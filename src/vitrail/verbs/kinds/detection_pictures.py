@@ -82,7 +82,7 @@ def _objects(
         found = found.keep(found.scores >= SHOWN_FROM)
         large = enlarge(picture)
         factor = large.width / picture.width
-        caption = f"{pictures.names[number]}\nfound: {len(found)}"
+        caption = f"{pictures.names[number]}\nfound: {len(found)}, of a score of {percent(SHOWN_FROM)} or more"
         found_row.append(Tile(drawn_objects(large, found.scaled(factor, factor), names), caption))
         if isinstance(pictures, ObjectPictures):
             truth_row.append(_truth_tile(large, pictures, number, names, factor))
