@@ -45,7 +45,7 @@ def is_whole(path: Path) -> bool:
 def test_a_checkpoint_holds_weights_settings_and_what_going_on_needs(tmp_path: Path) -> None:
     path = save(tmp_path / "checkpoints", 120)
     assert path == tmp_path / "checkpoints" / "step_00000120"
-    assert names(path) == ["config.json", "model.safetensors", "training.pt"]
+    assert names(path) == ["config.json", "digests.json", "model.safetensors", "training.pt"]
     assert (path / "config.json").read_text() == '{\n  "step": 120\n}\n'
     assert is_whole(path)
 

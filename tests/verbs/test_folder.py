@@ -19,7 +19,7 @@ def test_a_run_refused_before_it_began_leaves_its_folder_to_the_mended_command(t
     assert asked(tmp_path / "run", lr=2.0) == tmp_path / "run"
 
 
-@pytest.mark.parametrize("left", ["checkpoints", "target.safetensors", ".lock"])
+@pytest.mark.parametrize("left", ["checkpoints", "target.safetensors"])
 def test_what_a_run_has_begun_belongs_to_it_alone(tmp_path: Path, left: str) -> None:
     (asked(tmp_path / "run", lr=1.0) / left).mkdir()
     with pytest.raises(ConfigError, match="lr is 1"):

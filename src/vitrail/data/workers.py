@@ -8,6 +8,7 @@ import os
 import platform
 import signal
 import sys
+import time
 import traceback
 from collections.abc import Generator, Iterable, Iterator
 from contextlib import contextmanager
@@ -33,7 +34,10 @@ LOOK_EVERY = 5.0
 DESCRIPTORS, PIPES = 64, 7
 """File descriptors that a process needs for itself, and for each of its data workers."""
 
-STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM)
+STOP_SIGNALS = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+
+ONE_REQUEST = 1.0
+"""Seconds in which several SIGTERM are one: a launcher and a scheduler may both send theirs to all processes."""
 WAY_OUT = "use --loader.workers 0 (workers=0) to load in the main process"
 
 
@@ -207,12 +211,20 @@ def _signals_held_back() -> Generator[None, None, None]:
 
 
 def _leave_signals_to_main(_: int) -> None:
-    """Let a worker live through a Ctrl-C or SIGTERM sent to all processes: the main one saves, then ends it.
+    """Let a worker live through stop signals sent to all processes: the main one saves, then ends it.
 
-    A second SIGTERM does end it, for that is what the main process sends to a worker that hangs.
+    A later SIGTERM does end it, for that is what the main process sends to a worker that hangs.
     """
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    signal.signal(signal.SIGTERM, lambda number, frame: signal.signal(number, signal.SIG_DFL))
+    first: list[float] = []
+
+    def end_at_a_later_one(number: int, frame: Any) -> None:
+        first.append(time.monotonic())
+        if first[-1] - first[0] >= ONE_REQUEST:
+            signal.signal(number, signal.SIG_DFL)
+            os.kill(os.getpid(), number)
+
+    for number in STOP_SIGNALS:
+        signal.signal(number, end_at_a_later_one if number == signal.SIGTERM else signal.SIG_IGN)
     if hasattr(signal, "pthread_sigmask"):
         signal.pthread_sigmask(signal.SIG_UNBLOCK, STOP_SIGNALS)
 

@@ -7,14 +7,15 @@
                        config.json        the settings, preprocessing and class names of the run
                        training.pt        what going on needs
                        ...                files of the caller's, the same in every checkpoint
+                       digests.json       checksums of these files
       last             holds the text "step_00000120"
       best             likewise, where something is evaluated
 """
 
 from __future__ import annotations
 
-import json
 import os
+import re
 import shutil
 from collections.abc import Mapping
 from pathlib import Path
@@ -26,10 +27,17 @@ from safetensors.torch import save_file
 from torch import Tensor
 
 from vitrail.errors import TrainingError, WeightsError, nearest
+from vitrail.serialize import dumps
+from vitrail.serialize import make_durable as _make_durable
+from vitrail.training.digests import DIGESTS, Digests, damage
 from vitrail.training.opening import load_plain
 
 Pointer = Literal["last", "best"]
 MODEL, CONFIG, TRAINING = "model.safetensors", "config.json", "training.pt"
+NAME = re.compile(r"step_[0-9]{8,}")
+DAMAGED = ".damaged"
+"""Ending of the name of a checkpoint that was set aside."""
+MOST_BYTES_OF_A_POINTER = 100
 
 
 def save(
@@ -65,14 +73,21 @@ def save(
     unfinished = target.with_suffix(".tmp")
     try:
         unfinished.mkdir(parents=True)
-        save_file({name: tensor.contiguous() for name, tensor in model.items()}, unfinished / MODEL)
-        _make_durable(unfinished / MODEL)
-        _write(unfinished / CONFIG, (json.dumps(config, indent=2) + "\n").encode())
-        for name, content in (files or {}).items():
-            _write_or_link(unfinished / name, content, pointed(folder, "last"))
-        with (unfinished / TRAINING).open("wb") as file:
-            torch.save(training, file)
-        _make_durable(unfinished / TRAINING)
+        with Digests() as digests:
+            save_file({name: tensor.contiguous() for name, tensor in model.items()}, unfinished / MODEL)
+            digests.add(unfinished / MODEL)
+            _make_durable(unfinished / MODEL)
+            _write(unfinished / CONFIG, (dumps(config, indent=2) + "\n").encode())
+            digests.add(unfinished / CONFIG)
+            for name, content in (files or {}).items():
+                _write_or_link(unfinished / name, content, pointed(folder, "last"))
+                digests.add(unfinished / name)
+            with (unfinished / TRAINING).open("wb") as file:
+                torch.save(training, file)
+            digests.add(unfinished / TRAINING)
+            _make_durable(unfinished / TRAINING)
+            _write(unfinished / DIGESTS, digests.json())
+        (unfinished / MODEL).chmod((unfinished / CONFIG).stat().st_mode)  # safetensors keeps its files private
         _make_durable(unfinished)
         unfinished.rename(target)
         _make_durable(folder)
@@ -95,21 +110,90 @@ def point(folder: Path, pointer: Pointer, step: int) -> None:
 
 
 def pointed(folder: Path, pointer: Pointer) -> Path | None:
-    """Return the checkpoint that ``last`` or ``best`` names, or None where there is no such pointer."""
+    """Return the checkpoint that ``last`` or ``best`` names, or None where the pointer names none that is there."""
     try:
-        return folder / (folder / pointer).read_text().strip()
-    except (FileNotFoundError, NotADirectoryError):
+        with (folder / pointer).open("rb") as file:
+            name = file.read(MOST_BYTES_OF_A_POINTER).decode("ascii", "replace").strip()
+    except OSError:
         return None
+    return folder / name if NAME.fullmatch(name) and _is_folder(folder / name) else None
 
 
 def clean(folder: Path) -> None:
-    """Remove what a save that failed left: unfinished files, and checkpoints that ``last`` never reached."""
+    """Remove what a save that failed left: unfinished files, and checkpoints that ``last`` never reached.
+
+    Where ``last`` names no checkpoint, all of them stay.
+    """
     for leftover in folder.glob("*.tmp"):
         _remove(leftover)
     last = pointed(folder, "last")
-    for checkpoint in _checkpoints(folder):
-        if last is None or checkpoint.name > last.name:
+    for checkpoint in _checkpoints(folder) if last else []:
+        if _step(checkpoint) > _step(last or checkpoint):
             _remove(checkpoint)
+
+
+def recover(folder: Path) -> list[str]:
+    """Make ``last`` name a whole checkpoint, and remove what a killed run wrote after it.
+
+    Where it names none, or one that is damaged, the newest whole one takes its place. Damaged ones are set aside under
+    another name, nothing of them is removed.
+
+    Returns:
+        What was done, a sentence each; nothing where all is well.
+
+    Raises:
+        TrainingError: there are checkpoints and none of them is whole; nothing was changed.
+    """
+    last = pointed(folder, "last")
+    found = [path for path in reversed(_checkpoints(folder)) if last is None or _step(path) <= _step(last)]
+    damaged: dict[Path, str] = {}
+    whole = None
+    for path in found:
+        reason = _damage(path)
+        if reason is None:
+            whole = path
+            break
+        damaged[path] = reason
+    if found and whole is None:
+        raise TrainingError(
+            f"no checkpoint in {folder} is whole ({found[0].name}: {damaged[found[0]]}); nothing was changed: bring it "
+            "back from a copy, or start again in a new folder"
+        )
+    notes = [f"{path.name} is damaged ({reason}); it was set aside" for path, reason in damaged.items()]
+    if whole is not None and last is None:
+        notes.append(f"{folder / 'last'} names no checkpoint; going on from the newest whole one, {whole.name}")
+    for path in damaged:
+        _set_aside(path)
+    if whole is not None and whole != last:
+        point(folder, "last", _step(whole))
+    clean(folder)
+    return notes
+
+
+def _damage(checkpoint: Path) -> str | None:
+    missing = [name for name in (MODEL, CONFIG, TRAINING) if not (checkpoint / name).is_file()]
+    return f"{missing[0]} is missing" if missing else damage(checkpoint)
+
+
+def _set_aside(checkpoint: Path) -> None:
+    aside = checkpoint.with_name(checkpoint.name + DAMAGED)
+    if aside.exists() or aside.is_symlink():
+        _remove(aside)
+    checkpoint.rename(aside)
+
+
+def check_whole(checkpoint: Path) -> None:
+    """Compare what using a checkpoint needs with its digests; one of an older vitrail has none.
+
+    Raises:
+        WeightsError: a file is not what was saved.
+    """
+    reason = damage(checkpoint, {path.name for path in checkpoint.iterdir()} - {TRAINING})
+    if reason is None:
+        return
+    others = [path.name for path in reversed(_checkpoints(checkpoint.parent)) if path != checkpoint]
+    instead = f"give another one: {checkpoint.parent / others[0]}" if others else "bring it back from a copy"
+    raise WeightsError(f"{checkpoint} is damaged ({reason}); {instead}")
 
 
 def load_training(checkpoint: Path) -> dict[str, Any]:
@@ -154,11 +238,15 @@ def is_checkpoint(path: str | Path) -> bool:
 
 
 def _find(path: Path, prefer: Pointer) -> Path | None:
-    if path.name in ("last", "best") and path.is_file():
-        candidates = [path.parent / path.read_text().strip()]
+    candidates: list[Path | None]
+    if path.name == "last" and path.is_file():
+        candidates = [pointed(path.parent, "last")]
+    elif path.name == "best" and path.is_file():
+        candidates = [pointed(path.parent, "best")]
     else:
         folder = path / "checkpoints" if (path / "checkpoints").is_dir() else path
         candidates = [path, *(pointed(folder, name) for name in (prefer, "last", "best"))]
+        candidates += reversed(_checkpoints(folder))
     return next((found for found in candidates if found and (found / MODEL).is_file()), None)
 
 
@@ -167,8 +255,18 @@ def _name(step: int) -> str:
 
 
 def _checkpoints(folder: Path) -> list[Path]:
-    """List the whole checkpoints, oldest first."""
-    return sorted(path for path in folder.glob("step_*") if path.suffix != ".tmp")
+    """List the checkpoints, oldest first; a link is none."""
+    found = (path for path in folder.glob("step_*") if NAME.fullmatch(path.name) and _is_folder(path))
+    return sorted(found, key=_step)
+
+
+def _step(checkpoint: Path) -> int:
+    return int(checkpoint.name.removeprefix("step_"))
+
+
+def _is_folder(path: Path) -> bool:
+    """Tell whether a path is a folder, and no link to one."""
+    return path.is_dir() and not path.is_symlink()
 
 
 def _prune(folder: Path, keep: int) -> None:
@@ -180,8 +278,11 @@ def _prune(folder: Path, keep: int) -> None:
 
 
 def _remove(path: Path) -> None:
-    """Delete a file or folder; a folder is renamed first, so that no half of one looks like a checkpoint."""
-    if path.is_file():
+    """Delete a file or folder; a folder is renamed first, so that no half of one looks like a checkpoint.
+
+    Of a link the link goes; what it points to stays.
+    """
+    if path.is_symlink() or not path.is_dir():
         path.unlink()
         return
     if path.suffix != ".tmp":
@@ -190,7 +291,10 @@ def _remove(path: Path) -> None:
 
 
 def _write(path: Path, content: bytes) -> None:
-    path.write_bytes(content)
+    """Write a file that is not there yet; whatever has its name, a link even, makes way."""
+    path.unlink(missing_ok=True)
+    with path.open("xb") as file:
+        file.write(content)
     _make_durable(path)
 
 
@@ -204,17 +308,6 @@ def _write_or_link(path: Path, content: bytes, before: Path | None) -> None:
     except OSError:
         pass  # There is none, or the file system knows no links.
     _write(path, content)
-
-
-def _make_durable(path: Path) -> None:
-    """Wait until a file, or a folder's list of names, is on the disk rather than in its cache."""
-    if os.name == "nt" and path.is_dir():
-        return  # Windows cannot open folders; NTFS journals renames by itself.
-    descriptor = os.open(path, os.O_RDONLY if path.is_dir() else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
 
 
 def _why_not_saved(folder: Path, step: int, error: BaseException) -> str:
@@ -234,4 +327,4 @@ def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-__all__ = ["clean", "is_checkpoint", "load_training", "point", "pointed", "resolve", "save"]
+__all__ = ["check_whole", "clean", "is_checkpoint", "load_training", "point", "pointed", "recover", "resolve", "save"]

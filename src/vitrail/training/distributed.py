@@ -6,13 +6,20 @@ import math
 import os
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from datetime import timedelta
 from typing import TypeVar
 
 import torch
 import torch.distributed as dist
 from torch import nn
 
+from vitrail.errors import TrainingError, VitrailError
+from vitrail.training import watch
+
 T = TypeVar("T")
+
+LONGEST_WAIT = timedelta(days=2)
+"""How long a process waits for the others at most: the main one may prepare for hours."""
 
 
 @contextmanager
@@ -27,11 +34,39 @@ def processes() -> Iterator[None]:
         return
     if torch.cuda.is_available():
         torch.cuda.set_device(local_rank() % torch.cuda.device_count())
-    dist.init_process_group("cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo")
+    # Others may prepare for long; one that is stopped or gone is found by its silence while training (`watched`).
+    backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
+    dist.init_process_group(backend, timeout=LONGEST_WAIT)
     try:
         yield
+    except VitrailError as error:
+        watch.leave_word(str(error))
+        raise
+    except RuntimeError as error:
+        if not watch.is_broken(error):
+            raise
+        message = watch.sentence("another process ended")
+        watch.leave_word(message)
+        raise TrainingError(message) from error
     finally:
         dist.destroy_process_group()
+
+
+@contextmanager
+def watched(limit: float) -> Iterator[None]:
+    """Watch the other processes inside a ``with`` block: one that is stopped or killed is named.
+
+    Args:
+        limit: seconds without a sign of life after which a process counts as stopped; this one then ends.
+
+    Raises:
+        TrainingError: another process ended.
+    """
+    try:
+        with watch.watched(rank(), world(), limit):
+            yield
+    except ConnectionAbortedError as error:
+        raise TrainingError(str(error)) from error
 
 
 def rank() -> int:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from typing import Any
 
@@ -15,7 +15,7 @@ from torch.nn.utils import clip_grad_norm_, get_total_norm
 from vitrail.config import Optim
 from vitrail.errors import TrainingError
 from vitrail.seeding import seeded
-from vitrail.training.distributed import parallel, share_buffers, world
+from vitrail.training.distributed import gather, parallel, rank, share_buffers, world
 from vitrail.training.ema import Ema
 from vitrail.training.measure import to_device
 from vitrail.training.optim import build_optimizer, parameter_groups, set_rate
@@ -138,6 +138,23 @@ class Learner:
             "ema": self.ema.state_dict() if self.ema else None,
             "failures": self.failures.state_dict(),
         }
+
+    def means_of_row(self) -> list[dict[str, tuple[float, float]]]:
+        """Return what the next row of training metrics is made of so far, of every process."""
+        return gather({name: tuple(total.tolist()) for name, total in self.means.totals.items()})
+
+    def go_on_with_row(self, means: Sequence[Mapping[str, Sequence[float]]]) -> None:
+        """Go on from `means_of_row`; of another number of processes the first one takes all."""
+        if len(means) == world():
+            own = [means[rank()]]
+        else:
+            own = list(means) if rank() == 0 else []
+        totals: dict[str, Tensor] = {}
+        for part in own:
+            for name, pair in part.items():
+                total = torch.tensor(list(pair), device=self.device)
+                totals[name] = totals[name] + total if name in totals else total
+        self.means.totals = totals
 
     def load_state_dict(self, state: dict[str, Any]) -> None:
         """Go on from `state_dict`.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import time
@@ -15,6 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from vitrail.console import printable
 from vitrail.errors import MissingExtra, TrainingError
+from vitrail.serialize import dumps, write_whole
 
 OnEvent = Callable[[Mapping[str, Any]], None]
 
@@ -41,28 +43,49 @@ class Rows:
         Raises:
             TrainingError: the file cannot be written.
         """
-        finite = {k: None if isinstance(v, float) and not math.isfinite(v) else v for k, v in row.items()}
         try:
+            if not self.path.parent.is_dir():
+                raise TrainingError(
+                    f"{self.path} cannot be written: its folder was moved or removed while the run went on; put it "
+                    "back and run the same command again, or go on where it is now with --out"
+                )
             with self.path.open("a") as file:
-                file.write(json.dumps(finite) + "\n")
+                file.write(dumps(row) + "\n")
         except OSError as error:
-            raise TrainingError(f"{self.path} cannot be written ({error.strerror}); make room and go on") from error
+            raise TrainingError(
+                f"{self.path} cannot be written ({error.strerror}); make room and run the same command again"
+            ) from error
 
-    def cut(self, step: int) -> None:
-        """Drop what a killed run wrote after the ``step`` it is resumed from, and a half-written last line."""
+    def cut(self, step: int) -> int:
+        """Drop what a killed run wrote after the ``step`` it is resumed from, and a half-written last line.
+
+        Returns:
+            How many other lines were damaged, and dropped too.
+
+        Raises:
+            TrainingError: the file cannot be written.
+        """
         if not self.path.exists():
-            return
-        kept = [line for line in self.path.read_text().splitlines() if _is_row_until(line, step)]
-        shorter = self.path.with_suffix(".tmp")
-        shorter.write_text("".join(f"{line}\n" for line in kept))
-        shorter.replace(self.path)
+            return 0
+        try:
+            lines = self.path.read_bytes().split(b"\n")
+            steps = [_step_of(line) for line in lines]
+            kept = [line for line, found in zip(lines, steps, strict=True) if found is not None and found <= step]
+            write_whole(self.path, b"".join(line + b"\n" for line in kept))
+        except OSError as error:
+            raise TrainingError(
+                f"{self.path} cannot be written ({error.strerror}); make room and run the same command again"
+            ) from error
+        return sum(found is None and bool(line.strip()) for line, found in zip(lines[:-1], steps[:-1], strict=True))
 
 
-def _is_row_until(line: str, step: int) -> bool:
+def _step_of(line: bytes) -> int | None:
+    """Return the step of a row; None of what is no row."""
     try:
-        return json.loads(line)["step"] <= step
-    except (ValueError, TypeError, KeyError):
-        return False
+        step = json.loads(line)["step"]
+    except (ValueError, TypeError, KeyError, RecursionError):
+        return None
+    return step if isinstance(step, int) else None
 
 
 class Clock:
@@ -250,14 +273,15 @@ class Log:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self.display.close()
+        with contextlib.suppress(OSError):
+            self.display.close()
         if self.writer:
             self.writer.close()
 
     def cut(self, step: int) -> None:
         """Forget the rows after ``step``, from which the run goes on."""
-        if self.main:
-            self.rows.cut(step)
+        if self.main and (damaged := self.rows.cut(step)):
+            self.say(f"{self.rows.path}: {damaged} damaged line{'s' if damaged > 1 else ''} left out")
 
     def row(self, kind: str, step: int, epoch: float, values: Mapping[str, float]) -> None:
         """Record numbers at a step: in ``metrics.jsonl``, in TensorBoard, and for whoever listens."""
@@ -277,12 +301,14 @@ class Log:
             if (seconds := clock.expected(loss)) is not None:
                 steps = clock.step - clock.first - 1
                 self.say(f"{'expected time':<14}{duration(seconds)} by {steps} steps, and evaluations and checkpoints")
-            self.display.show(clock, epoch, loss)
+            with contextlib.suppress(OSError):  # the terminal is gone; the run goes on without it
+                self.display.show(clock, epoch, loss)
 
     def say(self, text: str) -> None:
         """Tell people something that happened."""
         if self.main:
-            self.display.say(text)
+            with contextlib.suppress(OSError):
+                self.display.say(text)
 
 
 def _tensorboard(folder: Path) -> Any:

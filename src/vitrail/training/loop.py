@@ -10,7 +10,7 @@ from typing import Any
 from torch import nn
 
 from vitrail.config import Optim, Run, Schedule
-from vitrail.training.distributed import is_main
+from vitrail.training.distributed import is_main, watched
 from vitrail.training.lock import sole_user
 from vitrail.training.log import Log, OnEvent
 from vitrail.training.protocols import Batches, Draw, Evaluate
@@ -35,6 +35,7 @@ def fit(
     on_event: OnEvent | None = None,
     draw: Draw | None = None,
     files: Mapping[str, bytes] | None = None,
+    kernel: str = "",
 ) -> Summary:
     """Train ``task``, or go on from the last checkpoint in ``folder`` as if it had never stopped.
 
@@ -60,6 +61,7 @@ def fit(
         draw: called in the main process every ``run.picture_every`` epochs, with the task as ``evaluate`` gets it and
             the number of steps done.
         files: the content of more files that every checkpoint holds, by their names.
+        kernel: what else computes than torch; a resume with another one is said not to be bit for bit.
 
     Raises:
         TrainingError: the loss stays non-finite, too many pictures are damaged, nothing can be saved, or another
@@ -80,12 +82,14 @@ def fit(
         monitor=monitor,
         draw=draw,
         files=files,
+        kernel=kernel,
     )
     with (
-        sole_user(folder, is_main()),
+        watched(run.timeout),
+        sole_user(folder, is_main()) as held,
         StopSignals() as signals,
         Log(folder, session.steps, main=is_main(), tensorboard=run.tensorboard, on_event=on_event) as log,
-        contextlib.closing(session.begin(log)) as steps,
+        contextlib.closing(session.begin(log, held, signals)) as steps,
     ):
         for micro_batches in steps:
             session.learn(micro_batches)
@@ -96,6 +100,7 @@ def fit(
                 session.evaluate()
             if session.drawing_is_due():
                 session.draw()
+            session.check_end()
             if session.saving_is_due() or stop_signal:
                 session.save()
             if stop_signal:

@@ -9,6 +9,7 @@ from collections.abc import Generator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from torch import nn
 
 from vitrail.config import Optim, Run, Schedule
@@ -18,17 +19,21 @@ from vitrail.serialize import write_json
 from vitrail.training import checkpoint
 from vitrail.training.distributed import barrier, gather, is_main, largest, local_rank, mean_over_processes
 from vitrail.training.learner import Learner
+from vitrail.training.lock import Hold
 from vitrail.training.log import Clock, Log
 from vitrail.training.precision import device as find_device
 from vitrail.training.precision import resolve as resolve_precision
 from vitrail.training.protocols import Batch, Batches, Draw, Evaluate
 from vitrail.training.schedule import rate
+from vitrail.training.signals import StopSignals
 from vitrail.training.state import State, Summary
 
 MOST_FAILURES = 10
 """Steps in a row that may be skipped because something is not finite."""
 GPU_CHECK_EVERY = 10
 """Steps between looks at the count of failures where a look has to wait for the device."""
+FAILURES_AT_THE_END = 3
+"""Steps in a row that were skipped when a run ends, from which on it counts as failed; fp16 skips single ones."""
 MOST_DAMAGED = 0.01
 """Share of the images that may be unreadable."""
 ALWAYS_DAMAGED = 5
@@ -59,6 +64,7 @@ class Session:
         monitor: str | None,
         draw: Draw | None = None,
         files: Mapping[str, bytes] | None = None,
+        kernel: str = "",
     ) -> None:
         self.batches, self._evaluate, self._draw = train_batches, evaluate, draw
         self.lr, self.schedule, self.run = lr, schedule, run
@@ -71,17 +77,23 @@ class Session:
         self.learner = Learner(task, optim, device=self.device, precision=self.precision, seed=run.seed)
         self.state = State()
         self.saved_step = 0
+        self.save_is_late = 0
+        self._kernel = kernel
 
-    def begin(self, log: Log) -> Generator[Sequence[Batch], None, None]:
+    def begin(self, log: Log, held: Hold | None, signals: StopSignals) -> Generator[Sequence[Batch], None, None]:
         """Start, or go on from the last checkpoint; what a killed run wrote after it is removed.
+
+        Args:
+            log: what the run tells.
+            held: the run folder, in the process that writes to it.
+            signals: what may interrupt it.
 
         Returns:
             This process's micro-batches of the steps that are left.
         """
-        self.log = log
+        self.log, self.held, self.signals = log, held, signals
         if is_main():
-            self.checkpoints.mkdir(parents=True, exist_ok=True)
-            checkpoint.clean(self.checkpoints)
+            self._recover()
         barrier()
         if last := checkpoint.pointed(self.checkpoints, "last"):
             self._resume(last)
@@ -90,15 +102,56 @@ class Session:
         self.saved_at = time.monotonic()
         return self._remaining()
 
+    def _recover(self) -> None:
+        try:
+            self.checkpoints.mkdir(exist_ok=True)
+            notes = checkpoint.recover(self.checkpoints)
+        except OSError as error:
+            raise TrainingError(
+                f"{self.checkpoints} cannot be written to ({error.strerror or error}); make it writable, or choose "
+                "another place with --out"
+            ) from None
+        for note in notes:
+            self.log.say(note)
+
     def _resume(self, last: Path) -> None:
         saved = checkpoint.load_training(last)
-        self.learner.load_state_dict(saved["learner"])
-        self.state = State(**saved["state"])
+        try:
+            self.learner.load_state_dict(saved["learner"])
+            self.state = State(**saved["state"])
+            self.learner.go_on_with_row(saved.get("row", []))
+        except (AttributeError, KeyError, TypeError) as error:
+            raise TrainingError(f"{last} holds no run of vitrail's ({error}); start again in a new folder") from None
         self.saved_step = self.state.step
+        self._compare(saved.get("computed"))
         # Killed between its two pointers, a run has a best checkpoint that is not called so yet.
         if is_main() and self.state.best_step == self.state.step:
             checkpoint.point(self.checkpoints, "best", self.state.step)
         self.log.say(f"going on after step {self.state.step} of {self.steps}")
+
+    def _computed(self) -> dict[str, Any]:
+        """Return what the last bits of a result depend on, beside the settings."""
+        return {
+            "torch": str(torch.__version__),
+            "device": self.device.type,
+            "precision": self.precision.name,
+            "threads": torch.get_num_threads(),
+            "attention": self._kernel,
+            "instructions": torch.backends.cpu.get_cpu_capability(),
+            "micro-batches in a step": getattr(self.batches, "micro_batches", 1),
+        }
+
+    def _compare(self, before: Any) -> None:
+        """Say where a run that goes on computes otherwise than it did so far."""
+        now = self._computed()
+        known = before if isinstance(before, dict) else {}
+        differing = [
+            f"{name}: {known[name]}, now {now[name]}" for name in now if known.get(name, now[name]) != now[name]
+        ]
+        if differing:
+            self.log.say(
+                f"not bit for bit what an undisturbed run would have computed ({'; '.join(differing)}), only as good"
+            )
 
     def _remaining(self) -> Generator[Sequence[Batch], None, None]:
         if self.finished:
@@ -142,7 +195,10 @@ class Session:
         """
         known = set(self.state.damaged)
         damaged = {path for batch in micro_batches for path in batch.get("damaged", ())} - known
-        stop_signal, any_damaged = largest(stop_signal, len(damaged))
+        # Whether enough minutes have passed, each process would answer for itself; all have to save at the same step.
+        minutes = (time.monotonic() - self.saved_at) / 60
+        is_late = is_main() and 0 < self.run.save_minutes <= minutes
+        stop_signal, any_damaged, self.save_is_late = largest(stop_signal, len(damaged), int(is_late))
         if any_damaged:
             found = sorted(set().union(*gather(damaged)) - known)
             self.state.damaged += found
@@ -171,8 +227,7 @@ class Session:
         if in_a_row >= MOST_FAILURES:
             raise TrainingError(
                 f"the loss or its gradient was not finite in {in_a_row} steps in a row, up to step "
-                f"{self.state.step}; the checkpoint of step {self.saved_step} is untouched: choose a smaller lr, "
-                f"a longer warm-up, or precision fp32 (now {self.precision.name})"
+                f"{self.state.step}; {self._what_to_do()}"
             )
 
     def report(self) -> None:
@@ -214,28 +269,65 @@ class Session:
 
     def saving_is_due(self) -> bool:
         """Whether a checkpoint is to be written after this step: by steps, by minutes, or as it is the best."""
-        minutes = (time.monotonic() - self.saved_at) / 60
         return (
             self._passed(self.run.save_every)
-            or 0 < self.run.save_minutes <= minutes
+            or bool(self.save_is_late)
             or self.state.best_step == self.state.step
             or self.state.stopped_early
         )
 
     def save(self) -> None:
         """Write a checkpoint; only the main process does, and nobody waits for it before the next exchange."""
+        row = self.learner.means_of_row()
         if is_main():
-            checkpoint.save(
-                self.checkpoints,
-                self.state.step,
-                model=self.learner.export_state(),
-                config=self.config,
-                training={"learner": self.learner.state_dict(), "state": self.state.to_dict()},
-                best=self.state.best_step == self.state.step,
-                keep=self.run.keep,
-                files=self.files,
-            )
+            self._check_place()
+            with self.signals.saving():
+                checkpoint.save(
+                    self.checkpoints,
+                    self.state.step,
+                    model=self.learner.export_state(),
+                    config=self.config,
+                    training={
+                        "learner": self.learner.state_dict(),
+                        "state": self.state.to_dict(),
+                        "row": row,
+                        "computed": self._computed(),
+                    },
+                    best=self.state.best_step == self.state.step,
+                    keep=self.run.keep,
+                    files=self.files,
+                )
         self.saved_step, self.saved_at = self.state.step, time.monotonic()
+        if self.signals.insisted:
+            raise self.interrupted(self.signals.received)
+
+    def _check_place(self) -> None:
+        if self.held is not None:
+            self.held.check()
+
+    def check_end(self) -> None:
+        """Fail a run that ends in figures that are no numbers; its last step is not saved.
+
+        Raises:
+            TrainingError: nothing was learned, or the end's figures are not finite.
+        """
+        if not self.finished:
+            return
+        in_a_row, skipped = self.learner.failures.read()
+        wrong = [f"{name} {value}" for name, value in self.state.metrics.items() if _must_be_finite(name, self.monitor)]
+        wrong = [one for one in wrong if not math.isfinite(float(one.rpartition(" ")[2]))]
+        if skipped >= self.state.step or in_a_row >= FAILURES_AT_THE_END:
+            what = f"the loss or its gradient was not finite in the last {in_a_row} of {self.state.step} steps"
+        elif wrong:
+            what = f"the last evaluation says {', '.join(wrong)}"
+        else:
+            return
+        raise TrainingError(f"{what}; {self._what_to_do()}")
+
+    def _what_to_do(self) -> str:
+        """Say what is saved of a run that learns nothing any more, and what may help."""
+        saved = f"the checkpoint of step {self.saved_step} is untouched" if self.saved_step else "nothing was saved"
+        return f"{saved}: choose a smaller lr, a longer warm-up, or precision fp32 (now {self.precision.name})"
 
     def interrupted(self, number: int) -> Interrupted:
         """Return what to raise when signal ``number`` has stopped the run."""
@@ -265,7 +357,14 @@ class Session:
             checkpoint=f"checkpoints/step_{state.best_step or state.step:08d}",
         )
         if is_main():
-            write_json(self.folder / "summary.json", summary)
+            self._check_place()
+            try:
+                write_json(self.folder / "summary.json", summary)
+            except OSError as error:
+                raise TrainingError(
+                    f"{self.folder / 'summary.json'} cannot be written ({error.strerror or error}); everything else is "
+                    "saved: make room and run the same command again"
+                ) from None
         barrier()
         return summary
 
@@ -275,6 +374,11 @@ class Session:
             return True
         every = epochs * self.steps_per_epoch
         return every > 0 and _whole(self.state.step / every) > _whole((self.state.step - 1) / every)
+
+
+def _must_be_finite(name: str, monitor: str | None) -> bool:
+    """Tell whether a figure of an evaluation says that nothing was learned when it is no number; few others do."""
+    return "loss" in name or name == monitor
 
 
 def _whole(ratio: float) -> int:

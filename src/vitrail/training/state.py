@@ -36,7 +36,7 @@ class State:
         Args:
             metrics: of the evaluation.
             monitor: the metric to judge by, the first one if None. Names with "loss" in them are better when
-                small, all others when large; nan is never better.
+                small, all others when large. An evaluation is never best if this figure, or a loss, is not finite.
 
         Raises:
             ConfigError: there is no such metric; the nearest right names are given.
@@ -46,12 +46,15 @@ class State:
             raise ConfigError(f"there is no metric {name!r} to choose the best checkpoint by{nearest(name, metrics)}")
         sign = -1 if "loss" in name else 1
         best = sign * self.best[name] if self.best else -math.inf
-        value = sign * metrics[name]
+        losses = [figure for called, figure in metrics.items() if "loss" in called]
+        is_finite = all(map(math.isfinite, (metrics[name], *losses)))
+        value = sign * metrics[name] if is_finite else -math.inf
         self.metrics = metrics
         self.worse_in_a_row = 0 if value > best else self.worse_in_a_row + 1
-        if value >= best:  # of equals the later one, which has seen more
+        is_best = is_finite and value >= best
+        if is_best:  # of equals the later one, which has seen more
             self.best, self.best_step = metrics, self.step
-        return value >= best
+        return is_best
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain values, for a checkpoint."""

@@ -20,13 +20,15 @@ from vitrail.data.samples import Samples
 from vitrail.data.sources import Pictures, Source
 from vitrail.data.transforms import eval_transform, train_transform
 from vitrail.errors import ConfigError, DataError
+from vitrail.layers.cpu_attention import ready
 from vitrail.settings import PretrainSettings, TrainSettings, peak_lr
 from vitrail.training import distributed
 from vitrail.training.loop import fit
 from vitrail.training.measure import measure
 from vitrail.training.precision import device as pick_device
-from vitrail.training.precision import keep_large_buffers
+from vitrail.training.precision import keep_large_buffers, resolve
 from vitrail.training.protocols import Batch, Batches, Draw, Evaluate
+from vitrail.verbs.folder import given_back
 from vitrail.verbs.summary import say_start
 from vitrail.weights.checkpoint import Description, description_json
 
@@ -82,6 +84,11 @@ def carry_out(plan: Plan, batches: Batches | None = None, evaluate: Evaluate | N
     Raises:
         ConfigError: nothing can be learned in so many epochs or at such a rate.
     """
+    with given_back(plan.folder):
+        return _carry_out(plan, batches, evaluate)
+
+
+def _carry_out(plan: Plan, batches: Batches | None, evaluate: Evaluate | None) -> Result:
     settings, run = plan.settings, plan.settings.run
     _check_effort(settings)
     keep_large_buffers()
@@ -106,6 +113,7 @@ def carry_out(plan: Plan, batches: Batches | None = None, evaluate: Evaluate | N
         config=description_json(plan.description),
         draw=plan.draw,
         files=_files(plan.source),
+        kernel=_kernel(run.precision, device),
     )
     return Result(plan.folder, dict(summary.best), to_json(summary))
 
@@ -122,6 +130,13 @@ def _check_compiler(device: torch.device) -> None:
         raise ConfigError(
             "--run.compile needs a C++ compiler on a CPU, and neither g++ nor clang++ is here; leave it out"
         )
+
+
+def _kernel(precision: str, device: torch.device) -> str:
+    """Return what computes attention, in a few words."""
+    if device.type != "cpu" or resolve(precision, device).name != "bf16":
+        return "torch's own"
+    return "one kernel" if ready() else "torch's own"
 
 
 def _check_effort(settings: TrainSettings | PretrainSettings) -> None:

@@ -25,7 +25,7 @@ from vitrail.tasks.reconstruction import MaskDrawer, Reconstruction
 from vitrail.training import distributed
 from vitrail.verbs.carry_out import Extra, Plan, Result, carry_out, eval_samples, training_pictures
 from vitrail.verbs.finish import drawer, finish
-from vitrail.verbs.folder import default_folder, open_folder
+from vitrail.verbs.folder import default_folder, given_back_if_refused, open_folder
 from vitrail.verbs.held_out import check_share
 from vitrail.verbs.masks import read_mask
 from vitrail.verbs.place import check_place
@@ -109,7 +109,8 @@ def prepare(settings: PretrainSettings, source: Source) -> Plan:
             report = load_weights(model, settings.weights, adapt=("classes", "channels"))
             say(f"{settings.weights}: {report}")
         folder = open_folder(settings.out, "pretrain", settings.data, settings)
-        task, extra = TASKS[settings.objective](model, Given(settings, start.preprocessing, source, folder))
+        with given_back_if_refused(folder):
+            task, extra = TASKS[settings.objective](model, Given(settings, start.preprocessing, source, folder))
     description = with_images(Description(spec, start.preprocessing, settings=to_json(settings)), source)
     return Plan(settings, source, folder, task, description, extra, draw=drawer(folder, description, source))
 

@@ -1,0 +1,77 @@
+"""Runs of every command as processes of their own, short enough to be attacked by the dozen."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+from safetensors.torch import load_file
+
+from tests.training.outcome import rows, without_times
+from vitrail.training.checkpoint import resolve
+
+VIT = "--architecture.patch-size 8 --architecture.width 32 --architecture.depth 2 --architecture.num-heads 2"
+SWIN = "--model swin_t --architecture.embed-width 32 --architecture.depths 1 1 1 1 --architecture.window 4"
+COMMON = "--image-size 32 --run.device cpu --run.seed 4 --loader.workers 0"
+OFTEN = "--run.save-every 0.26 --run.evaluate-every 0.5"
+BOXES = "--dense.width 32 --dense.hidden 32 --dense.anchor-size 4 --dense.proposals 40 --dense.regions 16"
+
+RUNS: dict[str, str] = {
+    "classify": f"train digits --channels 1 --labels 300 --epochs 4 --batch-size 32 {VIT} --optim.ema 0.9",
+    "swin": f"train digits --channels 1 --labels 200 --epochs 3 --batch-size 32 {SWIN}",
+    "mae": f"pretrain digits --channels 1 --epochs 2 --batch-size 128 {VIT} --decoder-width 32 --decoder-depth 1",
+    "mpp": f"pretrain digits --channels 1 --epochs 2 --batch-size 128 --objective mpp {VIT}",
+    "simmim": f"pretrain digits --channels 1 --epochs 2 --batch-size 128 --objective simmim {VIT} --mask-unit 8",
+    "detect": f"train BOXES --task detect --epochs 4 --batch-size 2 {SWIN} {BOXES}",
+    "segment": f"train MASKS --task segment --epochs 4 --batch-size 2 {SWIN} --dense.width 32 --dense.jitter crop",
+}
+
+
+def words(name: str, out: Path, data: dict[str, Path] | None = None, **options: Any) -> list[str]:
+    """Return the words of a run after ``vitrail``; options are named with _ for - and __ for a dot."""
+    given = [str((data or {}).get(word, word)) for word in f"{RUNS[name]} {COMMON} {OFTEN}".split()]
+    more = [part for key, value in options.items() for part in (_option(key), str(value))]
+    return [*given, *more, "--out", str(out)]
+
+
+def _option(name: str) -> str:
+    return f"--{name.replace('__', '.').replace('_', '-')}"
+
+
+def environment(**more: str) -> dict[str, str]:
+    return {**os.environ, "OMP_NUM_THREADS": "1", **more}
+
+
+def start(given: list[str], **options: Any) -> subprocess.Popen[str]:
+    """Start ``vitrail`` with these words, as the leader of a group of processes."""
+    return subprocess.Popen(
+        [sys.executable, "-m", "vitrail", *given],
+        start_new_session=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.STDOUT,
+        text=True,
+        **{"env": environment(), **options},
+    )
+
+
+def finish(given: list[str]) -> tuple[int, str]:
+    """Run to the end; return the exit code and all that was said."""
+    process = start(given)
+    said, _ = process.communicate(timeout=300)
+    return process.returncode, said
+
+
+def outcome(run: Path) -> dict[str, Any]:
+    """Return what two runs must have in common: weights, rows and summary, but for times."""
+    weights = load_file(resolve(run, "last") / "model.safetensors")
+    best = load_file(resolve(run, "best") / "model.safetensors")
+    return {
+        "last": {name: tensor.numpy().tobytes() for name, tensor in weights.items()},
+        "best": {name: tensor.numpy().tobytes() for name, tensor in best.items()},
+        "rows": [without_times(row) for row in rows(run)],
+        "summary": without_times(json.loads((run / "summary.json").read_text())),
+    }
