@@ -91,3 +91,23 @@ def test_the_free_memory_is_that_of_this_machine():
     import psutil
 
     assert 0 < cache.free_memory() <= psutil.virtual_memory().total
+
+
+def test_a_cache_that_the_system_refuses_is_left_out(make_files: MakeFiles, monkeypatch):
+    def refused(*_: object) -> object:
+        raise OSError(12, "Cannot allocate memory")
+
+    files = list(make_files({"1.png": 0}).iterdir())
+    monkeypatch.setattr(cache, "free_memory", lambda: 2**40)
+    monkeypatch.setattr(cache.mmap, "mmap", refused)
+    assert open_cache(files, open_image, "auto") is None
+    with pytest.warns(UserWarning, match="decoded images are not kept in memory: .* Cannot allocate memory"):
+        assert open_cache(files, open_image, "on") is None
+
+
+def test_no_more_is_mapped_than_the_images_need(make_files: MakeFiles, monkeypatch):
+    files = list(make_files({f"{number}.png": 0 for number in range(9)}).iterdir())
+    monkeypatch.setattr(cache, "free_memory", lambda: 2**36)
+    kept = open_cache(files, open_image, "auto")
+    assert kept is not None
+    assert 9 * 360 <= kept.budget < 2 * 2**20

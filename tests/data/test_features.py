@@ -150,3 +150,32 @@ def test_weights_are_told_apart_by_any_bit_and_name() -> None:
         {"c": state["a"], "b": state["b"]},
     ]
     assert len({digest_of(state), *map(digest_of, others)}) == 4
+
+
+@pytest.mark.parametrize("name", ["values.npy", "index.npy", "checks.json"])
+@pytest.mark.parametrize("damage", ["flipped bit", "cut in half", "empty", "gone"])
+def test_damaged_features_are_computed_anew(name: str, damage: str, tmp_path: Path) -> None:
+    shown = pictures(tmp_path)
+    first, _ = kept(tmp_path, shown)
+    expected = np.array(first.values)
+    (file,) = (tmp_path / "features").glob(f"*/{name}")
+    data = bytearray(file.read_bytes())
+    data[-1 if damage != "flipped bit" else -3] ^= 4
+    file.unlink()
+    if damage != "gone":
+        file.write_bytes(
+            bytes(data) if damage == "flipped bit" else bytes(data[: len(data) // 2 * (damage != "empty")])
+        )
+    again, compute = kept(tmp_path, shown)
+    assert compute.views == [0]
+    assert np.array_equal(again.values, expected)
+
+
+def test_a_file_that_changed_but_for_its_size_and_time_is_noticed(tmp_path: Path) -> None:
+    shown = pictures(tmp_path)
+    before, file = identity(shown), tmp_path / "3.png"
+    status, data = file.stat(), bytearray(file.read_bytes())
+    data[len(data) // 2] ^= 1
+    file.write_bytes(data)
+    os.utime(file, ns=(status.st_atime_ns, status.st_mtime_ns))
+    assert identity(shown) != before

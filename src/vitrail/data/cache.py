@@ -5,6 +5,7 @@ from __future__ import annotations
 import mmap
 import multiprocessing
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Literal
@@ -18,6 +19,8 @@ AUTO_SHARE = 0.25
 """With cache="auto": the share of the free memory that all pictures have to fit into."""
 ON_SHARE = 0.5
 """With cache="on": the share of the free memory that is filled; pictures beyond it are decoded anew."""
+MARGIN = 2
+"""With cache="auto": how many times what a few images let expect is mapped."""
 _PROBES = 16
 
 
@@ -76,9 +79,23 @@ def open_cache(
         return None
     processes = max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
     budget = int(free_memory() * (ON_SHARE if wanted == "on" else AUTO_SHARE)) // processes
-    if wanted == "auto" and _needed(files, decode) > budget:
+    if wanted == "auto":
+        needed = _needed(files, decode)
+        if needed > budget:
+            return None
+        budget = min(budget, MARGIN * needed + 2**20)  # No more is mapped than will be used.
+    try:
+        return PictureCache(len(items), budget)
+    except (
+        OSError,
+        ValueError,
+        MemoryError,
+    ) as error:  # a limit such as ulimit -v, which the free memory does not tell
+        if wanted == "on":
+            warnings.warn(
+                f"decoded images are not kept in memory: {budget:,} bytes are refused ({error})", stacklevel=2
+            )
         return None
-    return PictureCache(len(items), budget)
 
 
 def free_memory() -> int:

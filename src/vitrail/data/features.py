@@ -6,6 +6,7 @@
       KEY/  values.npy   (V, N, ...) float32: each picture in each of V views
             index.npy    (N,) the number of each picture; unreadable ones are left out
             about.json   what KEY is the digest of
+            checks.json  checksums of the first two
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ import hashlib
 import json
 import os
 import shutil
+import stat
+import zlib
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -29,8 +32,8 @@ from vitrail.data.samples import Key, Sample, Samples
 from vitrail.data.sources import Pictures
 from vitrail.errors import DataError
 
-VALUES, INDEX, ABOUT = "values.npy", "index.npy", "about.json"
-FORMAT = 1
+VALUES, INDEX, ABOUT, CHECKS = "values.npy", "index.npy", "about.json", "checks.json"
+FORMAT = 2
 """Part of every key: raised when what is kept changes its meaning."""
 
 KEPT_FREE = 2**30
@@ -70,16 +73,39 @@ class Features:
 
 
 def identity(pictures: Pictures) -> str:
-    """Digest which pictures these are: name, size and time of change of files, the pixels of what is in memory."""
+    """Digest which pictures these are: name, size, time of change and samples of files, pixels of what is in memory."""
     digest = hashlib.blake2b(digest_size=16)
     for item in pictures.items:
         if isinstance(item, Path):
             known = item.stat() if item.exists() else None
             digest.update(repr((str(item.resolve()), known and (known.st_size, known.st_mtime_ns))).encode())
+            digest.update(_sampled(item))
         else:
             picture = item if isinstance(item, Image.Image) else item.picture()
             digest.update(repr((picture.mode, picture.size)).encode() + picture.tobytes())
     return digest.hexdigest()
+
+
+def _sampled(path: Path) -> bytes:
+    """Return a file's beginning, middle and end, for a changed one may have the size and the time that it had."""
+    try:
+        number = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    except OSError:
+        return b""
+    with os.fdopen(number, "rb", buffering=0) as file:
+        size = os.fstat(number).st_size
+        if not stat.S_ISREG(os.fstat(number).st_mode):
+            return b""
+        if size <= 3 * _SAMPLE:
+            return file.read(size)
+        parts = []
+        for place in (0, (size - _SAMPLE) // 2, size - _SAMPLE):
+            file.seek(place)
+            parts.append(file.read(_SAMPLE))
+        return b"".join(parts)
+
+
+_SAMPLE = 4096
 
 
 def digest_of(state: Mapping[str, Tensor]) -> str:
@@ -111,10 +137,43 @@ def kept_features(
     """
     about = {"format": FORMAT, "views": views, **about}
     key = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16).hexdigest()
-    if not (folder / key).is_dir():
+    features = _kept(folder / key, views)
+    if features is None:
+        _discard(folder / key)
         _keep(folder / key, about, views, compute)
         _remove_old(folder, key, about)
-    return Features(np.load(folder / key / VALUES, mmap_mode="r"), torch.from_numpy(np.load(folder / key / INDEX)))
+        features = _kept(folder / key, views)
+    if features is None:
+        raise DataError(f"features that were just written to {folder / key} cannot be read; choose another folder")
+    return features
+
+
+def _kept(folder: Path, views: int) -> Features | None:
+    """Open features that are whole, with the checksums that were written down; None where they are not."""
+    try:
+        checks = json.loads((folder / CHECKS).read_text())
+        if checks != {name: _checksum(folder / name) for name in (VALUES, INDEX)}:
+            return None
+        features = Features(np.load(folder / VALUES, mmap_mode="r"), torch.from_numpy(np.load(folder / INDEX)))
+    except Exception:  # numpy raises nearly anything of a damaged file.
+        return None
+    return features if features.values.shape[:2] == (views, len(features.index)) else None
+
+
+def _checksum(path: Path) -> int:
+    total = 0
+    with path.open("rb") as file:
+        while part := file.read(1 << 22):
+            total = zlib.crc32(part, total)
+    return total
+
+
+def _discard(folder: Path) -> None:
+    """Remove what is left of damaged features; nothing of what a link leads to."""
+    if folder.is_symlink() or folder.is_file():
+        folder.unlink(missing_ok=True)
+    else:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def _keep(target: Path, about: Mapping[str, Any], views: int, compute: Callable[[int], Iterable[Any]]) -> None:
@@ -125,6 +184,8 @@ def _keep(target: Path, about: Mapping[str, Any], views: int, compute: Callable[
         unfinished.mkdir(parents=True)
         index = _write_values(unfinished, views, compute)
         np.save(unfinished / INDEX, index)
+        checks = {name: _checksum(unfinished / name) for name in (VALUES, INDEX)}
+        (unfinished / CHECKS).write_text(json.dumps(checks) + "\n")
         (unfinished / ABOUT).write_text(json.dumps(about, indent=2) + "\n")
         if not target.is_dir():  # another process may have been as quick
             unfinished.rename(target)
