@@ -15,7 +15,7 @@ from vitrail.data.sources import Source, open_source
 from vitrail.figures.curves import draw_curves
 from vitrail.figures.report import Table, cell, flattened, write_report
 from vitrail.meaning import check_meant
-from vitrail.recipes import find_recipe
+from vitrail.recipes import find_recipe, recipe_name
 from vitrail.settings import Architecture, PretrainSettings, TourSettings, TrainSettings
 from vitrail.verbs import dense_tour, pretrain, train
 from vitrail.verbs.carry_out import Result, training_pictures
@@ -132,6 +132,7 @@ def _training(
     recipe = find_recipe(TrainSettings, "auto", recipe_for)
     return replace(
         recipe,
+        recipe=recipe_name(TrainSettings, "auto", recipe_for),
         data=settings.data,
         out=str(out),
         weights=weights,
