@@ -114,7 +114,7 @@ def test_a_mask_that_is_void_all_over_is_worth_knowing_of(root: Path) -> None:
 
 
 def test_a_mask_in_colours_is_refused(root: Path) -> None:
-    Image.new("RGB", (8, 6)).save(root / "masks/train/1.png")
+    Image.new("RGB", (8, 6), (128, 0, 64)).save(root / "masks/train/1.png")
     with pytest.raises(ImageError, match="one byte a pixel"):
         train(root).segments(1)
 

@@ -132,7 +132,7 @@ def test_looking_at_named_pictures_needs_no_masks(segmenter: Path, streets: Path
 def test_an_interrupted_run_goes_on_as_if_it_had_never_stopped(streets: Path, tmp_path: Path) -> None:
     settings = {
         **QUICK,
-        "dense": {**DENSE, "head": "linear", "ignore": 1},
+        "dense": {"jitter": "crop", "head": "linear", "ignore": 1},
         "schedule": {"kind": "constant", "warmup_epochs": 0},
     }
     whole = vitrail.train(str(streets), out=str(tmp_path / "whole"), epochs=4, **settings).folder
@@ -168,7 +168,7 @@ def test_a_vit_is_trained_from_weights_under_other_heads(head: str, tmp_path: Pa
     first = {"task": "classify", "architecture": shape, "image_size": 32, "epochs": 0.05, "channels": 3}
     start = vitrail.train("digits", model="vit_ti16", out=str(tmp_path / "start"), **first).folder
     settings = {"task": "segment", "weights": str(start), "image_size": 32, "epochs": 0.002, "batch_size": 4}
-    dense = {**DENSE, "head": head}
+    dense = {"jitter": "crop", "head": head}
     folder = vitrail.train("scenes:32", out=str(tmp_path / head), dense=dense, **settings).folder
     model, _ = vitrail.open_checkpoint(folder)
     assert model(torch.zeros(1, 3, 32, 48)).shape == (1, 5, 32, 48)

@@ -23,6 +23,7 @@ from vitrail.data.formats.avif import read_avif
 from vitrail.data.formats.budget import MAX_PIXELS, Refused
 from vitrail.data.formats.kinds import IMAGE_SUFFIXES
 from vitrail.data.formats.pnm import Netpbm, read_pnm
+from vitrail.data.mask_values import numbers_of
 from vitrail.data.pixels import IN_MEMORY, upright, with_channels
 from vitrail.errors import ImageError
 
@@ -64,7 +65,7 @@ def open_image(source: Source, channels: int = 3, *, enough: int | None = None) 
 
 
 def open_indices(source: Source) -> np.ndarray:
-    """Open an image whose pixels are numbers, not colours: a grey one of 8 bits, or the indices of a palette.
+    """Open an image whose pixels are numbers, not colours, as `vitrail.data.mask_values.numbers_of` takes them.
 
     Returns:
         uint8 ``(H, W)``; a palette's colours are not looked at.
@@ -204,15 +205,12 @@ def _eight_bits(image: Image.Image, turn: int, channels: int) -> Image.Image:
 def _indices(file: BinaryIO) -> np.ndarray:
     if _kind(file) == "PNM":
         netpbm = _netpbm(file)
-        if netpbm.values.dtype == np.uint8 and netpbm.values.ndim == 2:
-            return np.array(netpbm.values)
+        if netpbm.values.ndim == 2 and netpbm.values.max(initial=0) <= 255:
+            return np.array(netpbm.values, dtype=np.uint8)
         image, turn = Image.fromarray(netpbm.eight_bits()), 1
     else:
         image, turn = _decode(file, None, 1)
-    if image.mode not in ("L", "P", "1"):
-        reason = f"its pixels are of mode {image.mode}; an image of numbers has one byte a pixel (mode L or P)"
-        raise ImageError(IN_MEMORY, reason)
-    return np.array(upright(image, turn)).astype(np.uint8)
+    return numbers_of(upright(image, turn))
 
 
 def _netpbm(file: BinaryIO) -> Netpbm:

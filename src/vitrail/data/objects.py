@@ -95,6 +95,7 @@ class ObjectSamples(Samples):
         channels: 3 for colour, 1 for grey.
         with_objects: whether samples hold their objects; measuring asks `ObjectPictures` instead.
         cache: keep decoded pictures in memory, as for `Samples`.
+        views: how many random views of a picture there are, as for `Samples`.
     """
 
     def __init__(
@@ -105,9 +106,10 @@ class ObjectSamples(Samples):
         channels: int = 3,
         with_objects: bool = True,
         cache: Literal["auto", "on", "off"] = "auto",
+        views: int = 0,
     ) -> None:
         self.joint, self.annotated, self.with_objects = transform, pictures.annotated, with_objects
-        super().__init__(pictures, self._picture_alone, seed, channels, cache=cache)
+        super().__init__(pictures, self._picture_alone, seed, channels, cache=cache, views=views)
 
     def _picture_alone(self, picture: Image.Image) -> Tensor:
         raise NotImplementedError("a picture and its objects are transformed together")
@@ -117,7 +119,7 @@ class ObjectSamples(Samples):
         known = self.annotated[index]
         check_size(picture.size, known.size, self.pictures.names[index], self.pictures.items[index])
         objects = known.objects() if self.with_objects else no_objects(picture.size)
-        with seeded(self.seed, *key):
+        with seeded(self.seed, *self._stream(key)):
             image, objects = self.joint(picture, objects)
         sample: Sample = {
             "image": image,

@@ -94,7 +94,7 @@ class Samples(Dataset[Sample]):
     def _sample(self, key: Key, index: int) -> Sample:
         """Show picture ``index`` with the random numbers of ``key``."""
         picture = self._picture(index)
-        with seeded(self.seed, *((key[0] % self.views, key[1]) if self.views else key)):
+        with seeded(self.seed, *self._stream(key)):
             image = self.transform(picture)
             sample: Sample = {"image": image, "index": index}
             if self.pictures.labels is not None:
@@ -102,6 +102,10 @@ class Samples(Dataset[Sample]):
             if self.extra is not None:
                 sample.update(self.extra(image))
         return sample
+
+    def _stream(self, key: Key) -> Key:
+        """Return what the random numbers of a key depend on: on its epoch, or on which of the fixed views it shows."""
+        return (key[0] % self.views, key[1]) if self.views else key
 
     def _picture(self, index: int) -> Image.Image:
         item = self.pictures.items[index]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
@@ -9,15 +10,21 @@ from typing import Any
 
 import numpy as np
 
-from vitrail.data.file_rules import list_folders, list_images, no_images, split_of
 from vitrail.data.images import open_image, open_indices
 from vitrail.data.layouts import MASK_FOLDERS, PICTURE_FOLDERS
+from vitrail.data.mask_files import masks_of_split, pair, split_folders
+from vitrail.data.mask_values import advice, check_gaps, check_lossless
 from vitrail.data.scenes import is_scenes, open_scenes
 from vitrail.data.segments import VOID, Labelling, SegmentPictures, check_sizes
 from vitrail.data.sources import Pictures, Source, with_validation
+from vitrail.data.turned import shown_size
 from vitrail.errors import DataError, ImageError, nearest
 
 NAMES_FILE = "classes.txt"
+MOST_UNREAD = 0.5
+"""Where a larger share of the masks looked at cannot be read, none of them is what it should be."""
+LOOKED_AT = 100
+"""So many masks of a split are looked at before training begins."""
 
 
 def open_segments(
@@ -31,7 +38,8 @@ def open_segments(
 ) -> Source:
     """Open a folder that holds ``images`` and ``masks``, each with a folder for every split or none; or drawn scenes.
 
-    A mask is an index picture (PNG, one byte a pixel, with a palette or without) named as its picture.
+    A mask is an index picture (PNG, one byte a pixel, with a palette or without) named as its picture, or with an
+    ending such as ``_mask`` more.
 
     Args:
         source: the folder, or the word for drawn scenes.
@@ -54,7 +62,8 @@ def open_segments(
     if not 0 <= ignore <= VOID:
         raise DataError(f"the ignored value must lie within 0 to 255, as masks have one byte a pixel, not {ignore}")
     images, masks = _folder(root, PICTURE_FOLDERS), _folder(root, MASK_FOLDERS)
-    splits = {split: _pairs(root, images / name, masks / name) for split, name in _splits(images).items()}
+    folders = split_folders(images)
+    splits = {split: pair(root, images / name, masks_of_split(masks, name)) for split, name in folders.items()}
     if "train" not in splits and not for_evaluation:
         raise DataError(f"{images} holds {', '.join(splits)} but no folder 'train'")
     notes: list[str] = []
@@ -62,8 +71,10 @@ def open_segments(
     if not names and (root / NAMES_FILE).is_file():
         names = read_names(root / NAMES_FILE)
     elif not names:
-        names = _numbered(splits.get("train") or next(iter(splits.values())), ignore)
+        numbered = splits.get("train") or next(iter(splits.values()))
+        names = _numbered(numbered, ignore)
         notes.append(f"There is no {NAMES_FILE}: {len(names)} classes are numbered as in the training masks.")
+        notes += _about_zero(numbered, ignore)
     labelling = Labelling(ignore, len(names))
     opened = {split: _pictures(root, pairs, labelling) for split, pairs in splits.items()}
     train, validation, test = (opened.get(split) for split in ("train", "validation", "test"))
@@ -105,7 +116,7 @@ def examine(pictures: SegmentPictures) -> tuple[Counter[int], list[str]]:
         try:
             segments = pictures.segments(number)
             size = open_image(item).size if isinstance(item, Path) else item.size
-            check_sizes(size, segments, pictures.names[number])
+            check_sizes(size, segments, pictures.names[number], item)
         except (ImageError, DataError) as error:
             problems.append(str(error))
             continue
@@ -116,6 +127,61 @@ def examine(pictures: SegmentPictures) -> tuple[Counter[int], list[str]]:
     return shown, problems
 
 
+def check_masks(source: Source) -> None:
+    """Look at some of the masks that are to be learned from and measured by, before anyone waits for them.
+
+    Raises:
+        DataError: a mask has another size than its image or values that are no classes, all training masks together
+            show fewer than two classes, or those to measure by are void all over.
+    """
+    for split, pictures in (("training", source.train), ("validation", source.validation)):
+        if not isinstance(pictures, SegmentPictures) or not len(pictures) or not isinstance(pictures.masks[0], Path):
+            continue
+        fewest = 2 if split == "training" else 1
+        step = max(1, len(pictures) // LOOKED_AT)
+        first = list(range(0, len(pictures), step))
+        seen = np.zeros(VOID + 1, dtype=bool)
+        unread: list[ImageError] = []
+        for number in [*first, *sorted(set(range(len(pictures))) - set(first))]:
+            if number % step and seen[:VOID].sum() >= fewest:
+                break
+            try:
+                seen |= _shown_by(pictures, number)
+            except ImageError as error:  # A few damaged ones are left out while training.
+                unread.append(error)
+                if len(unread) > MOST_UNREAD * len(first):
+                    raise DataError(str(error)) from None
+        if seen[:VOID].sum() < fewest:
+            raise DataError(_about_too_few(split, pictures))
+
+
+def _shown_by(pictures: SegmentPictures, number: int) -> np.ndarray:
+    """Return which classes a mask shows, bool (256,).
+
+    Raises:
+        ImageError: the mask cannot be read.
+        DataError: it has another size than its image, or values that are no classes.
+    """
+    segments, item = pictures.segments(number), pictures.items[number]
+    size = shown_size(item) if isinstance(item, Path) else None
+    if size is not None:
+        check_sizes(size, segments, pictures.names[number], item)
+    return np.bincount(segments.ravel(), minlength=VOID + 1) > 0
+
+
+def _about_too_few(split: str, pictures: SegmentPictures) -> str:
+    """Say which values occur in masks that show too few classes."""
+    values: set[int] = set()
+    for mask in pictures.masks:
+        if isinstance(mask, Path):
+            with contextlib.suppress(ImageError):
+                values.update(np.unique(open_indices(mask)).tolist())
+    labelling = pictures.labelling
+    shown = [value for value in values if value not in (labelling.ignore, VOID)]
+    about = advice(values, labelling.count, labelling.ignore)
+    return f"the {split} masks show {len(shown)} of the {labelling.count} classes; {about}"
+
+
 def _folder(root: Path, names: tuple[str, ...]) -> Path:
     for name in names:
         if (root / name).is_dir():
@@ -123,31 +189,6 @@ def _folder(root: Path, names: tuple[str, ...]) -> Path:
     raise DataError(
         f"{root} has no folder {names[0]!r}; segments are learned from images/train/NAME.jpg with masks/train/NAME.png"
     )
-
-
-def _splits(images: Path) -> dict[str, str]:
-    """Find the folders of the splits by name; without any, the whole folder is for training."""
-    found: dict[str, str] = {}
-    for folder in sorted(list_folders(images)):
-        split = split_of(folder.name)
-        if split in found:
-            raise DataError(f"{images} holds both {found[split]!r} and {folder.name!r}; keep one of them")
-        if split:
-            found[split] = folder.name
-    return found or {"train": ""}
-
-
-def _pairs(root: Path, images: Path, masks: Path) -> list[tuple[Path, Path]]:
-    """Find each picture of a split, at any depth, and the mask of the same name."""
-    files = sorted(list_images(images))
-    if not files:
-        raise no_images(images)
-    pairs = [(file, masks / file.relative_to(images).with_suffix(".png")) for file in files]
-    missing = [mask for _, mask in pairs if not mask.is_file()]
-    if missing:
-        more = f", and {len(missing) - 1:,} more like it" if len(missing) > 1 else ""
-        raise DataError(f"there is no mask {missing[0].relative_to(root)} in {root}{more}")
-    return pairs
 
 
 def _pictures(root: Path, pairs: list[tuple[Path, Path]], labelling: Labelling) -> SegmentPictures:
@@ -162,7 +203,9 @@ def read_names(file: str | Path) -> tuple[str, ...]:
         DataError: there are none, or one stands twice.
     """
     try:
-        names = tuple(line.strip() for line in Path(file).expanduser().read_text().splitlines() if line.strip())
+        names = tuple(
+            line.strip() for line in Path(file).expanduser().read_text("utf-8-sig").splitlines() if line.strip()
+        )
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the class names cannot be read from {file} ({error})") from None
     if len(names) < 2 or len(set(names)) < len(names):
@@ -171,13 +214,27 @@ def read_names(file: str | Path) -> tuple[str, ...]:
 
 
 def _numbered(pairs: list[tuple[Path, Path]], ignore: int) -> tuple[str, ...]:
-    """Number the classes by the largest value in the masks."""
-    labelling = Labelling(ignore)
-    largest = -1
+    """Number the classes by the largest value in the masks.
+
+    Raises:
+        DataError: there are fewer than two, or most numbers do not occur.
+    """
+    seen = np.zeros(VOID + 1, dtype=np.int64)
     for _, mask in pairs:
-        classes = labelling.to_classes(open_indices(mask))
-        shown = classes[classes != VOID]
-        largest = max(largest, int(shown.max()) if shown.size else -1)
-    if largest < 1:
-        raise DataError(f"the masks beside {pairs[0][0]} show {largest + 1} classes; to tell classes apart takes two")
-    return tuple(f"class {number}" for number in range(largest + 1))
+        check_lossless(mask)
+        seen += np.bincount(open_indices(mask).ravel(), minlength=VOID + 1)
+    values = np.flatnonzero(seen).tolist()
+    classes = Labelling(ignore).to_classes(np.flatnonzero(seen).astype(np.uint8))
+    shown = classes[classes != VOID]
+    if len(shown) < 2:
+        beside = f"the masks beside {pairs[0][0]} show {len(shown)} classes"
+        raise DataError(f"{beside}; {advice(values, 0, ignore)}")
+    check_gaps(values, ignore)
+    return tuple(f"class {number}" for number in range(int(shown.max()) + 1))
+
+
+def _about_zero(pairs: list[tuple[Path, Path]], ignore: int) -> list[str]:
+    """Note that no mask holds 0, so that the first class would never be learned."""
+    if ignore != VOID or any((open_indices(mask) == 0).any() for _, mask in pairs):
+        return []
+    return ["No training mask holds the value 0: --dense.ignore 0 makes 1 the first class."]

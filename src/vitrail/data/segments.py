@@ -13,8 +13,10 @@ from PIL import Image
 from torch import Tensor
 
 from vitrail.data.images import open_indices
+from vitrail.data.mask_values import advice, check_lossless
 from vitrail.data.samples import Key, Sample, Samples, seeded
 from vitrail.data.sources import Pictures
+from vitrail.data.turned import about_turning
 from vitrail.errors import DataError
 
 VOID = 255
@@ -60,7 +62,7 @@ class Labelling:
             shown = ", ".join(str(value) for value in wrong[:5])
             raise DataError(
                 f"value {shown} is none of the {self.count} classes and not the ignored {self.ignore}; "
-                "name every class in classes.txt, or say which value to --dense.ignore"
+                f"{advice(np.unique(values).tolist(), self.count, self.ignore)}"
             )
         return classes.astype(np.uint8)
 
@@ -105,6 +107,7 @@ class SegmentPictures(Pictures):
         """
         mask = self.masks[number]
         if isinstance(mask, Path):
+            check_lossless(mask)
             values = open_indices(mask)
         else:
             values = mask if isinstance(mask, np.ndarray) else mask.segments()
@@ -129,6 +132,7 @@ class SegmentSamples(Samples):
         cache: keep decoded pictures in memory, as for `Samples`.
         own_sizes: pictures come out in sizes of their own. A sample then holds ``size`` (2,), the height and width of
             the image, and ``shape`` (2,), those of ``semantic``, which outlive the padding of a batch.
+        views: how many random views of a picture there are, as for `Samples`.
     """
 
     def __init__(
@@ -139,10 +143,11 @@ class SegmentSamples(Samples):
         channels: int = 3,
         cache: Literal["auto", "on", "off"] = "auto",
         own_sizes: bool = False,
+        views: int = 0,
     ) -> None:
         self.joint = transform
         self.own_sizes = own_sizes
-        super().__init__(pictures, self._picture_alone, seed, channels, cache=cache)
+        super().__init__(pictures, self._picture_alone, seed, channels, cache=cache, views=views)
 
     def _picture_alone(self, picture: Image.Image) -> Tensor:
         raise NotImplementedError("a picture and its segments are transformed together")
@@ -150,8 +155,8 @@ class SegmentSamples(Samples):
     def _sample(self, key: Key, index: int) -> Sample:
         picture = self._picture(index)
         segments = self.pictures.segments(index)  # type: ignore[attr-defined]
-        check_sizes(picture.size, segments, self.pictures.names[index])
-        with seeded(self.seed, *key):
+        check_sizes(picture.size, segments, self.pictures.names[index], self.pictures.items[index])
+        with seeded(self.seed, *self._stream(key)):
             image, classes = self.joint(picture, segments)
         sample: Sample = {"image": image, "semantic": classes, "index": index}
         if self.own_sizes:
@@ -159,12 +164,13 @@ class SegmentSamples(Samples):
         return sample
 
 
-def check_sizes(size: tuple[int, int], segments: np.ndarray, name: str) -> None:
-    """Refuse a mask that is not as large as its picture.
+def check_sizes(size: tuple[int, int], segments: np.ndarray, name: str, file: object = None) -> None:
+    """Refuse a mask that is not as large as its picture, and say so where EXIF data of its file is why.
 
     Raises:
         DataError: it is not.
     """
     height, width = segments.shape
     if size != (width, height):
-        raise DataError(f"{name}: the picture has {size[0]} x {size[1]} pixels, its mask {width} x {height}")
+        why = about_turning(file, size, (width, height))
+        raise DataError(f"{name}: the picture has {size[0]} x {size[1]} pixels, its mask {width} x {height}{why}")

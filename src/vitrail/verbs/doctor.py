@@ -24,7 +24,7 @@ from vitrail.data.images import open_image
 from vitrail.data.layouts import OtherTask, recognise
 from vitrail.data.objects import check_size
 from vitrail.data.scenes import is_scenes, open_scenes
-from vitrail.data.segment_folders import examine, is_segments, open_segments
+from vitrail.data.segment_folders import check_masks, examine, is_segments, open_segments
 from vitrail.data.segments import SegmentPictures
 from vitrail.data.sources import Pictures, Source, open_source
 from vitrail.data.turned import orientation
@@ -161,11 +161,22 @@ def check(data: str, ignore: int = 255) -> Check:
     found.duplicates += copies.across_splits
     found.mistakes += [*copies.across_classes, *depths.mistakes()]
     found.notes = (*found.notes, *copies.notes())
+    if isinstance(source.train, SegmentPictures) and not found.damaged:
+        found.damaged += _why_masks_are_refused(source)
     return found
 
 
 def _class_of(source: Source, pictures: Pictures, number: int) -> str:
     return source.class_names[pictures.labels[number]] if pictures.labels and source.class_names else ""
+
+
+def _why_masks_are_refused(source: Source) -> list[str]:
+    """Ask the code that looks at masks before training begins."""
+    try:
+        check_masks(source)
+    except DataError as error:
+        return [str(error)]
+    return []
 
 
 def _check_scenes(word: str) -> Check:

@@ -10,7 +10,12 @@ from vitrail.serialize import dumps
 from vitrail.settings import EvaluateSettings
 from vitrail.training import distributed
 from vitrail.verbs.kinds import kind_of
+<<<<<<< HEAD
 from vitrail.verbs.kinds.classification_figures import Evaluation
+=======
+from vitrail.verbs.kinds.classification import Evaluation, summarise, with_labels_of
+from vitrail.verbs.meant import check_evaluation
+>>>>>>> 0fd0221 (Options that mean nothing to a task are refused; masks are read as numbers where they are, else refused with what occurs in them)
 from vitrail.verbs.next_steps import after_evaluate, say_next
 from vitrail.weights.checkpoint import describe, open_checkpoint
 
@@ -46,6 +51,7 @@ def run(settings: EvaluateSettings) -> None:
 @distributed.processes()
 def _evaluate(settings: EvaluateSettings) -> Any:
     model, description = open_checkpoint(settings.checkpoint)
+    check_evaluation(settings, description.task)
     return kind_of(description.task).evaluate(settings, model, description)
 
 

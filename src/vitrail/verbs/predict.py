@@ -17,6 +17,7 @@ from vitrail.verbs.place import check_place
 from vitrail.verbs.progress import reported
 from vitrail.verbs.requested import RequestedImage, requested_images
 from vitrail.verbs.say import warn
+from vitrail.verbs.meant import check_prediction
 from vitrail.weights.checkpoint import describe, open_checkpoint
 
 NAMED_LEFT_OUT = 20
@@ -92,6 +93,7 @@ def _predictions(settings: PredictSettings, images: list[RequestedImage]) -> Ite
     if settings.out is not None:
         check_place(settings.out, "", settings.pictures)
     model, description = open_checkpoint(settings.checkpoint)
+    check_prediction(settings, description.task)
     yield from kind_of(description.task).predict(settings, images, model, description)
 
 

@@ -20,6 +20,7 @@ from vitrail.verbs.finish import drawer, finish
 from vitrail.verbs.folder import default_folder, open_folder
 from vitrail.verbs.held_out import check_share
 from vitrail.verbs.kinds import kind_of
+from vitrail.verbs.meant import check_training
 from vitrail.verbs.place import check_place
 from vitrail.verbs.say import say
 from vitrail.verbs.split import run_split, with_images
@@ -55,6 +56,7 @@ def train(data: str | Path, *, recipe: str = "auto", **settings: Any) -> Result:
 @distributed.processes()
 def run(settings: TrainSettings) -> Result:
     """Train as the settings say; `train` explains."""
+    check_training(settings)
     check_place(settings.out, default_folder("train", settings.data), [settings.data])
     source = run_split(settings)
     check_share(settings, source)

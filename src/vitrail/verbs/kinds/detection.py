@@ -22,7 +22,7 @@ from vitrail.data.sources import Pictures, Source
 from vitrail.errors import ConfigError, DataError, ImageError
 from vitrail.heads.build import BOX_HEADS, head_for
 from vitrail.serialize import dumps
-from vitrail.settings import EvaluateSettings, PredictSettings, Scoring, TrainSettings
+from vitrail.settings import EvaluateSettings, PredictSettings, TrainSettings
 from vitrail.tasks.average_precision import truth_of, twelve_figures
 from vitrail.tasks.detection import Detection
 from vitrail.training import distributed
@@ -103,7 +103,7 @@ class DetectionKind:
         if not training:
             return ObjectSamples(known, JointTransform(side, dense.longest), 0, channels, False, cache)
         transform = training_transform(side, dense, settings.augment)
-        return ObjectSamples(known, transform, settings.run.seed, channels, True, cache)
+        return ObjectSamples(known, transform, settings.run.seed, channels, True, cache, settings.loader.views)
 
     def measure(self, pictures: Pictures | None, description: Description) -> Measure:
         """Return what measures boxes and masks together over all pictures."""
@@ -111,11 +111,24 @@ class DetectionKind:
 
     def evaluate(self, settings: EvaluateSettings, model: Any, description: Description) -> DetectionEvaluation:
         """Find objects in every picture, over all processes, and compare."""
+<<<<<<< HEAD
         _refuse_scoring(settings.scoring)
         known = known_split(settings.checkpoint, description, settings.data)
         measured = choose_split(known, settings.split)
         pictures = cast(ObjectPictures, measured.pictures)
         truth = truth_of(pictures, description.class_names)
+=======
+        share = 0.0 if settings.split == "all" else float(description.settings.get("validation_share", 0.2))
+        source = _open(settings.data, 0, share, model.finds_masks, description.class_names)
+        if source.class_names != description.class_names:
+            raise DataError(
+                f"{settings.data} has other classes than the detector was trained on: "
+                f"{', '.join(source.class_names[:8])} and not {', '.join(description.class_names[:8])}"
+            )
+        split, found = choose_split(source, settings.split, settings.data)
+        pictures = cast(ObjectPictures, found)
+        truth = truth_of(pictures, source.class_names)
+>>>>>>> 0fd0221 (Options that mean nothing to a task are refused; masks are read as numbers where they are, else refused with what occurs in them)
         if all(one["iscrowd"] for one in truth["annotations"]):
             raise DataError(
                 f"the {measured.split} pictures of {settings.data} show no object: there is nothing to measure"
@@ -138,7 +151,6 @@ class DetectionKind:
         self, settings: PredictSettings, images: Sequence[RequestedImage], model: Any, description: Description
     ) -> Iterator[Detected]:
         """Find the objects in each picture and draw them; COCO's JSON is complete once all are done."""
-        _refuse_scoring(settings.scoring)
         out = out_folder(settings)
         used = own_names(files_of(images), out)
         device = pick_device(settings.device)
@@ -184,11 +196,6 @@ class DetectionKind:
 
 
 KIND = DetectionKind()
-
-
-def _refuse_scoring(scoring: Scoring) -> None:
-    if scoring != Scoring():
-        raise ConfigError("--scoring is for a segmenter; a detector looks at each picture once, as a whole")
 
 
 def _measure(

@@ -19,7 +19,7 @@ from vitrail.data.batches import EvalBatches
 from vitrail.data.cuts import Whole, random_cut, scaled
 from vitrail.data.images import open_image, with_channels
 from vitrail.data.samples import Samples
-from vitrail.data.segment_folders import NAMES_FILE, open_segments, read_names
+from vitrail.data.segment_folders import NAMES_FILE, check_masks, open_segments, read_names
 from vitrail.data.segments import SegmentPictures, SegmentSamples
 from vitrail.data.sources import Pictures, Source
 from vitrail.errors import ConfigError, DataError, ImageError
@@ -97,6 +97,7 @@ class SegmentationKind:
         if settings.labels != 1.0:
             raise ConfigError("--labels counts labelled pictures for a classifier; segments are learned from all masks")
         names = read_names(settings.dense.classes) if settings.dense.classes else ()
+<<<<<<< HEAD
         return open_segments(
             settings.data,
             ignore=settings.dense.ignore,
@@ -113,6 +114,11 @@ class SegmentationKind:
             raise DataError(f"{named} names other classes than the model knows: {', '.join(names[:8])}")
         ignore = description.dense["ignore"]
         return open_segments(data, ignore=ignore, class_names=names, validation_share=0.0, for_evaluation=True)
+=======
+        source = _open(settings.data, settings.dense.ignore, names, settings.run.seed, settings.validation_share)
+        check_masks(source)
+        return source
+>>>>>>> 0fd0221 (Options that mean nothing to a task are refused; masks are read as numbers where they are, else refused with what occurs in them)
 
     def describe(self, settings: TrainSettings, start: Start, source: Source) -> Description:
         """Describe backbone, head and classes."""
@@ -145,7 +151,9 @@ class SegmentationKind:
             raise ConfigError(f"--dense.jitter is {' or '.join(SCALES)} to learn segments, not {dense.jitter}")
         scale = SCALES[dense.jitter] or dense.jitter_scale
         cut = random_cut(settings.augment, preprocessing, scale, dense.short_side)
-        return SegmentSamples(pictures, cut, settings.run.seed, preprocessing.channels, cache)
+        return SegmentSamples(
+            pictures, cut, settings.run.seed, preprocessing.channels, cache, views=settings.loader.views
+        )
 
     def measure(self, pictures: Pictures | None, description: Description) -> Measure:
         """Return what adds up sums and counts; the pictures themselves do not matter."""
@@ -167,8 +175,14 @@ class SegmentationKind:
         damaged = [path for paths in distributed.gather(batches.damaged) for path in paths]
         if not totals:
             raise DataError(f"none of the {len(pictures)} pictures of {settings.data} can be read")
+<<<<<<< HEAD
         read = len(pictures) - len(damaged)
         return summarise(measured.split, read, totals, description.class_names, damaged, measured.notes)
+=======
+        if not sum(totals["pixel_accuracy"][1]):
+            raise DataError(f"the {split} masks of {settings.data} are void all over: there is nothing to measure")
+        return summarise(split, len(pictures) - len(damaged), totals, description.class_names, damaged)
+>>>>>>> 0fd0221 (Options that mean nothing to a task are refused; masks are read as numbers where they are, else refused with what occurs in them)
 
     def predict(
         self, settings: PredictSettings, images: Sequence[RequestedImage], model: Any, description: Description
@@ -187,7 +201,8 @@ class SegmentationKind:
                 continue
             with precision.autocast():
                 classes = classify_pixels(task, picture, description, device)
-            yield write_segments(image.name, picture, classes, description, out / unused_name(image.stem, used))
+            told = write_segments(image.name, picture, classes, description, out / unused_name(image.stem, used))
+            yield _shortened(told, settings.top)
 
     def print(self, settings: PredictSettings, predictions: Iterator[Segments]) -> None:
         """Print a table, or picture after picture as JSON."""
@@ -267,6 +282,11 @@ def _ratios(sums: Iterable[float], counts: Iterable[float]) -> list[float | None
 
 def _share(value: float | None) -> str:
     return percent(value)
+
+
+def _shortened(prediction: Segments, top: int) -> Segments:
+    """Name all classes, or as many as were asked for."""
+    return prediction if top == PredictSettings.top else replace(prediction, classes=prediction.classes[:top])
 
 
 def _most(prediction: Segments, top: int) -> str:
