@@ -1,6 +1,7 @@
 """Scoring part by part, at several scales and mirrored."""
 
 import itertools
+from typing import Any
 
 import pytest
 import torch
@@ -9,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from vitrail.errors import ConfigError
-from vitrail.heads.sliding import classes_of, shares, sliding, starts
+from vitrail.heads.sliding import Limit, classes_of, shares, sliding, starts, to_probabilities
 
 
 def local(images: Tensor) -> Tensor:
@@ -70,3 +71,33 @@ def test_the_answer_has_the_size_that_is_asked_for() -> None:
 def test_what_cannot_work_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
         shares(local, torch.randn(1, 1, 4, 4), **options)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize(
+    ("strides", "trained_at", "size", "part"),
+    [
+        ((16,), (512, 512), (2048, 2048), None),
+        ((16,), (512, 512), (500, 20_000), (1024, 1024)),
+        ((4,), (64, 64), (512, 513), (256, 256)),
+        ((4,), (64, 300), (512, 512), None),
+        ((4, 8, 16, 32), (512, 512), (20_000, 500), (1024, 1024)),
+        ((4, 8, 16, 32), (3000, 3000), (3000, 3000), None),
+    ],
+)
+def test_images_above_a_size_are_scored_in_parts(strides: Any, trained_at: Any, size: Any, part: Any) -> None:
+    assert Limit.of(strides, trained_at).part_of(*size) == part
+
+
+def test_a_large_image_is_scored_as_if_its_parts_had_been_asked_for() -> None:
+    images = torch.randn(1, 2, 30, 70)
+    limit = Limit(1000, (16, 16))
+    assert torch.equal(shares(corner, images, limit=limit), shares(corner, images, part=(16, 16)))
+    assert torch.equal(shares(local, images, limit=Limit(2100, (16, 16))), shares(local, images))
+
+
+def test_many_scores_become_the_same_probabilities_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
+    scores = torch.randn(1, 5, 40, 33)
+    expected = scores.softmax(dim=1)
+    monkeypatch.setattr("vitrail.heads.sliding.MANY_SCORES", 100)
+    monkeypatch.setattr("vitrail.heads.sliding.SOFTMAX_AT_ONCE", 900)
+    assert torch.allclose(to_probabilities(scores), expected, atol=1e-7)

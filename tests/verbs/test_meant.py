@@ -88,7 +88,7 @@ def test_every_dense_option_is_taken_by_a_head_or_refused(head: str, name: str) 
     ],
 )
 def test_what_is_for_whole_images_is_refused_by_dense_tasks(task: Any, changes: dict[str, Any]) -> None:
-    with pytest.raises(ConfigError, match="means nothing to a (detector|segmenter)"):
+    with pytest.raises(ConfigError, match=r"means nothing to a (detector|segmenter)"):
         check_training(replace(TrainSettings(data="x", task=task), **changes))
 
 

@@ -17,6 +17,7 @@ import vitrail
 from vitrail.cli import main
 from vitrail.data.images import open_indices
 from vitrail.errors import ConfigError, DataError
+from vitrail.settings import Scoring
 from vitrail.training.checkpoint import resolve
 
 SWIN = {"embed_width": 32, "depths": (1, 1, 1, 1), "window": 4}
@@ -220,3 +221,25 @@ def test_two_processes_learn_the_weights_of_one(streets: Path, tmp_path: Path) -
         assert done.returncode == 0, done.stderr
     one, two = (load_file(resolve(tmp_path / name, "last") / "model.safetensors") for name in launchers)
     assert all(one[name].equal(two[name]) for name in one)
+
+
+def test_a_large_image_is_scored_by_sliding_window_everywhere_and_it_is_said(
+    segmenter: Path, streets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("vitrail.heads.sliding.LARGEST_WHOLE", 50 * 50)
+    monkeypatch.setattr("vitrail.heads.sliding.USUAL_PART", 40)
+    large = tmp_path / "large.png"
+    Image.fromarray(np.random.RandomState(5).randint(0, 255, (40, 200, 3)).astype(np.uint8)).save(large)
+    (found,) = vitrail.predict(str(segmenter), [large], out=str(tmp_path / "a"))
+    assert found.part == (40, 40)
+    (asked,) = vitrail.predict(str(segmenter), [large], out=str(tmp_path / "b"), scoring=Scoring(part=40))
+    assert asked.part is None
+    assert np.array_equal(open_indices(found.mask), open_indices(asked.mask))
+    capsys.readouterr()
+    for verb in ("predict", "look"):
+        assert main([verb, str(segmenter), str(large), "--out", str(tmp_path / verb)]) == 0
+        assert "1 large image was scored by sliding window, in parts of 40 x 40" in capsys.readouterr().out
+    monkeypatch.setattr("vitrail.heads.sliding.LARGEST_WHOLE", 1000)
+    monkeypatch.setattr("vitrail.heads.sliding.USUAL_PART", 33)
+    said = vitrail.evaluate(str(segmenter), str(streets), split="validation")
+    assert "2 large images were scored by sliding window" in said.notes[0]

@@ -1,4 +1,4 @@
-"""The numbers in masks: which images hold numbers, which numbers occur, and what is to be done where they fit no class."""
+"""The numbers in masks: which images hold numbers, which ones occur, and what to do where they fit no class."""
 
 from __future__ import annotations
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from vitrail.config import Preprocessing
 from vitrail.data.segments import VOID
 from vitrail.heads.segmenter import Segmenter
-from vitrail.heads.sliding import classes_of, shares
+from vitrail.heads.sliding import Limit, classes_of, shares
 from vitrail.tasks.inputs import Normalise
 
 SMALLEST_SHARE = 1e-12
@@ -44,7 +44,12 @@ class Segmentation(nn.Module):
         self.auxiliary = auxiliary
         self.smoothing = smoothing
         self.depth = model.depth
-        self.probabilities: Callable[..., Tensor] = partial(shares, model, **test)
+        self.in_parts = 0
+        """How many pictures were so large that they were scored part by part without being asked."""
+        strides = model.backbone.strides if isinstance(model, Segmenter) else (1, 1)
+        self.limit = Limit.of(strides, preprocessing.image_size)
+        self.asked_in_parts = test.get("part") is not None
+        self.probabilities: Callable[..., Tensor] = partial(shares, model, limit=self.limit, **test)
 
     def forward(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         """Return ``loss`` for ``image`` (B, C, H, W) uint8 and ``semantic`` (B, H, W) uint8, `VOID` for void."""
@@ -76,7 +81,12 @@ class Segmentation(nn.Module):
 
     def predict(self, images: Tensor, size: tuple[int, int]) -> Tensor:
         """Return every class's probability at every pixel: uint8 ``(B, C, h, w)`` to ``(B, K, *size)``."""
+        self.in_parts += len(images) if self.window_of(images) else 0
         return self.probabilities(self.normalise(images), size)
+
+    def window_of(self, images: Tensor) -> tuple[int, int] | None:
+        """Return the parts by which pictures ``(B, C, h, w)`` are scored since they are large; None if they are not."""
+        return None if self.asked_in_parts else self.limit.part_of(images.shape[-2], images.shape[-1])
 
     def layer_of(self, name: str) -> int:
         """Return the layer a parameter belongs to, for layer-wise decay of the learning rate."""

@@ -10,12 +10,8 @@ from vitrail.serialize import dumps
 from vitrail.settings import EvaluateSettings
 from vitrail.training import distributed
 from vitrail.verbs.kinds import kind_of
-<<<<<<< HEAD
 from vitrail.verbs.kinds.classification_figures import Evaluation
-=======
-from vitrail.verbs.kinds.classification import Evaluation, summarise, with_labels_of
 from vitrail.verbs.meant import check_evaluation
->>>>>>> 0fd0221 (Options that mean nothing to a task are refused; masks are read as numbers where they are, else refused with what occurs in them)
 from vitrail.verbs.next_steps import after_evaluate, say_next
 from vitrail.weights.checkpoint import describe, open_checkpoint
 

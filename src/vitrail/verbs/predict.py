@@ -12,12 +12,12 @@ from vitrail.errors import DataError
 from vitrail.settings import PredictSettings
 from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.kinds.classification import Prediction
+from vitrail.verbs.meant import check_prediction
 from vitrail.verbs.next_steps import after_predict, say_next
 from vitrail.verbs.place import check_place
 from vitrail.verbs.progress import reported
 from vitrail.verbs.requested import RequestedImage, requested_images
 from vitrail.verbs.say import warn
-from vitrail.verbs.meant import check_prediction
 from vitrail.weights.checkpoint import describe, open_checkpoint
 
 NAMED_LEFT_OUT = 20

@@ -23,6 +23,7 @@ class Segments:
         overlay: where the picture with the classes laid over it was written.
         classes: the classes found and their share of the pixels, largest first.
         error: why the picture could not be read, if it could not.
+        part: height and width of the parts by which the picture was scored since it is large; None if it is not.
     """
 
     file: str
@@ -30,6 +31,7 @@ class Segments:
     overlay: str = ""
     classes: tuple[tuple[str, float], ...] = ()
     error: str | None = None
+    part: tuple[int, int] | None = None
 
 
 def write_segments(

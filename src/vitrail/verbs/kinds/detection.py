@@ -111,24 +111,10 @@ class DetectionKind:
 
     def evaluate(self, settings: EvaluateSettings, model: Any, description: Description) -> DetectionEvaluation:
         """Find objects in every picture, over all processes, and compare."""
-<<<<<<< HEAD
-        _refuse_scoring(settings.scoring)
         known = known_split(settings.checkpoint, description, settings.data)
         measured = choose_split(known, settings.split)
         pictures = cast(ObjectPictures, measured.pictures)
         truth = truth_of(pictures, description.class_names)
-=======
-        share = 0.0 if settings.split == "all" else float(description.settings.get("validation_share", 0.2))
-        source = _open(settings.data, 0, share, model.finds_masks, description.class_names)
-        if source.class_names != description.class_names:
-            raise DataError(
-                f"{settings.data} has other classes than the detector was trained on: "
-                f"{', '.join(source.class_names[:8])} and not {', '.join(description.class_names[:8])}"
-            )
-        split, found = choose_split(source, settings.split, settings.data)
-        pictures = cast(ObjectPictures, found)
-        truth = truth_of(pictures, source.class_names)
->>>>>>> 0fd0221 (Options that mean nothing to a task are refused; masks are read as numbers where they are, else refused with what occurs in them)
         if all(one["iscrowd"] for one in truth["annotations"]):
             raise DataError(
                 f"the {measured.split} pictures of {settings.data} show no object: there is nothing to measure"

@@ -22,6 +22,7 @@ from vitrail.data.samples import Samples
 from vitrail.data.segment_folders import NAMES_FILE, check_masks, open_segments, read_names
 from vitrail.data.segments import SegmentPictures, SegmentSamples
 from vitrail.data.sources import Pictures, Source
+from vitrail.data.transforms import resize
 from vitrail.errors import ConfigError, DataError, ImageError
 from vitrail.figures import segments as figures
 from vitrail.figures.maps import maps_panel
@@ -61,7 +62,7 @@ class SegmentEvaluation:
         classes: for each class its name, its pixels, its intersection over union, and the share of its pixels that is
             found; None where there is nothing to divide by.
         damaged: files that could not be read and were left out.
-        notes: which pictures were measured, where that is not plain.
+        notes: what else is to be known of the figures, and of which pictures were measured.
     """
 
     split: str
@@ -97,14 +98,15 @@ class SegmentationKind:
         if settings.labels != 1.0:
             raise ConfigError("--labels counts labelled pictures for a classifier; segments are learned from all masks")
         names = read_names(settings.dense.classes) if settings.dense.classes else ()
-<<<<<<< HEAD
-        return open_segments(
+        source = open_segments(
             settings.data,
             ignore=settings.dense.ignore,
             class_names=names,
             seed=settings.run.seed,
             validation_share=settings.validation_share,
         )
+        check_masks(source)
+        return source
 
     def reopen(self, description: Description, data: str) -> Source:
         """Open pictures with masks, or draw scenes, of the segmenter's classes."""
@@ -114,11 +116,6 @@ class SegmentationKind:
             raise DataError(f"{named} names other classes than the model knows: {', '.join(names[:8])}")
         ignore = description.dense["ignore"]
         return open_segments(data, ignore=ignore, class_names=names, validation_share=0.0, for_evaluation=True)
-=======
-        source = _open(settings.data, settings.dense.ignore, names, settings.run.seed, settings.validation_share)
-        check_masks(source)
-        return source
->>>>>>> 0fd0221 (Options that mean nothing to a task are refused; masks are read as numbers where they are, else refused with what occurs in them)
 
     def describe(self, settings: TrainSettings, start: Start, source: Source) -> Description:
         """Describe backbone, head and classes."""
@@ -175,14 +172,14 @@ class SegmentationKind:
         damaged = [path for paths in distributed.gather(batches.damaged) for path in paths]
         if not totals:
             raise DataError(f"none of the {len(pictures)} pictures of {settings.data} can be read")
-<<<<<<< HEAD
-        read = len(pictures) - len(damaged)
-        return summarise(measured.split, read, totals, description.class_names, damaged, measured.notes)
-=======
         if not sum(totals["pixel_accuracy"][1]):
-            raise DataError(f"the {split} masks of {settings.data} are void all over: there is nothing to measure")
-        return summarise(split, len(pictures) - len(damaged), totals, description.class_names, damaged)
->>>>>>> 0fd0221 (Options that mean nothing to a task are refused; masks are read as numbers where they are, else refused with what occurs in them)
+            raise DataError(
+                f"the {measured.split} masks of {settings.data} are void all over: there is nothing to measure"
+            )
+        read = len(pictures) - len(damaged)
+        large = sum(distributed.gather(task.in_parts))
+        notes = (*measured.notes, *((in_parts(large, task.limit.part),) if large else ()))
+        return summarise(measured.split, read, totals, description.class_names, damaged, notes)
 
     def predict(
         self, settings: PredictSettings, images: Sequence[RequestedImage], model: Any, description: Description
@@ -199,10 +196,12 @@ class SegmentationKind:
             except ImageError as error:
                 yield Segments(image.name, error=error.reason)
                 continue
+            before = task.in_parts
             with precision.autocast():
                 classes = classify_pixels(task, picture, description, device)
             told = write_segments(image.name, picture, classes, description, out / unused_name(image.stem, used))
-            yield _shortened(told, settings.top)
+            part = task.limit.part if task.in_parts > before else None
+            yield replace(_shortened(told, settings.top), part=part)
 
     def print(self, settings: PredictSettings, predictions: Iterator[Segments]) -> None:
         """Print a table, or picture after picture as JSON."""
@@ -212,8 +211,12 @@ class SegmentationKind:
             return
         if settings.format == "csv":
             raise ConfigError("segments are printed as a table or as JSON; the masks themselves are files")
-        rows = [(p.file, p.error or p.mask, _most(p, settings.top)) for p in predictions]
+        told = list(predictions)
+        rows = [(p.file, p.error or p.mask, _most(p, settings.top)) for p in told]
         say_table("", ("picture", "mask", "shows"), rows)
+        parts = [p.part for p in told if p.part]
+        if parts:
+            say(in_parts(len(parts), parts[0]))
 
     def draw(self, model: Any, description: Description, pictures: Pictures, count: int) -> dict[str, Image.Image]:
         """Draw what the model says of some pictures and where it errs, and the maps its head gets."""
@@ -228,6 +231,8 @@ class SegmentationKind:
             shown.append(picture)
             truths.append(chosen.segments(number) if isinstance(chosen, SegmentPictures) else None)
             found.append(classify_pixels(task, picture, description, device))
+        if task.in_parts:
+            say(in_parts(task.in_parts, task.limit.part))
         names = [Path(name).name for name in chosen.names]
         drawn = {"segments": figures.panel(shown, truths, found, description.class_names, names)}
         drawn["maps"] = _draw_maps(task, shown[:MAPS_DRAWN], description, device)
@@ -267,6 +272,12 @@ def summarise(
         notes=notes,
         **{name: mean_of_ratios(*pair) for name, pair in totals.items()},
     )
+
+
+def in_parts(count: int, part: tuple[int, int]) -> str:
+    """Say that pictures were scored by sliding window."""
+    what = "1 large image was" if count == 1 else f"{count:,} large images were"
+    return f"{what} scored by sliding window, in parts of {part[0]} x {part[1]} pixels (--scoring.part takes others)"
 
 
 def _picture(item: Any, channels: int) -> Image.Image:
@@ -312,9 +323,19 @@ def _draw_maps(
     short_side = description.dense["short_side"]
     levels = []
     for picture in pictures:
-        image = task.normalise(scaled(picture, short_side)[None].to(device))
+        image = scaled(picture, short_side)
+        if task.window_of(image[None]):
+            image = _shrunk(image, task.limit.pixels)
+        image = task.normalise(image[None].to(device))
         maps = zip(task.model.maps(image), task.model.levels.strides, strict=True)
         # Without the places that stand for what the picture was padded with.
         h, w = image.shape[-2:]
         levels.append([level[0, :, : math.ceil(h / stride), : math.ceil(w / stride)] for level, stride in maps])
     return maps_panel(pictures, levels, task.model.levels.strides)
+
+
+def _shrunk(image: torch.Tensor, pixels: int) -> torch.Tensor:
+    """Shrink an image uint8 ``(C, H, W)`` to fewer pixels: its maps are drawn, and cannot be made part by part."""
+    factor = math.sqrt(pixels / (image.shape[-2] * image.shape[-1]))
+    height, width = (max(1, int(side * factor)) for side in image.shape[-2:])
+    return resize(image, (height, width))
