@@ -238,5 +238,6 @@ def test_mistakes_are_one_sentence(detector: Path, shapes: Path, tmp_path: Path)
         vitrail.evaluate(str(detector), str(shapes), scoring=Scoring(flip=True))
     with pytest.raises(ConfigError, match="cannot detect"):
         vitrail.train(str(shapes), out=str(tmp_path / "a"), **{**QUICK, "dense": {"head": "upernet"}})
+    (tmp_path / "empty").mkdir()
     with pytest.raises(DataError, match="instances_train"):
-        vitrail.train(str(tmp_path), out=str(tmp_path / "b"), **QUICK)
+        vitrail.train(str(tmp_path / "empty"), out=str(tmp_path / "b"), **QUICK)
