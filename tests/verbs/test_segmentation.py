@@ -63,7 +63,7 @@ def segmenter(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_the_run_folder_holds_pictures_of_segments_and_maps(segmenter: Path) -> None:
     for name in ("segments", "maps", "curves"):
         assert (segmenter / "pictures" / f"{name}.png").is_file()
-    assert "what the model says" in (segmenter / "report.html").read_text()
+    assert "What the model says" in (segmenter / "report.html").read_text()
     _, description = vitrail.open_checkpoint(segmenter)
     assert (description.task, description.class_names) == ("segment", NAMES)
     assert not description.is_classifier
