@@ -230,3 +230,19 @@ def test_addresses_and_repositories_are_told_from_files(source, said):
     for action in (read_state, vitrail.inspect_weights, lambda s: load_weights(MODEL, s)):
         with pytest.raises(WeightsError, match=said):
             action(source)
+
+
+@pytest.mark.parametrize("source", [3, None, b"a", {"a": 1}, "a\0b", "x" * 5000])
+def test_what_is_no_path_is_refused_in_one_sentence(source, tmp_path):
+    file = tmp_path / "model.safetensors"
+    save_file(STATE, file)
+    for action in (
+        lambda: load_weights(MODEL, source),
+        lambda: vitrail.from_pretrained(source),
+        lambda: vitrail.inspect_weights(source),
+        lambda: vitrail.open_checkpoint(source),
+        lambda: vitrail.convert_weights(file, "timm", source),
+        lambda: vitrail.save_pretrained(file, source),
+    ):
+        with pytest.raises(WeightsError):
+            action()

@@ -20,6 +20,7 @@ from vitrail.weights.beside import inside
 from vitrail.weights.files import State, read_state
 from vitrail.weights.finite import check_finite
 from vitrail.weights.load import fit_state
+from vitrail.weights.paths import path_of
 from vitrail.weights.plausible import check_counts, check_preprocessing, check_size, header_of, read_config
 
 
@@ -63,7 +64,7 @@ def describe(source: str | Path) -> Description:
     Raises:
         WeightsError: there is no checkpoint, or its description is damaged.
     """
-    path = Path(source).expanduser()
+    path = path_of(source)
     if not is_checkpoint(path):
         what = "is no checkpoint or run folder of vitrail's" if path.exists() else "does not exist"
         raise WeightsError(f"{path} {what}; give the folder that `vitrail train` or `pretrain` wrote")

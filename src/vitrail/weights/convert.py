@@ -21,6 +21,7 @@ from vitrail.weights.beside import check_beside, write_beside
 from vitrail.weights.detect import layout_for, layout_named
 from vitrail.weights.files import NOTES, State
 from vitrail.weights.known import Opened, open_weights
+from vitrail.weights.paths import path_of
 from vitrail.weights.sidecars import sidecars
 
 SUFFIXES = {".safetensors": ".safetensors", ".npz": ".npz", ".pth": ".pth", ".pt": ".pth", ".bin": ".pth"}
@@ -97,7 +98,7 @@ def convert(
     opened = open_weights(file, num_heads)
     plain = {n: t for n, t in opened.plain.state.items() if not (encoder_only and n.startswith(ABOVE))}
     name, layout = layout_for(to, plain)
-    target, kind = _target(Path(out).expanduser(), to, layout.suffix)
+    target, kind = _target(path_of(out), to, layout.suffix)
     _check_heads(opened)
     _check_above(name, plain)
     try:

@@ -144,6 +144,8 @@ def layout_named(name: str) -> Layout:
     Raises:
         WeightsError: there is none; the nearest right names are given.
     """
+    if not isinstance(name, str):
+        raise WeightsError(f"a layout is named by text, not {type(name).__name__}; there are {', '.join(LAYOUTS)}")
     if name not in LAYOUTS:
         known = nearest(name, LAYOUTS) or f"; there are {', '.join(LAYOUTS)}"
         raise WeightsError(f"there is no layout {name!r}{known}")

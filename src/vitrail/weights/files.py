@@ -19,6 +19,7 @@ from torch import Tensor
 
 from vitrail.errors import WeightsError, nearest
 from vitrail.weights.foreign import TENSORFLOW, shard_of, what_address, what_archive, what_else
+from vitrail.weights.paths import path_of
 from vitrail.weights.wrappers import unwrap
 
 State = dict[str, Tensor]
@@ -106,7 +107,7 @@ def find_file(source: str | Path) -> Path:
     Raises:
         WeightsError: there is none; the nearest names beside it are given.
     """
-    path = Path(source).expanduser()
+    path = path_of(source)
     if path.is_dir():
         for name in FOLDER_FILES:
             if (path / name).is_file():

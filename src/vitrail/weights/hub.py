@@ -24,6 +24,7 @@ from vitrail.weights.checkpoint import Description, description_json, open_check
 from vitrail.weights.files import find_file
 from vitrail.weights.known import is_own, open_weights
 from vitrail.weights.load import fit_state
+from vitrail.weights.paths import path_of
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -45,7 +46,7 @@ def save_pretrained(source: str | Path | nn.Module, folder: str | Path, descript
     Raises:
         WeightsError: the source cannot be read, a model comes without a description, or the folder cannot be written.
     """
-    return _save(source, Path(folder).expanduser(), description, "OWNER/NAME")
+    return _save(source, path_of(folder), description, "OWNER/NAME")
 
 
 def _save(source: str | Path | nn.Module, target: Path, description: Description | None, repository: str) -> Path:
@@ -83,7 +84,7 @@ def from_pretrained(source: str | Path, *, num_heads: int | None = None) -> tupl
         WeightsError: there is no such thing, or it belongs to no model here.
         MissingExtra: a repository is named, and huggingface_hub is not installed.
     """
-    path = Path(source).expanduser()
+    path = path_of(source)
     if not path.exists() and REPOSITORY.fullmatch(str(source)):
         path = _fetch(str(source))
     return _open(path, num_heads)

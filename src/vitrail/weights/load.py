@@ -35,6 +35,7 @@ from vitrail.weights.detect import to_plain
 from vitrail.weights.exact import is_zero_bias
 from vitrail.weights.files import State, read_weights
 from vitrail.weights.finite import check_finite
+from vitrail.weights.paths import path_of
 from vitrail.weights.plain import INPUT_KERNELS, input_kernel, plain_name
 from vitrail.weights.rename import kinds_of
 from vitrail.weights.shape import shape_of
@@ -106,6 +107,10 @@ def load_weights(
         WeightsError: the file cannot be read, lacks weights the model cannot do without, or holds others that
             the model would have to use.
     """
+    if not isinstance(model, nn.Module):
+        raise ConfigError(
+            f"expected a model to load weights into, not {type(model).__name__}; see vitrail.create_model"
+        )
     source, note = read_weights(weights_file(file))
     plain = to_plain(source, str(file))
     check_heads(model, plain.num_heads, str(file))
@@ -122,7 +127,7 @@ def weights_file(source: str | Path) -> Path:
     Raises:
         WeightsError: the folder holds no checkpoint, or a link in it leads elsewhere.
     """
-    path = Path(source).expanduser()
+    path = path_of(source)
     return inside(resolve(path), "model.safetensors") if is_checkpoint(path) else path
 
 
