@@ -21,7 +21,6 @@ from vitrail.verbs.carry_out import Result
 from vitrail.verbs.evaluate import evaluate
 from vitrail.verbs.folder import default_folder
 from vitrail.verbs.look import read_metrics
-from vitrail.verbs.meant import check_tour
 from vitrail.verbs.place import check_place
 from vitrail.verbs.report import caption
 from vitrail.verbs.say import say, say_table
@@ -66,7 +65,6 @@ class DenseTour:
 
 def run(settings: TourSettings) -> DenseTour:
     """Take the tour of a dense task; `vitrail.tour` explains."""
-    check_tour(settings)
     began = time.monotonic()
     data = SCENES if settings.data in ("digits", "scenes") else settings.data
     out = check_place(settings.out, default_folder(f"tour-{settings.task}", data), [data])

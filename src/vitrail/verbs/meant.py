@@ -11,7 +11,7 @@ from typing import Any
 from vitrail.data.scenes import is_scenes
 from vitrail.errors import ConfigError
 from vitrail.recipes import find_recipe
-from vitrail.settings import Dense, EvaluateSettings, PredictSettings, Scoring, TourSettings, TrainSettings
+from vitrail.settings import Dense, EvaluateSettings, PredictSettings, Scoring, TrainSettings
 
 WHAT = {"classify": "a classifier", "detect": "a detector", "segment": "a segmenter"}
 
@@ -93,17 +93,6 @@ def check_prediction(settings: PredictSettings, task: str) -> None:
             raise ConfigError(f"{_option(name)} means nothing to {WHAT[task]}, which {why}; leave it out")
 
 
-def check_tour(settings: TourSettings) -> None:
-    """Check the options of a tour of detection or segmentation, which pretrains nothing and counts no labels.
-
-    Raises:
-        ConfigError: one means nothing to it.
-    """
-    for name in ("labels", "pretrain_epochs"):
-        if getattr(settings, name) is not None:
-            raise ConfigError(f"{_option(name)} means nothing to a tour of --task {settings.task}; leave it out")
-
-
 def _meaningless(settings: TrainSettings) -> Iterator[tuple[str, str]]:
     """Yield the options that mean nothing to a task and its head, with what they are for."""
     if settings.tune_blocks is None:
@@ -142,4 +131,4 @@ def _option(name: str) -> str:
     return f"--{name.replace('_', '-')}"
 
 
-__all__ = ["check_evaluation", "check_prediction", "check_tour", "check_training"]
+__all__ = ["check_evaluation", "check_prediction", "check_training"]
