@@ -83,6 +83,75 @@ def test_splits_are_found_by_their_usual_names_in_wrappers_and_once_more_in_them
     assert any(repr(wrapper) in note for note in source.notes) == bool(wrapper)
 
 
+NAMED_TOGETHER = {
+    ("asl_alphabet_train", "asl_alphabet_test"): ("train", "test"),
+    ("cars_train", "cars_val", "cars_test"): SPLITS,
+    ("train1", "test1"): ("train", "test"),
+    ("GTSRB_Final_Training_Images", "GTSRB_Final_Test_Images"): ("train", "test"),
+    ("ISIC_2020_Train_JPEG", "ISIC_2020_Test_JPEG"): ("train", "test"),
+    ("birdsTrain", "birdsTest", "validation"): SPLITS,
+}
+
+
+@pytest.mark.parametrize("folders", NAMED_TOGETHER, ids=" ".join)
+@pytest.mark.parametrize("doubled", [False, True])
+@pytest.mark.parametrize("below_classes", [False, True])
+def test_splits_that_share_all_other_words_of_their_names_are_never_thrown_together(
+    tmp_path: Path, folders: tuple[str, ...], doubled: bool, below_classes: bool
+):
+    for folder in folders:
+        for name in ("cat", "dog"):
+            place = Path(name, folder) if below_classes else Path(folder, folder if doubled else "", name)
+            touch(tmp_path, f"{place}/1.jpg {place}/2.jpg")
+    touch(tmp_path, "" if below_classes else "devkit/readme.txt")
+    assert counts(open_source(tmp_path, validation_share=0.0)) == dict.fromkeys(NAMED_TOGETHER[folders], BOTH)
+
+
+def test_a_flat_test_split_called_as_its_wrapper_is_left_out(tmp_path: Path):
+    touch(tmp_path, "asl_train/asl_train/A/1.jpg asl_train/asl_train/B/2.jpg asl_test/asl_test/A_test.jpg")
+    assert counts(open_source(tmp_path, validation_share=0.0)) == {"train": {"A": 1, "B": 1}}
+
+
+def test_without_labels_nothing_is_learned_from_such_a_test_split(tmp_path: Path):
+    touch(tmp_path, "x_train/cat/1.png x_test/2.png")
+    assert open_source(tmp_path, labels=False, validation_share=0.0).train.names == ("x_train/cat/1.png",)
+
+
+@pytest.mark.parametrize("names", ["train_station test_tube", "passenger_train sailing_ship", "dev_a train_b"])
+def test_classes_with_the_words_of_splits_stay_classes(tmp_path: Path, names: str):
+    touch(tmp_path, " ".join(f"{name}/1.png" for name in names.split()))
+    assert set(open_source(tmp_path, validation_share=0.0).class_names) == set(names.split())
+
+
+NO_CLASSES = {
+    "HAM10000_images_part_1/1.jpg HAM10000_images_part_2/2.jpg HAM10000_metadata.csv": "name HAM10000_metadata.csv",
+    "images_001/images/1.png images_002/images/2.png": "parts of one set",
+    "fold1/cat/1.png fold1/dog/2.png fold2/cat/3.png fold2/dog/4.png": "parts of one set",
+    "train_mini/cat/1.png train_mini/dog/2.png val/cat/3.png val/dog/4.png": "'train_mini' beside 'val'",
+    "v1/train/cat/1.png v1/train/dog/1.png v1/test/cat/2.png v1/test/dog/2.png "
+    "v2/train/cat/3.png v2/train/dog/3.png v2/test/cat/4.png v2/test/dog/4.png": "name one of them",
+    "train_a/cat/1.png test_a/cat/2.png train_b/cat/3.png test_b/cat/4.png": "several folders may be for training",
+    "images/1.png images/2.png train.csv": "if train.csv holds their classes",
+    "train/train/1.png train/train/2.png test1/test1/3.png": "no class folders",
+    "cars_train/cars_train/1.png cars_test/cars_test/2.png": "no class folders",
+}
+
+
+@pytest.mark.parametrize("layout", NO_CLASSES)
+def test_folders_that_are_no_classes_are_refused_and_it_is_said_what_they_are(tmp_path: Path, layout: str):
+    touch(tmp_path, layout)
+    with pytest.raises(DataError, match=NO_CLASSES[layout]):
+        open_source(tmp_path)
+
+
+def test_masks_in_a_folder_beside_the_images_of_a_class_are_no_images_of_it(tmp_path: Path):
+    for name in ("COVID", "Normal"):
+        touch(tmp_path, f"{name}/images/{name}-1.png {name}/images/{name}-2.png {name}/masks/{name}-1.png")
+    source = open_source(tmp_path, validation_share=0.0)
+    assert counts(source) == {"train": {"COVID": 2, "Normal": 2}}
+    assert any("masks beside their images (2)" in note for note in source.notes)
+
+
 @pytest.mark.parametrize(
     "word", ["traindeer", "detrain", "trains", "test1", "train2", "latest", "value", "cat_train_ride"]
 )

@@ -54,6 +54,10 @@ LAYOUTS = {
     "Cityscapes": ("leftImg8bit/train/aachen/1.png gtFine/train/aachen/1_labelIds.png", {}, "segment"),
     "ADE20K": ("images/training/1.jpg annotations/training/1.png", {}, "segment"),
     "masks side by side": ("1.jpg 1_mask.png 2.jpg 2_mask.png", {}, "segment"),
+    "masks, CUB": ("CUB_200/images/a/x_1.jpg segmentations/a/x_1.png", {}, "segment"),
+    "masks, CARLA": ("CameraRGB/F1_1.png CameraSeg/F1_1.png", {}, "segment"),
+    "masks, drones": ("dataset/originals/001.jpg RGB_color_image_masks/RGB_color_image_masks/001.png", {}, "segment"),
+    "masks, numbered": ("frames/1.jpg masks2/1.png", {}, "segment"),
     "masks, wrapped": ("data/set/Images/1.jpg data/set/Masks/1.png", {}, "segment"),
 }
 
@@ -87,7 +91,7 @@ def test_without_labels_masks_are_no_images(tmp_path: Path, name: str):
     assert sorted(names) == sorted(n for n in LAYOUTS[name][0].split() if not any(w in n for w in MASKS))
 
 
-MASKS = ("mask", "Mask", "label", "annot", "gtFine")
+MASKS = ("mask", "Mask", "label", "annot", "gtFine", "segmentations", "CameraSeg")
 
 CLASSES = {
     "with_mask/1.png without_mask/1.png": {},
@@ -100,6 +104,8 @@ CLASSES = {
     "images/cat/1.png images/dog/1.png": {"Annotation/cat/1": VOC, "README.md": ""},
     "label/1.png sticker/1.png": {},
     "seg/1.png x/1.png": {},
+    "mask/a1.png bare/b1.png": {},
+    "masks/1.png caps/1.png": {},
     "cat/1.png dog/2.png": {"cat/1.xml": VOC, "cat/1.json": "{}"},
 }
 

@@ -160,3 +160,11 @@ def test_training_and_doctor_agree_on_any_folder(paths):
         except VitrailError:
             opened = False
         assert opened or not fine
+
+
+def test_images_beside_annotations_that_are_no_masks_are_classes_for_the_doctor_as_for_training(tmp_path: Path, capsys):
+    pets(tmp_path / "images" / "Images")
+    (tmp_path / "annotations" / "Annotation" / "cat").mkdir(parents=True)
+    (tmp_path / "annotations" / "Annotation" / "cat" / "n02_1").write_text("<annotation></annotation>")
+    assert cli.main(["doctor", str(tmp_path)]) == 0
+    assert open_source(tmp_path).class_names == ("cat", "dog")

@@ -11,10 +11,13 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from vitrail.data.class_masks import masks_among
+from vitrail.data.doubtful_folders import refuse_classes_twice, refuse_parts, refuse_sets, tables_in
 from vitrail.data.file_rules import (
     SPLIT_WORDS,
     UNREAD_SUFFIXES,
     counted,
+    folders_of_images,
     has_images,
     list_folders,
     list_images,
@@ -28,6 +31,7 @@ from vitrail.data.file_rules import (
 )
 from vitrail.data.layouts import OtherTask, recognise
 from vitrail.data.listing import Listing
+from vitrail.data.split_names import splits_in
 from vitrail.errors import DataError
 
 Classes = dict[str, list[Path]]
@@ -58,12 +62,16 @@ def open_class_folders(root: Path, *, for_evaluation: bool = False, known_classe
         listing.places = dict.fromkeys(by_split, f"the folder {place}")
         if "train" not in by_split and not for_evaluation:
             raise DataError(f"the classes in {place} have folders {named(by_split)} but none for training")
+        refuse_parts(place)
     else:
         by_split = _classes_of_splits(folders, listing, known_classes)
         listing.places = {split: f"the folder {folder}" for split, folder in folders.items()}
     for split, classes in by_split.items():
+        folder = folders.get(split, place)
         if not classes:
-            raise _without_classes(folders.get(split, place))
+            raise _without_classes(folder)
+        if split == "train" and len(classes) == 1 and _says_no_class(name := next(iter(classes)), folder.name):
+            raise _without_classes(folder / name if (folder / name).is_dir() else folder)
     ordered = {split: by_split[split] for split in SPLITS if split in by_split}
     for split, classes in ordered.items():
         listing.files[split] = [(file, name) for name, files in classes.items() for file in files]
@@ -148,7 +156,7 @@ def _only_folder(place: Path, masks: Collection[Path] = ()) -> Path | None:
 
 
 def _names_splits(folders: Iterable[Path]) -> set[str]:
-    return {split for folder in folders if (split := split_of(folder.name))}
+    return set(splits_in([folder.name for folder in folders]).values())
 
 
 # --- splits above the classes ------------------------------------------------------------------------------
@@ -157,8 +165,9 @@ def _names_splits(folders: Iterable[Path]) -> set[str]:
 def _split_folders(place: Path, listing: Listing, for_evaluation: bool) -> dict[str, Path]:
     """Find the folder of each split; none where the folders are classes."""
     everything = list_folders(place)
-    splits = [folder for folder in everything if split_of(folder.name)]
-    others = [folder for folder in everything if not split_of(folder.name)]
+    called = splits_in([folder.name for folder in everything])
+    splits = [folder for folder in everything if folder.name in called]
+    others = [folder for folder in everything if folder.name not in called]
     if not splits:
         return {}
     found = _by_split(place, splits) if "train" in _names_splits(splits) or not others else {}
@@ -173,7 +182,7 @@ def _split_folders(place: Path, listing: Listing, for_evaluation: bool) -> dict[
             raise DataError(f"{place} holds {' and '.join(repr(f.name) for f in splits)} but no folder 'train'")
         listing.passed_over["folders beside the splits"] += len(others)
     else:
-        _refuse_classes_twice(place, splits, others)
+        refuse_classes_twice(place, splits, others)
         listing.notes.append(_taken_for_classes(splits))
         return {}
     if any(folder.name.casefold() not in _PLAIN_WORDS for folder in splits):
@@ -189,8 +198,10 @@ _PURPOSE = {"train": "training", "validation": "validation", "test": "testing"}
 def _by_split(place: Path, folders: Iterable[Path]) -> dict[str, Path]:
     """Give every split its folder; a folder ``eval`` beside one for validation is the test split."""
     found: dict[str, Path] = {}
-    for folder in sorted(folders, key=lambda folder: folder.name.casefold().startswith("eval")):
-        split = split_of(folder.name) or ""
+    ordered = sorted(folders, key=lambda folder: folder.name.casefold().startswith("eval"))
+    called = splits_in([folder.name for folder in ordered])
+    for folder in ordered:
+        split = called[folder.name]
         if split in found and folder.name.casefold().startswith("eval"):
             split = "test"
         if split in found:
@@ -208,24 +219,12 @@ def _is_class_beside(found: dict[str, Path], others: list[Path]) -> bool:
 
 def _are_splits(folders: list[Path], others: list[Path], for_evaluation: bool) -> bool:
     """Whether folders with the names of splits, none for training, are splits and not classes."""
-    classes = [set(_folders_of_images(folder)) for folder in folders]
+    classes = [set(folders_of_images(folder)) for folder in folders]
     if not others:
         return True
     if len(classes) > 1 and set.intersection(*classes):
         return True
     return for_evaluation and all(classes)
-
-
-def _refuse_classes_twice(place: Path, splits: list[Path], others: list[Path]) -> None:
-    """Refuse classes beside a split that holds the same classes: they would be one class more."""
-    beside = {folder.name for folder in others}
-    for folder in splits:
-        twice = [name for name in _folders_of_images(folder) if name in beside]
-        if twice:
-            raise DataError(
-                f"{place} holds the classes {named(twice)} beside a folder {folder.name!r} with the same classes; "
-                "move those to learn from into a folder 'train'"
-            )
 
 
 def _taken_for_classes(folders: list[Path]) -> str:
@@ -246,15 +245,17 @@ def _classes_of_splits(
         if split == "train":
             known |= set(found[split])
     tested = set(found.get("test", ()))
-    if "train" in found and "test" in found and not tested & known and all(map(_says_no_class, tested)):
+    secret = all(_says_no_class(name, folders["test"].name) for name in tested)
+    if "train" in found and "test" in found and not tested & known and secret:
         listing.passed_over["test pictures without class folders"] += len(list_images(folders["test"]))
         del found["test"]
     return found
 
 
-def _says_no_class(folder: str) -> bool:
-    """Whether a folder in a test split only holds its images, whose classes are secret."""
-    return folder.casefold().rstrip("0123456789") in UNNAMED or split_of(folder) is not None
+def _says_no_class(folder: str, outer: str) -> bool:
+    """Whether the only folder in another holds images without saying their class, as in ``test/images``."""
+    plain = folder.casefold()
+    return plain.rstrip("0123456789") in UNNAMED or split_of(folder) is not None or plain == outer.casefold()
 
 
 def _enter_split(folder: Path, split: str, known: Collection[str]) -> Path:
@@ -283,7 +284,7 @@ def _classes(root: Path, listing: Listing) -> Classes:
                 _note_empty_class(folder, listing)
         _note_nested(folders, listing)
     listing.passed_over += passed_over
-    return {name: _without_masks(files, listing) for name, files in classes.items()}
+    return {name: _without_masks(root / name, files, listing) for name, files in classes.items()}
 
 
 def _readable(files: list[Path]) -> list[Path]:
@@ -307,26 +308,15 @@ def _note_empty_class(folder: Path, listing: Listing) -> None:
 
 def _note_nested(folders: Iterable[Path], listing: Listing) -> None:
     """Say of folders within class folders that they make no classes of their own."""
-    nested = [f"{folder.name}/{inner}" for folder in folders for inner in _folders_of_images(folder)]
+    nested = [f"{folder.name}/{inner}" for folder in folders for inner in folders_of_images(folder)]
     if nested:
         listing.notes.append(f"Folders within class folders are no classes of their own ({named(nested)}).")
 
 
-def _without_masks(files: list[Path], listing: Listing) -> list[Path]:
-    """Leave out ``x_mask.png`` beside ``x.png``, which shows the same object and is no image of its class."""
-    masks = [file for file in files if "_mask" in file.name and _masked_stem(file.stem)]
-    if not masks:
-        return files
-    stems = {(file.parent, file.stem) for file in files}
-    left_out = {file for file in masks if (file.parent, _masked_stem(file.stem)) in stems}
-    listing.passed_over["masks beside their images"] += len(left_out)
-    return [file for file in files if file not in left_out]
-
-
-def _masked_stem(stem: str) -> str | None:
-    """Return the stem of the image that a mask called ``stem`` is of; None where it is not called as a mask."""
-    before, found, after = stem.rpartition("_mask")
-    return before if found and before and (not after or after.lstrip("_").isdecimal()) else None
+def _without_masks(root: Path, files: list[Path], listing: Listing) -> list[Path]:
+    masks = masks_among(root, files)
+    listing.passed_over["masks beside their images"] += len(masks)
+    return [file for file in files if file not in masks]
 
 
 def _splits_below_classes(place: Path) -> dict[str, Classes]:
@@ -335,18 +325,19 @@ def _splits_below_classes(place: Path) -> dict[str, Classes]:
     Returns:
         The classes of each split; nothing where the classes have no splits.
     """
-    parts = {folder: _folders_of_images(folder) for folder in list_folders(place) if has_images(folder)}
-    divided = [folder for folder, names in parts.items() if len({split_of(n) for n in names} - {None}) > 1]
+    parts = {folder: folders_of_images(folder) for folder in list_folders(place) if has_images(folder)}
+    divided = [folder for folder, names in parts.items() if len(set(splits_in(names).values())) > 1]
     if not divided:
         return {}
     for folder, names in parts.items():
-        outside = [name for name in names if not split_of(name)]
+        outside = [name for name in names if name not in splits_in(names)]
         if outside or not names or list_images(folder, deep=False):
             raise DataError(
                 f"{divided[0]} has folders for the splits ({named(parts[divided[0]])}), but {folder} has "
                 f"{f'a folder {outside[0]!r} too' if outside else 'images of no split'}; give every class the same "
                 "folders, or put the classes into folders 'train', 'val' and 'test'"
             )
+    refuse_sets({folder: [folder / name for name in names] for folder, names in parts.items()})
     found: dict[str, Classes] = {}
     for folder in parts:
         for split, part in _by_split(folder, [folder / name for name in parts[folder]]).items():
@@ -354,12 +345,8 @@ def _splits_below_classes(place: Path) -> dict[str, Classes]:
     return found
 
 
-def _folders_of_images(folder: Path) -> list[str]:
-    return [inner.name for inner in list_folders(folder) if has_images(inner)]
-
-
 def _is_flat(folder: Path) -> bool:
-    return not _folders_of_images(folder) and bool(list_images(folder, deep=False))
+    return not folders_of_images(folder) and bool(list_images(folder, deep=False))
 
 
 def _class_names(by_split: dict[str, Classes], for_evaluation: bool) -> tuple[str, ...]:
@@ -377,7 +364,7 @@ def _without_classes(folder: Path) -> DataError:
     if not _readable(list_images(folder)):
         suffixes = counted(Counter(suffix_of(file.name) for file in list_images(folder)))
         return DataError(f"{folder} holds {suffixes} files, which vitrail does not read; convert them to JPEG or PNG")
-    tables = sorted(file.name for at in (folder, folder.parent) for file in at.glob("*.csv") if file.is_file())
+    tables = tables_in(folder, folder.parent)
     hint = f" (if {tables[0]} holds their classes, name that file instead)" if tables else ""
     return DataError(
         f"{folder} holds pictures but no class folders; put those of each class into a folder named after it, "

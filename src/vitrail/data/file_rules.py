@@ -85,9 +85,10 @@ SPLIT_WORDS = {
 }
 """Spellings of the three splits, as folder names and in a CSV file's column ``split``."""
 
-_FILLERS = frozenset({"", "set", "data", "dataset", "images", "image", "imgs", "img", "seg", "split"})
-_SPLIT_WORD = re.compile(rf"({'|'.join(sorted(SPLIT_WORDS, key=len, reverse=True))})(?:set|data|images|imgs)?")
-_YEAR = re.compile(r"(?:19|20)\d\d$")
+FILLERS = frozenset({"", "set", "data", "dataset", "images", "image", "imgs", "img", "seg", "split"})
+"""Words beside that of the split that say nothing."""
+SPLIT_WORD = re.compile(rf"({'|'.join(sorted(SPLIT_WORDS, key=len, reverse=True))})(?:set|data|images|imgs)?")
+YEAR = re.compile(r"(?:19|20)\d\d$")
 MOST_DIGITS = 4000
 """Digits of a number that count when names are sorted; Python refuses to read many more."""
 
@@ -99,9 +100,9 @@ def split_of(name: str) -> str | None:
     ``trainset``, ``seg_train``, ``train_images``, ``train2017``, ``hold-out``.
     """
     word = name.strip().casefold().replace("hold-out", "holdout").replace("hold_out", "holdout")
-    parts = [_YEAR.sub("", part) for part in re.split(r"[-_ .]+", word)]
-    named = [part for part in parts if part not in _FILLERS]
-    match = _SPLIT_WORD.fullmatch(named[0]) if len(named) == 1 else None
+    parts = [YEAR.sub("", part) for part in re.split(r"[-_ .]+", word)]
+    named = [part for part in parts if part not in FILLERS]
+    match = SPLIT_WORD.fullmatch(named[0]) if len(named) == 1 else None
     return SPLIT_WORDS[match[1]] if match else None
 
 
@@ -164,6 +165,15 @@ def has_images(root: Path) -> bool:
             if not is_junk(entry.name) and _kind(entry) == "folder":
                 waiting.append(entry.path)
     return False
+
+
+def folders_of_images(root: Path) -> list[str]:
+    """Return the names of the folders directly below that hold images, at any depth.
+
+    Raises:
+        DataError: a folder cannot be read.
+    """
+    return [inner.name for inner in list_folders(root) if has_images(inner)]
 
 
 def suffixes_below(root: Path) -> Counter[str]:
@@ -264,6 +274,7 @@ __all__ = [
     "IMAGE_SUFFIXES",
     "SPLIT_WORDS",
     "counted",
+    "folders_of_images",
     "has_images",
     "is_image_name",
     "is_junk",

@@ -42,7 +42,7 @@ _MASK_WORDS = frozenset(
     )
     for word in line.split(" ")
 )
-_MASK_ENDS = ("masks", "mask", "annot", "labels", "groundtruth")
+_MASK_ENDS = ("masks", "mask", "seg", "annot", "labels", "groundtruth")
 
 
 class OtherTask(DataError):
@@ -174,7 +174,9 @@ def _folders_side_by_side(root: Path, places: list[Path]) -> DenseLayout | None:
         folders = {folder.name: folder for folder in list_folders(place)}
         with_images = [name for name, folder in folders.items() if has_images(folder)]
         for name, folder in folders.items():
-            image_folder = next((other for other in with_images if _belongs_to(name, other)), None)
+            image_folder = next((other for other in with_images if belongs_to(name, other)), None)
+            if image_folder is None and name in with_images and _is_named_as_labels(name):
+                image_folder = next((o for o in with_images if o != name and _are_masks_of(folder, folders[o])), None)
             if image_folder is None:
                 continue
             found = _pair(root, place, image_folder, folder)
@@ -183,15 +185,33 @@ def _folders_side_by_side(root: Path, places: list[Path]) -> DenseLayout | None:
     return None
 
 
-def _belongs_to(labels: str, images: str) -> bool:
+def belongs_to(labels: str, images: str) -> bool:
     """Whether a folder is called as what belongs to the images in another: ``train_masks`` to ``train``."""
     if labels == images or not _is_named_as_labels(labels) or _is_named_as_labels(images):
         return False
     return any(word in _IMAGE_WORDS for word in _words(images)) or _stripped(labels) == _stripped(images) != ""
 
 
+def _are_masks_of(labels: Path, images: Path) -> bool:
+    """Whether the files in a folder called as masks are called as the images in another, at any depth."""
+    if _is_named_as_labels(images.name):
+        return False
+    masks = [name for name in itertools.islice(_names_below(labels), LOOKED_AT) if suffix_of(name) in _LOSSLESS]
+    suffixes = {_stem(name): suffix_of(name) for name in _names_below(images) if is_image_name(name)} if masks else {}
+    same = [name for name in masks if (stem := _stem(name)) in suffixes and not _is_chance(stem, name, suffixes[stem])]
+    return 2 * len(same) > len(masks)
+
+
+_LOSSLESS = frozenset({".png", ".tif", ".tiff", ".bmp", ".gif"})
+
+
+def _is_chance(stem: str, mask: str, suffix: str) -> bool:
+    """Whether an image may have a mask's name although it is none: images of any class are called ``12.png``."""
+    return stem.isdecimal() and suffix_of(mask) == suffix
+
+
 def _is_named_as_labels(name: str) -> bool:
-    words = _words(name)
+    words = _words(name.rstrip("0123456789"))
     return any(word in _MASK_WORDS for word in words) or "".join(words).endswith(_MASK_ENDS)
 
 
@@ -348,4 +368,4 @@ def _is_mask(name: str) -> bool:
     return _stem(name).casefold().endswith(("_mask", "-mask"))
 
 
-__all__ = ["MASK_FOLDERS", "PICTURE_FOLDERS", "DenseLayout", "OtherTask", "recognise"]
+__all__ = ["MASK_FOLDERS", "PICTURE_FOLDERS", "DenseLayout", "OtherTask", "belongs_to", "recognise"]

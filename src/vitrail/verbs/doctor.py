@@ -24,7 +24,7 @@ from vitrail.data.images import open_image
 from vitrail.data.layouts import OtherTask, recognise
 from vitrail.data.objects import check_size
 from vitrail.data.scenes import is_scenes, open_scenes
-from vitrail.data.segment_folders import check_masks, examine, is_segments, open_segments
+from vitrail.data.segment_folders import check_masks, examine, open_segments
 from vitrail.data.segments import SegmentPictures
 from vitrail.data.sources import Pictures, Source, open_source
 from vitrail.data.turned import orientation
@@ -262,7 +262,7 @@ def _open(data: str, ignore: int, found: Check) -> Source:
     if dense and not dense.readable:
         raise OtherTask(dense.sentence)
     try:
-        if is_segments(data):
+        if dense and dense.task == "segment":
             source, found.task = open_segments(data, ignore=ignore), "segment"
         else:
             source = open_source(data)
@@ -297,7 +297,7 @@ def _print(found: Check, data: str) -> None:
     _list("damaged", found.damaged)
     _list("in two splits", [f"{a} = {b}" for a, b in found.duplicates])
     _list("mistakes in the annotations" if found.has_objects else "mistakes", found.mistakes)
-    sizes = [] if is_segments(data) else [counts.get("train", 0) for counts in found.classes.values()]
+    sizes = [] if found.task == "segment" else [counts.get("train", 0) for counts in found.classes.values()]
     if not found.has_objects and sizes and max(sizes) > 4 * max(1, min(sizes)):
         say(f"imbalanced: {min(sizes)} to {max(sizes)} a class; --loader.balanced draws them equally often")
     if not found.wrong:
