@@ -17,6 +17,8 @@ from vitrail.training.checkpoint import resolve
 VIT = "--architecture.patch-size 8 --architecture.width 32 --architecture.depth 2 --architecture.num-heads 2"
 SWIN = "--model swin_t --architecture.embed-width 32 --architecture.depths 1 1 1 1 --architecture.window 4"
 COMMON = "--image-size 32 --run.device cpu --run.seed 4 --loader.workers 0"
+PATIENCE = 300.0
+"""Seconds to wait for a process at most: a machine may be busy with much else."""
 OFTEN = "--run.save-every 0.26 --run.evaluate-every 0.5"
 BOXES = "--dense.width 32 --dense.hidden 32 --dense.anchor-size 4 --dense.proposals 40 --dense.regions 16"
 
@@ -61,7 +63,7 @@ def start(given: list[str], **options: Any) -> subprocess.Popen[str]:
 def finish(given: list[str]) -> tuple[int, str]:
     """Run to the end; return the exit code and all that was said."""
     process = start(given)
-    said, _ = process.communicate(timeout=300)
+    said, _ = process.communicate(timeout=PATIENCE)
     return process.returncode, said
 
 

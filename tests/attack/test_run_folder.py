@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 import torch
 
-from tests.attack.runs import finish, start, words
+from tests.attack.runs import PATIENCE, finish, start, words
 from tests.training.outcome import outcome, rows
 from tests.training.toys import ToyBatches, train
 from vitrail.cli import main
@@ -195,6 +195,21 @@ def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return out
 
 
+TWICE = ("--epochs", "2", "--run.save-every", "1")
+
+
+@pytest.fixture(scope="module")
+def saved_twice(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    out = tmp_path_factory.mktemp("twice") / "run"
+    assert run_small(out, *TWICE) == 0
+    return out
+
+
+def times(run: Path) -> dict[str, int]:
+    """When each file of a run was written, but for the lock, in which each process writes its number."""
+    return {str(path): path.stat().st_mtime_ns for path in run.rglob("*") if path.name != ".lock"}
+
+
 def copied(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "run"))
 
@@ -220,12 +235,12 @@ def test_a_damaged_config_without_any_checkpoint_is_one_sentence_and_nothing_is_
     run = copied(finished, tmp_path)
     shutil.rmtree(run / "checkpoints")
     (run / "config.json").write_text("{")
-    before = {str(path): path.stat().st_mtime_ns for path in run.rglob("*")}
+    before = times(run)
     assert run_small(run) == 2
     said = capsys.readouterr().err
     assert "config.json is damaged" in said
     assert said.count("\n") == 1
-    assert {str(path): path.stat().st_mtime_ns for path in run.rglob("*")} == before
+    assert times(run) == before
 
 
 @pytest.mark.parametrize(
@@ -243,6 +258,26 @@ def test_damaged_rows_are_left_out_and_said(
     assert rows(run) == whole
 
 
+IN_A_CHECKPOINT = ("config.json", "digests.json", "images.tsv.gz", "model.safetensors", "training.pt")
+
+
+@pytest.mark.parametrize("name", IN_A_CHECKPOINT)
+def test_a_command_goes_on_from_the_checkpoint_before_one_with_a_flipped_bit_in_any_file(
+    name: str, saved_twice: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = copied(saved_twice, tmp_path)
+    last = checkpoint.resolve(run, "last")
+    assert set(IN_A_CHECKPOINT) == {path.name for path in last.iterdir()}
+    whole = (last / "model.safetensors").read_bytes()
+    content = bytearray((last / name).read_bytes())
+    content[len(content) // 3] ^= 4
+    with (last / name).open("r+b") as file:  # in place, as disks do: what shares the bytes has them too
+        file.write(content)
+    assert run_small(run, *TWICE) == 0
+    assert f"{last.name} is damaged" in capsys.readouterr().err
+    assert (last / "model.safetensors").read_bytes() == whole
+
+
 def test_the_settings_of_a_run_are_not_written_again_where_they_are_the_same(finished: Path, tmp_path: Path) -> None:
     run = copied(finished, tmp_path)
     assert run_small(run) == 0
@@ -252,9 +287,20 @@ def test_the_settings_of_a_run_are_not_written_again_where_they_are_the_same(fin
     assert (run / "config.json").stat().st_mtime_ns == before.st_mtime_ns
 
 
-@pytest.mark.parametrize("wrong", [["--batch-size", "0"], ["--freeze", "99"], ["--run.precision", "fp16"]])
-def test_a_refused_start_leaves_nothing(wrong: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_small(tmp_path / "runs" / "new" / "run", *wrong) == 2
+MISTAKES = [
+    ["--batch-size", "0"],
+    ["--freeze", "99"],
+    ["--run.precision", "fp16"],
+    ["--tune-blocks", "1", "--cache-features", "on", "--augment.mixup", "0.4", "--weights", "RUN"],
+]
+
+
+@pytest.mark.parametrize("wrong", MISTAKES)
+def test_a_refused_start_leaves_nothing(
+    wrong: list[str], finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out = tmp_path / "runs" / "new" / "run"
+    assert run_small(out, *(str(finished) if word == "RUN" else word for word in wrong)) == 2
     assert "Traceback" not in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
@@ -290,6 +336,16 @@ def test_a_strangers_run_folder_with_links_never_makes_vitrail_write_outside_it(
     assert {str(path): path.read_bytes() for path in (outside, *outside.rglob("*")) if path.is_file()} == before
     assert code == 2
     assert "link" in said.err
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs named pipes")
+def test_a_named_pipe_in_place_of_a_pointer_is_not_waited_for(finished: Path, tmp_path: Path) -> None:
+    run = copied(finished, tmp_path)
+    for pointer in ("last", "best"):
+        (run / "checkpoints" / pointer).unlink(missing_ok=True)
+        os.mkfifo(run / "checkpoints" / pointer)
+    assert checkpoint.resolve(run).parent == run / "checkpoints"
+    assert run_small(run) == 2
 
 
 def test_a_lock_that_is_hard_linked_to_another_file_does_not_empty_it(finished: Path, tmp_path: Path) -> None:
@@ -348,7 +404,7 @@ def test_of_two_commands_at_the_same_moment_in_a_new_folder_one_wins_and_the_oth
         out = tmp_path / str(number)
         given = {lr: [*SMALL, "--out", str(out), "--lr", lr] for lr in ("0.001", "0.002")}
         processes = {lr: start(command) for lr, command in given.items()}
-        said = {lr: process.communicate(timeout=120)[0] for lr, process in processes.items()}
+        said = {lr: process.communicate(timeout=PATIENCE)[0] for lr, process in processes.items()}
         codes = {lr: process.returncode for lr, process in processes.items()}
         assert sorted(codes.values()) == [0, 2], said
         winner, loser = sorted(codes, key=lambda lr: codes[lr])
@@ -363,13 +419,13 @@ def test_of_two_commands_at_the_same_moment_in_a_new_folder_one_wins_and_the_oth
 def test_a_run_folder_that_goes_away_while_running_is_one_sentence(how: str, tmp_path: Path) -> None:
     out = tmp_path / "run"
     process = start(words("classify", out, epochs=500))
-    deadline = time.monotonic() + 100
+    deadline = time.monotonic() + PATIENCE
     while not (out / "checkpoints" / "last").is_file() and time.monotonic() < deadline:
         time.sleep(0.05)
     out.rename(tmp_path / "elsewhere")
     if how == "removed":
         shutil.rmtree(tmp_path / "elsewhere")
-    said, _ = process.communicate(timeout=100)
+    said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode == 2, said
     assert "Traceback" not in said
     assert "moved or removed" in said

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.attack.runs import environment, start, words
+from tests.attack.runs import PATIENCE, environment, start, words
 from vitrail.training.checkpoint import resolve
 from vitrail.training.digests import damage
 
@@ -19,7 +19,7 @@ SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 
 
 def wait_for_checkpoint(out: Path) -> None:
-    deadline = time.monotonic() + 120
+    deadline = time.monotonic() + PATIENCE
     while not (out / "checkpoints" / "last").is_file():
         assert time.monotonic() < deadline, "nothing is saved"
         time.sleep(0.02)
@@ -47,7 +47,7 @@ def test_two_signals_within_twenty_milliseconds_save_and_say_how_to_go_on(
     os.killpg(process.pid, first)
     time.sleep(pause)
     os.killpg(process.pid, second)
-    said, _ = process.communicate(timeout=100)
+    said, _ = process.communicate(timeout=PATIENCE)
     assert process.returncode in (128 + first, 128 + second), said
     assert "Traceback" not in said
     assert "run the same command again" in said
@@ -122,7 +122,7 @@ def test_a_rank_that_is_stopped_or_killed_is_named_and_the_others_end(
         pid = process_of(victim, launcher.pid)
         os.kill(pid, number)
         began = time.monotonic()
-        said, _ = launcher.communicate(timeout=90)
+        said, _ = launcher.communicate(timeout=PATIENCE)
     finally:
         if launcher.poll() is None:
             os.killpg(launcher.pid, signal.SIGKILL)

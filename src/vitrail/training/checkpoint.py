@@ -14,7 +14,7 @@
 
 from __future__ import annotations
 
-import os
+import contextlib
 import re
 import shutil
 from collections.abc import Mapping
@@ -80,7 +80,8 @@ def save(
             _write(unfinished / CONFIG, (dumps(config, indent=2) + "\n").encode())
             digests.add(unfinished / CONFIG)
             for name, content in (files or {}).items():
-                _write_or_link(unfinished / name, content, pointed(folder, "last"))
+                # No link to an earlier checkpoint's: what damaged one would damage all.
+                _write(unfinished / name, content)
                 digests.add(unfinished / name)
             with (unfinished / TRAINING).open("wb") as file:
                 torch.save(training, file)
@@ -95,7 +96,8 @@ def save(
         if best:
             point(folder, "best", step)
     except (OSError, RuntimeError, SafetensorError) as error:
-        clean(folder)
+        with contextlib.suppress(OSError):  # what could not be written may not be removable either
+            clean(folder)
         raise TrainingError(_why_not_saved(folder, step, error)) from error
     _prune(folder, keep)
     return target
@@ -112,6 +114,8 @@ def point(folder: Path, pointer: Pointer, step: int) -> None:
 def pointed(folder: Path, pointer: Pointer) -> Path | None:
     """Return the checkpoint that ``last`` or ``best`` names, or None where the pointer names none that is there."""
     try:
+        if not (folder / pointer).is_file():  # a pipe would be waited for
+            return None
         with (folder / pointer).open("rb") as file:
             name = file.read(MOST_BYTES_OF_A_POINTER).decode("ascii", "replace").strip()
     except OSError:
@@ -194,6 +198,22 @@ def check_whole(checkpoint: Path) -> None:
     others = [path.name for path in reversed(_checkpoints(checkpoint.parent)) if path != checkpoint]
     instead = f"give another one: {checkpoint.parent / others[0]}" if others else "bring it back from a copy"
     raise WeightsError(f"{checkpoint} is damaged ({reason}); {instead}")
+
+
+def newest_described(run: Path) -> Path | None:
+    """Return the newest checkpoint of a run whose description is whole, as `recover` would find it; None without one.
+
+    Neither the weights nor ``training.pt`` are looked at, so that this takes no time.
+    """
+    folder = run / "checkpoints"
+    last = pointed(folder, "last")
+    for path in reversed(_checkpoints(folder)):
+        if last is not None and _step(path) > _step(last):
+            continue
+        described = {file.name for file in path.iterdir()} - {MODEL, TRAINING}
+        if CONFIG in described and damage(path, described) is None:
+            return path
+    return None
 
 
 def load_training(checkpoint: Path) -> dict[str, Any]:
@@ -298,18 +318,6 @@ def _write(path: Path, content: bytes) -> None:
     _make_durable(path)
 
 
-def _write_or_link(path: Path, content: bytes, before: Path | None) -> None:
-    """Write a file, or link it to that of an earlier checkpoint, which is on the disk already."""
-    older = before / path.name if before else path
-    try:
-        if older.stat(follow_symlinks=False).st_size == len(content) and older.read_bytes() == content:
-            os.link(older, path, follow_symlinks=False)
-            return
-    except OSError:
-        pass  # There is none, or the file system knows no links.
-    _write(path, content)
-
-
 def _why_not_saved(folder: Path, step: int, error: BaseException) -> str:
     # When a write fails, torch goes on to close its archive and fails again: the first error is the reason.
     while error.__context__:
@@ -327,4 +335,15 @@ def _first_line(error: BaseException) -> str:
     return (str(error).splitlines() or [type(error).__name__])[0]
 
 
-__all__ = ["check_whole", "clean", "is_checkpoint", "load_training", "point", "pointed", "recover", "resolve", "save"]
+__all__ = [
+    "check_whole",
+    "clean",
+    "is_checkpoint",
+    "load_training",
+    "newest_described",
+    "point",
+    "pointed",
+    "recover",
+    "resolve",
+    "save",
+]

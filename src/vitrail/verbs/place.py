@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import os
 import tempfile
 from collections.abc import Sequence
@@ -85,8 +84,6 @@ def _check_writable(folder: Path, place: Path, option: str) -> None:
     nearest = next(parent for parent in (folder, *folder.parents) if parent.exists() or parent == parent.parent)
     if not nearest.is_dir():
         raise ConfigError(f"{option} {quoted(place)}: {quoted(nearest)} is a file and no folder")
-    if not os.access(nearest, os.W_OK | os.X_OK):
-        raise PermissionError(errno.EACCES, f"{quoted(nearest)} cannot be written to")
     Path(tempfile.mkdtemp(prefix=".vitrail-", dir=nearest)).rmdir()
 
 

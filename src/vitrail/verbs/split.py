@@ -30,7 +30,7 @@ from vitrail.data.sources import Pictures, Source, open_source, with_validation
 from vitrail.errors import DataError
 from vitrail.settings import PretrainSettings, TrainSettings
 from vitrail.training import distributed
-from vitrail.training.checkpoint import is_checkpoint, resolve
+from vitrail.training.checkpoint import is_checkpoint, newest_described, resolve
 from vitrail.verbs.folder import is_same_run, run_folder
 from vitrail.verbs.kinds import kind_of
 from vitrail.weights.checkpoint import Description, describe
@@ -55,12 +55,13 @@ def run_split(settings: TrainSettings | PretrainSettings, as_for: TrainSettings 
     verb = "train" if isinstance(settings, TrainSettings) else "pretrain"
     folder = run_folder(settings.out, verb, settings.data)
     pool = open_undivided(as_for or settings)
-    if not (is_checkpoint(folder) and is_same_run(describe(folder).settings, settings)):
+    begun = newest_described(folder)
+    if begun is None or not is_same_run(describe(begun).settings, settings):
         return _with_warnings(divide(pool, settings) if as_for is None else _for_training(pool, as_for), settings)
     pool = pool if as_for is None else _bare(pool)
-    known = read_list(resolve(folder, prefer="last"))
+    known = read_list(begun)
     if known is None:
-        check_classes(describe(folder).class_names, pool.class_names, str(folder), settings.data)
+        check_classes(describe(begun).class_names, pool.class_names, str(folder), settings.data)
         note = f"{NO_LIST} so far: what has changed in them cannot be told. It keeps one from now on."
         source = divide(pool, settings)
         return dataclasses.replace(source, notes=(*source.notes, note))
