@@ -219,7 +219,7 @@ def check_links(folder: Path) -> None:
 def _open(path: Path) -> int:
     """Open the lock file, which is made if need be; never through a link."""
     try:
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0) | os.O_CLOEXEC, 0o666)
+        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0), 0o666)
     except FileNotFoundError:
         raise
     except OSError as error:

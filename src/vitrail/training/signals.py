@@ -18,6 +18,10 @@ STOPPING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP
 ONE_REQUEST = 1.0
 """Seconds in which several signals are one request: a terminal, a launcher and a scheduler often all send theirs."""
 
+GRACE = 0.3
+"""Seconds after the first signal before signals act as outside again: the rest of one request must not cut short what
+is said about how to go on."""
+
 
 class StopSignals:
     """Notes the first stop signal inside a ``with`` block; a later one acts at once, but for a checkpoint under way.
@@ -43,8 +47,8 @@ class StopSignals:
         if threading.current_thread() is not threading.main_thread():
             return self
         self._pipe = os.pipe()
-        for end in self._pipe:
-            os.set_blocking(end, end == self._pipe[0])
+        if hasattr(os, "set_blocking"):  # on Windows from Python 3.12 on; before, it asks for none
+            os.set_blocking(self._pipe[1], False)
         # The thread hears of a signal even while the main one waits for a device or another process.
         threading.Thread(target=self._listen, args=(self._pipe[0],), daemon=True, name="stop signals").start()
         self._wakeup = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
@@ -57,8 +61,11 @@ class StopSignals:
     ) -> None:
         if self._pipe is None:
             return
+        if self.received:
+            time.sleep(max(0.0, self._first + GRACE - time.monotonic()))
         for number, handler in self._before.items():
-            signal.signal(number, handler)
+            # None stands for a handler that was set outside of Python, which cannot be brought back.
+            signal.signal(number, signal.SIG_DFL if handler is None else handler)
         signal.set_wakeup_fd(self._wakeup)
         os.close(self._pipe[1])  # ends the thread, which closes the other end
         self._before, self._pipe = {}, None

@@ -20,6 +20,7 @@ from datetime import timedelta
 from typing import Any
 
 import torch.distributed as dist
+from torch.distributed import TCPStore  # pyright: ignore[reportPrivateImportUsage]
 
 SHARE_OF_LIMIT = 1 / 30
 SHORTEST_PAUSE, LONGEST_PAUSE = 0.2, 1.0
@@ -51,7 +52,7 @@ class Watch:
         """Join the others' watch."""
         address, port = os.environ.get("MASTER_ADDR", "localhost"), int(os.environ.get("MASTER_PORT", "29500"))
         wait = timedelta(seconds=max(1.0, self.limit))
-        self._store = dist.TCPStore(address, port, is_master=False, timeout=wait, wait_for_workers=False)
+        self._store = TCPStore(address, port, is_master=False, timeout=wait, wait_for_workers=False)
         self._store.set(self._key("host", self.rank), socket.gethostname())
         self._store.set(self._key("alive", self.rank), "0")
         dist.barrier()
@@ -116,9 +117,6 @@ class Watch:
         return "another process"
 
 
-_current: Watch | None = None
-
-
 @contextlib.contextmanager
 def watched(rank: int, world: int, limit: float) -> Iterator[None]:
     """Give signs of life inside a ``with`` block, and end this process when another one's stay out.
@@ -128,13 +126,11 @@ def watched(rank: int, world: int, limit: float) -> Iterator[None]:
         world: how many there are; alone nobody is watched.
         limit: seconds of silence after which a process counts as stopped.
     """
-    global _current
     if world == 1 or "MASTER_ADDR" not in os.environ:
         yield
         return
     watch = Watch(rank, world, limit)
     watch.start()
-    _current = watch
     try:
         yield
     except RuntimeError as error:
@@ -142,7 +138,6 @@ def watched(rank: int, world: int, limit: float) -> Iterator[None]:
             raise
         raise ConnectionAbortedError(sentence(f"{watch.who_left()} ended")) from error
     finally:
-        _current = None
         watch.stop()
 
 

@@ -103,12 +103,14 @@ def give_back(folder: Path) -> None:
     held = _open_folders.pop(folder, None)
     if held is None:
         return
+    unused = False
     with contextlib.suppress(OSError):
         (folder / "checkpoints").rmdir()  # only if nothing is in it
-    unused = held.is_there() and not _has_begun(folder)
-    if unused and held.fresh:
-        for name in (CONFIG, ENVIRONMENT):
-            (folder / name).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        unused = held.is_there() and not _has_begun(folder)
+        if unused and held.fresh:
+            for name in (CONFIG, ENVIRONMENT):
+                (folder / name).unlink(missing_ok=True)
     release(held, clear=unused)
 
 

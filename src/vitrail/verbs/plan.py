@@ -21,6 +21,7 @@ from vitrail.settings import PlanSettings, PretrainSettings, TrainSettings, peak
 from vitrail.training.precision import keep_large_buffers
 from vitrail.verbs import pretrain, train
 from vitrail.verbs.carry_out import Plan, training_pictures
+from vitrail.verbs.folder import given_back
 from vitrail.verbs.pace import Pace, measure_pace
 from vitrail.verbs.say import say
 from vitrail.verbs.split import divide, open_undivided
@@ -135,10 +136,11 @@ def _plan(settings: PlanSettings) -> Planned:
     keep_large_buffers()
     with tempfile.TemporaryDirectory() as out:
         prepared, base = _prepare(settings, out)
-        pictures = len(training_pictures(prepared.source))
-        kind = _kind(settings)
-        batch = settings.batch_size or batch_for(pictures, base.batch_size, PUBLISHED[kind][0])
-        pace = measure_pace(prepared, min(batch, pictures), settings.seconds)
+        with given_back(prepared.folder):
+            pictures = len(training_pictures(prepared.source))
+            kind = _kind(settings)
+            batch = settings.batch_size or batch_for(pictures, base.batch_size, PUBLISHED[kind][0])
+            pace = measure_pace(prepared, min(batch, pictures), settings.seconds)
     lr = _lr(settings, base, batch)
     wanted = settings.hours * 3600 * (1 - OVERHEAD) * pace.both / pictures
     most = PUBLISHED[kind][2]

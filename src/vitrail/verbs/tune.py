@@ -20,6 +20,7 @@ from vitrail.training.precision import device as pick_device
 from vitrail.training.precision import resolve
 from vitrail.verbs.carry_out import Plan, Result, carry_out, train_batches, training_pictures
 from vitrail.verbs.features import Extraction, features_folder
+from vitrail.verbs.folder import given_back
 from vitrail.verbs.say import say
 
 STILL = Augment(crop="none", flip=0.0)
@@ -60,6 +61,10 @@ class Tuning:
         Raises:
             ConfigError: they are asked for and cannot be kept.
         """
+        with given_back(self.plan.folder):
+            return self._carry_out()
+
+    def _carry_out(self) -> Result:
         reason = self._why_not()
         wanted = self._settings.cache_features
         if reason and wanted == "on":
