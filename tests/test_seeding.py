@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import os
 import random
+import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
@@ -105,3 +107,20 @@ def test_a_process_forked_while_another_thread_draws_can_draw_too() -> None:
     over.set()
     thread.join()
     assert os.waitstatus_to_exitcode(status) == 7
+
+
+def test_the_first_use_of_a_name_leaves_the_callers_random_numbers_alone() -> None:
+    """Rich draws from Python's global generator when it is imported: only a fresh process shows that."""
+    script = """
+import random
+import numpy
+import torch
+import vitrail
+random.seed(1)
+states = lambda: (random.getstate(), str(numpy.random.get_state()), torch.get_rng_state().tolist())
+before = states()
+for name in dir(vitrail):
+    getattr(vitrail, name)
+assert states() == before
+"""
+    subprocess.run([sys.executable, "-c", script], check=True, timeout=300)

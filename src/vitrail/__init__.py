@@ -59,7 +59,10 @@ _HOMES = {
 def __getattr__(name: str) -> Any:
     if name not in _HOMES:
         raise AttributeError(f"module 'vitrail' has no attribute {name!r}")
-    return getattr(importlib.import_module(_HOMES[name]), name)
+    from vitrail.seeding import preserved
+
+    with preserved():  # what is imported may draw from Python's global generator, as rich does
+        return getattr(importlib.import_module(_HOMES[name]), name)
 
 
 def __dir__() -> list[str]:
