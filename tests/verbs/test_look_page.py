@@ -16,6 +16,8 @@ from tests.verbs.untrained import untrained
 from vitrail.cli import main
 from vitrail.data.sources import Pictures, Source
 from vitrail.errors import ConfigError, DataError, VitrailError
+from vitrail.figures.curves import draw_curves
+from vitrail.verbs.look import read_metrics
 from vitrail.verbs.report import caption
 from vitrail.verbs.shown import held_out_of
 
@@ -44,6 +46,29 @@ def test_the_page_says_which_images_and_which_checkpoint(classifier: Path, tmp_p
     assert re.search(r"checkpoint step_0+\d+, the best", page)
     last = vitrail.look(classifier / "checkpoints" / "last", out=tmp_path, count=1)[-1].read_text()
     assert "the last" in last or "best and last" in last
+
+
+DAMAGED_ROWS = [
+    "{",
+    "[1]\n",
+    "null\n",
+    "7\n",
+    '{"step": 1, "loss": [1]}\n',
+    "\udcff\udcfe\n",
+    '{"step": 1, "los',
+    "\0\n",
+    "[" * 99999,
+]
+
+
+@pytest.mark.parametrize("rows", DAMAGED_ROWS, ids=range(len(DAMAGED_ROWS)))
+def test_lines_that_are_no_rows_are_left_out_of_the_curves(rows: str, tmp_path: Path) -> None:
+    """A run that goes on may be writing its last line while `look` reads it."""
+    whole = '{"step": 1, "validation/loss": 0.5}\n'
+    (tmp_path / "metrics.jsonl").write_bytes((whole + rows).encode("utf-8", "surrogateescape"))
+    found = read_metrics(tmp_path)
+    assert found[0]["validation/loss"] == 0.5
+    draw_curves(found)
 
 
 @pytest.mark.parametrize("split", ["validation", "test", "train"])

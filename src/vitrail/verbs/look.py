@@ -151,8 +151,20 @@ def draw(
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
-    """Return the rows of a run's ``metrics.jsonl``."""
-    return [json.loads(line) for line in (folder / "metrics.jsonl").read_text().splitlines() if line.strip()]
+    """Return the rows of a run's ``metrics.jsonl``; lines that are no rows are left out.
+
+    A run that goes on may be writing its last line, and a killed one may have left half of it.
+    """
+    lines = (folder / "metrics.jsonl").read_bytes().splitlines()
+    return [row for row in map(_row, lines) if row is not None]
+
+
+def _row(line: bytes) -> dict[str, Any] | None:
+    try:
+        row = json.loads(line)
+    except (ValueError, RecursionError):
+        return None
+    return row if isinstance(row, dict) else None
 
 
 def _answer_sheet(images: Tensor, mean: Any, std: Any, captions: list[str]) -> Image.Image:
