@@ -36,6 +36,9 @@ JSON = st.recursive(
         (int | tuple[int, int], [32, 48], (32, 48)),
         (int | tuple[int, int] | None, None, None),
         (Literal["crop", "squash"], "crop", "crop"),
+        (Literal[1, 3], "3", 3),
+        (Literal[1, 3], 3.0, 3),
+        (Literal[1, 3] | None, "1", 1),
     ],
 )
 def test_what_loses_nothing_is_converted(hint, value, expected):

@@ -89,12 +89,22 @@ def _is_required(field: dataclasses.Field[Any]) -> bool:
 
 
 def _choice(name: str, choices: tuple[Any, ...], value: Any) -> Any:
-    if isinstance(value, (str, int, float, bool, type(None))) and any(
-        value == choice and type(value) is type(choice) for choice in choices
-    ):
-        return value
+    for choice in choices:
+        if _is_choice(choice, value):
+            return choice
     near = nearest(str(value)[:99], map(str, choices)) if isinstance(value, str) else ""
     raise ConfigError(f"{name} must be one of {', '.join(map(str, choices))}, not {shortened(value)}{near}")
+
+
+def _is_choice(choice: Any, value: Any) -> bool:
+    """Whether a value is a choice, or can be converted to it without loss (``"3"`` and ``3.0`` to 3)."""
+    if type(choice) is int:
+        try:
+            return _whole("", value) == choice
+        except ConfigError:
+            return False
+    plain = isinstance(value, (str, int, float, bool, type(None)))
+    return plain and type(value) is type(choice) and value == choice
 
 
 def _member(name: str, members: tuple[Any, ...], value: Any) -> Any:
