@@ -84,7 +84,7 @@ def test_predicting_only_damaged_pictures_is_a_mistake(
     assert main(["predict", str(classifier), str(tmp_path), "--format", form]) == 2
     said = capsys.readouterr()
     assert "a.png" in said.out
-    assert "a.png cannot be read as a picture" in said.err
+    assert "a.png cannot be read as an image" in said.err
     (tmp_path / "b.png").write_bytes(b"no picture either")
     assert main(["predict", str(classifier), str(tmp_path), "--format", form]) == 2
     assert "none of the 2 files can be read" in capsys.readouterr().err

@@ -89,7 +89,7 @@ def test_predicting_only_damaged_pictures_is_a_mistake(
 ) -> None:
     (tmp_path / "a.png").write_bytes(b"no picture")
     assert main(["predict", str(segmenter), str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]) == 2
-    assert "a.png cannot be read as a picture" in capsys.readouterr().err
+    assert "a.png cannot be read as an image" in capsys.readouterr().err
 
 
 def test_predictions_have_the_pictures_size_and_the_values_of_the_masks(

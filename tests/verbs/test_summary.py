@@ -2,6 +2,8 @@
 
 import re
 import shlex
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -10,6 +12,10 @@ import vitrail
 import vitrail.settings
 from vitrail.arguments import options_of
 from vitrail.cli import VERBS, main, parse
+from vitrail.verbs.carry_out import Result
+from vitrail.verbs.next_steps import task_of
+from vitrail.verbs.progress import reported
+from vitrail.verbs.tour import _next_steps
 
 TINY = ["--image-size", "32", "--channels", "1", "--architecture.patch-size", "8", "--architecture.width", "32"]
 TINY += ["--architecture.depth", "1", "--architecture.num-heads", "2", "--epochs", "1", "--batch-size", "256"]
@@ -41,9 +47,10 @@ def test_a_training_says_in_eight_lines_what_it_is_about(
     assert text["classes"].startswith("10: 0, 1, 2")
     assert re.match(r"vit_ti16, \d+,\d+ parameters, input 32x32, grey", text["model"])
     assert text["weights"].startswith("from random weights: ")
-    assert re.match(r"scratch: 1 epochs of \d+ steps, batch 256, rate 0\.\d+ \(adamw, cosine\)", text["recipe"])
+    assert re.match(r"scratch: 1 epoch of \d+ steps, batch 256, rate 0\.\d+ \(adamw, cosine\)", text["recipe"])
     assert text["device"] == "cpu, fp32" or "bf16" in text["device"]
     assert text["run folder"] == "'my runs/a'"
+    assert len(re.findall(r"^model ", printed.out, re.MULTILINE)) == 1, "the model is named once"
     assert re.search(r"^expected time +\d+:\d\d by \d+ steps", printed.err, re.MULTILINE)
     for line in next_commands(printed.out):
         check_taken(line)
@@ -61,11 +68,72 @@ def test_pretraining_leads_on_to_a_command_that_works(
     assert main(["pretrain", "digits", "--out", "it's mae", *TINY, *decoder]) == 0
     printed = capsys.readouterr().out
     assert "classes       none: mae learns without labels, 75.0 % of each image hidden" in printed
-    assert "mae_small: 1 epochs" in printed
+    assert "mae_small: 1 epoch of" in printed
     (line,) = next_commands(printed)
     assert main([*shlex.split(line)[1:], "--epochs", "1", "--batch-size", "256"]) == 0
     printed = capsys.readouterr().out
     assert """weights       from 'it'"'"'s mae'""" in printed
+
+
+def test_an_encoder_of_images_without_labels_leads_on_to_what_can_be_done_with_them(
+    digit_files: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """`vitrail train` refuses a folder without classes: it must not be what is to be run next."""
+    flat = tmp_path / "flat images"
+    flat.mkdir()
+    for number, file in enumerate(sorted(digit_files.rglob("*.png"))[:12]):
+        shutil.copy(file, flat / f"{number}.png")
+    monkeypatch.chdir(tmp_path)
+    decoder = ["--decoder-width", "32", "--decoder-depth", "1", "--loader.workers", "0"]
+    assert main(["pretrain", "flat images", "--out", "mae", *TINY, *decoder]) == 0
+    said = capsys.readouterr().out
+    assert "1 epoch of 1 step, batch" in said
+    (line,) = next_commands(said)
+    assert line == "vitrail look mae"
+    assert main(shlex.split(line)[1:]) == 0  # what is printed works
+    assert not next_commands(capsys.readouterr().out)
+
+
+@pytest.mark.parametrize(("data", "task"), [("digits", "classify"), ("scenes", "detect"), ("nowhere", None)])
+def test_the_task_of_a_data_set_is_told(data: str, task: str | None) -> None:
+    assert task_of(data) == task
+
+
+def test_what_the_tour_says_to_run_next_works_on_digits_and_on_folders_with_odd_names(tmp_path: Path) -> None:
+    """Digits are grey: without --channels 1 the encoder of the tour is refused."""
+    run = Result(tmp_path / "it's mae", {}, {})
+    _, train, look = _next_steps(vitrail.settings.TourSettings(), run)
+    check_taken(train)
+    check_taken(look)
+    assert "--channels 1" in train
+    train, _ = _next_steps(vitrail.settings.TourSettings(data="my photos"), run)
+    assert shlex.split(train.partition("  # ")[0])[2:] == ["my photos", "--weights", str(run.folder)]
+
+
+def test_what_is_left_is_told_by_the_images_and_not_by_the_opening_of_the_model(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    clock = [0.0]
+    monkeypatch.setattr("vitrail.verbs.progress.time.monotonic", lambda: clock[0])
+
+    def images() -> Iterator[int]:
+        clock[0] += 60  # the model is opened
+        for number in range(11):
+            clock[0] += 1
+            yield number
+
+    assert list(reported(images(), 11, "images")) == list(range(11))
+    assert capsys.readouterr().err.splitlines() == ["6 of 11 images, about 5 seconds left"]
+
+
+@pytest.mark.parametrize(("model", "encoder"), [("mae_vit_b16", "vit_b16"), ("simmim_swin_t", "swin_t")])
+@pytest.mark.parametrize("verb", ["train", "pretrain"])
+def test_a_model_of_pretraining_is_no_backbone_to_start_from_and_the_sentence_names_the_backbone(
+    verb: str, model: str, encoder: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([verb, "digits", "--model", model, "--out", str(tmp_path / "run")]) == 2
+    assert f"--model {encoder}" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()
 
 
 def test_look_predict_and_probe_end_with_what_to_run_next(

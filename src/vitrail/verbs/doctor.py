@@ -293,7 +293,7 @@ def _print(found: Check, data: str) -> None:
     for note in found.notes:
         say(note)
     if found.sizes:
-        say(", ".join(f"{name} {a}" if a == b else f"{name} {a} to {b}" for name, (a, b) in found.sizes.items()))
+        say(_sizes_in_words(found.sizes))
     _list("damaged", found.damaged)
     _list("in two splits", [f"{a} = {b}" for a, b in found.duplicates])
     _list("mistakes in the annotations" if found.has_objects else "mistakes", found.mistakes)
@@ -302,6 +302,18 @@ def _print(found: Check, data: str) -> None:
         say(f"imbalanced: {min(sizes)} to {max(sizes)} a class; --loader.balanced draws them equally often")
     if not found.wrong:
         say("nothing is wrong with it")
+
+
+def _sizes_in_words(sizes: dict[str, tuple[int, int]]) -> str:
+    """Write ``height 160 to 284 pixels, median 213; width ...``; one number where all are the same."""
+    parts = []
+    for side in ("height", "width"):
+        low, high = sizes[f"{side} from, to"]
+        median = sizes[f"{side} median"][0]
+        parts.append(
+            f"{side} {low:,} pixels" if low == high else f"{side} {low:,} to {high:,} pixels, median {median:,}"
+        )
+    return "; ".join(parts)
 
 
 def _list(what: str, lines: list[str]) -> None:

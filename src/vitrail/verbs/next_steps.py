@@ -7,6 +7,11 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.console import command
+from vitrail.data.coco import is_coco
+from vitrail.data.scenes import is_scenes
+from vitrail.data.segment_folders import is_segments
+from vitrail.data.sources import open_source
+from vitrail.errors import DataError
 from vitrail.verbs.say import say
 from vitrail.weights.checkpoint import Description
 
@@ -25,11 +30,7 @@ def after_training(folder: str | Path, description: Description) -> list[str]:
     data = description.settings.get("data") or "DATA"
     look = command("vitrail", "look", folder)
     if not description.class_names:
-        train = command("vitrail", "train", data, "--weights", folder, *_channels(description))
-        return [
-            f"{train}  # fine-tune the encoder on labelled pictures",
-            f"{look}  # what it makes of held-out pictures",
-        ]
+        return [*_fine_tuning(folder, description), f"{look}  # what it makes of held-out images"]
     return [
         f"{command('vitrail', 'evaluate', folder, data)}  # figures for every class",
         f"{command('vitrail', 'predict', folder, 'PICTURES')}  # what is in other images",
@@ -49,7 +50,13 @@ def after_predict(checkpoint: str, pictures: Sequence[str]) -> list[str]:
 
 def after_look(checkpoint: str, description: Description) -> list[str]:
     """Return what makes sense after a look: figures of a model that tells classes, else to fine-tune the encoder."""
-    return after_training(checkpoint, description)[:1] if description.settings.get("data") else []
+    if not description.settings.get("data"):
+        return []
+    return (
+        after_training(checkpoint, description)[:1]
+        if description.class_names
+        else _fine_tuning(checkpoint, description)
+    )
 
 
 def after_probe(weights: str, data: str, channels: int) -> list[str]:
@@ -70,6 +77,28 @@ def after_doctor(data: str, task: str | None, wrong: bool) -> list[str]:
     if task is None:
         return [command("vitrail", "pretrain", data)]
     return [command("vitrail", "train", data, *([] if task == "classify" else ["--task", task]))]
+
+
+def _fine_tuning(folder: str | Path, description: Description) -> list[str]:
+    """Return how to fine-tune an encoder on the images it was pretrained on; nothing where these have no labels."""
+    data = str(description.settings.get("data") or "")
+    task = task_of(data)
+    if task is None:
+        return []
+    options = [*([] if task == "classify" else ["--task", task]), *_channels(description)]
+    return [f"{command('vitrail', 'train', data, '--weights', folder, *options)}  # fine-tune the encoder with labels"]
+
+
+def task_of(data: str) -> str | None:
+    """Return what `vitrail train` learns from a data set; None where it has no labels, or is not there any more."""
+    if is_scenes(data) or (data and is_coco(Path(data).expanduser())):
+        return "detect"
+    if data and is_segments(data):
+        return "segment"
+    try:
+        return "classify" if open_source(data).class_names else None
+    except DataError:
+        return None
 
 
 def _channels(description: Description) -> list[Any]:

@@ -64,7 +64,7 @@ def run(settings: PredictSettings) -> None:
     kind_of(describe(settings.checkpoint).task).print(settings, predictions)
     if len(unread) == len(images):
         refused = f"{images[0].name} cannot" if len(images) == 1 else f"none of the {len(images):,} files can"
-        raise DataError(f"{refused} be read as a picture; see above for the reason")
+        raise DataError(f"{refused} be read as an image; see above for the reason")
     _warn_of(unread, len(images))
     if settings.format == "table" and not settings.json:
         say_next(after_predict(settings.checkpoint, settings.pictures))

@@ -16,13 +16,15 @@ FIRST_AFTER, THEN_EVERY = 5.0, 15.0
 
 def reported(items: Iterable[T], total: int, what: str) -> Iterator[T]:
     """Pass ``items`` on and say now and then how many of ``total`` are done and how long the rest may take."""
-    began = time.monotonic()
-    due = began + FIRST_AFTER
+    first = due = 0.0
     for done, item in enumerate(items, start=1):
         yield item
         now = time.monotonic()
-        if now >= due and done < total:
-            left = (now - began) / done * (total - done)
+        if done == 1:
+            # Counted from here on: before the first one a model was opened, which is done once.
+            first, due = now, now + FIRST_AFTER
+        elif now >= due and done < total:
+            left = (now - first) / (done - 1) * (total - done)
             warn(f"{done:,} of {total:,} {what}, about {_time(left)} left")
             due = now + THEN_EVERY
 

@@ -94,8 +94,8 @@ def choose_start(
     notes: list[str] = []
     if name == "auto":
         name = encoder_name(given.model.name) if given else DEFAULT_MODEL
-        notes.append(f"model {name}" + (f", as in {weights}" if weights else ""))
-    called, name = name, canonical_name(name)
+        notes += [f"model {name}, as in {weights}"] if weights else []
+    called, name = name, _backbone(name)
     if image_size is None:
         image_size = resolve_name(called)[1].get("image_size")
     asked = {key: value for key, value in dataclasses.asdict(architecture).items() if value is not None}
@@ -114,6 +114,23 @@ def choose_start(
     options["image_size"] = size
     preprocessing = given.origin.preprocessing if given else Preprocessing()
     return Start(ModelSpec(name, options), _fitted(preprocessing, size, channels), tuple(notes))
+
+
+def _backbone(name: str) -> str:
+    """Return vitrail's own name for a backbone.
+
+    Raises:
+        ConfigError: there is no such model, or it is one of an objective of pretraining, which a run does not start
+            from but puts around a backbone.
+    """
+    found = canonical_name(name)
+    if found not in BACKBONES:
+        objective, encoder = found.partition("_")[0], encoder_name(found)
+        raise ConfigError(
+            f"--model {name} is a {encoder} with what {objective} pretraining puts around it; give --model {encoder}"
+            f" (vitrail pretrain does so with --objective {objective}; --weights takes what it wrote)"
+        )
+    return found
 
 
 def default_size(pictures: Pictures, patch_size: int, largest: int = LARGEST_DEFAULT_SIZE) -> int:
@@ -188,7 +205,7 @@ def _fitted(preprocessing: Preprocessing, size: tuple[int, int], channels: int) 
     if channels == len(preprocessing.mean):
         return fitted
     if channels != 1:
-        raise ConfigError(f"these weights are for {len(preprocessing.mean)} channels; use --channels 1")
+        raise ConfigError("these weights are for images of 1 channel; use --channels 1")
     mean, std = (_average(values) for values in (preprocessing.mean, preprocessing.std))
     return replace(fitted, mean=(mean,), std=(std,))
 

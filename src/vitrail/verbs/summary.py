@@ -67,7 +67,9 @@ def _weights(settings: TrainSettings | PretrainSettings) -> str:
 
 
 def _recipe(settings: TrainSettings | PretrainSettings, steps_per_epoch: int) -> str:
-    effort = f"{settings.epochs:g} epochs of {steps_per_epoch:,} steps, batch {settings.batch_size:,}"
+    epochs = f"{settings.epochs:g} {'epoch' if settings.epochs == 1 else 'epochs'}"
+    steps = f"{steps_per_epoch:,} {'step' if steps_per_epoch == 1 else 'steps'}"
+    effort = f"{epochs} of {steps}, batch {settings.batch_size:,}"
     rate = f"rate {peak_lr(settings):g} ({settings.optim.kind}, {settings.schedule.kind})"
     return f"{_recipe_name(settings)}: {effort}, {rate}"
 

@@ -10,7 +10,7 @@ from typing import Any
 from PIL import Image
 
 from vitrail.config import Augment, Run, make, replace, to_json
-from vitrail.console import figure, percent, points
+from vitrail.console import command, figure, percent, points
 from vitrail.data.sources import Source, open_source
 from vitrail.figures.curves import draw_curves
 from vitrail.figures.report import Table, cell, flattened, write_report
@@ -219,12 +219,12 @@ def _report(
 
 
 def _next_steps(settings: TourSettings, pretrained: Result) -> list[str]:
-    own = [] if settings.data != "digits" else ["vitrail tour --data FOLDER  # the same with pictures of your own"]
-    return [
-        *own,
-        f"vitrail train {settings.data} --weights {pretrained.folder}  # fine-tune with all labels",
-        f"vitrail look {pretrained.folder} --mask-ratio 0.5 0.75 0.9  # how much can be hidden",
-    ]
+    own = [] if settings.data != "digits" else ["vitrail tour --data FOLDER  # the same with images of your own"]
+    # Digits are grey, and so is the encoder.
+    options = ["--channels", 1] if settings.data == "digits" else []
+    train_all = command("vitrail", "train", settings.data, "--weights", pretrained.folder, *options)
+    look = command("vitrail", "look", pretrained.folder, "--mask-ratio", 0.5, 0.75, 0.9)
+    return [*own, f"{train_all}  # fine-tune with all labels", f"{look}  # how much can be hidden"]
 
 
 def _conclude(
