@@ -62,13 +62,45 @@ def test_delimiters_encodings_and_line_ends(root: Path, delimiter: str, encoding
 
 
 FILES = "file File FILE file_name filename FileName image IMAGE image_id ImageId path filepath filepaths file_path"
-LABELS = "label labels Labels class Class CLASS classes class_name category Category target"
+LABELS = "label labels Labels ClassId class Class CLASS classes class_name category Category target"
 
 
 @pytest.mark.parametrize("file", [*FILES.split(" "), "image_path", "image_name", "img", "id", "file name", " file "])
 def test_columns_by_their_usual_names(root: Path, file: str):
     for label in LABELS.split(" "):
         assert found(opened(root, table(file, label))) == ROWS
+
+
+def test_a_table_without_a_heading_is_refused_and_does_not_lose_its_first_image(root: Path):
+    with pytest.raises(DataError, match=r"has no heading: its first line names the image 'a/1.png'.*'file,label'"):
+        opened(root, table().split("\n", 1)[1])
+
+
+@pytest.mark.parametrize("sides", ["xmin,ymin,xmax,ymax", "x_min,x_max,y_min,y_max", "XMin,YMin,XMax,YMax"])
+def test_a_table_of_boxes_is_no_table_of_classes(root: Path, sides: str):
+    text = f"filename,class,{sides}\n" + "".join(f"{f},{c},0,0,1,1\n" for f, c in ROWS)
+    with pytest.raises(DataError, match="table of boxes .*--task detect"):
+        opened(root, text)
+    assert len(opened(root, text, labels=False).train) == len(ROWS)
+
+
+@pytest.mark.parametrize("delimiter", [",", ";", "\t"])
+def test_the_line_for_excel_above_the_heading_says_what_parts_the_columns(root: Path, delimiter: str):
+    text = f"sep={delimiter}\n" + table(delimiter=delimiter)
+    assert found(opened(root, text)) == ROWS
+    with pytest.raises(DataError, match="line 7"):
+        opened(root, f"{text}none.png{delimiter}cat\n")
+
+
+def test_a_blank_before_a_quote_is_no_part_of_a_class(root: Path):
+    assert found(opened(root, table(rows=[(f, f' "{c}"') for f, c in ROWS]))) == ROWS
+
+
+@pytest.mark.parametrize("names", [("Cat", "cat"), ("1", "1.0"), ("New York", "new york")])
+def test_classes_that_are_probably_one_are_named(root: Path, names: tuple[str, str]):
+    source = opened(root, table(rows=[(f, names[c == "dog"]) for f, c in ROWS]))
+    assert any(f"{names[0]!r}, {names[1]!r} are learned as 2" in warning for warning in source.warnings)
+    assert not opened(root, table(rows=[(f, "aA"[c == "dog"]) for f, c in ROWS])).warnings
 
 
 def test_a_single_column_of_texts_is_taken_for_the_classes(root: Path):

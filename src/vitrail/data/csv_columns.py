@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from vitrail.data.file_finder import FileFinder
-from vitrail.data.file_rules import SPLIT_WORDS, split_of
+from vitrail.data.file_rules import SPLIT_WORDS, is_image_name, split_of
+from vitrail.data.layouts import OtherTask, names_boxes
 from vitrail.errors import DataError
 
 FILE_COLUMNS = (
@@ -21,7 +22,7 @@ FILE_COLUMNS = (
 LABEL_COLUMNS = (
     *("label", "class", "class_name"),
     *("labels", "classes", "classname", "category", "categories", "category_name", "label_name", "target", "class_id"),
-    *("label_id", "category_id"),
+    *("label_id", "category_id", "classid", "labelname", "labelid", "categoryname", "categoryid"),
 )
 SPLIT_COLUMNS = ("split", "set", "subset", "partition", "usage", "data_set", "dataset")
 FLAG_COLUMNS = {word: SPLIT_WORDS[word] for word in ("train", "valid", "val", "validation", "test")}
@@ -29,6 +30,8 @@ FLAG_COLUMNS = {word: SPLIT_WORDS[word] for word in ("train", "valid", "val", "v
 
 _TRUE, _FALSE = frozenset({"true", "1", "yes", "y", "t", "1.0"}), frozenset({"false", "0", "no", "n", "f", "0.0", ""})
 _NAMES = {",": "a comma", ";": "a semicolon", "\t": "a tab"}
+MOST_OF_NAME = 80
+"""Characters of a name that are shown."""
 MOST_SHOWN = 12
 """Columns that are named in a message."""
 
@@ -69,10 +72,22 @@ def choose_columns(
         labels: whether a column of classes is wanted.
 
     Raises:
-        DataError: there is no column of files or classes, or there are several that may be it.
+        DataError: there is no column of files or classes, or there are several that may be it; or there is no heading.
+        OtherTask: there are columns of the sides of boxes.
     """
     names = [name.strip() for name in heading]
     plain = [_plain(name) for name in names]
+    for name in filter(is_image_name, names):
+        raise DataError(
+            f"{table} has no heading: its first line names the image {name[:MOST_OF_NAME]!r}, which would be left out; "
+            "write a line such as 'file,label' above it"
+        )
+    if labels and names_boxes(plain):
+        raise OtherTask(
+            f"{table} is a table of boxes (xmin, ymin, xmax, ymax) for object detection, not for telling classes "
+            "apart; to learn from it with --task detect, convert it to COCO's json: vitrail reads "
+            "annotations/instances_train.json with images/train"
+        )
     cells = [[row[n].strip() if n < len(row) else "" for row in rows] for n in range(len(names))]
     notes: list[str] = []
     file = _file_column(table, names, plain, cells, finder)

@@ -11,6 +11,7 @@ import contextlib
 import csv
 import itertools
 import operator
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -218,13 +219,21 @@ def _reader(path: Path, text_of: dict[str, str]) -> Iterator[Any]:
     """Open a table as a reader of the `csv` module; what goes wrong while it reads becomes one sentence."""
     try:
         with path.open(newline="", **text_of) as file:  # type: ignore[call-overload]
-            delimiter = _delimiter(next(filter(str.strip, iter(lambda: file.readline(HEAD), "")), ""))
+            first = next(filter(str.strip, iter(lambda: file.readline(HEAD), "")), "")
+            said = _SAID_BY_EXCEL.fullmatch(first)
             file.seek(0)
-            yield csv.reader(file, delimiter=delimiter)
+            reader = csv.reader(file, delimiter=said[1] if said else _delimiter(first), skipinitialspace=True)
+            if said:
+                next(filter(any, reader))
+            yield reader
     except (UnicodeError, csv.Error) as error:
         raise DataError(f"{path} is not a CSV file in UTF-8 or UTF-16 ({error}); {_EXPECTED}") from None
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror})") from None
+
+
+_SAID_BY_EXCEL = re.compile(r"sep=([,;\t])\s*", re.IGNORECASE)
+"""The line above the heading by which Excel is told what parts the columns."""
 
 
 def _delimiter(heading: str) -> str:

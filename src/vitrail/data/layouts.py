@@ -9,7 +9,7 @@ import itertools
 import os
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -145,9 +145,13 @@ def _kind_of_file(file: Path) -> str | None:
         return "CVAT"
     if suffix == ".csv":
         heading = set(re.split(r"[,;\t]", _ends(file).split("\n", 1)[0].strip().lower().replace('"', "")))
-        if {"xmin", "ymin", "xmax", "ymax"} <= heading or {"x_min", "y_min", "x_max", "y_max"} <= heading:
-            return "CSV of boxes"
+        return "CSV of boxes" if names_boxes(heading) else None
     return None
+
+
+def names_boxes(heading: Iterable[str]) -> bool:
+    """Whether the columns of a table, in lower case, are those of the sides of boxes."""
+    return {"xmin", "ymin", "xmax", "ymax"} <= {name.replace("_", "") for name in heading}
 
 
 def _kind_of_json(text: str) -> str | None:
@@ -368,4 +372,4 @@ def _is_mask(name: str) -> bool:
     return _stem(name).casefold().endswith(("_mask", "-mask"))
 
 
-__all__ = ["MASK_FOLDERS", "PICTURE_FOLDERS", "DenseLayout", "OtherTask", "belongs_to", "recognise"]
+__all__ = ["MASK_FOLDERS", "PICTURE_FOLDERS", "DenseLayout", "OtherTask", "belongs_to", "names_boxes", "recognise"]

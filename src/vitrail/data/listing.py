@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -36,4 +38,18 @@ class Listing:
         return (*self.notes, *self.warnings, *last)
 
 
-__all__ = ["Listing"]
+def lookalikes(class_names: Iterable[str]) -> list[str]:
+    """Say which classes are probably one, as their names differ only in capitals or in how a number is written."""
+    groups: dict[str, list[str]] = {}
+    for name in class_names:
+        if len(name) > 1 or name.isdecimal():
+            groups.setdefault(re.sub(r"^(\d+)\.0*$", r"\1", name.casefold()), []).append(name)
+    return [
+        f"The classes {', '.join(map(repr, names))} are learned as {len(names)}, although their names hardly differ: "
+        "give them one name if they are one class."
+        for names in groups.values()
+        if len(names) > 1
+    ]
+
+
+__all__ = ["Listing", "lookalikes"]

@@ -15,7 +15,7 @@ from PIL import Image
 from vitrail.data.class_folders import open_any_folder, open_class_folders
 from vitrail.data.csv_files import TABLE_SUFFIXES, open_csv
 from vitrail.data.file_rules import SPLIT_WORDS
-from vitrail.data.listing import Listing
+from vitrail.data.listing import Listing, lookalikes
 from vitrail.errors import DataError, nearest
 
 if TYPE_CHECKING:
@@ -242,6 +242,7 @@ def _source(root: Path, listing: Listing) -> Source:
     if listing.contradiction:
         raise DataError(listing.contradiction)
     train, validation, test = (pictures.get(split) for split in ("train", "validation", "test"))
+    listing.warnings += lookalikes(listing.class_names)
     name, warnings = root.resolve().name, tuple(listing.warnings)
     return Source(name, train, validation, test, listing.class_names, listing.all_notes(), warnings=warnings)
 
