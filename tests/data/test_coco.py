@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from vitrail import cli
 from vitrail.data.coco import CocoPicture, each_mistake, open_coco, read_annotations
 from vitrail.errors import DataError
 
@@ -64,6 +65,30 @@ def test_ids_with_gaps_become_numbers_and_crowds_are_not_learned_from(tmp_path: 
     assert objects.masks.shape == (1, 12, 20)
     assert objects.masks.sum() == 48
     assert [one.get("iscrowd", 0) for one in pictures.annotated[1].truth()] == [0, 1]
+
+
+@pytest.mark.parametrize("name", ["./a.png", "images/train/a.png", "images\\train\\a.png", "x/../a.png"])
+def test_one_file_listed_by_two_names_is_refused_as_it_would_be_learned_from_and_held_out(tmp_path: Path, name: str):
+    def again(content: dict[str, Any]) -> None:
+        content["images"].append({"id": 71, "file_name": name, "width": 20, "height": 12})
+
+    with pytest.raises(DataError, match=r"a\.png twice"):
+        open_coco(write(tmp_path, again))
+
+
+@pytest.mark.parametrize("wrapper", ["archive", "a/b c"])
+def test_a_wrapper_is_entered_and_it_is_said(tmp_path: Path, wrapper: str, capsys) -> None:
+    write(tmp_path / wrapper)
+    source = open_coco(tmp_path, validation_share=0.0)
+    assert repr(wrapper) in source.notes[0]
+    cli.main(["doctor", str(tmp_path)])
+    assert "train: 2 objects" in capsys.readouterr().out
+
+
+def test_annotations_by_another_name_are_named(tmp_path: Path) -> None:
+    write(tmp_path, split="default")
+    with pytest.raises(DataError, match=r"no annotations/instances_train.json; in annotations is 'instances_default"):
+        open_coco(tmp_path)
 
 
 def test_a_crowds_run_lengths_are_its_mask(tmp_path: Path) -> None:

@@ -79,7 +79,7 @@ def test_a_table_without_a_heading_is_refused_and_does_not_lose_its_first_image(
 @pytest.mark.parametrize("sides", ["xmin,ymin,xmax,ymax", "x_min,x_max,y_min,y_max", "XMin,YMin,XMax,YMax"])
 def test_a_table_of_boxes_is_no_table_of_classes(root: Path, sides: str):
     text = f"filename,class,{sides}\n" + "".join(f"{f},{c},0,0,1,1\n" for f, c in ROWS)
-    with pytest.raises(DataError, match="table of boxes .*--task detect"):
+    with pytest.raises(DataError, match=r"table of boxes .*--task detect"):
         opened(root, text)
     assert len(opened(root, text, labels=False).train) == len(ROWS)
 

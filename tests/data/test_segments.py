@@ -7,6 +7,7 @@ import pytest
 import torch
 from PIL import Image
 
+from vitrail import cli
 from vitrail.config import Augment, Preprocessing
 from vitrail.data.batches import EvalBatches, TrainBatches
 from vitrail.data.cuts import Whole, random_cut
@@ -53,6 +54,26 @@ def test_splits_classes_and_masks_are_found(root: Path) -> None:
     assert train(root).segments(1).tolist() == [[1] * 8] * 6
     assert is_segments(root)
     assert not is_segments(root / "images")
+
+
+def test_a_wrapper_is_entered_and_it_is_said(root: Path, capsys) -> None:
+    outer = root / "outer" / "archive"
+    outer.mkdir(parents=True)
+    for name in ("images", "masks", "classes.txt"):
+        (root / name).rename(outer / name)
+    source = open_segments(root)
+    assert source.notes[0].startswith("The data set is read from the folder 'outer/archive'")
+    assert len(train(root)) == 4
+    cli.main(["doctor", str(root)])
+    assert "road" in capsys.readouterr().out
+
+
+def test_a_test_split_whose_masks_are_secret_is_left_out_and_it_is_said(root: Path) -> None:
+    (root / "images" / "test").mkdir()
+    Image.new("RGB", (8, 6)).save(root / "images" / "test" / "0.jpg")
+    source = open_segments(root)
+    assert source.test is None
+    assert "The test images in 'test' have no masks: they are left out." in source.notes
 
 
 @pytest.mark.parametrize("mode", ["P", "L"])

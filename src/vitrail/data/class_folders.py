@@ -32,6 +32,7 @@ from vitrail.data.file_rules import (
 from vitrail.data.layouts import OtherTask, recognise
 from vitrail.data.listing import Listing
 from vitrail.data.split_names import splits_in
+from vitrail.data.wrapper_folders import note_of_entering
 from vitrail.errors import DataError
 
 Classes = dict[str, list[Path]]
@@ -91,7 +92,7 @@ def open_any_folder(root: Path, *, for_evaluation: bool = False) -> Listing:
     place, masks = _wrapped_splits(root)
     folders = _split_folders(place, listing, for_evaluation)
     if place != root and folders:
-        listing.notes.insert(0, _entered(root, place))
+        listing.notes[:0] = note_of_entering(root, place)
     for split, folder in (folders or {"train": root}).items():
         files = [file for file in list_images(folder, listing.passed_over) if not _below(file, masks)]
         if not files:
@@ -122,7 +123,7 @@ def _enter(root: Path, known_classes: Collection[str], listing: Listing) -> Path
             break
         place = inner
     if place != root:
-        listing.notes.append(_entered(root, place))
+        listing.notes += note_of_entering(root, place)
     return place
 
 
@@ -141,10 +142,6 @@ def _wrapped_splits(root: Path) -> tuple[Path, tuple[Path, ...]]:
             return place, masks
         place = _only_folder(place, masks)
     return root, masks
-
-
-def _entered(root: Path, place: Path) -> str:
-    return f"The data set is read from the folder {str(place.relative_to(root))!r} in {root}."
 
 
 def _only_folder(place: Path, masks: Collection[Path] = ()) -> Path | None:

@@ -16,9 +16,11 @@ import torch
 from vitrail.data import rle
 from vitrail.data.coco_checks import Annotation, Effect, cut, each_mistake, mistakes, nothing_to_learn
 from vitrail.data.coco_file import Id, category_names, order_of, read_annotations
+from vitrail.data.file_rules import named
 from vitrail.data.objects import ObjectPictures, Objects, check_size
 from vitrail.data.sources import SPLIT_WORDS, Source, with_validation
 from vitrail.data.turned import shown_size
+from vitrail.data.wrapper_folders import enter, note_of_entering
 from vitrail.errors import DataError, nearest
 
 LOOKED_AT = 200
@@ -135,17 +137,20 @@ def open_coco(
     if not root.is_dir():
         siblings = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
         raise DataError(f"there is no folder {str(source)!r}{nearest(root.name, [*siblings, 'scenes'])}")
+    place = enter(root, is_coco)
+    notes, root = note_of_entering(root, place), place
     files = annotation_files(root)
     if "train" not in files and not (class_names and files):
+        others = sorted(file.name for file in (root / "annotations").glob("*.json"))
+        instead = f"; in annotations is {named(others)}" if others else ""
         raise DataError(
-            f"{root} has no annotations/instances_train.json; objects are learned from COCO's format, with the "
-            'pictures in images/train, or from the word "scenes"'
+            f"{root} has no annotations/instances_train.json{instead}; objects are learned from COCO's format, with "
+            'the pictures in images/train, or from the word "scenes"'
         )
     read = {split: read_annotations(file) for split, file in files.items()}
     own = category_names(read["train"], files["train"]) if "train" in read else {}
     names = tuple(class_names or own.values())
     ids = tuple(own) if names == tuple(own.values()) else ()
-    notes: list[str] = []
     opened: dict[str, ObjectPictures] = {}
     for split, file in files.items():
         known = _known(read[split], file, names, bool(class_names), masks, notes)
@@ -254,6 +259,9 @@ def _opened(root: Path, file: Path, known: list[CocoPicture], ids: tuple[Id, ...
     if missing:
         more = f", and {len(missing) - 1:,} more like it" if len(missing) > 1 else ""
         raise DataError(f"{file} lists a picture that is not there: {missing[0]}{more}")
+    if len(set(files)) < len(files):
+        twice = Counter(files).most_common(1)[0][0]
+        raise DataError(f"{file} lists {twice} twice, by different names; put all its annotations under one of them")
     for number in range(0, len(files), max(1, len(files) // LOOKED_AT)):
         size = shown_size(files[number])
         if size is not None:

@@ -10,6 +10,7 @@ import contextlib
 import gc
 import json
 import math
+import posixpath
 import reprlib
 from collections.abc import Iterator
 from pathlib import Path
@@ -186,7 +187,7 @@ def _as_number(value: Any) -> int | float | None:
 def _as_file_name(value: Any) -> str:
     if not isinstance(value, str) or not value.strip() or "\0" in value:
         raise DataError(f"has {shown(value)} for its file_name, which must be the name of a file")
-    return value.replace("\\", "/")
+    return posixpath.normpath(value.replace("\\", "/"))
 
 
 def _as_name(value: Any) -> str:

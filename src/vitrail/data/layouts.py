@@ -372,4 +372,12 @@ def _is_mask(name: str) -> bool:
     return _stem(name).casefold().endswith(("_mask", "-mask"))
 
 
-__all__ = ["MASK_FOLDERS", "PICTURE_FOLDERS", "DenseLayout", "OtherTask", "belongs_to", "names_boxes", "recognise"]
+__all__ = [
+    "MASK_FOLDERS",
+    "PICTURE_FOLDERS",
+    "DenseLayout",
+    "OtherTask",
+    "belongs_to",
+    "names_boxes",
+    "recognise",
+]

@@ -18,6 +18,7 @@ from vitrail.data.scenes import is_scenes, open_scenes
 from vitrail.data.segments import VOID, Labelling, SegmentPictures, check_sizes
 from vitrail.data.sources import Pictures, Source, with_validation
 from vitrail.data.turned import shown_size
+from vitrail.data.wrapper_folders import enter, note_of_entering
 from vitrail.errors import DataError, ImageError, nearest
 
 NAMES_FILE = "classes.txt"
@@ -61,12 +62,15 @@ def open_segments(
         raise DataError(f"there is no folder {str(source)!r}{nearest(root.name, [*siblings, 'scenes'])}")
     if not 0 <= ignore <= VOID:
         raise DataError(f"the ignored value must lie within 0 to 255, as masks have one byte a pixel, not {ignore}")
+    place = enter(root, is_segments)
+    notes, root = note_of_entering(root, place), place
     images, masks = _folder(root, PICTURE_FOLDERS), _folder(root, MASK_FOLDERS)
     folders = split_folders(images)
+    if "train" in folders and "test" in folders and not masks_of_split(masks, folders["test"]).is_dir():
+        notes.append(f"The test images in {folders.pop('test')!r} have no masks: they are left out.")
     splits = {split: pair(root, images / name, masks_of_split(masks, name)) for split, name in folders.items()}
     if "train" not in splits and not for_evaluation:
         raise DataError(f"{images} holds {', '.join(splits)} but no folder 'train'")
-    notes: list[str] = []
     names = tuple(class_names)
     if not names and (root / NAMES_FILE).is_file():
         names = read_names(root / NAMES_FILE)

@@ -24,10 +24,11 @@ from vitrail.data.images import open_image
 from vitrail.data.layouts import OtherTask, recognise
 from vitrail.data.objects import check_size
 from vitrail.data.scenes import is_scenes, open_scenes
-from vitrail.data.segment_folders import check_masks, examine, open_segments
+from vitrail.data.segment_folders import check_masks, examine, is_segments, open_segments
 from vitrail.data.segments import SegmentPictures
 from vitrail.data.sources import Pictures, Source, open_source
 from vitrail.data.turned import orientation
+from vitrail.data.wrapper_folders import enter
 from vitrail.errors import DataError, ImageError
 from vitrail.serialize import dumps
 from vitrail.settings import DoctorSettings
@@ -131,8 +132,8 @@ def check(data: str, ignore: int = 255) -> Check:
     """
     if is_scenes(data):
         return _check_scenes(data)
-    if is_coco(Path(data).expanduser()):
-        return check_objects(Path(data).expanduser())
+    if is_coco(place := enter(Path(data).expanduser(), is_coco)):
+        return check_objects(place)
     found = Check()
     source = _open(data, ignore, found)
     copies, depths = Copies(), Depths()
@@ -258,7 +259,7 @@ def _open(data: str, ignore: int, found: Check) -> Source:
         DataError: it cannot be opened at all, or was made for a task that cannot be learned from it as it is.
     """
     root = Path(data).expanduser()
-    dense = recognise(root) if root.is_dir() else None
+    dense = recognise(enter(root, is_segments)) if root.is_dir() else None
     if dense and not dense.readable:
         raise OtherTask(dense.sentence)
     try:

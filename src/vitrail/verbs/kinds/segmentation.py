@@ -19,10 +19,11 @@ from vitrail.data.batches import EvalBatches
 from vitrail.data.cuts import Whole, random_cut, scaled
 from vitrail.data.images import open_image, with_channels
 from vitrail.data.samples import Samples
-from vitrail.data.segment_folders import NAMES_FILE, check_masks, open_segments, read_names
+from vitrail.data.segment_folders import NAMES_FILE, check_masks, is_segments, open_segments, read_names
 from vitrail.data.segments import SegmentPictures, SegmentSamples
 from vitrail.data.sources import Pictures, Source
 from vitrail.data.transforms import resize
+from vitrail.data.wrapper_folders import enter
 from vitrail.errors import ConfigError, DataError, ImageError
 from vitrail.figures import segments as figures
 from vitrail.figures.maps import maps_panel
@@ -111,7 +112,7 @@ class SegmentationKind:
     def reopen(self, description: Description, data: str) -> Source:
         """Open pictures with masks, or draw scenes, of the segmenter's classes."""
         known, names = description.settings, description.class_names
-        named = Path(data).expanduser() / NAMES_FILE
+        named = enter(Path(data).expanduser(), is_segments) / NAMES_FILE
         if known.get("data") != data and named.is_file() and read_names(named) != names:
             raise DataError(f"{named} names other classes than the model knows: {', '.join(names[:8])}")
         ignore = description.dense["ignore"]
