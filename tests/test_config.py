@@ -4,6 +4,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import vitrail
 from vitrail.config import Augment, Optim, Preprocessing, from_json, make, pair, replace, to_json
 from vitrail.errors import ConfigError
 from vitrail.recipes import RECIPES
@@ -105,3 +106,14 @@ def test_one_value_is_enough_where_any_number_is_taken() -> None:
 def test_a_missing_setting_is_named() -> None:
     with pytest.raises(ConfigError, match="'data'"):
         make(TrainSettings)
+
+
+@pytest.mark.parametrize("name", ["train", "pretrain", "evaluate", "probe", "plan"])
+def test_an_empty_name_of_data_is_refused_and_is_not_the_working_directory_or_the_runs_own_data(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    words = {"evaluate": ["run", ""], "probe": ["run", ""]}.get(name, [""])
+    with pytest.raises(ConfigError, match="data is empty"):
+        getattr(vitrail, name)(*words)
+    assert not list(tmp_path.iterdir())

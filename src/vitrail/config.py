@@ -211,7 +211,15 @@ def make(kind: type[T], **settings: Any) -> T:
     for field in dataclasses.fields(kind):  # type: ignore[arg-type]
         if field.default is field.default_factory is dataclasses.MISSING and field.name not in settings:
             raise ConfigError(f"{kind.__name__} needs the setting {field.name!r}")
+    # A path of nothing is the working directory: nobody means that with a variable that happens to be empty.
+    if settings.get("data") == "" and _is_required(kind, "data"):
+        raise ConfigError('data is empty; name a folder, a CSV, or "digits" (embedded)')
     return kind(**_changes(kind, None, settings, ""))
+
+
+def _is_required(kind: type, name: str) -> bool:
+    fields = {field.name: field for field in dataclasses.fields(kind)}
+    return name in fields and fields[name].default is fields[name].default_factory is dataclasses.MISSING
 
 
 def replace(config: T, **changes: Any) -> T:
