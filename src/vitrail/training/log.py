@@ -300,7 +300,8 @@ class Log:
         if self.main:
             if (seconds := clock.expected(loss)) is not None:
                 steps = clock.step - clock.first - 1
-                self.say(f"{'expected time':<14}{duration(seconds)} by {steps} steps, and evaluations and checkpoints")
+                by = f"by {steps} step{'' if steps == 1 else 's'}"
+                self.say(f"{'expected time':<14}{duration(seconds)} {by}, and evaluations and checkpoints")
             with contextlib.suppress(OSError):  # the terminal is gone; the run goes on without it
                 self.display.show(clock, epoch, loss)
 
