@@ -28,6 +28,9 @@ from vitrail.training.distributed import processes
 
 EPOCHS, STEPS_PER_EPOCH, SAVE_EVERY = 16, 5, 3
 
+PATIENCE = 200.0
+"""Seconds to wait for a process at most: a machine may be busy with much else."""
+
 RUN = Run(device="cpu", precision="fp32", save_every=SAVE_EVERY / STEPS_PER_EPOCH, evaluate_every=7 / STEPS_PER_EPOCH)
 
 
@@ -152,7 +155,7 @@ class Nursery:
     def finish(self, target: Callable[..., None], *args: Any, **kwargs: Any) -> int:
         """Run a child to its end and return its exit code."""
         child, _ = self.start(target, *args, **kwargs)
-        child.join(60)
+        child.join(PATIENCE)
         return exit_code(child)
 
     def together(self, world: int, folder: Path, **changes: Any) -> list[tuple[BaseProcess, Any]]:
@@ -164,13 +167,13 @@ class Nursery:
 
 
 def exit_code(child: BaseProcess) -> int:
-    child.join(60)
+    child.join(PATIENCE)
     assert child.exitcode is not None, "the run hangs"
     return child.exitcode
 
 
 def wait_until(done: Any, step: int) -> None:
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while done.value < step:
         assert time.monotonic() < deadline, "the run does not come forward"
         time.sleep(0.002)
