@@ -85,9 +85,9 @@ def fit(
         kernel=kernel,
     )
     with (
+        StopSignals() as signals,  # around the watch: torchrun's SIGTERM must not cut short who is named as gone
         watched(run.timeout),
         sole_user(folder, is_main()) as held,
-        StopSignals() as signals,
         Log(folder, session.steps, main=is_main(), tensorboard=run.tensorboard, on_event=on_event) as log,
         contextlib.closing(session.begin(log, held, signals)) as steps,
     ):

@@ -52,8 +52,8 @@ class StopSignals:
         # The thread hears of a signal even while the main one waits for a device or another process.
         threading.Thread(target=self._listen, args=(self._pipe[0],), daemon=True, name="stop signals").start()
         self._wakeup = signal.set_wakeup_fd(self._pipe[1], warn_on_full_buffer=False)
-        wanted = [number for number in STOPPING if signal.getsignal(number) is not signal.SIG_IGN]
-        self._before = {number: signal.signal(number, self._note) for number in wanted}
+        # A script's shell lets what it starts with & ignore SIGINT; who sends one to it all the same means it.
+        self._before = {number: signal.signal(number, self._note) for number in STOPPING if not _is_nohup(number)}
         return self
 
     def __exit__(
@@ -109,6 +109,10 @@ class StopSignals:
         ctypes.pythonapi.PyOS_setsig.restype = ctypes.c_void_p
         ctypes.pythonapi.PyOS_setsig(ctypes.c_int(number), ctypes.c_void_p(0))
         os.kill(os.getpid(), number)
+
+
+def _is_nohup(number: int) -> bool:
+    return number == getattr(signal, "SIGHUP", None) and signal.getsignal(number) is signal.SIG_IGN
 
 
 def _hear_nothing() -> None:

@@ -91,7 +91,8 @@ class Watch:
                 self._store.set(self._key("alive", self.rank), str(count))
                 self._look(count)
             except RuntimeError:
-                if self._over.is_set():
+                # The run may have ended: who keeps the numbers leaves like the others, perhaps a moment before.
+                if self._over.wait(PATIENCE_WITH_THE_KILLED):
                     return
                 end(f"{self.name(0)}, through which the processes find each other, is stopped or gone")
             if silent := self.silent(self.limit):
@@ -136,6 +137,7 @@ def watched(rank: int, world: int, limit: float) -> Iterator[None]:
     except RuntimeError as error:
         if not is_broken(error):
             raise
+        leave_word(sentence("another process ended"))
         raise ConnectionAbortedError(sentence(f"{watch.who_left()} ended")) from error
     finally:
         watch.stop()
