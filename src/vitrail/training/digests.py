@@ -63,7 +63,7 @@ def damage(folder: Path, names: Collection[str] | None = None) -> str | None:
         for name, digest in known.items():
             if (names is None or name in names) and (found := _damage(folder / Path(name).name, digest)):
                 return found
-    except (OSError, ValueError, AttributeError, RecursionError) as error:
+    except (OSError, ValueError, TypeError, AttributeError, RecursionError) as error:
         return f"{DIGESTS} cannot be read ({(str(error).splitlines() or [type(error).__name__])[0]})"
     return None
 
@@ -73,7 +73,11 @@ def _damage(path: Path, digest: Any) -> str | None:
         return f"{path.name} is missing"
     if "directory" in digest and (found := _archive_damage(path)):
         return found
-    return None if _digest(path) == digest else f"{path.name} is not what was saved: some of its bytes changed"
+    if _digest(path) == digest:
+        return None
+    # JSON is edited by hand, to correct the name of a class, say.
+    edited = f"; if you changed it yourself, remove {DIGESTS} there" if path.suffix == ".json" else ""
+    return f"{path.name} is not what was saved: some of its bytes changed{edited}"
 
 
 def _digest(path: Path) -> dict[str, Any]:

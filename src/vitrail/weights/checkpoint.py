@@ -15,7 +15,7 @@ from vitrail.heads.build import put_head
 from vitrail.models.zoo import ModelSpec, build_model
 from vitrail.seeding import preserved
 from vitrail.settings import Dense
-from vitrail.training.checkpoint import is_checkpoint, resolve
+from vitrail.training.checkpoint import check_whole, is_checkpoint, resolve
 from vitrail.weights.beside import inside
 from vitrail.weights.files import State, read_state
 from vitrail.weights.finite import check_finite
@@ -108,8 +108,10 @@ def open_checkpoint(source: str | Path) -> tuple[nn.Module, Description]:
         WeightsError: there is no checkpoint, or it is damaged.
     """
     description = describe(source)
-    file = inside(resolve(Path(source).expanduser()), "model.safetensors")
+    checkpoint = resolve(Path(source).expanduser())
+    file = inside(checkpoint, "model.safetensors")
     _check_fits(description, file)
+    check_whole(checkpoint)
     with preserved():
         model = build_described(description)
     state = read_state(file)
