@@ -91,7 +91,8 @@ def _written(data: bytes, place: int, numbers: int, wide: int) -> np.ndarray:
     text = _COMMENT.sub(b"", data[place:])
     if text.strip(b"0123456789 \t\n\r\v\f"):
         raise ValueError("it holds something that is no number")
-    values = np.fromstring(text, np.int64, count=numbers, sep=" ")
+    # Asked for a count that is not there, numpy fills up with whatever lies in memory.
+    values = np.fromstring(text, np.int64, sep=" ")[:numbers]
     if len(values) < numbers:
         raise ValueError(f"the data end after {len(values)} of {numbers} numbers")
     too_large = values.max() >= 256**wide  # Told by the caller, who knows white.
