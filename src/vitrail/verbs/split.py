@@ -56,6 +56,8 @@ def run_split(settings: TrainSettings | PretrainSettings, as_for: TrainSettings 
     folder = run_folder(settings.out, verb, settings.data)
     pool = open_undivided(as_for or settings)
     begun = newest_described(folder)
+    if begun is None and is_checkpoint(folder):
+        begun = resolve(folder, prefer="last")  # damaged: what reads it says so
     if begun is None or not is_same_run(describe(begun).settings, settings):
         return _with_warnings(divide(pool, settings) if as_for is None else _for_training(pool, as_for), settings)
     pool = pool if as_for is None else _bare(pool)
