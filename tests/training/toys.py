@@ -12,6 +12,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vitrail.config import Optim, Run, Schedule
+from vitrail.seeding import preserved
 from vitrail.training.loop import Summary, fit
 from vitrail.training.measure import measure
 
@@ -24,9 +25,10 @@ class ToyTask(nn.Module):
     def __init__(self, dropout: float = 0.2, seed: int = 0) -> None:
         super().__init__()
         generator = torch.Generator().manual_seed(seed)
-        self.net = nn.Sequential(
-            nn.Linear(WIDTH, 8), nn.LayerNorm(8), nn.GELU(), nn.Dropout(dropout), nn.Linear(8, CLASSES)
-        )
+        with preserved():  # layers draw their first weights: never while another thread's dropout draws
+            self.net = nn.Sequential(
+                nn.Linear(WIDTH, 8), nn.LayerNorm(8), nn.GELU(), nn.Dropout(dropout), nn.Linear(8, CLASSES)
+            )
         for parameter in self.net.parameters():
             parameter.data = torch.randn(parameter.shape, generator=generator) * 0.3
 
