@@ -15,7 +15,7 @@ from vitrail.config import Preprocessing, from_json
 from vitrail.errors import ConfigError
 from vitrail.models.zoo import build_model
 from vitrail.settings import Dense, TrainSettings
-from vitrail.weights.checkpoint import Description
+from vitrail.weights.description import Description
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=5),

@@ -23,7 +23,7 @@ from vitrail.errors import VitrailError
 from vitrail.models.zoo import build_model
 from vitrail.training.checkpoint import load_training, resolve
 from vitrail.weights.card import model_card
-from vitrail.weights.checkpoint import describe
+from vitrail.weights.description import describe
 
 from .checkpoints import NAMES, VIT, foreign, mutate, whole
 

@@ -16,7 +16,7 @@ import vitrail
 from vitrail.errors import TrainingError, WeightsError
 from vitrail.training.checkpoint import load_training
 from vitrail.weights.card import model_card
-from vitrail.weights.checkpoint import describe
+from vitrail.weights.description import describe
 
 from .checkpoints import NAMES, Bomb, squeeze, whole
 

@@ -78,7 +78,7 @@ def test_an_unfinished_table_has_empty_places_and_concludes_nothing() -> None:
 
 
 def test_a_cell_pretrains_then_trains_from_that_with_its_own_seed(tmp_path: Path) -> None:
-    from vitrail.weights.checkpoint import describe
+    from vitrail.weights.description import describe
 
     first = from_json(PretrainSettings, {"data": "digits", **QUICK, "decoder_width": 32, "decoder_depth": 1})
     then = from_json(TrainSettings, {"data": "digits", **QUICK})

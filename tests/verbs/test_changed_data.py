@@ -19,7 +19,7 @@ from vitrail.models.zoo import ModelSpec
 from vitrail.settings import PretrainSettings, TrainSettings
 from vitrail.training import checkpoint
 from vitrail.verbs.split import run_split, with_images
-from vitrail.weights.checkpoint import Description, description_json
+from vitrail.weights.description import Description, description_json
 
 SWAPPED = {"ant": "bee", "bee": "ant"}
 

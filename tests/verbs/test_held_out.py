@@ -26,7 +26,7 @@ from vitrail.verbs import pretrain, train
 from vitrail.verbs.carry_out import carry_out
 from vitrail.verbs.measured import Measured, choose_split, known_split
 from vitrail.verbs.split import run_split
-from vitrail.weights.checkpoint import describe
+from vitrail.weights.description import describe
 
 VIT = Architecture(patch_size=16, width=16, depth=1, num_heads=1)
 SWIN = Architecture(embed_width=32, depths=(1, 1, 1, 1), window=4)

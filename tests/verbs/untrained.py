@@ -10,7 +10,8 @@ from safetensors.torch import save_file
 from vitrail.config import Preprocessing, to_json
 from vitrail.models.zoo import ModelSpec
 from vitrail.settings import Dense, TrainSettings
-from vitrail.weights.checkpoint import Description, build_described, description_json
+from vitrail.weights.checkpoint import build_described
+from vitrail.weights.description import Description, description_json
 
 VIT = {"image_size": (32, 32), "patch_size": 8, "width": 24, "depth": 2, "num_heads": 2}
 SWIN = {"image_size": (32, 32), "patch_size": 4, "embed_width": 8, "head_width": 4, "depths": (2, 2), "window": 4}

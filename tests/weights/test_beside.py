@@ -11,8 +11,8 @@ import vitrail
 from vitrail.config import Preprocessing
 from vitrail.errors import WeightsError
 from vitrail.models.zoo import ModelSpec, build_model
-from vitrail.weights.checkpoint import Description
 from vitrail.weights.convert import convert
+from vitrail.weights.description import Description
 from vitrail.weights.preprocessing import preprocessing_of
 
 from .random_weights import randomise, relative_difference

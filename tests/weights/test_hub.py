@@ -12,7 +12,7 @@ from vitrail.config import Preprocessing
 from vitrail.errors import MissingExtra, WeightsError
 from vitrail.models.zoo import ModelSpec, build_model
 from vitrail.weights.card import model_card
-from vitrail.weights.checkpoint import Description
+from vitrail.weights.description import Description
 from vitrail.weights.hub import from_pretrained, push_to_hub, save_pretrained
 
 from .random_weights import randomise, relative_difference

@@ -30,7 +30,7 @@ from vitrail.training.precision import keep_large_buffers, resolve
 from vitrail.training.protocols import Batch, Batches, Draw, Evaluate
 from vitrail.verbs.folder import given_back
 from vitrail.verbs.summary import say_start
-from vitrail.weights.checkpoint import Description, description_json
+from vitrail.weights.description import Description, description_json
 
 Extra = Callable[[Tensor], dict[str, Any]]
 Cache = Literal["auto", "on", "off"]

@@ -13,7 +13,8 @@ from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.kinds.classification_figures import Evaluation
 from vitrail.verbs.meant import check_evaluation
 from vitrail.verbs.next_steps import after_evaluate, say_next
-from vitrail.weights.checkpoint import describe, open_checkpoint
+from vitrail.weights.checkpoint import open_checkpoint
+from vitrail.weights.description import describe
 
 
 def evaluate(checkpoint: str | Path, data: str | Path, **settings: Any) -> Any:

@@ -19,7 +19,8 @@ from vitrail.verbs.next_steps import after_training, say_next
 from vitrail.verbs.report import report_run
 from vitrail.verbs.say import say
 from vitrail.verbs.shown import held_out_of, split_to_show
-from vitrail.weights.checkpoint import Description, describe, open_checkpoint
+from vitrail.weights.checkpoint import open_checkpoint
+from vitrail.weights.description import Description, describe
 
 PICTURES = 6
 PICTURES_DURING = 3

@@ -34,7 +34,8 @@ from vitrail.verbs.requested import requested_images
 from vitrail.verbs.say import say
 from vitrail.verbs.shown import Shown, ShownInputs, held_out_of, inputs_of, named_images
 from vitrail.verbs.swin_pictures import draw_simmim, draw_swin
-from vitrail.weights.checkpoint import Description, open_checkpoint
+from vitrail.weights.checkpoint import open_checkpoint
+from vitrail.weights.description import Description
 
 ANSWERED_AT_ONCE = 32
 """Images in a forward pass that asks for classes."""

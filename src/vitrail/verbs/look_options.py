@@ -12,7 +12,7 @@ from vitrail.models.swin import Swin
 from vitrail.models.vit import ViT
 from vitrail.models.zoo import backbone_of
 from vitrail.settings import LookSettings
-from vitrail.weights.checkpoint import Description
+from vitrail.weights.description import Description
 
 SPECIAL = ("mask_ratio", "masking", "mask", "seeds", "pixel", "layers")
 """Options that some models have no use for."""

@@ -14,7 +14,7 @@ from vitrail.errors import DataError
 from vitrail.training.checkpoint import resolve
 from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.split import NO_LIST, divide_by, listed, part_of
-from vitrail.weights.checkpoint import Description
+from vitrail.weights.description import Description
 
 SHARE = 0.2
 """Share held out by runs that do not say."""

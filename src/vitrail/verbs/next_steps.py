@@ -13,7 +13,7 @@ from vitrail.data.segment_folders import is_segments
 from vitrail.data.sources import open_source
 from vitrail.errors import DataError
 from vitrail.verbs.say import say
-from vitrail.weights.checkpoint import Description
+from vitrail.weights.description import Description
 
 IMAGES = 4
 """Images that a command line repeats at most."""

@@ -18,7 +18,8 @@ from vitrail.verbs.place import check_place
 from vitrail.verbs.progress import reported
 from vitrail.verbs.requested import RequestedImage, requested_images
 from vitrail.verbs.say import warn
-from vitrail.weights.checkpoint import describe, open_checkpoint
+from vitrail.weights.checkpoint import open_checkpoint
+from vitrail.weights.description import describe
 
 NAMED_LEFT_OUT = 20
 """So many of the files left out are named at the end of a prediction."""

@@ -33,8 +33,8 @@ from vitrail.verbs.say import say
 from vitrail.verbs.split import run_split, with_images
 from vitrail.verbs.start import choose_start
 from vitrail.verbs.targets import prepare_target, tokenizer_named
-from vitrail.weights.checkpoint import Description
 from vitrail.weights.create import create_model
+from vitrail.weights.description import Description
 from vitrail.weights.load import load_weights
 
 # What is said of one objective and means nothing to the others.

@@ -39,8 +39,8 @@ from vitrail.verbs.place import check_place
 from vitrail.verbs.say import say, say_table
 from vitrail.verbs.start import choose_start
 from vitrail.verbs.tune import STILL, Tuning
-from vitrail.weights.checkpoint import describe
 from vitrail.weights.create import create_model
+from vitrail.weights.description import describe
 from vitrail.weights.load import load_weights
 
 HELD_OUT_SHARE = 0.2

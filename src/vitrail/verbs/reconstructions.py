@@ -14,7 +14,7 @@ from vitrail.layers.mask_kinds import GRID_RATIO, MASKINGS
 from vitrail.models.mae import MAE
 from vitrail.settings import LookSettings
 from vitrail.verbs.masks import read_mask
-from vitrail.weights.checkpoint import Description
+from vitrail.weights.description import Description
 
 RATIOS = (0.75, 0.85, 0.95)
 """Of MAE, figure 4: a model trained at 75 % also fills in what is left of pictures when more is hidden."""

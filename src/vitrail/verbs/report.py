@@ -14,7 +14,7 @@ from vitrail.figures.report import Section, write_report
 from vitrail.training.checkpoint import pointed, resolve
 from vitrail.verbs.next_steps import after_training
 from vitrail.verbs.say import shown
-from vitrail.weights.checkpoint import Description, describe
+from vitrail.weights.description import Description, describe
 
 CAPTIONS = {
     "curves": "Curves\nWhat was measured along the run.",

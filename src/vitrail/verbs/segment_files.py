@@ -10,7 +10,7 @@ from PIL import Image
 
 from vitrail.data.segments import Labelling
 from vitrail.figures import segments as figures
-from vitrail.weights.checkpoint import Description
+from vitrail.weights.description import Description
 
 
 @dataclass(frozen=True)

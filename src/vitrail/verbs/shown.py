@@ -16,7 +16,7 @@ from vitrail.data.transforms import eval_transform
 from vitrail.errors import DataError, ImageError
 from vitrail.tasks.inputs import Normalise
 from vitrail.verbs.requested import RequestedImage
-from vitrail.weights.checkpoint import Description
+from vitrail.weights.description import Description
 
 OF_SPLIT = {
     "validation": "of the validation split: not trained on, but they had a say in which checkpoint is the best",

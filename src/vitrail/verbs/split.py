@@ -33,7 +33,7 @@ from vitrail.training import distributed
 from vitrail.training.checkpoint import is_checkpoint, newest_described, resolve
 from vitrail.verbs.folder import is_same_run, run_folder
 from vitrail.verbs.kinds import kind_of
-from vitrail.weights.checkpoint import Description, describe
+from vitrail.weights.description import Description, describe
 
 NO_LIST = "The run kept no list of its images"
 

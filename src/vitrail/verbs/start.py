@@ -25,7 +25,7 @@ from vitrail.models.zoo import (
     resolve_name,
 )
 from vitrail.settings import Architecture, Size
-from vitrail.weights.checkpoint import describe
+from vitrail.weights.description import describe
 from vitrail.weights.known import is_own, open_weights
 from vitrail.weights.preprocessing import Origin, preprocessing_of
 

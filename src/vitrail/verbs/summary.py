@@ -12,7 +12,7 @@ from vitrail.training import distributed
 from vitrail.training.precision import device as pick_device
 from vitrail.training.precision import resolve
 from vitrail.verbs.say import say
-from vitrail.weights.checkpoint import Description
+from vitrail.weights.description import Description
 
 WIDTH = 14
 """Letters before what is said of each thing."""

@@ -12,7 +12,7 @@ from vitrail.figures.hiding import hidings
 from vitrail.models.simmim import SimMIM
 from vitrail.models.zoo import backbone_of
 from vitrail.settings import LookSettings
-from vitrail.weights.checkpoint import Description
+from vitrail.weights.description import Description
 
 WITHOUT_BIAS = ("absolute", "none")
 

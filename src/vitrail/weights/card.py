@@ -14,7 +14,7 @@ import torch
 from vitrail.console import printable
 from vitrail.models.flops import cost
 from vitrail.models.zoo import build_model
-from vitrail.weights.checkpoint import Description
+from vitrail.weights.description import Description
 
 CARD = "README.md"
 TEMPLATE = "card.md.j2"

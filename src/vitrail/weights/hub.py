@@ -20,7 +20,8 @@ from vitrail.serialize import share
 from vitrail.training.checkpoint import CONFIG, MODEL
 from vitrail.weights.beside import read_json
 from vitrail.weights.card import CARD, model_card
-from vitrail.weights.checkpoint import Description, description_json, open_checkpoint
+from vitrail.weights.checkpoint import open_checkpoint
+from vitrail.weights.description import Description, description_json
 from vitrail.weights.files import find_file
 from vitrail.weights.known import is_own, open_weights
 from vitrail.weights.load import fit_state

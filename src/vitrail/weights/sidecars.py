@@ -57,7 +57,7 @@ def sidecars(layout: str, known: Known) -> dict[str, dict[str, Any]]:
 
 
 def _for_vitrail(known: Known) -> dict[str, dict[str, Any]]:
-    # The fields of `vitrail.weights.checkpoint.Description`, which stands above this module.
+    # The fields of `vitrail.weights.description.Description`, which stands above this module.
     return {
         CONFIG: {
             "model": to_json(known.spec),

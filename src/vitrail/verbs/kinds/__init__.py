@@ -16,7 +16,7 @@ from vitrail.settings import EvaluateSettings, PredictSettings, TrainSettings
 from vitrail.training.protocols import Batch
 from vitrail.verbs.requested import RequestedImage
 from vitrail.verbs.start import Start
-from vitrail.weights.checkpoint import Description
+from vitrail.weights.description import Description
 
 Measure = Callable[[nn.Module, Iterable[Batch]], dict[str, float]]
 """Takes a task in evaluation mode and its batches, and returns its metrics, the same ones on every process."""

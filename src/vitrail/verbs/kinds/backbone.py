@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.training.checkpoint import is_checkpoint
-from vitrail.weights.checkpoint import describe
+from vitrail.weights.description import describe
 from vitrail.weights.files import read_state
 from vitrail.weights.finite import check_finite
 from vitrail.weights.load import fit_state, load_weights, weights_file

@@ -36,7 +36,7 @@ from vitrail.verbs.requested import RequestedImage, model_input
 from vitrail.verbs.say import say_table
 from vitrail.verbs.shown import Shown, inputs_of, spread
 from vitrail.verbs.start import Start
-from vitrail.weights.checkpoint import Description
+from vitrail.weights.description import Description
 from vitrail.weights.load import load_weights
 
 

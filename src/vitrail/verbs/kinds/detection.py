@@ -47,7 +47,7 @@ from vitrail.verbs.predicted import out_folder, own_names, unused_name
 from vitrail.verbs.requested import RequestedImage, files_of
 from vitrail.verbs.say import say, say_table
 from vitrail.verbs.start import Start
-from vitrail.weights.checkpoint import Description
+from vitrail.weights.description import Description
 
 WATCHED = ("ap", "ap50", "ap75")
 """The figures that are followed along a run."""

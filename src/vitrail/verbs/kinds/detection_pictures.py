@@ -25,7 +25,7 @@ from vitrail.figures.segments import below, legend
 from vitrail.heads.detr import Detr
 from vitrail.tasks.detection import PADDED_TO, Detection
 from vitrail.verbs.kinds.found import drawn_objects, find, whole_picture
-from vitrail.weights.checkpoint import Description
+from vitrail.weights.description import Description
 
 SHOWN_FROM = 0.5
 """Objects of a lower score are not drawn."""

@@ -24,7 +24,7 @@ from vitrail.tasks.detection import Detection
 from vitrail.training import distributed
 from vitrail.training.measure import device_of, to_device
 from vitrail.training.protocols import Batch
-from vitrail.weights.checkpoint import Description
+from vitrail.weights.description import Description
 
 
 @dataclass(frozen=True)

@@ -44,7 +44,7 @@ from vitrail.verbs.requested import RequestedImage, files_of
 from vitrail.verbs.say import say, say_table
 from vitrail.verbs.segment_files import Segments, write_segments
 from vitrail.verbs.start import Start
-from vitrail.weights.checkpoint import Description
+from vitrail.weights.description import Description
 
 SCALES = {"crop": None, "none": (1.0, 1.0)}
 
