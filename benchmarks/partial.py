@@ -14,8 +14,8 @@ import torch
 from safetensors.torch import load_file
 
 from vitrail.config import replace
-from vitrail.recipes import find_recipe
 from vitrail.settings import TrainSettings
+from vitrail.tasks.recipes import find_recipe
 from vitrail.training.checkpoint import resolve
 from vitrail.verbs import train
 from vitrail.verbs.evaluate import evaluate

@@ -7,8 +7,8 @@ import pytest
 import vitrail
 from vitrail.config import Augment, Optim, Preprocessing, from_json, make, pair, replace, to_json
 from vitrail.errors import ConfigError
-from vitrail.recipes import RECIPES
 from vitrail.settings import LookSettings, TrainSettings
+from vitrail.tasks.recipes import RECIPES
 
 ALL_RECIPES = [(kind, recipe) for kind, recipes in RECIPES.items() for recipe in recipes.values()]
 

@@ -10,8 +10,8 @@ from vitrail.arguments import parse
 from vitrail.cli import VERBS, main
 from vitrail.errors import VitrailError
 from vitrail.meaning import RULES, check_meant
-from vitrail.recipes import RECIPES, recipe_name
 from vitrail.settings import PretrainSettings, TrainSettings
+from vitrail.tasks.recipes import RECIPES, recipe_name
 
 IDLE = [
     ("train x --dense.width 64", "--dense.width is for --task detect or segment"),

@@ -13,8 +13,8 @@ from vitrail.cli import VERBS
 from vitrail.config import check, make, replace
 from vitrail.errors import VitrailError
 from vitrail.ranges import RANGES, Range
-from vitrail.recipes import RECIPES
 from vitrail.settings import TrainSettings
+from vitrail.tasks.recipes import RECIPES
 
 KINDS = {name: getattr(vitrail.settings, verb.settings) for name, verb in VERBS.items()}
 NEEDED = {

@@ -240,7 +240,7 @@ def _takes_one(hint: Any) -> bool:
 
 def _recipe(kind: type, words: list[str]) -> Any:
     """Return the settings of the recipe these words ask for, so that help shows its values as defaults."""
-    from vitrail.recipes import find_recipe
+    from vitrail.tasks.recipes import find_recipe
 
     asked = _value(words, "--recipe") or "auto"
     told = {name: _value(words, f"--{name}") for name in ("weights", "objective", "task")}

@@ -1,6 +1,6 @@
 """What each verb can be told: one frozen dataclass a verb, the same on the command line and in Python.
 
-Nothing here imports torch. `vitrail.recipes` holds values of these; `vitrail.cli` parses into them.
+Nothing here imports torch. `vitrail.tasks.recipes` holds values of these; `vitrail.cli` parses into them.
 """
 
 from __future__ import annotations

@@ -13,7 +13,7 @@ from vitrail.heads.build import head_for, put_head
 from vitrail.heads.detr import match
 from vitrail.models.zoo import build_model
 from vitrail.settings import Dense
-from vitrail.tasks.detection import Detection
+from vitrail.tasks.detection.loss import Detection
 
 SMALL = Dense(width=32, hidden=32, norm="group", anchor_size=4, proposals=50, regions=32, queries=20, layers=1)
 HEADS = ["mask_rcnn", "faster_rcnn", "cascade_mask_rcnn", "detr"]

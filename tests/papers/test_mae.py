@@ -11,8 +11,8 @@ from vitrail.papers.mae import compare, encoded, first, order_agrees, then
 from vitrail.papers.mae_labels import SHARES, by_recipe, row_name
 from vitrail.papers.mae_ratio import table as ratios
 from vitrail.papers.small import training
-from vitrail.recipes import find_recipe
 from vitrail.settings import PaperSettings, TrainSettings
+from vitrail.tasks.recipes import find_recipe
 
 
 def filled(ours: list[float], theirs: list[float]) -> Filled:

@@ -9,7 +9,7 @@ import torch
 
 from vitrail.data.rle import encode
 from vitrail.heads.detection import Found
-from vitrail.tasks.average_precision import NAMES, class_precisions, to_results, twelve_figures
+from vitrail.tasks.detection.average_precision import NAMES, class_precisions, to_results, twelve_figures
 
 
 @pytest.mark.skipif("VITRAIL_DATA" not in os.environ, reason="needs VITRAIL_DATA")

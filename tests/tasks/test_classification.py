@@ -5,9 +5,9 @@ import torch
 import torch.nn.functional as F
 
 from vitrail.config import Augment, Preprocessing
+from vitrail.data.normalise import Normalise
 from vitrail.models.zoo import build_model
-from vitrail.tasks.classification import Classification, smooth_targets
-from vitrail.tasks.inputs import Normalise
+from vitrail.tasks.classification.loss import Classification, smooth_targets
 
 PREPROCESSING = Preprocessing(image_size=(16, 16))
 SMALL = {"image_size": 16, "patch_size": 8, "width": 32, "depth": 1, "num_classes": 7}

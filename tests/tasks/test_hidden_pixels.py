@@ -3,8 +3,8 @@ import torch
 
 from vitrail.config import Preprocessing
 from vitrail.models.zoo import build_model
-from vitrail.tasks.hidden_pixels import HiddenPixels, neighbouring_colours
-from vitrail.tasks.reconstruction import MaskDrawer
+from vitrail.tasks.mae.loss import MaskDrawer
+from vitrail.tasks.simmim.loss import HiddenPixels, neighbouring_colours
 
 SMALL = {
     "image_size": 32, "patch_size": 2, "embed_width": 8, "head_width": 4, "depths": (2, 2), "window": 4, "mask_unit": 8

@@ -4,7 +4,7 @@ import torch
 from vitrail.config import Preprocessing
 from vitrail.models.mpp import MASKED
 from vitrail.models.zoo import build_model
-from vitrail.tasks.patch_prediction import CorruptionDrawer, PatchPrediction, majority_colour
+from vitrail.tasks.mpp.loss import CorruptionDrawer, PatchPrediction, majority_colour
 
 SMALL = {"image_size": 32, "patch_size": 8, "width": 32, "depth": 1, "num_heads": 2}
 PREPROCESSING = Preprocessing(image_size=(32, 32))

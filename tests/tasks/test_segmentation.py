@@ -14,7 +14,7 @@ from vitrail.data.segments import VOID
 from vitrail.heads.segmenter import Segmenter
 from vitrail.models.zoo import build_model
 from vitrail.settings import Dense
-from vitrail.tasks.segmentation import Segmentation, confusion, figures, pixel_loss
+from vitrail.tasks.segmentation.loss import Segmentation, confusion, figures, pixel_loss
 from vitrail.training.measure import add_up, mean_of_ratios, measure
 
 CLASSES = 4

@@ -174,7 +174,7 @@ def test_doctor_finds_damaged_files_and_the_same_picture_in_two_splits(tmp_path:
 
 
 def test_tables_print_brackets_as_they_are(capsys: pytest.CaptureFixture[str]) -> None:
-    from vitrail.verbs.say import say_table
+    from vitrail.output import say_table
 
     say_table("", ("what",), [('pip install "vitrail[tensorboard]"',)])
     assert "vitrail[tensorboard]" in capsys.readouterr().out

@@ -15,9 +15,9 @@ from tests.verbs.conftest import QUICK, TINY
 from vitrail.cli import main, parse
 from vitrail.errors import ConfigError, WeightsError
 from vitrail.models.mae import MAE
-from vitrail.recipes import find_recipe
-from vitrail.recipes.mae import MAE_AUGMENTS
 from vitrail.settings import PretrainSettings, peak_lr
+from vitrail.tasks.mae.recipes import MAE_AUGMENTS
+from vitrail.tasks.recipes import find_recipe
 from vitrail.verbs.targets import tokenizer_named
 
 LIGHT: dict[str, Any] = {**QUICK, "decoder_width": 32, "decoder_depth": 1, "architecture": {**TINY, "patch_size": 4}}

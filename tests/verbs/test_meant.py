@@ -17,8 +17,8 @@ from vitrail.data.scenes import open_scenes
 from vitrail.data.segment_folders import open_segments
 from vitrail.data.segments import SegmentPictures, SegmentSamples
 from vitrail.errors import ConfigError
-from vitrail.recipes import RECIPES
 from vitrail.settings import Dense, EvaluateSettings, PredictSettings, Scoring, TrainSettings
+from vitrail.tasks.recipes import RECIPES
 from vitrail.verbs.meant import check_evaluation, check_prediction, check_training
 
 OTHER: dict[str, Any] = {

@@ -14,8 +14,8 @@ from vitrail.cli import main
 from vitrail.config import replace
 from vitrail.data.sources import open_source
 from vitrail.errors import ConfigError, DataError
-from vitrail.recipes import find_recipe
 from vitrail.settings import ProbeSettings, TrainSettings
+from vitrail.tasks.recipes import find_recipe
 from vitrail.verbs import features, train
 from vitrail.verbs.probe import split
 from vitrail.verbs.split import run_split

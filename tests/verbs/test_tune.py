@@ -11,8 +11,8 @@ from safetensors.torch import load_file
 import vitrail
 from vitrail.config import replace
 from vitrail.errors import ConfigError
-from vitrail.recipes import find_recipe
 from vitrail.settings import TrainSettings
+from vitrail.tasks.recipes import find_recipe
 from vitrail.training.checkpoint import resolve
 from vitrail.verbs import train
 from vitrail.verbs.split import run_split

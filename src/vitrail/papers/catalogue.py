@@ -10,10 +10,10 @@ from pathlib import Path
 from vitrail.config import make
 from vitrail.errors import ConfigError, nearest
 from vitrail.meaning import check_meant
+from vitrail.output import say, say_lines, say_table
 from vitrail.papers.grid import Filled, Table, run_table
 from vitrail.settings import PaperSettings
 from vitrail.verbs.place import check_place
-from vitrail.verbs.say import say, say_lines, say_table
 
 
 @dataclass(frozen=True)

@@ -11,11 +11,11 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.config import replace
+from vitrail.output import say
 from vitrail.serialize import write_json
 from vitrail.settings import PretrainSettings, TrainSettings
 from vitrail.verbs import pretrain, train
 from vitrail.verbs.evaluate import evaluate
-from vitrail.verbs.say import say
 from vitrail.verbs.split import run_split
 
 Figures = Mapping[str, float]

@@ -10,8 +10,8 @@ from typing import Any
 from vitrail.config import replace, to_json
 from vitrail.papers.grid import Column, Figures, Filled, Work
 from vitrail.papers.small import pretraining, training
-from vitrail.recipes import find_recipe
 from vitrail.settings import PaperSettings, PretrainSettings, TrainSettings
+from vitrail.tasks.recipes import find_recipe
 from vitrail.verbs import pretrain, train
 from vitrail.verbs.carry_out import Result, carry_out
 from vitrail.verbs.evaluate import evaluate

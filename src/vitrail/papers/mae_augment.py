@@ -16,8 +16,8 @@ from vitrail.papers.mae import (
     first,
     then,
 )
-from vitrail.recipes.mae import MAE_AUGMENTS
 from vitrail.settings import PaperSettings
+from vitrail.tasks.mae.recipes import MAE_AUGMENTS
 
 PAPER = {
     "none": (0.840, 0.657),

@@ -8,8 +8,8 @@ from vitrail.config import replace
 from vitrail.papers.grid import Column, Figures, Filled, Row, Table, Work
 from vitrail.papers.mae import as_recipe, encoded, first, learned
 from vitrail.papers.small import training
-from vitrail.recipes import find_recipe
 from vitrail.settings import PaperSettings, PretrainSettings, TrainSettings
+from vitrail.tasks.recipes import find_recipe
 
 # Share of the labels, and passes over them when fine-tuning.
 SHARES = {0.01: 400, 0.1: 200, 1.0: 60}

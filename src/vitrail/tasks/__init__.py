@@ -1,1 +1,1 @@
-"""What is learned: each task holds a model, computes its loss on a batch and measures it exactly."""
+"""What is learned, a folder a task: settings, recipes, loss, metrics, prediction and figures."""

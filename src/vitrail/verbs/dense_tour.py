@@ -14,8 +14,9 @@ from vitrail.console import command, figure
 from vitrail.data.scenes import is_scenes
 from vitrail.figures.curves import draw_curves
 from vitrail.figures.report import Table, write_report
-from vitrail.recipes import find_recipe
+from vitrail.output import say, say_table
 from vitrail.settings import Architecture, TourSettings, TrainSettings
+from vitrail.tasks.recipes import find_recipe
 from vitrail.verbs import train
 from vitrail.verbs.carry_out import Result
 from vitrail.verbs.evaluate import evaluate
@@ -23,7 +24,6 @@ from vitrail.verbs.folder import default_folder
 from vitrail.verbs.look import read_metrics
 from vitrail.verbs.place import check_place
 from vitrail.verbs.report import caption
-from vitrail.verbs.say import say, say_table
 from vitrail.verbs.shown import OF_SPLIT
 
 # So narrow that two cores train each in minutes; shapes are some 25 pixels wide.

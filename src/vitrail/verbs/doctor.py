@@ -30,11 +30,11 @@ from vitrail.data.sources import Pictures, Source, open_source
 from vitrail.data.turned import orientation
 from vitrail.data.wrapper_folders import enter
 from vitrail.errors import DataError, ImageError
+from vitrail.output import say, say_table
 from vitrail.serialize import dumps
 from vitrail.settings import DoctorSettings
 from vitrail.verbs.image_findings import Copies, Depths
 from vitrail.verbs.next_steps import after_doctor, say_next
-from vitrail.verbs.say import say, say_table
 
 PACKAGES = ("vitrail", "torch", "torchvision", "pillow", "scikit-learn", "faster-coco-eval")
 EXTRAS = {"tensorboard": "tensorboard", "timm": "test", "transformers": "test"}

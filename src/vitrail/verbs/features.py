@@ -13,10 +13,10 @@ from torch import Tensor, nn
 from vitrail.config import Augment, Preprocessing, to_json
 from vitrail.data.batches import EvalBatches
 from vitrail.data.features import Features, View, digest_of, identity, kept_features
+from vitrail.data.normalise import Normalise
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Pictures
 from vitrail.data.transforms import eval_transform, train_transform
-from vitrail.tasks.inputs import Normalise
 from vitrail.training import distributed
 from vitrail.training.checkpoint import is_checkpoint, resolve
 from vitrail.training.measure import to_device

@@ -10,6 +10,7 @@ from vitrail.console import figures
 from vitrail.data.sources import Source
 from vitrail.errors import VitrailError
 from vitrail.figures.curves import draw_curves
+from vitrail.output import say
 from vitrail.training import distributed
 from vitrail.training.protocols import Draw
 from vitrail.verbs.carry_out import Result
@@ -17,7 +18,6 @@ from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.look import read_metrics
 from vitrail.verbs.next_steps import after_training, say_next
 from vitrail.verbs.report import report_run
-from vitrail.verbs.say import say
 from vitrail.verbs.shown import held_out_of, split_to_show
 from vitrail.weights.checkpoint import open_checkpoint
 from vitrail.weights.description import Description, describe

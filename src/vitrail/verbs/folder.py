@@ -13,11 +13,11 @@ from typing import Any
 
 from vitrail.config import to_json
 from vitrail.errors import ConfigError, VitrailError
+from vitrail.output import say
 from vitrail.serialize import write_json
 from vitrail.training.checkpoint import resolve
 from vitrail.training.distributed import is_main
 from vitrail.training.lock import LOCK, Hold, hold, release
-from vitrail.verbs.say import say
 
 # These may differ when a run goes on: they say where and how fast, not what is learned.
 MAY_CHANGE = {

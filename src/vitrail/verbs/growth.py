@@ -9,10 +9,10 @@ from vitrail.figures.growth import draw_growth
 from vitrail.models.growth import Growth, growth
 from vitrail.models.swin import SIZES as SWINS
 from vitrail.models.vit import SIZES as VITS
+from vitrail.output import say, say_table
 from vitrail.serialize import dumps
 from vitrail.settings import ModelsSettings
 from vitrail.verbs.place import check_place
-from vitrail.verbs.say import say, say_table
 
 SIZES = (224, 384, 512, 640, 800, 1024)
 

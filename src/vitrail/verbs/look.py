@@ -13,6 +13,7 @@ from torch import Tensor, nn
 
 from vitrail.config import check_choices, replace
 from vitrail.console import percent
+from vitrail.data.requested import requested_images
 from vitrail.errors import ConfigError
 from vitrail.figures import attention
 from vitrail.figures.curves import draw_curves
@@ -22,6 +23,7 @@ from vitrail.models.simmim import SimMIM
 from vitrail.models.swin import Swin
 from vitrail.models.vit import ViT
 from vitrail.models.zoo import backbone_of
+from vitrail.output import say
 from vitrail.settings import LookSettings
 from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.look_options import check_options
@@ -30,8 +32,6 @@ from vitrail.verbs.next_steps import after_look, say_next
 from vitrail.verbs.place import check_place
 from vitrail.verbs.reconstructions import draw_reconstructions
 from vitrail.verbs.report import write_look
-from vitrail.verbs.requested import requested_images
-from vitrail.verbs.say import say
 from vitrail.verbs.shown import Shown, ShownInputs, held_out_of, inputs_of, named_images
 from vitrail.verbs.swin_pictures import draw_simmim, draw_swin
 from vitrail.weights.checkpoint import open_checkpoint

@@ -10,8 +10,8 @@ from typing import Any
 
 from vitrail.data.scenes import is_scenes
 from vitrail.errors import ConfigError
-from vitrail.recipes import find_recipe
 from vitrail.settings import Dense, EvaluateSettings, PredictSettings, Scoring, TrainSettings
+from vitrail.tasks.recipes import find_recipe
 
 WHAT = {"classify": "a classifier", "detect": "a detector", "segment": "a segmenter"}
 

@@ -13,11 +13,11 @@ from vitrail.errors import ConfigError, nearest
 from vitrail.models.flops import cost
 from vitrail.models.published import Published, published
 from vitrail.models.zoo import BACKBONES, build_model, list_models
-from vitrail.recipes import RECIPES
+from vitrail.output import say, say_table
 from vitrail.serialize import dumps
 from vitrail.settings import ModelsSettings, TrainSettings
+from vitrail.tasks.recipes import RECIPES
 from vitrail.verbs.growth import show_growth
-from vitrail.verbs.say import say, say_table
 
 SMALLEST_SIZE = 32
 """Pixels; the coarsest maps of all families have one place there."""

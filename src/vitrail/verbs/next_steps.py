@@ -12,7 +12,7 @@ from vitrail.data.scenes import is_scenes
 from vitrail.data.segment_folders import is_segments
 from vitrail.data.sources import open_source
 from vitrail.errors import DataError
-from vitrail.verbs.say import say
+from vitrail.output import say
 from vitrail.weights.description import Description
 
 IMAGES = 4

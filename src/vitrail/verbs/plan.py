@@ -15,15 +15,15 @@ from torch import nn
 
 from vitrail.config import make, pair, replace, to_json
 from vitrail.errors import ConfigError
-from vitrail.recipes import find_recipe
+from vitrail.output import say
 from vitrail.serialize import dumps
 from vitrail.settings import PlanSettings, PretrainSettings, TrainSettings, peak_lr
+from vitrail.tasks.recipes import find_recipe
 from vitrail.training.precision import keep_large_buffers
 from vitrail.verbs import pretrain, train
 from vitrail.verbs.carry_out import Plan, training_pictures
 from vitrail.verbs.folder import given_back
 from vitrail.verbs.pace import Pace, measure_pace
-from vitrail.verbs.say import say
 from vitrail.verbs.split import divide, open_undivided
 
 FEWEST_STEPS = 200

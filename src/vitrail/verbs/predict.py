@@ -8,7 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.config import check_choices, replace
+from vitrail.data.requested import RequestedImage, requested_images
 from vitrail.errors import DataError
+from vitrail.output import warn
 from vitrail.settings import PredictSettings
 from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.kinds.classification import Prediction
@@ -16,8 +18,6 @@ from vitrail.verbs.meant import check_prediction
 from vitrail.verbs.next_steps import after_predict, say_next
 from vitrail.verbs.place import check_place
 from vitrail.verbs.progress import reported
-from vitrail.verbs.requested import RequestedImage, requested_images
-from vitrail.verbs.say import warn
 from vitrail.weights.checkpoint import open_checkpoint
 from vitrail.weights.description import describe
 

@@ -16,12 +16,13 @@ from vitrail.errors import ConfigError, nearest
 from vitrail.meaning import check_meant
 from vitrail.models.vit import ViTConfig
 from vitrail.models.zoo import BACKBONES, OBJECTIVES, ModelSpec, option_names
-from vitrail.recipes import find_recipe
+from vitrail.output import say
 from vitrail.seeding import seeded
 from vitrail.settings import PretrainSettings, peak_lr
-from vitrail.tasks.hidden_pixels import HiddenPixels
-from vitrail.tasks.patch_prediction import CorruptionDrawer, PatchPrediction, majority_colour
-from vitrail.tasks.reconstruction import MaskDrawer, Reconstruction
+from vitrail.tasks.mae.loss import MaskDrawer, Reconstruction
+from vitrail.tasks.mpp.loss import CorruptionDrawer, PatchPrediction, majority_colour
+from vitrail.tasks.recipes import find_recipe
+from vitrail.tasks.simmim.loss import HiddenPixels
 from vitrail.training import distributed
 from vitrail.verbs.carry_out import Extra, Plan, Result, carry_out, eval_samples, training_pictures
 from vitrail.verbs.finish import drawer, finish
@@ -29,7 +30,6 @@ from vitrail.verbs.folder import default_folder, given_back_if_refused, open_fol
 from vitrail.verbs.held_out import check_share
 from vitrail.verbs.masks import read_mask
 from vitrail.verbs.place import check_place
-from vitrail.verbs.say import say
 from vitrail.verbs.split import run_split, with_images
 from vitrail.verbs.start import choose_start
 from vitrail.verbs.targets import prepare_target, tokenizer_named

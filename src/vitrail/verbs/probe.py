@@ -21,10 +21,11 @@ from vitrail.data.sources import Pictures, Source, open_source, stratified, with
 from vitrail.errors import ConfigError, DataError
 from vitrail.meaning import check_meant
 from vitrail.models.vit import ViT
-from vitrail.recipes import find_recipe
+from vitrail.output import say, say_table
 from vitrail.seeding import preserved
 from vitrail.serialize import dumps
 from vitrail.settings import Architecture, ProbeSettings, TrainSettings
+from vitrail.tasks.recipes import find_recipe
 from vitrail.training.checkpoint import is_checkpoint
 from vitrail.training.linear_probe import accuracies, train_probes
 from vitrail.training.neighbours import nearest_neighbours
@@ -36,7 +37,6 @@ from vitrail.verbs.folder import short_name
 from vitrail.verbs.measured import HELD_OUT, divided_as
 from vitrail.verbs.next_steps import after_probe, say_next
 from vitrail.verbs.place import check_place
-from vitrail.verbs.say import say, say_table
 from vitrail.verbs.start import choose_start
 from vitrail.verbs.tune import STILL, Tuning
 from vitrail.weights.create import create_model

@@ -6,7 +6,7 @@ import time
 from collections.abc import Iterable, Iterator
 from typing import TypeVar
 
-from vitrail.verbs.say import warn
+from vitrail.output import warn
 
 T = TypeVar("T")
 

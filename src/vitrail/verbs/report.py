@@ -11,9 +11,9 @@ from PIL import Image
 
 from vitrail.console import figure
 from vitrail.figures.report import Section, write_report
+from vitrail.output import shown
 from vitrail.training.checkpoint import pointed, resolve
 from vitrail.verbs.next_steps import after_training
-from vitrail.verbs.say import shown
 from vitrail.weights.description import Description, describe
 
 CAPTIONS = {

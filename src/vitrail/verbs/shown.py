@@ -10,12 +10,12 @@ import torch
 from torch import Tensor
 
 from vitrail.data.images import open_image
+from vitrail.data.normalise import Normalise
+from vitrail.data.requested import RequestedImage
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Pictures, Source
 from vitrail.data.transforms import eval_transform
 from vitrail.errors import DataError, ImageError
-from vitrail.tasks.inputs import Normalise
-from vitrail.verbs.requested import RequestedImage
 from vitrail.weights.description import Description
 
 OF_SPLIT = {

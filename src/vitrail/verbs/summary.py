@@ -6,12 +6,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from vitrail.console import percent, quoted, shortened
-from vitrail.recipes import recipe_name
+from vitrail.output import say
 from vitrail.settings import PretrainSettings, TrainSettings, peak_lr
+from vitrail.tasks.recipes import recipe_name
 from vitrail.training import distributed
 from vitrail.training.precision import device as pick_device
 from vitrail.training.precision import resolve
-from vitrail.verbs.say import say
 from vitrail.weights.description import Description
 
 WIDTH = 14

@@ -15,16 +15,16 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 
 from vitrail.config import Preprocessing, to_json
+from vitrail.data.normalise import Normalise
 from vitrail.data.sources import Pictures
 from vitrail.errors import ConfigError, WeightsError
 from vitrail.models.mae import MAE
 from vitrail.models.targets import Pixels, Tokens, patches_of
 from vitrail.models.tokenizers import Tokenizer
+from vitrail.output import say
 from vitrail.settings import PretrainSettings
-from vitrail.tasks.inputs import Normalise
 from vitrail.training import distributed
 from vitrail.verbs.carry_out import eval_samples
-from vitrail.verbs.say import say
 
 FILE = "target.safetensors"
 

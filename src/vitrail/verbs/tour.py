@@ -15,8 +15,9 @@ from vitrail.data.sources import Source, open_source
 from vitrail.figures.curves import draw_curves
 from vitrail.figures.report import Table, cell, flattened, write_report
 from vitrail.meaning import check_meant
-from vitrail.recipes import find_recipe, recipe_name
+from vitrail.output import say, say_table
 from vitrail.settings import Architecture, PretrainSettings, TourSettings, TrainSettings
+from vitrail.tasks.recipes import find_recipe, recipe_name
 from vitrail.verbs import dense_tour, pretrain, train
 from vitrail.verbs.carry_out import Result, training_pictures
 from vitrail.verbs.evaluate import Evaluation, evaluate
@@ -24,7 +25,6 @@ from vitrail.verbs.folder import default_folder
 from vitrail.verbs.look import read_metrics
 from vitrail.verbs.place import check_place
 from vitrail.verbs.report import caption
-from vitrail.verbs.say import say, say_table
 from vitrail.verbs.shown import OF_SPLIT, split_to_show
 from vitrail.verbs.split import run_split
 

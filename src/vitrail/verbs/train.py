@@ -11,9 +11,10 @@ from vitrail.data.sources import Pictures, Source
 from vitrail.errors import ConfigError
 from vitrail.meaning import check_meant
 from vitrail.models.classifier import freeze
-from vitrail.recipes import find_recipe
+from vitrail.output import say
 from vitrail.seeding import seeded
 from vitrail.settings import TrainSettings
+from vitrail.tasks.recipes import find_recipe
 from vitrail.training import distributed
 from vitrail.verbs.carry_out import Plan, Result, carry_out, training_pictures
 from vitrail.verbs.finish import drawer, finish
@@ -22,7 +23,6 @@ from vitrail.verbs.held_out import check_share
 from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.meant import check_training
 from vitrail.verbs.place import check_place
-from vitrail.verbs.say import say
 from vitrail.verbs.split import run_split, with_images
 from vitrail.verbs.start import choose_start
 from vitrail.verbs.tune import Tuning

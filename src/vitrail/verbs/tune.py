@@ -12,8 +12,9 @@ from vitrail.data.features import EvalFeatureBatches, FeatureBatches, Features, 
 from vitrail.data.sources import Pictures
 from vitrail.errors import ConfigError
 from vitrail.models.partial import Cut
+from vitrail.output import say
 from vitrail.settings import TrainSettings
-from vitrail.tasks.tuning import TunedBlocks
+from vitrail.tasks.classification.tuning import TunedBlocks
 from vitrail.training import distributed
 from vitrail.training.measure import measure
 from vitrail.training.precision import device as pick_device
@@ -21,7 +22,6 @@ from vitrail.training.precision import resolve
 from vitrail.verbs.carry_out import Plan, Result, carry_out, train_batches, training_pictures
 from vitrail.verbs.features import Extraction, features_folder
 from vitrail.verbs.folder import given_back
-from vitrail.verbs.say import say
 
 STILL = Augment(crop="none", flip=0.0)
 """Pictures as an evaluation sees them, the same in every epoch."""

@@ -10,10 +10,10 @@ from typing import Any
 
 from vitrail.console import command
 from vitrail.errors import ConfigError, WeightsError, nearest
+from vitrail.output import say, say_lines
 from vitrail.serialize import dumps
 from vitrail.settings import WeightsSettings
 from vitrail.verbs.place import check_place
-from vitrail.verbs.say import say, say_lines
 from vitrail.weights.compare import Comparison, compare
 from vitrail.weights.convert import Conversion, convert
 from vitrail.weights.hub import push_to_hub

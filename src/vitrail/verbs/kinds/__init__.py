@@ -9,12 +9,12 @@ from typing import Any, Protocol
 from PIL import Image
 from torch import nn
 
+from vitrail.data.requested import RequestedImage
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Pictures, Source
 from vitrail.errors import ConfigError, nearest
 from vitrail.settings import EvaluateSettings, PredictSettings, TrainSettings
 from vitrail.training.protocols import Batch
-from vitrail.verbs.requested import RequestedImage
 from vitrail.verbs.start import Start
 from vitrail.weights.description import Description
 

@@ -14,15 +14,17 @@ from torch import nn
 from vitrail.config import replace, to_json
 from vitrail.console import percent
 from vitrail.data.batches import EvalBatches
+from vitrail.data.requested import RequestedImage, model_input
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Pictures, Source, open_source
 from vitrail.data.transforms import eval_transform, train_transform
 from vitrail.errors import ConfigError, DataError
 from vitrail.models.partial import Cut
+from vitrail.output import say_table
 from vitrail.serialize import dumps
 from vitrail.settings import EvaluateSettings, PredictSettings, TrainSettings
-from vitrail.tasks.classification import Classification
-from vitrail.tasks.tuning import TunedBlocks
+from vitrail.tasks.classification.loss import Classification
+from vitrail.tasks.classification.tuning import TunedBlocks
 from vitrail.training import distributed
 from vitrail.training.measure import measure, to_device
 from vitrail.training.precision import device as pick_device
@@ -32,8 +34,6 @@ from vitrail.verbs.kinds import Measure
 from vitrail.verbs.kinds.classification_figures import Counts, Evaluation, summarise
 from vitrail.verbs.measured import choose_split, known_split
 from vitrail.verbs.predictions import Prediction, best_classes, refuse_meaningless, write_csv, write_predictions
-from vitrail.verbs.requested import RequestedImage, model_input
-from vitrail.verbs.say import say_table
 from vitrail.verbs.shown import Shown, inputs_of, spread
 from vitrail.verbs.start import Start
 from vitrail.weights.description import Description

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vitrail.console import figure, percent
-from vitrail.verbs.say import say, say_table
+from vitrail.output import say, say_table
 
 TOP = 5
 """Right among so many best classes is counted too, where there are more classes."""

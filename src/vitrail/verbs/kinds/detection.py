@@ -16,15 +16,17 @@ from vitrail.data.batches import EvalBatches
 from vitrail.data.coco import open_coco
 from vitrail.data.joint import JointTransform, training_transform
 from vitrail.data.objects import ObjectPictures, ObjectSamples
+from vitrail.data.requested import RequestedImage, files_of
 from vitrail.data.samples import Samples
 from vitrail.data.scenes import is_scenes, open_scenes
 from vitrail.data.sources import Pictures, Source
 from vitrail.errors import ConfigError, DataError, ImageError
 from vitrail.heads.build import BOX_HEADS, head_for
+from vitrail.output import say, say_table
 from vitrail.serialize import dumps
 from vitrail.settings import EvaluateSettings, PredictSettings, TrainSettings
-from vitrail.tasks.average_precision import truth_of, twelve_figures
-from vitrail.tasks.detection import Detection
+from vitrail.tasks.detection.average_precision import truth_of, twelve_figures
+from vitrail.tasks.detection.loss import Detection
 from vitrail.training import distributed
 from vitrail.training.precision import device as pick_device
 from vitrail.training.precision import keep_large_buffers, resolve
@@ -44,8 +46,6 @@ from vitrail.verbs.kinds.found import (
 )
 from vitrail.verbs.measured import choose_split, known_split
 from vitrail.verbs.predicted import out_folder, own_names, unused_name
-from vitrail.verbs.requested import RequestedImage, files_of
-from vitrail.verbs.say import say, say_table
 from vitrail.verbs.start import Start
 from vitrail.weights.description import Description
 

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from vitrail.console import percent
-from vitrail.tasks.average_precision import NAMES, Detections, class_precisions, twelve_figures
-from vitrail.verbs.say import say, say_table
+from vitrail.output import say, say_table
+from vitrail.tasks.detection.average_precision import NAMES, Detections, class_precisions, twelve_figures
 
 
 @dataclass(frozen=True)
@@ -18,7 +18,7 @@ class DetectionEvaluation:
         split: the pictures measured on.
         pictures: how many they are.
         objects: how many objects are in them, crowds not counted.
-        box: the figures of its boxes by the names in `vitrail.tasks.average_precision.NAMES`; None where there is
+        box: the figures of its boxes by the names in `average_precision.NAMES`; None where there is
             nothing to measure, such as small objects.
         mask: likewise of its masks; empty for a detector without masks.
         classes: for each class its name, its objects, and AP and AP50 of its boxes.

@@ -23,7 +23,7 @@ from vitrail.figures.objects import colour_of, draw_objects, outlined
 from vitrail.figures.scales import attention_legend, attention_map
 from vitrail.figures.segments import below, legend
 from vitrail.heads.detr import Detr
-from vitrail.tasks.detection import PADDED_TO, Detection
+from vitrail.tasks.detection.loss import PADDED_TO, Detection
 from vitrail.verbs.kinds.found import drawn_objects, find, whole_picture
 from vitrail.weights.description import Description
 

@@ -19,8 +19,8 @@ from vitrail.data.objects import no_objects
 from vitrail.figures.objects import draw_objects
 from vitrail.heads.detection import Found
 from vitrail.settings import Dense
-from vitrail.tasks.average_precision import Detections, to_results
-from vitrail.tasks.detection import Detection
+from vitrail.tasks.detection.average_precision import Detections, to_results
+from vitrail.tasks.detection.loss import Detection
 from vitrail.training import distributed
 from vitrail.training.measure import device_of, to_device
 from vitrail.training.protocols import Batch

@@ -18,6 +18,7 @@ from vitrail.console import figure, percent
 from vitrail.data.batches import EvalBatches
 from vitrail.data.cuts import Whole, random_cut, scaled
 from vitrail.data.images import open_image, with_channels
+from vitrail.data.requested import RequestedImage, files_of
 from vitrail.data.samples import Samples
 from vitrail.data.segment_folders import NAMES_FILE, check_masks, is_segments, open_segments, read_names
 from vitrail.data.segments import SegmentPictures, SegmentSamples
@@ -29,9 +30,10 @@ from vitrail.figures import segments as figures
 from vitrail.figures.maps import maps_panel
 from vitrail.heads.build import head_for
 from vitrail.heads.sliding import check_test, classes_of
+from vitrail.output import say, say_table
 from vitrail.serialize import dumps
 from vitrail.settings import EvaluateSettings, PredictSettings, Scoring, TrainSettings
-from vitrail.tasks.segmentation import Segmentation
+from vitrail.tasks.segmentation.loss import Segmentation
 from vitrail.training import distributed
 from vitrail.training.measure import add_up, mean_of_ratios, measure
 from vitrail.training.precision import device as pick_device
@@ -40,8 +42,6 @@ from vitrail.verbs.kinds import Measure
 from vitrail.verbs.kinds.backbone import load_backbone
 from vitrail.verbs.measured import choose_split, known_split
 from vitrail.verbs.predicted import out_folder, own_names, unused_name
-from vitrail.verbs.requested import RequestedImage, files_of
-from vitrail.verbs.say import say, say_table
 from vitrail.verbs.segment_files import Segments, write_segments
 from vitrail.verbs.start import Start
 from vitrail.weights.description import Description

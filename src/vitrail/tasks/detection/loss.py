@@ -9,9 +9,9 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vitrail.config import Preprocessing
+from vitrail.data.normalise import Normalise
 from vitrail.data.objects import Objects
 from vitrail.heads.detection import Found
-from vitrail.tasks.inputs import Normalise
 
 PADDED_TO = 32
 

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vitrail.config import Augment, Preprocessing
 from vitrail.models.partial import Cut
-from vitrail.tasks.classification import Classification, smooth_targets
+from vitrail.tasks.classification.loss import Classification, smooth_targets
 
 
 class TunedBlocks(Classification):

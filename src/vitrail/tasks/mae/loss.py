@@ -8,11 +8,11 @@ import torch
 from torch import Tensor, nn
 
 from vitrail.config import Preprocessing
+from vitrail.data.normalise import Normalise
 from vitrail.layers.mask_kinds import Masking, draw_mask
 from vitrail.layers.patches import grid_of, unpatchify
 from vitrail.models.mae import MAE
 from vitrail.models.targets import Pixels, Tokens, patches_of
-from vitrail.tasks.inputs import Normalise
 
 
 class Reconstruction(nn.Module):

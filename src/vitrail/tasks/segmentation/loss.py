@@ -11,10 +11,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vitrail.config import Preprocessing
+from vitrail.data.normalise import Normalise
 from vitrail.data.segments import VOID
 from vitrail.heads.segmenter import Segmenter
 from vitrail.heads.sliding import Limit, classes_of, shares
-from vitrail.tasks.inputs import Normalise
 
 SMALLEST_SHARE = 1e-12
 

@@ -10,8 +10,8 @@ from torch import Tensor, nn
 
 from vitrail.config import Augment, Preprocessing
 from vitrail.data.mixing import mix
+from vitrail.data.normalise import Normalise
 from vitrail.models.classifier import ImageClassifier
-from vitrail.tasks.inputs import Normalise
 
 
 class Classification(nn.Module):

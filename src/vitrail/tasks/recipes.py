@@ -9,15 +9,15 @@ import typing
 from typing import Any
 
 from vitrail.errors import ConfigError, nearest
-from vitrail.recipes.detection import DETECTION_RECIPES
-from vitrail.recipes.mae import MAE_RECIPES
-from vitrail.recipes.mpp import MPP_RECIPES
-from vitrail.recipes.origin import pretrained_here
-from vitrail.recipes.segmentation import SEGMENTATION_RECIPES
-from vitrail.recipes.simmim import SIMMIM_FINETUNING, SIMMIM_RECIPES
-from vitrail.recipes.supervised import SUPERVISED_RECIPES
-from vitrail.recipes.swin import SWIN_RECIPES
 from vitrail.settings import PretrainSettings, TrainSettings
+from vitrail.tasks.classification.recipes import SUPERVISED_RECIPES
+from vitrail.tasks.classification.swin_recipes import SWIN_RECIPES
+from vitrail.tasks.detection.recipes import DETECTION_RECIPES
+from vitrail.tasks.mae.recipes import MAE_RECIPES
+from vitrail.tasks.mpp.recipes import MPP_RECIPES
+from vitrail.tasks.origin import pretrained_here
+from vitrail.tasks.segmentation.recipes import SEGMENTATION_RECIPES
+from vitrail.tasks.simmim.recipes import SIMMIM_FINETUNING, SIMMIM_RECIPES
 
 RECIPES: dict[type, dict[str, Any]] = {
     TrainSettings: SUPERVISED_RECIPES | SWIN_RECIPES | SIMMIM_FINETUNING | DETECTION_RECIPES | SEGMENTATION_RECIPES,

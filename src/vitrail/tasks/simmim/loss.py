@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from vitrail.config import Preprocessing
+from vitrail.data.normalise import Normalise
 from vitrail.layers.patches import pad_to_patches, patchify, unpatchify
 from vitrail.models.simmim import SimMIM, absolute_error
-from vitrail.tasks.inputs import Normalise
-from vitrail.tasks.reconstruction import neighbour_mean
+from vitrail.tasks.mae.loss import neighbour_mean
 
 
 class HiddenPixels(nn.Module):

@@ -15,10 +15,10 @@ from torch import Tensor
 
 from vitrail.config import Preprocessing
 from vitrail.data.images import MAX_PIXELS, open_image, with_channels
+from vitrail.data.named_files import find_pictures
+from vitrail.data.normalise import Normalise
 from vitrail.data.transforms import eval_transform
 from vitrail.errors import DataError, ImageError
-from vitrail.tasks.inputs import Normalise
-from vitrail.verbs.pictures import find_pictures
 
 ACCEPTED = (
     "names of files, folders or globs, PIL images, uint8 arrays (H, W) or (H, W, C), uint8 tensors (H, W) or "

@@ -10,11 +10,11 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from vitrail.config import Preprocessing
+from vitrail.data.normalise import Normalise
 from vitrail.layers.masking import random_mask
 from vitrail.layers.patches import grid_of, pad_to_patches, patchify
 from vitrail.models.mpp import MASKED, MPP, colour_of
-from vitrail.tasks.inputs import Normalise
-from vitrail.tasks.reconstruction import visible_neighbours
+from vitrail.tasks.mae.loss import visible_neighbours
 
 # Of the corrupted patches (ViT, appendix B.1.2, after BERT): the mask token, another patch, and unchanged the rest.
 SHARE_MASKED = 0.8

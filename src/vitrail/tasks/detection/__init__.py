@@ -1,0 +1,1 @@
+"""Finding objects: their classes, boxes and masks."""

@@ -1,0 +1,1 @@
+"""Masked autoencoding: learning to see by filling in hidden patches."""

@@ -1,0 +1,1 @@
+"""Masked patch prediction: learning to see by telling what stood in the place of corrupted patches."""

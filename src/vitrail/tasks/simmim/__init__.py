@@ -1,0 +1,1 @@
+"""SimMIM: learning to see by predicting the pixels of hidden squares."""
