@@ -2,7 +2,7 @@
 
     python benchmarks/attention.py
 
-torch's own kernel, two plain matrix products with a softmax between, and the kernel of `vitrail.layers.cpu_attention`,
+torch's own kernel, two plain matrix products with a softmax between, and the kernel of `vitrail.layers.attention_cpu`,
 which is left out where it cannot be had. One run, interleaved; median milliseconds, forward alone and with the backward
 pass. Use no other load on the machine.
 """
@@ -18,7 +18,7 @@ from timing import Run, interleave
 from torch import Tensor
 
 from vitrail.layers.attention import apart, plain_attention, together
-from vitrail.layers.cpu_attention import fused_attention, serves, why_missing
+from vitrail.layers.attention_cpu import fused_attention, serves, why_missing
 from vitrail.training.precision import keep_large_buffers
 
 # Sequences, tokens, heads, channels of a head.

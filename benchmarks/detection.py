@@ -85,8 +85,8 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
 
 
 def new_swin():
-    from vitrail.heads.build import put_head
-    from vitrail.models.zoo import build_model
+    from vitrail.heads.registry import put_head
+    from vitrail.models.registry import build_model
     from vitrail.settings import Dense
 
     return put_head(build_model("swin_t", num_classes=0), Dense(head="mask_rcnn"), CLASSES)

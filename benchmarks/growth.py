@@ -13,7 +13,7 @@ import time
 import torch
 
 from vitrail.models.growth import growth
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 from vitrail.training.precision import keep_large_buffers
 
 

@@ -28,9 +28,9 @@ import torch
 from timing import Run, interleave
 from torch import Tensor, nn
 
-from vitrail.models.flops import cost
+from vitrail.models.cost import cost
 from vitrail.models.mae import MAE
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 from vitrail.training.precision import keep_large_buffers
 
 SEEN = 0.25

@@ -13,7 +13,7 @@ import dataclasses
 import torch
 from torch import nn
 
-from vitrail.models.flops import cost
+from vitrail.models.cost import cost
 from vitrail.models.swin import SIZES, Swin
 
 PICTURES = ((224, 224), (160, 160), (128, 96), (160, 256), (256, 160), (96, 480), (800, 1216))

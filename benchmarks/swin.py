@@ -24,9 +24,9 @@ import torch
 from timing import Run, interleave
 from torch import Tensor, nn
 
-from vitrail.models.flops import cost
+from vitrail.models.cost import cost
+from vitrail.models.registry import build_model
 from vitrail.models.swin import SIZES, SwinConfig
-from vitrail.models.zoo import build_model
 from vitrail.training.precision import keep_large_buffers
 
 

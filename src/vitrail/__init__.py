@@ -12,7 +12,7 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from vitrail.errors import VitrailError as VitrailError
-    from vitrail.models.zoo import list_models as list_models
+    from vitrail.models.registry import list_models as list_models
     from vitrail.verbs.doctor import doctor as doctor
     from vitrail.verbs.evaluate import evaluate as evaluate
     from vitrail.verbs.look import look as look
@@ -40,7 +40,7 @@ _HOMES = {
     "evaluate": "vitrail.verbs.evaluate",
     "from_pretrained": "vitrail.weights.hub",
     "inspect_weights": "vitrail.verbs.weights",
-    "list_models": "vitrail.models.zoo",
+    "list_models": "vitrail.models.registry",
     "load_weights": "vitrail.weights.load",
     "look": "vitrail.verbs.look",
     "open_checkpoint": "vitrail.weights.checkpoint",

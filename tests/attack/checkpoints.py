@@ -16,8 +16,8 @@ import torch
 from safetensors.torch import save, save_file
 
 from vitrail.config import Preprocessing, to_json
-from vitrail.heads.build import put_head
-from vitrail.models.zoo import build_model
+from vitrail.heads.registry import put_head
+from vitrail.models.registry import build_model
 from vitrail.settings import Dense
 
 VIT = {"image_size": 32, "patch_size": 8, "width": 32, "depth": 2, "num_heads": 2, "num_classes": 3}

@@ -20,7 +20,7 @@ import torch
 
 import vitrail
 from vitrail.errors import VitrailError
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 from vitrail.training.checkpoint import load_training, resolve
 from vitrail.weights.card import model_card
 from vitrail.weights.description import describe

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from vitrail.layers import cpu_attention, kernel_cache
+from vitrail.layers import attention_cpu, kernel_cache
 from vitrail.layers.kernel_cache import NotKept, compiler_words, load_kept
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the kernel is for Linux")
@@ -142,10 +142,10 @@ def test_an_odd_compiler_is_one_sentence(compiler: str, tmp_path: Path, monkeypa
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    monkeypatch.setattr(cpu_attention.shutil, "which", lambda name: None)
-    monkeypatch.setattr(cpu_attention.os, "environ", {**os.environ, "CXX": compiler})
-    with pytest.raises(cpu_attention.Missing) as caught:
-        cpu_attention.library.__wrapped__()
+    monkeypatch.setattr(attention_cpu.shutil, "which", lambda name: None)
+    monkeypatch.setattr(attention_cpu.os, "environ", {**os.environ, "CXX": compiler})
+    with pytest.raises(attention_cpu.Missing) as caught:
+        attention_cpu.library.__wrapped__()
     assert "\n" not in str(caught.value)
     assert not [file for file in tmp_path.rglob("*") if file.is_file()]
 
@@ -162,7 +162,7 @@ def test_the_kernel_itself_is_compiled_and_kept(tmp_path: Path, monkeypatch) -> 
     monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))
     monkeypatch.setattr(torch.cpu, "_is_avx512_bf16_supported", lambda: True)
     monkeypatch.setattr(torch.cpu, "_is_amx_tile_supported", lambda: False)
-    assert isinstance(cpu_attention.library.__wrapped__(), ctypes.CDLL)
+    assert isinstance(attention_cpu.library.__wrapped__(), ctypes.CDLL)
     monkeypatch.setattr(kernel_cache.subprocess, "Popen", None)
-    cpu_attention.library.__wrapped__()
+    attention_cpu.library.__wrapped__()
     assert (tmp_path / "vitrail").stat().st_mode & 0o777 == 0o700

@@ -3,7 +3,7 @@ import torch
 from torch import Tensor
 
 from vitrail.models.mae import MAE
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vitrail.errors import ConfigError
 from vitrail.figures.attention import attention_maps, class_attention, mean_attention_distance, panel, rollout
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 
 
 def random_attention(layers: int, batch: int, heads: int, tokens: int, seed: int) -> list[Tensor]:

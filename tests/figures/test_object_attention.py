@@ -7,8 +7,8 @@ import torch
 
 from vitrail.errors import ConfigError
 from vitrail.figures.object_attention import has_attention, object_attention, within
-from vitrail.heads.build import put_head
-from vitrail.models.zoo import build_model
+from vitrail.heads.registry import put_head
+from vitrail.models.registry import build_model
 from vitrail.settings import Dense
 
 BACKBONES: dict[str, tuple[str, dict[str, Any]]] = {

@@ -9,7 +9,7 @@ from vitrail.figures.draw import HIDDEN, to_picture
 from vitrail.figures.hiding import given, hidings, seeded_mask
 from vitrail.figures.reconstruction import panel, reconstruct, to_pixels, without_hidden
 from vitrail.layers.patches import patchify
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
 

@@ -19,8 +19,8 @@ from vitrail.figures.offsets import panel as bias_panel
 from vitrail.figures.record import attention_of, blocks_of
 from vitrail.figures.scales import attention_legend, attention_map, bias_legend, bias_map
 from vitrail.figures.stitched import attention_from, record_windows, seen_from
-from vitrail.layers.windows import Partition
-from vitrail.models.zoo import build_model
+from vitrail.layers.window_layout import Partition
+from vitrail.models.registry import build_model
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 SWIN = {"image_size": 32, "patch_size": 2, "embed_width": 8, "head_width": 4, "depths": (2, 2), "window": 4}
@@ -178,7 +178,7 @@ def test_biases_of_almost_nothing_are_almost_white():
 
 @pytest.mark.parametrize(("backbone", "windows"), [("vit_ti16", 0), ("vit_ti16", 2), ("swin_t", 0)])
 def test_the_even_share_of_an_objects_attention_counts_what_it_is_shared_among(backbone, windows):
-    from vitrail.heads.build import put_head
+    from vitrail.heads.registry import put_head
     from vitrail.settings import Dense
 
     shape = (

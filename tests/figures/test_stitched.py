@@ -17,8 +17,8 @@ from vitrail.figures.stitched import (
     through_merging,
     window_rollout,
 )
-from vitrail.layers.windows import Partition, places, regions
-from vitrail.models.zoo import build_model
+from vitrail.layers.window_layout import Partition, places, regions
+from vitrail.models.registry import build_model
 
 PARTITIONS = [
     Partition(8, 8, 4, 4, 2, 2),

@@ -8,8 +8,8 @@ from PIL import Image
 from tests.weights.random_weights import randomise
 from vitrail.errors import ConfigError
 from vitrail.figures import attention, hidden_squares, offsets, pixel, windows
-from vitrail.layers.windows import Partition, regions
-from vitrail.models.zoo import build_model
+from vitrail.layers.window_layout import Partition, regions
+from vitrail.models.registry import build_model
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 SMALL = {"image_size": 32, "patch_size": 2, "embed_width": 8, "head_width": 4, "depths": (2, 2), "window": 4}

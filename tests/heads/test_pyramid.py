@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 from vitrail.errors import ConfigError
 from vitrail.heads.pyramid import Pyramid
 from vitrail.heads.windowed import from_windows, to_windows, windowed_map
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 
 SHAPES: dict[str, dict] = {
     "swin_t": {"embed_width": 32, "depths": (1, 1, 1, 1)},

@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from vitrail.errors import ConfigError
-from vitrail.heads.levels import Levels, spread
+from vitrail.heads.multi_scale import Levels, spread
 from vitrail.heads.segmenter import KINDS, Segmenter, build
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 from vitrail.settings import Dense
 
 CLASSES = 3

@@ -8,7 +8,7 @@ import torch
 from vitrail.heads.convolution import new_norm
 from vitrail.heads.segmenter import Segmenter
 from vitrail.heads.upernet import PyramidPooling
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 from vitrail.settings import Dense
 from vitrail.weights.detect import to_plain
 

@@ -7,7 +7,8 @@ import itertools
 import torch
 from torch import Tensor
 
-from vitrail.layers.windows import Partition, WindowAttention
+from vitrail.layers.window_attention import WindowAttention
+from vitrail.layers.window_layout import Partition
 
 
 def cuts(length: int, window: int, shift: int) -> list[range]:

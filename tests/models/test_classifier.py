@@ -3,7 +3,7 @@ import torch
 
 from vitrail.errors import ConfigError
 from vitrail.models.classifier import ImageClassifier, freeze
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 
 TINY = {"width": 32, "num_heads": 2, "depth": 3, "image_size": 32}
 

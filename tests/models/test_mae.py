@@ -5,7 +5,7 @@ from vitrail.errors import ConfigError
 from vitrail.layers.masking import random_mask, split
 from vitrail.layers.patches import patchify, take, unpatchify
 from vitrail.models.mae import MAE
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 
 SMALL = {"image_size": 32, "patch_size": 8, "width": 64, "depth": 2, "decoder_width": 32, "decoder_depth": 1}
 

@@ -9,7 +9,7 @@ import torch.nn.functional as F
 
 from tests.weights.random_weights import randomise, relative_difference
 from vitrail.layers.positions import resize_positions, sincos_2d
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 from vitrail.weights.load import load_weights
 
 hf = pytest.importorskip("transformers")

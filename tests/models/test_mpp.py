@@ -5,7 +5,7 @@ import torch
 
 from vitrail.errors import ConfigError
 from vitrail.models.mpp import MASKED, colour_of
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 
 SMALL = {"image_size": 32, "patch_size": 8, "width": 32, "depth": 2, "num_heads": 2}
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from vitrail.errors import ConfigError
+from vitrail.models.registry import build_model
 from vitrail.models.resnet import SIZES, ResNet, ResNetConfig
-from vitrail.models.zoo import build_model
 
 SMALL = ResNetConfig(depths=(1, 2, 1, 1))
 

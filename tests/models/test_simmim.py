@@ -6,8 +6,8 @@ from torch import Tensor
 
 from tests.weights.random_weights import randomise
 from vitrail.errors import ConfigError
+from vitrail.models.registry import build_model, list_models
 from vitrail.models.simmim import SimMIM
-from vitrail.models.zoo import build_model, list_models
 from vitrail.weights.load import fit_state
 
 SWIN = {"image_size": (32, 48), "patch_size": 2, "embed_width": 8, "head_width": 4, "depths": (2, 2), "window": 4}

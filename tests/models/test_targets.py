@@ -6,9 +6,9 @@ from vitrail.errors import ConfigError
 from vitrail.layers.masking import random_mask, split
 from vitrail.layers.patches import patchify, take
 from vitrail.models.mae import MAE
+from vitrail.models.registry import build_model
 from vitrail.models.targets import Coefficients, Tokens, patch_statistics
 from vitrail.models.tokenizers import KMeansTokenizer, Tokenizer
-from vitrail.models.zoo import build_model
 
 SMALL = {"image_size": 32, "patch_size": 8, "width": 32, "depth": 1, "decoder_width": 32, "decoder_depth": 1}
 

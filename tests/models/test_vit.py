@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from vitrail.errors import ConfigError
+from vitrail.models.registry import build_model, list_models
 from vitrail.models.vit import ViT, ViTConfig
-from vitrail.models.zoo import build_model, list_models
 
 # The papers' counts with 1000 classes at 224 pixels.
 PARAMETERS = {

@@ -9,8 +9,8 @@ from torch import nn
 
 from vitrail.errors import ConfigError
 from vitrail.models.mae import MAE, MAEConfig
+from vitrail.models.registry import build_model
 from vitrail.models.vit import ViT, ViTConfig
-from vitrail.models.zoo import build_model
 
 HINTS = get_type_hints(ViTConfig)
 POSITIONS = get_args(HINTS["positions"])

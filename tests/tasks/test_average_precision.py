@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vitrail.data.rle import encode
-from vitrail.heads.detection import Found
+from vitrail.heads.detections import Found
 from vitrail.tasks.detection.average_precision import NAMES, class_precisions, to_results, twelve_figures
 
 

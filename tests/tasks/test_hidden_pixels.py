@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from vitrail.config import Preprocessing
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 from vitrail.tasks.mae.loss import MaskDrawer
 from vitrail.tasks.simmim.loss import HiddenPixels, neighbouring_colours
 

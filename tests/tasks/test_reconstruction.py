@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from vitrail.config import Preprocessing
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 from vitrail.tasks.mae.loss import MaskDrawer, Reconstruction, neighbour_mean
 
 SMALL = {"image_size": 32, "patch_size": 8, "width": 32, "depth": 1, "decoder_width": 32, "decoder_depth": 1}

@@ -15,7 +15,7 @@ from vitrail.config import Preprocessing, Run, to_json
 from vitrail.data.image_list import FILE, fingerprint, read_list
 from vitrail.data.sources import Source
 from vitrail.errors import DataError
-from vitrail.models.zoo import ModelSpec
+from vitrail.models.registry import ModelSpec
 from vitrail.settings import PretrainSettings, TrainSettings
 from vitrail.training import checkpoint
 from vitrail.verbs.split import run_split, with_images

@@ -18,8 +18,8 @@ from vitrail.cli import main
 from vitrail.data.rle import decode, encode
 from vitrail.data.scenes import SHAPES, Scene
 from vitrail.errors import ConfigError, DataError
-from vitrail.heads.build import put_head
-from vitrail.models.zoo import build_model
+from vitrail.heads.registry import put_head
+from vitrail.models.registry import build_model
 from vitrail.settings import Dense, Scoring
 from vitrail.training import checkpoint
 from vitrail.verbs.kinds.backbone import load_backbone

@@ -5,9 +5,9 @@ import torch
 
 from vitrail.cli import main
 from vitrail.errors import ConfigError
-from vitrail.models.flops import cost
+from vitrail.models.cost import cost
 from vitrail.models.published import PUBLISHED
-from vitrail.models.zoo import BACKBONES, build_model
+from vitrail.models.registry import BACKBONES, build_model
 from vitrail.settings import Architecture
 from vitrail.verbs.models import models
 from vitrail.verbs.start import choose_start

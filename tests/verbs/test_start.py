@@ -11,7 +11,7 @@ import vitrail
 from tests.verbs.conftest import QUICK, TINY
 from vitrail.data.sources import Pictures
 from vitrail.errors import ConfigError
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 from vitrail.settings import Architecture
 from vitrail.verbs.start import choose_start
 

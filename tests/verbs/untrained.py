@@ -8,7 +8,7 @@ import torch
 from safetensors.torch import save_file
 
 from vitrail.config import Preprocessing, to_json
-from vitrail.models.zoo import ModelSpec
+from vitrail.models.registry import ModelSpec
 from vitrail.settings import Dense, TrainSettings
 from vitrail.weights.checkpoint import build_described
 from vitrail.weights.description import Description, description_json

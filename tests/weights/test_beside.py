@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 import vitrail
 from vitrail.config import Preprocessing
 from vitrail.errors import WeightsError
-from vitrail.models.zoo import ModelSpec, build_model
+from vitrail.models.registry import ModelSpec, build_model
 from vitrail.weights.convert import convert
 from vitrail.weights.description import Description
 from vitrail.weights.preprocessing import preprocessing_of

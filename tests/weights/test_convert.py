@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from vitrail.config import IMAGENET_MEAN
 from vitrail.errors import WeightsError
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 from vitrail.weights.convert import convert
 from vitrail.weights.detect import LAYOUTS, to_plain
 from vitrail.weights.files import read_state

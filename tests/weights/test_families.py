@@ -11,7 +11,7 @@ from safetensors.torch import save_file
 import vitrail
 from vitrail.cli import main
 from vitrail.errors import WeightsError
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 from vitrail.weights.inspect import inspect, verify
 from vitrail.weights.load import load_weights
 

@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from vitrail.errors import WeightsError
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 from vitrail.weights import google
 from vitrail.weights.detect import to_plain
 from vitrail.weights.files import read_state

@@ -10,7 +10,7 @@ import torch
 import vitrail
 from vitrail.config import Preprocessing
 from vitrail.errors import MissingExtra, WeightsError
-from vitrail.models.zoo import ModelSpec, build_model
+from vitrail.models.registry import ModelSpec, build_model
 from vitrail.weights.card import model_card
 from vitrail.weights.description import Description
 from vitrail.weights.hub import from_pretrained, push_to_hub, save_pretrained

@@ -2,8 +2,8 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from vitrail.models.registry import build_model
 from vitrail.models.vit import SIZES
-from vitrail.models.zoo import build_model
 from vitrail.weights.convert import convert
 from vitrail.weights.detect import LAYOUTS, detect
 from vitrail.weights.load import load_weights

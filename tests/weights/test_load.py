@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from vitrail.errors import ConfigError, WeightsError
 from vitrail.layers.positions import resize_positions
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 from vitrail.weights.load import LoadReport, load_weights
 
 SMALL = {"image_size": 32, "patch_size": 8, "width": 32, "depth": 2, "num_heads": 2}

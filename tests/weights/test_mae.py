@@ -3,7 +3,7 @@ import argparse
 import pytest
 import torch
 
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 from vitrail.weights import mae as layout
 from vitrail.weights.detect import detect
 from vitrail.weights.inspect import inspect

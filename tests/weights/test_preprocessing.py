@@ -5,7 +5,7 @@ import torch
 from safetensors.torch import save_file
 
 from vitrail.config import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, to_json
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 from vitrail.weights.detect import LAYOUTS, Plain
 from vitrail.weights.preprocessing import by_layout, preprocessing_of
 from vitrail.weights.sidecars import transformers_processor

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vitrail.errors import WeightsError
-from vitrail.models.zoo import BACKBONES, build_model
+from vitrail.models.registry import BACKBONES, build_model
 from vitrail.weights.detect import LAYOUTS, Plain, to_plain
 from vitrail.weights.preprocessing import by_layout
 from vitrail.weights.shape import shape_of

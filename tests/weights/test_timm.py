@@ -3,8 +3,8 @@ import torch
 from safetensors.torch import save_file
 
 from vitrail.errors import WeightsError
+from vitrail.models.registry import ALIASES, build_model
 from vitrail.models.resnet import SIZES as RESNETS
-from vitrail.models.zoo import ALIASES, build_model
 from vitrail.weights import timm as layout
 from vitrail.weights.load import load_weights
 from vitrail.weights.plain import plain_name

@@ -2,8 +2,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+from vitrail.models.registry import build_model
 from vitrail.models.vit import SIZES
-from vitrail.models.zoo import build_model
 from vitrail.weights import torchvision as layout
 from vitrail.weights.load import load_weights
 from vitrail.weights.plain import plain_name

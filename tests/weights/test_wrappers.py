@@ -10,7 +10,7 @@ from safetensors.torch import save_file
 
 import vitrail
 from vitrail.errors import WeightsError
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 from vitrail.weights.detect import LAYOUTS
 from vitrail.weights.files import read_state
 from vitrail.weights.finite import is_finite

@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from vitrail.console import percent
-from vitrail.layers.mask_kinds import GRID_RATIO, Masking, draw_mask
+from vitrail.layers.masking import GRID_RATIO, Masking, draw_mask
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ def object_attention(model: Any, images: Tensor, boxes: Tensor) -> tuple[Tensor,
     through all windows and mergings.
 
     Args:
-        model: a `vitrail.heads.regions.RegionDetector` or `vitrail.heads.detr.Detr`.
+        model: a `vitrail.heads.mask_rcnn.RegionDetector` or `vitrail.heads.detr.Detr`.
         images: ``(1, C, H, W)``, normalised; height and width are multiples of 32.
         boxes: ``(n, 4)``: left, top, right, bottom, in pixels; of a DETR those of its first n objects.
 

@@ -12,8 +12,8 @@ from vitrail.errors import ConfigError
 from vitrail.figures.draw import MARGIN, Tile, sheet
 from vitrail.figures.record import attention_of, blocks_of, resolve_layers, swin_of
 from vitrail.figures.scales import bias_legend, bias_map, number_map
-from vitrail.layers.offsets import offset_array
-from vitrail.layers.windows import WindowAttention
+from vitrail.layers.relative_position import offset_array
+from vitrail.layers.window_attention import WindowAttention
 
 SMALL, LARGE = 96, 300  # Sides of tiles, in pixels.
 

@@ -13,7 +13,7 @@ from vitrail.figures.draw import Tile, enlarge, sheet, to_picture
 from vitrail.figures.record import Recording, swin_of
 from vitrail.figures.scales import attention_legend, attention_map
 from vitrail.figures.stitched import attention_from, place_of, record_windows, rolled_out, seen_from
-from vitrail.layers.windows import Partition
+from vitrail.layers.window_layout import Partition
 from vitrail.models.swin import Swin
 
 MARK = (0, 230, 118)

@@ -10,9 +10,9 @@ from torch import Tensor, nn
 
 from vitrail.errors import ConfigError
 from vitrail.layers.attention import Attention
+from vitrail.models.registry import backbone_of
 from vitrail.models.swin import Swin
 from vitrail.models.vit import ViT
-from vitrail.models.zoo import backbone_of
 
 
 class Recording(Mapping[int, Tensor]):

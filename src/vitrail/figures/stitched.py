@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vitrail.errors import ConfigError
 from vitrail.figures.attention import HEAD_FUSIONS
 from vitrail.figures.record import Recording, device_of, evaluating, record_attention, swin_of
-from vitrail.layers.windows import Partition, places, regions
+from vitrail.layers.window_layout import Partition, places, regions
 from vitrail.models.swin import Swin
 
 Place = tuple[int, int]

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from vitrail.figures.draw import HIDDEN, Tile, sheet, to_picture
 from vitrail.figures.record import swin_of
-from vitrail.layers.windows import Partition, regions
+from vitrail.layers.window_layout import Partition, regions
 
 SIDE = 336  # of a tile, in pixels
 LINE = (255, 255, 255)
@@ -81,7 +81,7 @@ def rolled(pixels: NDArray[np.uint8], partition: Partition, stride: int) -> Imag
 
 
 def region_map(partition: Partition) -> NDArray[np.int64]:
-    """Lay `vitrail.layers.windows.regions` out as the windows lie side by side: ``(H, W)`` of the covered size."""
+    """Lay `vitrail.layers.window_layout.regions` out as windows lie side by side: ``(H, W)`` of the covered size."""
     (count_h, count_w), (_, _, window_h, window_w, *_) = partition.counts, partition
     cut = regions(partition).reshape(count_h, count_w, window_h, window_w)
     return cut.transpose(0, 2, 1, 3).reshape(partition.covered)

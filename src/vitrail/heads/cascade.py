@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from torchvision.models.detection.roi_heads import RoIHeads, maskrcnn_inference, maskrcnn_loss
 from torchvision.ops import clip_boxes_to_image
 
-from vitrail.heads.regions import (
+from vitrail.heads.mask_rcnn import (
     BOX_POOL,
     SAMPLING,
     Precisely,

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from torchvision.ops import box_convert, clip_boxes_to_image, generalized_box_iou
 
 from vitrail.errors import ConfigError
-from vitrail.heads.detection import Found
+from vitrail.heads.detections import Found
 from vitrail.heads.pyramid import UNUSED
 from vitrail.layers.positions import sincos_2d
 from vitrail.settings import Dense

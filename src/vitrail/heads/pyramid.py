@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vitrail.errors import ConfigError
 from vitrail.heads.convolution import ChannelNorm, new_norm, resize_to
-from vitrail.heads.levels import Levels
+from vitrail.heads.multi_scale import Levels
 from vitrail.heads.windowed import windowed_map
 
 PyramidKind = Literal["auto", "fpn", "simple", "blocks"]

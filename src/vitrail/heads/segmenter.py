@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vitrail.errors import ConfigError, nearest
 from vitrail.heads.convolution import Classify, ConvNormReLU, resize_to
-from vitrail.heads.levels import Levels
+from vitrail.heads.multi_scale import Levels
 from vitrail.heads.setr import MultiLevel, Naive, Progressive
 from vitrail.heads.upernet import UperNet
 from vitrail.layers.patches import pad_to_patches
@@ -167,7 +167,7 @@ class Segmenter(nn.Module):
 
 
 def build(backbone: Any, dense: Dense, num_classes: int) -> Segmenter:
-    """Put a segmentation head on a backbone, as `vitrail.heads.build.put_head` asks.
+    """Put a segmentation head on a backbone, as `vitrail.heads.registry.put_head` asks.
 
     Raises:
         ConfigError: a setting is for detection, or the head cannot stand on this backbone.

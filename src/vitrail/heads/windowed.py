@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vitrail.errors import ConfigError
-from vitrail.heads.levels import spread
+from vitrail.heads.multi_scale import spread
 
 GLOBAL_BLOCKS = 4
 

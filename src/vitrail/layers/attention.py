@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vitrail.layers.cpu_attention import fused_attention, serves, threads
+from vitrail.layers.attention_cpu import fused_attention, serves, threads
 
 Bias = Tensor | Callable[[Tensor], Tensor]
 """What is added to the scores, broadcastable to ``(B, K, N, N)``; or how to get that from the queries."""

@@ -9,9 +9,9 @@ from typing import Any
 import torch
 
 from vitrail.layers.attention import Attention
-from vitrail.models.flops import cost, multiply_accumulates
+from vitrail.models.cost import cost, multiply_accumulates
+from vitrail.models.registry import backbone_of, build_model
 from vitrail.models.swin import Swin
-from vitrail.models.zoo import backbone_of, build_model
 
 
 def msa(places: int, width: int) -> int:

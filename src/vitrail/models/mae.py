@@ -11,8 +11,7 @@ from torch import Tensor, nn
 from vitrail.config import check_choices
 from vitrail.errors import ConfigError
 from vitrail.layers.block import NORM_EPS, Block, initialise
-from vitrail.layers.mask_kinds import Masking, check_masking, draw_mask
-from vitrail.layers.masking import Split, split
+from vitrail.layers.masking import Masking, Split, check_masking, draw_mask, split
 from vitrail.layers.patches import check_not_empty, take
 from vitrail.layers.positions import resize_positions, sincos_2d
 from vitrail.models.targets import TargetKind, new_target

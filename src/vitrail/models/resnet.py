@@ -13,8 +13,8 @@ from torch import Tensor, nn
 
 from vitrail.errors import ConfigError
 from vitrail.layers.block import drop_path, drop_path_rates
-from vitrail.layers.convolution import Padding, StdConv2d, pad_same
 from vitrail.layers.patches import check_images
+from vitrail.layers.std_conv import Padding, StdConv2d, pad_same
 
 GROUPS = 32
 NORM_EPS = 1e-5

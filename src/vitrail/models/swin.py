@@ -12,7 +12,8 @@ from vitrail.errors import ConfigError
 from vitrail.layers.block import Mlp, drop_path, drop_path_rates
 from vitrail.layers.patches import PatchEmbedding, check_images, grid_of
 from vitrail.layers.positions import resize_positions
-from vitrail.layers.windows import Partition, WindowAttention, fit_windows, merge, move, rows
+from vitrail.layers.window_attention import WindowAttention
+from vitrail.layers.window_layout import Partition, fit_windows, merge, move, rows
 from vitrail.models.vit import Corrupt
 
 NORM_EPS = 1e-5  # PyTorch's default, with which all published Swin weights were trained.

@@ -16,7 +16,7 @@ from vitrail.layers.block import NORM_EPS, Block, drop_path_rates, initialise
 from vitrail.layers.patches import PatchEmbedding, check_images, take
 from vitrail.layers.pooling import AttentionPool
 from vitrail.layers.positions import Learned2d, resize_positions, sincos_2d
-from vitrail.layers.relative import RelativeBias, RelativeKeys
+from vitrail.layers.relative_position import RelativeBias, RelativeKeys
 
 Corrupt = Callable[[Tensor], Tensor]
 """Takes the embeddings of patches, ``(B, N, D)``, and returns others in their place."""

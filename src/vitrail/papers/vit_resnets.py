@@ -13,7 +13,7 @@ from vitrail.settings import Architecture, PaperSettings, TrainSettings
 
 BIT, HYBRID, VIT = "BiT", "hybrid", "ViT"
 
-# 119 to 124 million multiply-accumulates for a picture of 64 pixels (`vitrail.models.flops.cost`): stages of one block
+# 119 to 124 million multiply-accumulates for a picture of 64 pixels (`vitrail.models.cost.cost`): stages of one block
 # each; a ViT over the 8x8 map of two such stages; and a ViT over patches of 8 pixels.
 SHAPES: dict[str, tuple[str, Architecture]] = {
     BIT: ("bit_r50x1", Architecture(depths=(1, 1, 1, 1))),

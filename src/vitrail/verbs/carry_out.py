@@ -20,7 +20,7 @@ from vitrail.data.samples import Samples
 from vitrail.data.sources import Pictures, Source
 from vitrail.data.transforms import eval_transform, train_transform
 from vitrail.errors import ConfigError, DataError
-from vitrail.layers.cpu_attention import ready
+from vitrail.layers.attention_cpu import ready
 from vitrail.settings import PretrainSettings, TrainSettings, peak_lr
 from vitrail.training import distributed
 from vitrail.training.loop import fit

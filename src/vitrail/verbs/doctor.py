@@ -108,7 +108,7 @@ def environment() -> dict[str, str]:
     """Return versions, hardware, and the precision that ``auto`` means here."""
     import torch
 
-    from vitrail.layers.cpu_attention import why_missing
+    from vitrail.layers.attention_cpu import why_missing
     from vitrail.training.precision import device, resolve
 
     found = device("auto")

@@ -19,10 +19,10 @@ from vitrail.figures import attention
 from vitrail.figures.curves import draw_curves
 from vitrail.figures.draw import contact_sheet, to_picture
 from vitrail.models.mae import MAE
+from vitrail.models.registry import backbone_of
 from vitrail.models.simmim import SimMIM
 from vitrail.models.swin import Swin
 from vitrail.models.vit import ViT
-from vitrail.models.zoo import backbone_of
 from vitrail.output import say
 from vitrail.settings import LookSettings
 from vitrail.verbs.kinds import kind_of

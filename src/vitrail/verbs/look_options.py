@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 from vitrail.errors import ConfigError
-from vitrail.layers.mask_kinds import GRID_RATIO
+from vitrail.layers.masking import GRID_RATIO
 from vitrail.models.mae import MAE
+from vitrail.models.registry import backbone_of
 from vitrail.models.simmim import SimMIM
 from vitrail.models.swin import Swin
 from vitrail.models.vit import ViT
-from vitrail.models.zoo import backbone_of
 from vitrail.settings import LookSettings
 from vitrail.weights.description import Description
 

@@ -12,7 +12,7 @@ from torch import Tensor
 from vitrail.data.images import open_image
 from vitrail.data.transforms import to_tensor
 from vitrail.errors import ConfigError
-from vitrail.layers.mask_kinds import mask_of_patches, mask_of_picture
+from vitrail.layers.masking import mask_of_patches, mask_of_picture
 
 NUMBERS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 

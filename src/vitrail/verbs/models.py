@@ -10,9 +10,9 @@ from typing import Any
 import torch
 
 from vitrail.errors import ConfigError, nearest
-from vitrail.models.flops import cost
+from vitrail.models.cost import cost
 from vitrail.models.published import Published, published
-from vitrail.models.zoo import BACKBONES, build_model, list_models
+from vitrail.models.registry import BACKBONES, build_model, list_models
 from vitrail.output import say, say_table
 from vitrail.serialize import dumps
 from vitrail.settings import ModelsSettings, TrainSettings

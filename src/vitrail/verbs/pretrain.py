@@ -14,8 +14,8 @@ from vitrail.config import Preprocessing, make, replace, to_json
 from vitrail.data.sources import Source
 from vitrail.errors import ConfigError, nearest
 from vitrail.meaning import check_meant
+from vitrail.models.registry import BACKBONES, OBJECTIVES, ModelSpec, option_names
 from vitrail.models.vit import ViTConfig
-from vitrail.models.zoo import BACKBONES, OBJECTIVES, ModelSpec, option_names
 from vitrail.output import say
 from vitrail.seeding import seeded
 from vitrail.settings import PretrainSettings, peak_lr

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vitrail.figures.hiding import Hiding, given, hidings
 from vitrail.figures.reconstruction import Statistics, panel
-from vitrail.layers.mask_kinds import GRID_RATIO, MASKINGS
+from vitrail.layers.masking import GRID_RATIO, MASKINGS
 from vitrail.models.mae import MAE
 from vitrail.settings import LookSettings
 from vitrail.verbs.masks import read_mask

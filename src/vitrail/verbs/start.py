@@ -15,7 +15,7 @@ from vitrail.config import Preprocessing, pair, replace
 from vitrail.data.images import open_image
 from vitrail.data.sources import Pictures
 from vitrail.errors import ConfigError, ImageError
-from vitrail.models.zoo import (
+from vitrail.models.registry import (
     BACKBONES,
     HEAD_OPTIONS,
     ModelSpec,

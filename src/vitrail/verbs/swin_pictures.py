@@ -9,8 +9,8 @@ from torch import Tensor, nn
 
 from vitrail.figures import hidden_squares, offsets, pixel, windows
 from vitrail.figures.hiding import hidings
+from vitrail.models.registry import backbone_of
 from vitrail.models.simmim import SimMIM
-from vitrail.models.zoo import backbone_of
 from vitrail.settings import LookSettings
 from vitrail.weights.description import Description
 

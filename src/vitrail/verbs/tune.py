@@ -11,7 +11,7 @@ from vitrail.config import Augment
 from vitrail.data.features import EvalFeatureBatches, FeatureBatches, Features, room_for
 from vitrail.data.sources import Pictures
 from vitrail.errors import ConfigError
-from vitrail.models.partial import Cut
+from vitrail.models.partial_fine_tuning import Cut
 from vitrail.output import say
 from vitrail.settings import TrainSettings
 from vitrail.tasks.classification.tuning import TunedBlocks

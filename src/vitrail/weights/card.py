@@ -12,8 +12,8 @@ from typing import Any
 import torch
 
 from vitrail.console import printable
-from vitrail.models.flops import cost
-from vitrail.models.zoo import build_model
+from vitrail.models.cost import cost
+from vitrail.models.registry import build_model
 from vitrail.weights.description import Description
 
 CARD = "README.md"

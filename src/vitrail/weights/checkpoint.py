@@ -9,8 +9,8 @@ from torch import nn
 
 from vitrail.config import from_json
 from vitrail.errors import VitrailError, WeightsError
-from vitrail.heads.build import put_head
-from vitrail.models.zoo import build_model
+from vitrail.heads.registry import put_head
+from vitrail.models.registry import build_model
 from vitrail.seeding import preserved
 from vitrail.settings import Dense
 from vitrail.training.checkpoint import check_whole, resolve

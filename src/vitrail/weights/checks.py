@@ -8,8 +8,8 @@ import re
 from torch import Tensor, nn
 
 from vitrail.errors import WeightsError
+from vitrail.models.registry import backbone_of
 from vitrail.models.swin import Swin
-from vitrail.models.zoo import backbone_of
 from vitrail.weights import swin
 from vitrail.weights.exact import POST_NORM, describe_unknown, why_not_exact
 from vitrail.weights.files import State

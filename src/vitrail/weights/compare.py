@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vitrail.data.images import open_image
 from vitrail.data.transforms import eval_transform
 from vitrail.errors import VitrailError
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 from vitrail.seeding import preserved
 from vitrail.weights.known import Opened, open_weights
 from vitrail.weights.load import fit_state

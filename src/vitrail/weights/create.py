@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 from vitrail.seeding import preserved
 from vitrail.weights.load import load_weights
 
@@ -19,7 +19,7 @@ def create_model(name: str, *, weights: str | Path | None = None, **options: Any
         name: one of `vitrail.list_models`, or timm's name for it.
         weights: a weights file or checkpoint to start from; what it lacks (a head for other classes) is drawn as
             without one, but torch's random generator is left as it was.
-        **options: as for `vitrail.models.zoo.build_model`.
+        **options: as for `vitrail.models.registry.build_model`.
 
     Raises:
         ConfigError: unknown name or option; the nearest right ones are given.

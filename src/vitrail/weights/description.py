@@ -8,7 +8,7 @@ from typing import Any
 
 from vitrail.config import Preprocessing, from_json, to_json
 from vitrail.errors import VitrailError, WeightsError
-from vitrail.models.zoo import ModelSpec
+from vitrail.models.registry import ModelSpec
 from vitrail.training.checkpoint import CONFIG, is_checkpoint, resolve
 from vitrail.weights.beside import inside
 from vitrail.weights.paths import path_of

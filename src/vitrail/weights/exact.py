@@ -7,7 +7,7 @@ from typing import Any
 import torch
 
 from vitrail.errors import ConfigError
-from vitrail.models.zoo import ModelSpec, build_model
+from vitrail.models.registry import ModelSpec, build_model
 from vitrail.weights.files import State
 from vitrail.weights.parts import count, listed, parts_of
 from vitrail.weights.plain import plain_name

@@ -5,9 +5,8 @@ from __future__ import annotations
 from torch import Tensor
 
 from vitrail.errors import WeightsError
-from vitrail.layers.offsets import square_grid
 from vitrail.layers.positions import resize_positions
-from vitrail.layers.relative import fit_bias_table, stretch_keys
+from vitrail.layers.relative_position import fit_bias_table, square_grid, stretch_keys
 from vitrail.models.vit import ViT
 
 

@@ -14,7 +14,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from vitrail.errors import MissingExtra, WeightsError
-from vitrail.models.zoo import build_model
+from vitrail.models.registry import build_model
 from vitrail.seeding import preserved
 from vitrail.serialize import share
 from vitrail.training.checkpoint import CONFIG, MODEL

@@ -10,7 +10,7 @@ import torch
 
 from vitrail.config import Preprocessing
 from vitrail.errors import VitrailError, WeightsError
-from vitrail.models.zoo import ModelSpec
+from vitrail.models.registry import ModelSpec
 from vitrail.weights.detect import LAYOUTS, Plain, to_plain
 from vitrail.weights.files import file_format
 from vitrail.weights.known import Opened, open_weights

@@ -12,7 +12,7 @@ import torch
 from vitrail.coerce import coerce
 from vitrail.config import Preprocessing
 from vitrail.errors import VitrailError, WeightsError
-from vitrail.models.zoo import ModelSpec, backbone_of, build_model
+from vitrail.models.registry import ModelSpec, backbone_of, build_model
 from vitrail.training.checkpoint import MODEL, is_checkpoint, resolve
 from vitrail.weights.beside import CONFIG, class_names_of, heads_of, read_json
 from vitrail.weights.contradictions import contradiction

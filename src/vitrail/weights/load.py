@@ -14,9 +14,9 @@ from torch import Tensor, nn
 
 from vitrail.errors import ConfigError, WeightsError, nearest
 from vitrail.layers.positions import resize_positions
+from vitrail.models.registry import backbone_of
 from vitrail.models.swin import Swin
 from vitrail.models.vit import ViT
-from vitrail.models.zoo import backbone_of
 from vitrail.training.checkpoint import is_checkpoint, resolve
 from vitrail.weights import grids, swin
 from vitrail.weights.beside import inside

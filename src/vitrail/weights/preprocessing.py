@@ -13,7 +13,7 @@ import torch
 from vitrail.config import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, from_json
 from vitrail.errors import VitrailError, WeightsError
 from vitrail.layers.positions import sincos_2d
-from vitrail.models.zoo import BACKBONES, encoder_name
+from vitrail.models.registry import BACKBONES, encoder_name
 from vitrail.weights.beside import CONFIG, PROCESSOR, read_json
 from vitrail.weights.detect import Plain, to_plain
 from vitrail.weights.files import State, find_file, read_notes, read_state

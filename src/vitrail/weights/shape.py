@@ -6,7 +6,7 @@ import dataclasses
 from dataclasses import dataclass
 
 from vitrail.errors import WeightsError
-from vitrail.models.zoo import ModelSpec
+from vitrail.models.registry import ModelSpec
 from vitrail.weights.files import State
 from vitrail.weights.plain import input_kernel
 from vitrail.weights.spec import SAME_NAME, bias_tables, blocks_of, sizes_of, spec_of, stages_of, window_of

@@ -8,8 +8,8 @@ from typing import Any
 
 from vitrail.config import Preprocessing, to_json
 from vitrail.layers.block import NORM_EPS
+from vitrail.models.registry import ALIASES, BACKBONES, ModelSpec
 from vitrail.models.swin import NORM_EPS as SWIN_NORM_EPS
-from vitrail.models.zoo import ALIASES, BACKBONES, ModelSpec
 from vitrail.weights.beside import CONFIG, PROCESSOR
 
 BICUBIC = 3

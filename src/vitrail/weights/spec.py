@@ -11,7 +11,7 @@ from vitrail.errors import ConfigError, WeightsError
 from vitrail.layers.patches import grid_of
 from vitrail.models import hybrid, resnet, swin, vit
 from vitrail.models.mpp import DOWNSIZED, LEVELS
-from vitrail.models.zoo import ModelSpec
+from vitrail.models.registry import ModelSpec
 from vitrail.weights.files import State
 
 Sizes = dict[str, tuple[int, ...]]
@@ -59,7 +59,7 @@ def known_heads(width: int, depth: int) -> int:
 
 
 def spec_of(state: State, num_heads: int | None = None, image_size: tuple[int, int] | None = None) -> ModelSpec:
-    """Return the model that tensors under plain names belong to, as `vitrail.models.zoo.build_model` takes it.
+    """Return the model that tensors under plain names belong to, as `vitrail.models.registry.build_model` takes it.
 
     What the tensors do not say is as published: 64 channels a head, Swins on pictures of 8 x 8 windows, fixed
     positions in MAE's, and positions that come in before the first block unless every block has its own.

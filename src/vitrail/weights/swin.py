@@ -14,9 +14,9 @@ import torch
 from torch import Tensor
 
 from vitrail.errors import WeightsError
-from vitrail.layers.offsets import offset_array, resize_bias_table, square_grid
 from vitrail.layers.positions import resize_positions
-from vitrail.layers.windows import fit_windows, regions
+from vitrail.layers.relative_position import offset_array, resize_bias_table, square_grid
+from vitrail.layers.window_layout import fit_windows, regions
 from vitrail.models.swin import Swin
 from vitrail.weights.files import State
 from vitrail.weights.rename import Row, Table, from_plain_names, fuse, split, to_plain_names

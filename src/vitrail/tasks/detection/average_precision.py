@@ -10,7 +10,7 @@ from typing import Any
 
 from vitrail.data.objects import ObjectPictures
 from vitrail.data.rle import encode
-from vitrail.heads.detection import Found
+from vitrail.heads.detections import Found
 
 _PRECISIONS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
 _RECALLS = ("ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large")

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from vitrail.config import Preprocessing
 from vitrail.data.normalise import Normalise
 from vitrail.data.objects import Objects
-from vitrail.heads.detection import Found
+from vitrail.heads.detections import Found
 
 PADDED_TO = 32
 
@@ -20,7 +20,7 @@ class Detection(nn.Module):
     """The sum of a detector's losses.
 
     Args:
-        model: a `vitrail.heads.regions.RegionDetector`, or what is called like one.
+        model: a `vitrail.heads.mask_rcnn.RegionDetector`, or what is called like one.
         preprocessing: how its pictures are normalised.
     """
 

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vitrail.config import Preprocessing
 from vitrail.data.normalise import Normalise
-from vitrail.layers.mask_kinds import Masking, draw_mask
+from vitrail.layers.masking import Masking, draw_mask
 from vitrail.layers.patches import grid_of, unpatchify
 from vitrail.models.mae import MAE
 from vitrail.models.targets import Pixels, Tokens, patches_of

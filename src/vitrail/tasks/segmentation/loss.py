@@ -14,7 +14,7 @@ from vitrail.config import Preprocessing
 from vitrail.data.normalise import Normalise
 from vitrail.data.segments import VOID
 from vitrail.heads.segmenter import Segmenter
-from vitrail.heads.sliding import Limit, classes_of, shares
+from vitrail.heads.sliding_window import Limit, classes_of, shares
 
 SMALLEST_SHARE = 1e-12
 
@@ -27,7 +27,7 @@ class Segmentation(nn.Module):
         preprocessing: how its pictures are normalised.
         auxiliary: weight of each auxiliary head's loss; 0.4 in the published UperNets and SETRs.
         smoothing: share of the target that is spread evenly over all classes, in [0, 1).
-        **test: how pictures are measured, as `vitrail.heads.sliding.shares` takes it (part, scales, flip).
+        **test: how pictures are measured, as `vitrail.heads.sliding_window.shares` takes it (part, scales, flip).
     """
 
     def __init__(

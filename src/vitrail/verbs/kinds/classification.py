@@ -19,7 +19,7 @@ from vitrail.data.samples import Samples
 from vitrail.data.sources import Pictures, Source, open_source
 from vitrail.data.transforms import eval_transform, train_transform
 from vitrail.errors import ConfigError, DataError
-from vitrail.models.partial import Cut
+from vitrail.models.partial_fine_tuning import Cut
 from vitrail.output import say_table
 from vitrail.serialize import dumps
 from vitrail.settings import EvaluateSettings, PredictSettings, TrainSettings

@@ -21,7 +21,7 @@ from vitrail.data.samples import Samples
 from vitrail.data.scenes import is_scenes, open_scenes
 from vitrail.data.sources import Pictures, Source
 from vitrail.errors import ConfigError, DataError, ImageError
-from vitrail.heads.build import BOX_HEADS, head_for
+from vitrail.heads.registry import BOX_HEADS, head_for
 from vitrail.output import say, say_table
 from vitrail.serialize import dumps
 from vitrail.settings import EvaluateSettings, PredictSettings, TrainSettings

@@ -17,7 +17,7 @@ from vitrail.console import percent
 from vitrail.data.joint import JointTransform
 from vitrail.data.objects import no_objects
 from vitrail.figures.objects import draw_objects
-from vitrail.heads.detection import Found
+from vitrail.heads.detections import Found
 from vitrail.settings import Dense
 from vitrail.tasks.detection.average_precision import Detections, to_results
 from vitrail.tasks.detection.loss import Detection

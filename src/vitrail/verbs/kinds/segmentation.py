@@ -28,8 +28,8 @@ from vitrail.data.wrapper_folders import enter
 from vitrail.errors import ConfigError, DataError, ImageError
 from vitrail.figures import segments as figures
 from vitrail.figures.maps import maps_panel
-from vitrail.heads.build import head_for
-from vitrail.heads.sliding import check_test, classes_of
+from vitrail.heads.registry import head_for
+from vitrail.heads.sliding_window import check_test, classes_of
 from vitrail.output import say, say_table
 from vitrail.serialize import dumps
 from vitrail.settings import EvaluateSettings, PredictSettings, Scoring, TrainSettings

@@ -71,7 +71,7 @@ def library() -> ctypes.CDLL:
 def _name(compiler: list[str]) -> str:
     """Name the library by all that it depends on."""
     made_of = SOURCE.read_bytes() + " ".join([*compiler, platform.node(), *FLAGS]).encode()
-    return f"cpu_attention-{hashlib.sha256(made_of).hexdigest()[:16]}"
+    return f"attention_cpu-{hashlib.sha256(made_of).hexdigest()[:16]}"
 
 
 def _folder() -> Path:
@@ -98,7 +98,7 @@ def threads() -> int:
     return torch.get_num_threads()
 
 
-# A compiler asks once, and takes the answer for a constant; see `vitrail.layers.windows`.
+# A compiler asks once, and takes the answer for a constant; see `vitrail.layers.window_layout`.
 for _asked_once in (ready, threads):
     _asked_once._dynamo_marked_constant = True  # type: ignore[attr-defined]
 

@@ -6,9 +6,18 @@ from hypothesis import strategies as st
 from torch import Tensor, nn
 
 from tests.layers.loops import attention_by_loops, cuts
-from vitrail.layers import windows
-from vitrail.layers.offsets import offset_array, resize_bias_table, square_grid
-from vitrail.layers.windows import Partition, WindowAttention, fit_windows, merge, move, places, regions, rows
+from vitrail.layers import window_attention, window_layout
+from vitrail.layers.relative_position import offset_array, resize_bias_table, square_grid
+from vitrail.layers.window_attention import WindowAttention
+from vitrail.layers.window_layout import (
+    Partition,
+    fit_windows,
+    merge,
+    move,
+    places,
+    regions,
+    rows,
+)
 
 
 def noise(*shape: int, seed: int = 1, dtype: torch.dtype = torch.float32) -> Tensor:
@@ -185,7 +194,7 @@ def test_the_fused_path_of_other_devices_gives_the_same(monkeypatch):
 
 
 def test_tables_first_needed_in_inference_serve_training():
-    windows._remembered.clear()
+    window_layout._remembered.clear()
     partition = Partition(4, 4, 3, 3, 1, 1)
     attention = WindowAttention(8, 2, (3, 3))
     with torch.inference_mode():
@@ -195,13 +204,13 @@ def test_tables_first_needed_in_inference_serve_training():
 
 
 def test_remembered_tables_are_bounded_and_forgetting_them_changes_nothing(monkeypatch):
-    monkeypatch.setattr(windows, "REMEMBERED", 3)
-    windows._remembered.clear()
+    monkeypatch.setattr(window_layout, "REMEMBERED", 3)
+    window_layout._remembered.clear()
     attention = WindowAttention(8, 2, (3, 3)).eval()
     maps = [noise(1, side, side, 8) for side in (4, 5, 6, 4, 5, 6)]
     results = [on_map(attention, image, fit_windows(*image.shape[1:3], (3, 3))[1]) for image in maps]
-    assert len(windows._remembered) <= 3
-    windows._remembered.clear()
+    assert len(window_layout._remembered) <= 3
+    window_layout._remembered.clear()
     for image, result in zip(reversed(maps), reversed(results), strict=True):
         assert on_map(attention, image, fit_windows(*image.shape[1:3], (3, 3))[1]).equal(result)
 
@@ -209,10 +218,10 @@ def test_remembered_tables_are_bounded_and_forgetting_them_changes_nothing(monke
 def test_a_tracers_tensors_are_not_remembered():
     from torch._subclasses.fake_tensor import FakeTensorMode
 
-    windows._remembered.clear()
+    window_layout._remembered.clear()
     with FakeTensorMode(allow_non_fake_inputs=True):
         move(noise(1, 16, 2), rows(4, 4), Partition(4, 4, 2, 2))
-    assert all(type(tensor) is Tensor for tensor in windows._remembered.values())
+    assert all(type(tensor) is Tensor for tensor in window_layout._remembered.values())
     assert type(move(noise(1, 16, 2), rows(4, 4), Partition(4, 4, 2, 2))) is Tensor
 
 
@@ -239,9 +248,11 @@ def test_only_odd_squares_of_rows_belong_to_a_square_window(rows_, window):
     assert square_grid(torch.zeros(rows_, 1)) == window
 
 
-@pytest.mark.parametrize("table", [windows._barrier, windows._bias_rows, windows._bias_choice])
+@pytest.mark.parametrize(
+    "table", [window_layout.barrier_table, window_attention._bias_rows, window_attention._bias_choice]
+)
 def test_compilers_that_know_no_constants_can_make_the_tables_in_the_graph(table):
-    numbers = (5, 7, 4, 4, 2, 2) if table is windows._barrier else (3, 4, 4, 4)
+    numbers = (5, 7, 4, 4, 2, 2) if table is window_layout.barrier_table else (3, 4, 4, 4)
     make = table.__wrapped__
     torch.compiler.reset()
     made = torch.compile(lambda x: x + torch.from_numpy(make(*numbers)), fullgraph=True, backend="aot_eager")

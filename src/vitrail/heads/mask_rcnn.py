@@ -19,7 +19,7 @@ from torchvision.ops.poolers import initLevelMapper
 
 from vitrail.errors import ConfigError
 from vitrail.heads.convolution import new_norm
-from vitrail.heads.detection import Found
+from vitrail.heads.detections import Found
 from vitrail.heads.pyramid import STRIDES, Pyramid
 from vitrail.settings import Dense
 

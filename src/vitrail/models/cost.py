@@ -16,10 +16,10 @@ from vitrail.layers.attention import Attention
 from vitrail.layers.masking import Split, visible_count
 from vitrail.layers.patches import PatchEmbedding
 from vitrail.layers.pooling import AttentionPool
-from vitrail.layers.relative import RelativeKeys
-from vitrail.layers.windows import WindowAttention
+from vitrail.layers.relative_position import RelativeKeys
+from vitrail.layers.window_attention import WindowAttention
 from vitrail.models.mae import MAE
-from vitrail.models.zoo import backbone_of
+from vitrail.models.registry import backbone_of
 
 Inputs = tuple[Any, ...]
 

@@ -9,9 +9,9 @@ from vitrail.data.batches import collate
 from vitrail.data.joint import JointTransform
 from vitrail.data.objects import Objects, no_objects
 from vitrail.errors import ConfigError
-from vitrail.heads.build import head_for, put_head
 from vitrail.heads.detr import match
-from vitrail.models.zoo import build_model
+from vitrail.heads.registry import head_for, put_head
+from vitrail.models.registry import build_model
 from vitrail.settings import Dense
 from vitrail.tasks.detection.loss import Detection
 

@@ -13,8 +13,8 @@ from vitrail.settings import Dense
 # The module of each head of `vitrail.settings.Dense`; its ``build(backbone, dense, num_classes)`` makes the model.
 # They are imported when they are needed: torchvision's detection takes seconds.
 DETECTION_HEADS: dict[str, str] = {
-    "mask_rcnn": "vitrail.heads.regions",
-    "faster_rcnn": "vitrail.heads.regions",
+    "mask_rcnn": "vitrail.heads.mask_rcnn",
+    "faster_rcnn": "vitrail.heads.mask_rcnn",
     "cascade_mask_rcnn": "vitrail.heads.cascade",
     "detr": "vitrail.heads.detr",
 }

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from vitrail.errors import ConfigError
-from vitrail.heads.sliding import Limit, classes_of, shares, sliding, starts, to_probabilities
+from vitrail.heads.sliding_window import Limit, classes_of, shares, sliding, starts, to_probabilities
 
 
 def local(images: Tensor) -> Tensor:
@@ -98,6 +98,6 @@ def test_a_large_image_is_scored_as_if_its_parts_had_been_asked_for() -> None:
 def test_many_scores_become_the_same_probabilities_in_place(monkeypatch: pytest.MonkeyPatch) -> None:
     scores = torch.randn(1, 5, 40, 33)
     expected = scores.softmax(dim=1)
-    monkeypatch.setattr("vitrail.heads.sliding.MANY_SCORES", 100)
-    monkeypatch.setattr("vitrail.heads.sliding.SOFTMAX_AT_ONCE", 900)
+    monkeypatch.setattr("vitrail.heads.sliding_window.MANY_SCORES", 100)
+    monkeypatch.setattr("vitrail.heads.sliding_window.SOFTMAX_AT_ONCE", 900)
     assert torch.allclose(to_probabilities(scores), expected, atol=1e-7)

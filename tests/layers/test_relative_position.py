@@ -6,7 +6,7 @@ from torch import nn
 
 from vitrail.layers import attention
 from vitrail.layers.attention import Attention
-from vitrail.layers.relative import RelativeBias, RelativeKeys, offset_rows
+from vitrail.layers.relative_position import RelativeBias, RelativeKeys, offset_rows
 
 GRID, HEADS, WIDTH = (2, 3), 2, 4
 

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from vitrail.errors import ConfigError
-from vitrail.models.partial import Cut
-from vitrail.models.zoo import build_model
+from vitrail.models.partial_fine_tuning import Cut
+from vitrail.models.registry import build_model
 
 SMALL = {"image_size": 32, "patch_size": 8, "width": 32, "depth": 3, "num_heads": 2, "num_classes": 5}
 CUTS = (0, 0.5, 1, 2, 3)

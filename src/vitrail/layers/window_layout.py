@@ -18,11 +18,7 @@ import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
-from torch import Tensor, nn
-
-from vitrail.layers.attention import Attention, apart, attend, plain_attention, together
-from vitrail.layers.cpu_attention import fused_attention, serves
-from vitrail.layers.offsets import offset_array
+from torch import Tensor
 
 # Index tables and masks of this many (size, window, shift, device) stay in memory; one picture size of a model
 # with four stages needs about 25. They hold no weights, so forgetting or keeping them cannot change a result.
@@ -36,7 +32,8 @@ class Partition(NamedTuple):
     """A map cut into windows that are displaced by a shift (Swin, section 3.2).
 
     Windows begin at the shift; what lies before it joins the last windows, as if the map were a torus (the cyclic
-    shift of figure 4), and is kept apart from its new neighbours by `WindowAttention`. Where windows reach beyond
+    shift of figure 4), and is kept apart from its new neighbours by
+    `vitrail.layers.window_attention.WindowAttention`. Where windows reach beyond
     the map, their slots are padding.
 
     Attributes:
@@ -140,7 +137,7 @@ def _cut(grid: NDArray[np.int64], partition: Partition) -> NDArray[np.int64]:
 _remembered: OrderedDict[tuple[Any, ...], Tensor] = OrderedDict()
 
 
-def _constant(make: Callable[..., NDArray[Any]]) -> Callable[..., Tensor]:
+def constant_table(make: Callable[..., NDArray[Any]]) -> Callable[..., Tensor]:
     """Turn a function of whole numbers that makes an array into one that gives it as a tensor, remembered.
 
     The new function takes the name of a device before the numbers. Compilers take its result as a constant of
@@ -183,15 +180,15 @@ def _find(wanted: NDArray[np.int64], among: NDArray[np.int64]) -> NDArray[np.int
     return where[wanted]
 
 
-@_constant
+@constant_table
 def _moving(*numbers: int) -> NDArray[np.int64]:
     """Slots of one partition in which the slots of another, given second, find what they hold."""
     source, target = Partition(*numbers[:6]), Partition(*numbers[6:])
     return _find(places(target), places(source))
 
 
-@_constant
-def _members(*numbers: int) -> NDArray[np.int32]:
+@constant_table
+def window_members(*numbers: int) -> NDArray[np.int32]:
     """Slots of one partition that the windows of another, given second, hold, ``(G, A)``; negative for padding."""
     source, target = Partition(*numbers[:6]), Partition(*numbers[6:])
     return _find(places(target), places(source)).reshape(target.windows, target.area).astype(np.int32)
@@ -210,50 +207,31 @@ def _quads(fine: Partition, merged: Partition) -> NDArray[np.int64]:
     return np.where(exists, y * fine.w + x, -1).reshape(-1)
 
 
-@_constant
+@constant_table
 def _merging(*numbers: int) -> NDArray[np.int64]:
     """Slots of a fine partition that each slot of a merged one, given second, joins; four for each."""
     fine, merged = Partition(*numbers[:6]), Partition(*numbers[6:])
     return _find(_quads(fine, merged), places(fine))
 
 
-@_constant
+@constant_table
 def _unmerging(*numbers: int) -> NDArray[np.int64]:
     """The inverse of `_merging`: where each slot of the fine partition went."""
     fine, merged = Partition(*numbers[:6]), Partition(*numbers[6:])
     return _find(places(fine), _quads(fine, merged))
 
 
-@_constant
-def _regions(*numbers: int) -> NDArray[np.int32]:
+@constant_table
+def region_table(*numbers: int) -> NDArray[np.int32]:
     """What `regions` says, ``(G, A)``."""
     return regions(Partition(*numbers)).astype(np.int32)
 
 
-@_constant
-def _barrier(*numbers: int) -> NDArray[np.float32]:
+@constant_table
+def barrier_table(*numbers: int) -> NDArray[np.float32]:
     """Minus infinity for two slots of a window that belong to different regions, else 0: ``(G, A, A)``."""
     region = regions(Partition(*numbers))
     return np.where(region[:, :, None] == region[:, None, :], 0.0, -np.inf).astype(np.float32)
-
-
-def _table_rows(window: tuple[int, int], table: tuple[int, int]) -> NDArray[np.int64]:
-    """Return rows, in the bias table of one window, of queries and keys in a window no larger, ``(A * A,)``."""
-    (h, w), (table_h, table_w) = window, table
-    return offset_array(table).reshape(table_h, table_w, table_h, table_w)[:h, :w, :h, :w].reshape(-1)
-
-
-@_constant
-def _bias_rows(h: int, w: int, table_h: int, table_w: int) -> NDArray[np.int64]:
-    """The rows of `_table_rows`."""
-    return _table_rows((h, w), (table_h, table_w))
-
-
-@_constant
-def _bias_choice(h: int, w: int, table_h: int, table_w: int) -> NDArray[np.float32]:
-    """One where a row of the table, ``(offsets, A * A)``, is that of `_table_rows`, else 0."""
-    offsets = np.arange((2 * table_h - 1) * (2 * table_w - 1))
-    return (_table_rows((h, w), (table_h, table_w)) == offsets[:, None]).astype(np.float32)
 
 
 class _Gather(torch.autograd.Function):
@@ -394,125 +372,3 @@ def fit_windows(h: int, w: int, window: tuple[int, int], shrink: bool = False) -
         return whole, whole
     shift_h, shift_w = window_h // 2 if h > window_h else 0, window_w // 2 if w > window_w else 0
     return Partition(h, w, window_h, window_w), Partition(h, w, window_h, window_w, shift_h, shift_w)
-
-
-class WindowAttention(Attention):
-    """Multi-head self-attention inside windows, with a relative position bias (Swin, equation 4).
-
-    A slot attends to those of its own region of its own window: never to padding, nor across the seam of the
-    cyclic shift. Bias and mask are one additive table; a forbidden pair gets minus infinity, hence a weight and a
-    gradient of exactly zero.
-
-    Args:
-        width: D.
-        num_heads: K.
-        window: the largest window it is used with, which fixes the size of the bias table.
-        bias: whether there is a relative position bias.
-        appearance: whether the scaled product of query and key is in the scores; without it the bias alone says
-            where to look (Swin, table 4, "rel. pos. w/o app.").
-        attention_dropout, dropout: rates, in [0, 1).
-
-    Attributes:
-        relative_position_bias_table: ``((2 M_h - 1) * (2 M_w - 1), K)``, or None; rows as in `offset_array`.
-        observe: when set, called with the weights ``(B * G, K, A, A)`` of every forward pass, picture by picture.
-    """
-
-    def __init__(
-        self,
-        width: int,
-        num_heads: int,
-        window: tuple[int, int],
-        bias: bool = True,
-        appearance: bool = True,
-        attention_dropout: float = 0.0,
-        dropout: float = 0.0,
-    ) -> None:
-        super().__init__(width, num_heads, attention_dropout, dropout)
-        self.window = window
-        self.appearance = appearance
-        offsets = (2 * window[0] - 1) * (2 * window[1] - 1)
-        self.relative_position_bias_table = nn.Parameter(torch.empty(offsets, num_heads)) if bias else None
-        if self.relative_position_bias_table is not None:
-            nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
-
-    def forward(  # type: ignore[override]
-        self, tokens: Tensor, partition: Partition, order: Partition | None = None
-    ) -> Tensor:
-        """Let tokens look around in their windows.
-
-        Args:
-            tokens: ``(B, T, D)``.
-            partition: the windows.
-            order: that of the tokens, before and after; the partition's when absent.
-
-        Returns:
-            ``(B, T, D)``.
-        """
-        order = order or partition
-        qkv = self.qkv(tokens)
-        if not self.appearance:
-            qkv = torch.cat([torch.zeros_like(qkv[..., : tokens.shape[-1]]), qkv[..., tokens.shape[-1] :]], dim=-1)
-        dropout = self.attention_dropout if self.training else 0.0
-        if self.observe is None and dropout == 0.0 and serves(qkv, self.num_heads):
-            return self.dropout(self.proj(self._mix_at_once(qkv, partition, order)))
-        windows = move(qkv, order, partition).view(-1, partition.area, qkv.shape[-1])
-        mixed = self._mix(windows, partition, dropout).view(tokens.shape[0], partition.slots, -1)
-        return self.dropout(self.proj(move(mixed, partition, order)))
-
-    def _mix_at_once(self, qkv: Tensor, partition: Partition, order: Partition) -> Tensor:
-        """Let the slots of each window see one another in one kernel, ``(B, T, 3 D)`` to ``(B, T, D)``."""
-        device = str(qkv.device)
-        bias = self.bias((partition.window_h, partition.window_w))
-        bias = None if bias is None else bias.float()
-        regions = _regions(device, *partition) if partition.divided else None
-        if order != partition:
-            return fused_attention(qkv, self.num_heads, bias, _members(device, *order, *partition), regions)
-        windows = qkv.view(-1, partition.area, qkv.shape[-1])
-        return fused_attention(windows, self.num_heads, bias, regions=regions).view(*qkv.shape[:2], -1)
-
-    def _mix(self, qkv: Tensor, partition: Partition, dropout: float) -> Tensor:
-        """Let the slots of each window see one another, ``(B * G, A, 3 D)`` to ``(B * G, A, D)``."""
-        heads = self.num_heads
-        table = self.additive(partition, qkv.dtype, str(qkv.device))
-        q, k, v = apart(qkv, heads, 1 if table is None else len(table))
-        table = None if table is None else table.flatten(0, 1).unsqueeze(0)
-        if self.observe is None:
-            return together(attend(q, k, v, table, dropout), heads)
-        mixed, weights = plain_attention(q, k, v, table, dropout)
-        self.observe(weights.reshape(-1, heads, partition.area, partition.area))
-        return together(mixed, heads)
-
-    def bias(self, window: tuple[int, int] | None = None) -> Tensor | None:
-        """Return the relative position bias of each query and key, ``(K, A, A)``, or None if there is none.
-
-        Args:
-            window: height and width, not larger than the attention's own window, which is meant when absent.
-        """
-        table = self.relative_position_bias_table
-        if table is None:
-            return None
-        used = window or self.window
-        device = str(table.device)
-        if torch.compiler.is_compiling() and torch.is_grad_enabled():
-            # A compiler would look every score's row up anew where the bias is added, for each window of each
-            # picture, and scatter the gradient in the same way; the result of a matrix product it keeps.
-            with torch.autocast(table.device.type, enabled=False):
-                chosen = table.T @ _bias_choice(device, *used, *self.window)
-        else:
-            chosen = table.T.index_select(1, _bias_rows(device, *used, *self.window))
-        return chosen.view(self.num_heads, used[0] * used[1], -1)
-
-    def additive(self, partition: Partition, dtype: torch.dtype, device: str) -> Tensor | None:
-        """Return what is added to the scores, bias and mask in one.
-
-        Returns:
-            ``(1, K, A, A)`` if all windows are alike, ``(G, K, A, A)`` if not, or None if there is nothing to add.
-        """
-        bias = self.bias((partition.window_h, partition.window_w))
-        if not partition.divided:
-            return None if bias is None else bias.to(dtype).unsqueeze(0)
-        if bias is None:
-            bias = torch.zeros(self.num_heads, 1, 1, device=device)
-        # A sum, not a choice between the two: compiled, choosing takes twice as long.
-        barrier = _barrier(device, *partition).to(dtype).unsqueeze(1)
-        return bias.to(dtype) + barrier

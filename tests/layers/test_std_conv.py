@@ -4,7 +4,7 @@ import torch.nn.functional as F
 from hypothesis import given
 from hypothesis import strategies as st
 
-from vitrail.layers.convolution import STANDARDISE_EPS, StdConv2d, pad_same, same_amount
+from vitrail.layers.std_conv import STANDARDISE_EPS, StdConv2d, pad_same, same_amount
 
 
 def test_filters_are_standardised_over_their_inputs() -> None:

@@ -10,9 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from torch import Tensor
 
-from vitrail.layers import cpu_attention, kernel_cache
+from vitrail.layers import attention_cpu, kernel_cache
 from vitrail.layers.attention import apart, attend_together, plain_attention, together
-from vitrail.layers.cpu_attention import Missing, fused_attention, library, ready, serves
+from vitrail.layers.attention_cpu import Missing, fused_attention, library, ready, serves
 
 needs_kernel = pytest.mark.skipif(not ready(), reason="this machine cannot have the kernel; see `vitrail doctor`")
 
@@ -268,7 +268,7 @@ def test_without_a_working_compiler_it_says_so_and_leaves_nothing_behind(
     monkeypatch.delenv("CXX", raising=False)
     if compiler:
         monkeypatch.setenv("CXX", compiler)
-    with mock.patch.object(cpu_attention.shutil, "which", return_value=None):
+    with mock.patch.object(attention_cpu.shutil, "which", return_value=None):
         assert says in _why_missing()
     assert not [path for path in tmp_path.rglob("*") if path.is_file()]
 
