@@ -88,6 +88,23 @@ def test_batches_depend_neither_on_workers_nor_on_the_step_a_run_starts_at(root:
     assert_same_steps(steps(resumed, 5, 4), undisturbed[5:9])
 
 
+def two_views(image: Image.Image) -> tuple[torch.Tensor, ...]:
+    return torch.randint(256, (1, 4, 4), dtype=torch.uint8), torch.randint(256, (1, 2, 2), dtype=torch.uint8)
+
+
+@pytest.mark.parametrize("workers", [0, 2])
+def test_views_of_an_image_are_batched_each_with_its_like_and_reach_training_in_order(root: Path, workers: int):
+    source = open_source(root, validation_share=0.0).train
+    assert source is not None
+    samples = Samples(source, two_views, 7, 1)
+    ((batch,),) = steps(TrainBatches(samples, 5, workers=workers), 1, 1)
+    assert "image" not in batch
+    assert [tuple(view.shape) for view in batch["views"]] == [(5, 1, 4, 4), (5, 1, 2, 2)]
+    one_by_one = [samples[key]["views"] for key in TrainBatches(samples, 5).keys(1)]
+    for number, view in enumerate(batch["views"]):
+        assert torch.equal(view, torch.stack([views[number] for views in one_by_one]))
+
+
 @pytest.mark.parametrize("balanced", [False, True])
 def test_two_processes_see_the_micro_batches_of_one(root: Path, balanced: bool):
     one = steps(TrainBatches(on_disk(root), 6, 3, balanced=balanced), 2, 4)

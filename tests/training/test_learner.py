@@ -11,14 +11,15 @@ from torch import Tensor, nn
 from tests.training.toys import ToyBatches, ToyTask, hash_of
 from vitrail.config import Optim
 from vitrail.errors import TrainingError
-from vitrail.training.learner import Failures, Learner, Means, seed_of
+from vitrail.training.learner import Failures, Learner, Means, seed_of, size_of
+from vitrail.training.measure import to_device
 from vitrail.training.precision import resolve
 
 CPU = torch.device("cpu")
 
 
 def learner(task: nn.Module | None = None, optim: Optim | None = None, precision: str = "fp32") -> Learner:
-    return Learner(task or ToyTask(), optim or Optim(), device=CPU, precision=resolve(precision, CPU), seed=0)
+    return Learner(task or ToyTask(), optim or Optim(), device=CPU, precision=resolve(precision, CPU), seed=0, steps=20)
 
 
 def learn(learner: Learner, step: int = 0, rate: float = 0.1, **batches: Any) -> None:
@@ -163,3 +164,65 @@ def test_seeds_differ_and_stay_the_same_for_ever() -> None:
     assert len(seeds) == 500
     assert seed_of(0, 0, 0) == 3150921512212191848  # or old runs resume with other dropout
     assert all(0 <= seed < 2**63 for seed in seeds)
+
+
+class Following(ToyTask):
+    """A teacher follows its student as the steps go by: what self-distillation asks of a training loop."""
+
+    uses_step = True
+    teacher: Tensor
+
+    def __init__(self, spoilt: tuple[int, ...] = ()) -> None:
+        super().__init__()
+        self.register_buffer("teacher", torch.zeros_like(self.weight))
+        self.spoilt, self.seen, self.called = spoilt, [], []
+
+    @property
+    def weight(self) -> Tensor:
+        return self.get_parameter("net.0.weight")
+
+    def forward(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+        self.seen.append((int(batch["step"]), batch["steps"]))
+        loss = super().forward(batch)["loss"]
+        return {"loss": loss * (torch.nan if int(batch["step"]) in self.spoilt else 1.0)}
+
+    @torch.no_grad()
+    def after_step(self, step: int, steps: int) -> None:
+        self.called.append((step, steps))
+        self.teacher.lerp_(self.weight, step / steps)
+
+
+def test_a_task_that_asks_is_told_the_step_and_called_after_it_with_the_new_weights() -> None:
+    task = Following()
+    student = learner(task)
+    learn(student, step=4, micro_batches=2)
+    assert task.seen == [(4, 20), (4, 20)]
+    assert task.called == [(5, 20)]
+    torch.testing.assert_close(task.teacher, task.weight.detach() / 4)
+
+
+def test_a_step_that_is_skipped_calls_nothing() -> None:
+    task = Following(spoilt=(1,))
+    student = learner(task)
+    for step in range(3):
+        learn(student, step=step)
+    assert task.called == [(1, 20), (3, 20)]
+    assert student.failures.read() == (0, 1)
+
+
+def test_batches_say_no_step_to_a_task_that_does_not_ask() -> None:
+    class Curious(ToyTask):
+        def forward(self, batch: dict[str, Any]) -> dict[str, Tensor]:
+            assert not {"step", "steps"} & batch.keys()
+            return super().forward(batch)
+
+    learn(learner(Curious()))
+
+
+def test_views_of_several_sizes_are_copied_to_the_device_and_counted_as_one_image_each() -> None:
+    views = (torch.zeros(4, 1, 8, 8), torch.zeros(4, 1, 4, 4))
+    batch = {"views": views, "index": torch.arange(4), "damaged": ["a.jpg"]}
+    there = to_device(batch, torch.device("meta"))
+    assert [view.device.type for view in there["views"]] == ["meta", "meta"]
+    assert size_of({"views": views}) == 4
+    assert size_of(batch) == 4

@@ -14,6 +14,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from tests.training.outcome import evaluations, outcome, rows, saved_step
+from tests.training.test_learner import Following
 from tests.training.toys import ToyBatches, ToyTask, evaluate, hash_of, train
 from vitrail.config import Optim, Run, Schedule
 from vitrail.errors import ConfigError, Interrupted, MissingExtra, TrainingError
@@ -85,6 +86,13 @@ def test_resume_changes_nothing_about_the_weights(tmp_path: Path, optim: Optim) 
     assert outcome(tmp_path / "resumed") == outcome(tmp_path / "undisturbed") | {
         "checkpoints": outcome(tmp_path / "resumed")["checkpoints"]
     }
+
+
+def test_a_teacher_that_follows_after_each_step_is_the_same_after_a_resume(tmp_path: Path) -> None:
+    train(tmp_path / "undisturbed", task=Following(), optim=Optim(ema=0.5))
+    interrupt_after(tmp_path / "resumed", 7, task=Following(), optim=Optim(ema=0.5))
+    train(tmp_path / "resumed", task=Following(), optim=Optim(ema=0.5))
+    assert outcome_of_learning(tmp_path / "resumed") == outcome_of_learning(tmp_path / "undisturbed")
 
 
 def interrupt_after(folder: Path, step: int, **changes: Any) -> None:

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 
 from vitrail.config import Optim, Run, Schedule
 from vitrail.seeding import preserved
-from vitrail.training.loop import Summary, fit
+from vitrail.training.loop import Summary, Training, fit
 from vitrail.training.measure import measure
 
 WIDTH, CLASSES = 6, 3
@@ -93,8 +93,8 @@ def train(folder: Path, **changes: Any) -> Summary:
         "run": Run(device="cpu", precision="fp32"),
         "config": {"toy": True},
     } | changes
-    task, batches = arguments.pop("task"), arguments.pop("batches")
-    return fit(task, batches, arguments.pop("evaluate"), folder=folder, **arguments)
+    on_event = arguments.pop("on_event", None)
+    return fit(Training(folder=folder, **arguments), on_event)
 
 
 def hash_of(value: Any) -> str:

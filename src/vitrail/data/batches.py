@@ -234,6 +234,8 @@ class _EvalSlots(Dataset):
 def collate(samples: Sequence[Sample]) -> Batch:
     """Join samples into a batch: tensors are stacked, numbers become a tensor, the rest becomes a list.
 
+    A tuple of tensors, the views of an image, becomes a tuple of batches: all first views, all second ones, and so on.
+
     Samples with a ``size`` (2,), the height and width of what is picture, may differ in it: their entries in `PADDED`
     are filled up below and to the right, to the largest height and width there are, in multiples of `PADDED_TO`.
     """
@@ -253,6 +255,8 @@ def _padded(maps: list[Tensor], value: int) -> list[Tensor]:
 def _join(values: list[Any]) -> Any:
     if isinstance(values[0], Tensor):
         return torch.stack(values)
+    if isinstance(values[0], tuple):
+        return tuple(torch.stack(view) for view in zip(*values, strict=True))
     if isinstance(values[0], (int, float)):
         return torch.tensor(values)
     return values

@@ -103,8 +103,8 @@ def _pinned(value: Any) -> Any:
         return value.pin_memory()
     if isinstance(value, dict):
         return {name: _pinned(part) for name, part in value.items()}
-    if isinstance(value, list):
-        return [_pinned(part) for part in value]
+    if isinstance(value, (list, tuple)):
+        return type(value)(_pinned(part) for part in value)
     return value
 
 

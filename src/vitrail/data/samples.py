@@ -31,16 +31,17 @@ class Samples(Dataset[Sample]):
     """The pictures of one split as samples; ``samples[epoch, index]`` is a dict.
 
     A sample holds ``image`` (uint8, (C, H, W)), ``index`` (int), ``label`` (int, where there are labels) and
-    what ``extra`` adds. Its random numbers come from torch's global generator on the CPU, seeded from the
-    seed and the key and put back afterwards: an augmentation belongs to the sample, and not to the process,
-    the worker or the step that draws it.
+    what ``extra`` adds. Where the transform makes several views of an image, ``views`` stands in place of ``image``.
+    Its random numbers come from torch's global generator on the CPU, seeded from the seed and the key and put back
+    afterwards: an augmentation belongs to the sample, and not to the process, the worker or the step that draws it.
 
     Args:
         pictures: the pictures and their labels.
-        transform: a picture of mode RGB or L to a uint8 tensor (C, H, W), as `train_transform` makes it.
+        transform: an image of mode RGB or L to a uint8 tensor (C, H, W), as `train_transform` makes it, or to a tuple
+            of them: several views, whose sizes may differ.
         seed: of everything that is random here.
         channels: 3 for colour, 1 for grey.
-        extra: called with the image tensor, returns more entries of the sample (a mask, say).
+        extra: called with the image tensor (or the tuple of views), returns more entries of the sample (a mask, say).
         cache: keep decoded pictures in memory: "on", "off", or "auto" where all of them fit easily.
         views: how many random views of a picture there are, epoch e showing view e mod ``views``; 0: no end of them.
     """
@@ -48,10 +49,10 @@ class Samples(Dataset[Sample]):
     def __init__(
         self,
         pictures: Pictures,
-        transform: Callable[[Image.Image], Tensor],
+        transform: Callable[[Image.Image], Tensor | tuple[Tensor, ...]],
         seed: int = 0,
         channels: int = 3,
-        extra: Callable[[Tensor], dict[str, Any]] | None = None,
+        extra: Callable[[Any], dict[str, Any]] | None = None,
         cache: Literal["auto", "on", "off"] = "auto",
         views: int = 0,
     ) -> None:
@@ -96,7 +97,7 @@ class Samples(Dataset[Sample]):
         picture = self._picture(index)
         with seeded(self.seed, *self._stream(key)):
             image = self.transform(picture)
-            sample: Sample = {"image": image, "index": index}
+            sample: Sample = {"views" if isinstance(image, tuple) else "image": image, "index": index}
             if self.pictures.labels is not None:
                 sample["label"] = self.pictures.labels[index]
             if self.extra is not None:

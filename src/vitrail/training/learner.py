@@ -17,10 +17,10 @@ from vitrail.errors import TrainingError
 from vitrail.seeding import seeded
 from vitrail.training.distributed import gather, parallel, rank, share_buffers, world
 from vitrail.training.ema import Ema
+from vitrail.training.interfaces import Batch
 from vitrail.training.measure import to_device
 from vitrail.training.optim import build_optimizer, parameter_groups, set_rate
 from vitrail.training.precision import Precision
-from vitrail.training.protocols import Batch
 
 FP16_SCALE = 2.0**16
 
@@ -32,9 +32,11 @@ class Learner:
     stay there until someone reads them.
     """
 
-    def __init__(self, task: nn.Module, optim: Optim, *, device: torch.device, precision: Precision, seed: int) -> None:
+    def __init__(
+        self, task: nn.Module, optim: Optim, *, device: torch.device, precision: Precision, seed: int, steps: int
+    ) -> None:
         self.task = uncompiled(task).to(device)
-        self.optim, self.device, self.precision, self.seed = optim, device, precision, seed
+        self.optim, self.device, self.precision, self.seed, self.steps = optim, device, precision, seed, steps
         self.module = parallel(task, device)
         groups = parameter_groups(
             self.task,
@@ -75,21 +77,28 @@ class Learner:
             last = i == len(micro_batches) - 1
             with nullcontext() if last else self._gradients_kept_apart():
                 self._backward(batch, step, batch_size)
-        self._update(rate)
+        self._update(rate, step)
 
     def _backward(self, batch: Batch, step: int, batch_size: int) -> None:
         # The processes' gradients are averaged, hence the factor of their number.
         share = size_of(batch) / batch_size * world()
         with seeded(seed_of(self.seed, step, batch["position"])):
             with self.precision.autocast():
-                scalars = self.module(to_device(batch, self.device))
+                scalars = self.module(self._prepared(batch, step))
             loss = scalars["loss"]
             # A loss that is not finite spoils every gradient on purpose: then all processes skip the step.
             weight = torch.where(loss.detach().isfinite(), share, math.nan)
             self.scaler.scale(loss * weight).backward()
         self.means.add(scalars, share)
 
-    def _update(self, rate: float) -> None:
+    def _prepared(self, batch: Batch, step: int) -> dict[str, Any]:
+        """Copy a batch to the device, and say which step it is of where the task asks."""
+        there = to_device(batch, self.device)
+        if getattr(self.task, "uses_step", False):
+            there |= {"step": torch.tensor(step, device=self.device), "steps": self.steps}
+        return there
+
+    def _update(self, rate: float, step: int) -> None:
         set_rate(self.optimizer, rate)
         self.scaler.unscale_(self.optimizer)
         norm = self._clip()
@@ -97,6 +106,9 @@ class Learner:
         self.scaler.update(None if self.scales else 1.0)
         self.failures.add(~norm.isfinite())
         self.means.add({"grad_norm": norm}, 1.0)
+        after_step = getattr(self.task, "after_step", None)
+        if after_step is not None and bool(norm.isfinite()):  # only such a task makes a step wait for the device
+            after_step(step + 1, self.steps)
         if self.ema:
             self.ema.update()
 
@@ -234,8 +246,9 @@ def seed_of(*parts: int | str) -> int:
 
 
 def size_of(batch: Batch) -> int:
-    """Return how many pictures a batch has: the length of its tensors' first axis."""
-    return next(len(value) for value in batch.values() if isinstance(value, Tensor) and value.ndim)
+    """Return how many images a batch has: the length of its tensors' first axis."""
+    tensors = (value[0] if isinstance(value, tuple) else value for value in batch.values())
+    return next(len(value) for value in tensors if isinstance(value, Tensor) and value.ndim)
 
 
 def uncompiled(task: nn.Module) -> nn.Module:

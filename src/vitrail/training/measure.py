@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from vitrail.training.distributed import sum_pairs
-from vitrail.training.protocols import Batch, Task
+from vitrail.training.interfaces import Batch, Task
 
 
 def measure(task: nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
@@ -62,8 +62,11 @@ def device_of(task: nn.Module) -> torch.device:
 
 
 def to_device(batch: Batch, device: torch.device) -> dict[str, Any]:
-    """Copy a batch's tensors to ``device`` without waiting; everything else stays as it is."""
-    return {
-        name: value.to(device, non_blocking=True) if isinstance(value, Tensor) else value
-        for name, value in batch.items()
-    }
+    """Copy a batch's tensors, and views of images, to ``device`` without waiting; everything else stays as it is."""
+    return {name: _moved(value, device) for name, value in batch.items()}
+
+
+def _moved(value: Any, device: torch.device) -> Any:
+    if isinstance(value, Tensor):
+        return value.to(device, non_blocking=True)
+    return tuple(_moved(part, device) for part in value) if isinstance(value, tuple) else value

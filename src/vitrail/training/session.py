@@ -5,25 +5,23 @@ from __future__ import annotations
 import math
 import signal
 import time
-from collections.abc import Generator, Mapping, Sequence
+from collections.abc import Generator, Sequence
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import nn
 
-from vitrail.config import Optim, Run, Schedule
 from vitrail.console import command, figure
 from vitrail.errors import Interrupted, TrainingError
 from vitrail.serialize import write_json
 from vitrail.training import checkpoint
 from vitrail.training.distributed import barrier, gather, is_main, largest, local_rank, mean_over_processes
+from vitrail.training.interfaces import Batch, Training
 from vitrail.training.learner import Learner
 from vitrail.training.lock import Hold
 from vitrail.training.log import Clock, Log
 from vitrail.training.precision import device as find_device
 from vitrail.training.precision import resolve as resolve_precision
-from vitrail.training.protocols import Batch, Batches, Draw, Evaluate
 from vitrail.training.schedule import rate
 from vitrail.training.signals import StopSignals
 from vitrail.training.state import State, Summary
@@ -43,42 +41,21 @@ STEPS_PER_ROW = 50
 
 
 class Session:
-    """A run from where its folder says it is: settings, learner, state, and the steps of `fit`.
+    """A training from where its folder says it is: learner, state, and the steps of `fit`."""
 
-    The arguments are those of `fit`.
-    """
-
-    def __init__(
-        self,
-        task: nn.Module,
-        train_batches: Batches,
-        evaluate: Evaluate | None,
-        *,
-        epochs: float,
-        lr: float,
-        optim: Optim,
-        schedule: Schedule,
-        run: Run,
-        folder: Path,
-        config: dict[str, Any],
-        monitor: str | None,
-        draw: Draw | None = None,
-        files: Mapping[str, bytes] | None = None,
-        kernel: str = "",
-    ) -> None:
-        self.batches, self._evaluate, self._draw = train_batches, evaluate, draw
-        self.lr, self.schedule, self.run = lr, schedule, run
-        self.folder, self.checkpoints, self.config, self.monitor = folder, folder / "checkpoints", config, monitor
-        self.files = files
-        self.steps_per_epoch = train_batches.steps_per_epoch
-        self.steps = max(1, round(epochs * self.steps_per_epoch))
+    def __init__(self, training: Training) -> None:
+        run = training.run
+        self.training, self.run, self.batches = training, run, training.batches
+        self.folder, self.checkpoints = training.folder, training.checkpoints
+        self.steps, self.steps_per_epoch = training.steps, training.batches.steps_per_epoch
         self.device = find_device(run.device, local_rank())
         self.precision = resolve_precision(run.precision, self.device)
-        self.learner = Learner(task, optim, device=self.device, precision=self.precision, seed=run.seed)
+        self.learner = Learner(
+            training.task, training.optim, device=self.device, precision=self.precision, seed=run.seed, steps=self.steps
+        )
         self.state = State()
         self.saved_step = 0
         self.save_is_late = 0
-        self._kernel = kernel
 
     def begin(self, log: Log, held: Hold | None, signals: StopSignals) -> Generator[Sequence[Batch], None, None]:
         """Start, or go on from the last checkpoint; what a killed run wrote after it is removed.
@@ -136,7 +113,7 @@ class Session:
             "device": self.device.type,
             "precision": self.precision.name,
             "threads": torch.get_num_threads(),
-            "attention": self._kernel,
+            "attention": self.training.kernel,
             "instructions": torch.backends.cpu.get_cpu_capability(),
             "micro-batches in a step": getattr(self.batches, "micro_batches", 1),
         }
@@ -186,7 +163,7 @@ class Session:
 
     def rate_of(self, step: int) -> float:
         """Return the learning rate of a step, counted from 0."""
-        return self.lr * rate(step, self.steps, self.steps_per_epoch, self.schedule)
+        return self.training.lr * rate(step, self.steps, self.steps_per_epoch, self.training.schedule)
 
     def exchange(self, stop_signal: int, micro_batches: Sequence[Batch]) -> int:
         """Tell the other processes of damaged pictures and of a stop signal; return the signal any of them got.
@@ -216,7 +193,7 @@ class Session:
         damaged, images = self.state.damaged, self.batches.images
         if len(damaged) <= max(ALWAYS_DAMAGED, MOST_DAMAGED * images):
             return
-        data = self.config.get("settings", {}).get("data") or "DATA"
+        data = self.training.config.get("settings", {}).get("data") or "DATA"
         raise TrainingError(
             f"{len(damaged):,} of {images:,} images cannot be read so far, such as {'; '.join(damaged[:3])}; "
             f"{command('vitrail', 'doctor', data)} lists all: repair or remove them, and run the same command again"
@@ -241,14 +218,14 @@ class Session:
 
     def evaluation_is_due(self) -> bool:
         """Whether the task is to be evaluated after this step."""
-        return self._evaluate is not None and self._passed(self.run.evaluate_every)
+        return self.training.evaluate is not None and self._passed(self.run.evaluate_every)
 
     def evaluate(self) -> None:
         """Evaluate the task, and judge whether it is the best so far and whether to go on at all."""
-        assert self._evaluate is not None
+        assert self.training.evaluate is not None
         with self.learner.evaluating() as task:
-            metrics = dict(self._evaluate(task))
-        is_best = self.state.judge(metrics, self.monitor)
+            metrics = dict(self.training.evaluate(task))
+        is_best = self.state.judge(metrics, self.training.monitor)
         self.state.stopped_early = 0 < self.run.patience <= self.state.worse_in_a_row
         self.log.row("evaluate", self.state.step, self.epoch, {f"validation/{name}": v for name, v in metrics.items()})
         shown = "  ".join(f"{name} {figure(name, value)}" for name, value in metrics.items())
@@ -258,14 +235,14 @@ class Session:
 
     def drawing_is_due(self) -> bool:
         """Whether what the model makes of pictures is to be drawn after this step; at the end that is done anyway."""
-        return self._draw is not None and not self.finished and self._passed(self.run.picture_every)
+        return self.training.draw is not None and not self.finished and self._passed(self.run.picture_every)
 
     def draw(self) -> None:
         """Let the main process draw, with the weights that are evaluated."""
-        assert self._draw is not None
+        assert self.training.draw is not None
         with self.learner.evaluating() as task:
             if is_main():
-                self._draw(task, self.state.step)
+                self.training.draw(task, self.state.step)
 
     def saving_is_due(self) -> bool:
         """Whether a checkpoint is to be written after this step: by steps, by minutes, or as it is the best."""
@@ -286,7 +263,7 @@ class Session:
                     self.checkpoints,
                     self.state.step,
                     model=self.learner.export_state(),
-                    config=self.config,
+                    config=self.training.config,
                     training={
                         "learner": self.learner.state_dict(),
                         "state": self.state.to_dict(),
@@ -295,7 +272,7 @@ class Session:
                     },
                     best=self.state.best_step == self.state.step,
                     keep=self.run.keep,
-                    files=self.files,
+                    files=self.training.files,
                 )
         self.saved_step, self.saved_at = self.state.step, time.monotonic()
         if self.signals.insisted:
@@ -314,7 +291,8 @@ class Session:
         if not self.finished:
             return
         in_a_row, skipped = self.learner.failures.read()
-        wrong = [f"{name} {value}" for name, value in self.state.metrics.items() if _must_be_finite(name, self.monitor)]
+        monitor = self.training.monitor
+        wrong = [f"{name} {value}" for name, value in self.state.metrics.items() if _must_be_finite(name, monitor)]
         wrong = [one for one in wrong if not math.isfinite(float(one.rpartition(" ")[2]))]
         if skipped >= self.state.step or in_a_row >= FAILURES_AT_THE_END:
             what = f"the loss or its gradient was not finite in the last {in_a_row} of {self.state.step} steps"

@@ -23,11 +23,11 @@ from vitrail.errors import ConfigError, DataError
 from vitrail.layers.attention_cpu import ready
 from vitrail.settings import PretrainSettings, TrainSettings, peak_lr
 from vitrail.training import distributed
-from vitrail.training.loop import fit
+from vitrail.training.interfaces import Batch, Batches, Draw, Evaluate
+from vitrail.training.loop import Training, fit
 from vitrail.training.measure import measure
 from vitrail.training.precision import device as pick_device
 from vitrail.training.precision import keep_large_buffers, resolve
-from vitrail.training.protocols import Batch, Batches, Draw, Evaluate
 from vitrail.verbs.folder import given_back
 from vitrail.verbs.summary import say_start
 from vitrail.weights.description import Description, description_json
@@ -100,7 +100,7 @@ def _carry_out(plan: Plan, batches: Batches | None, evaluate: Evaluate | None) -
     if run.patience and evaluate is None:
         raise ConfigError("run.patience counts evaluations, and nothing is held out to evaluate; leave it at 0")
     say_start(plan, batches)
-    summary = fit(
+    training = Training(
         torch.compile(plan.task) if run.compile else plan.task,  # type: ignore[arg-type]
         batches,
         evaluate,
@@ -115,6 +115,7 @@ def _carry_out(plan: Plan, batches: Batches | None, evaluate: Evaluate | None) -
         files=_files(plan.source),
         kernel=_kernel(run.precision, device),
     )
+    summary = fit(training)
     return Result(plan.folder, dict(summary.best), to_json(summary))
 
 

@@ -12,7 +12,7 @@ from vitrail.errors import VitrailError
 from vitrail.figures.curves import draw_curves
 from vitrail.output import say
 from vitrail.training import distributed
-from vitrail.training.protocols import Draw
+from vitrail.training.interfaces import Draw
 from vitrail.verbs.carry_out import Result
 from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.look import read_metrics

@@ -78,7 +78,7 @@ def measure_pace(plan: Plan, batch_size: int, seconds: float) -> Pace:
     run = plan.settings.run
     device = pick_device(run.device, distributed.local_rank())
     precision = resolve(run.precision, device)
-    learner = Learner(plan.task, plan.settings.optim, device=device, precision=precision, seed=run.seed)
+    learner = Learner(plan.task, plan.settings.optim, device=device, precision=precision, seed=run.seed, steps=1)
     sizes = list(_sizes(batch_size))
     by_batch: dict[int, float] = {}
     ran_out, began = 0, time.monotonic()

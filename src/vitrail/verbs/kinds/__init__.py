@@ -14,7 +14,7 @@ from vitrail.data.samples import Samples
 from vitrail.data.sources import Pictures, Source
 from vitrail.errors import ConfigError, nearest
 from vitrail.settings import EvaluateSettings, PredictSettings, TrainSettings
-from vitrail.training.protocols import Batch
+from vitrail.training.interfaces import Batch
 from vitrail.verbs.start import Start
 from vitrail.weights.description import Description
 

@@ -28,9 +28,9 @@ from vitrail.settings import EvaluateSettings, PredictSettings, TrainSettings
 from vitrail.tasks.detection.average_precision import truth_of, twelve_figures
 from vitrail.tasks.detection.loss import Detection
 from vitrail.training import distributed
+from vitrail.training.interfaces import Batch
 from vitrail.training.precision import device as pick_device
 from vitrail.training.precision import keep_large_buffers, resolve
-from vitrail.training.protocols import Batch
 from vitrail.verbs.kinds import Measure
 from vitrail.verbs.kinds.backbone import load_backbone
 from vitrail.verbs.kinds.detection_figures import DetectionEvaluation, summarise

@@ -22,8 +22,8 @@ from vitrail.settings import Dense
 from vitrail.tasks.detection.average_precision import Detections, to_results
 from vitrail.tasks.detection.loss import Detection
 from vitrail.training import distributed
+from vitrail.training.interfaces import Batch
 from vitrail.training.measure import device_of, to_device
-from vitrail.training.protocols import Batch
 from vitrail.weights.description import Description
 
 
