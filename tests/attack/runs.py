@@ -3,22 +3,18 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 from safetensors.torch import load_file
 
+from tests.support.forks import Command
 from tests.training.outcome import rows, without_times
 from vitrail.training.checkpoint import resolve
 
 VIT = "--architecture.patch-size 8 --architecture.width 32 --architecture.depth 2 --architecture.num-heads 2"
 SWIN = "--model swin_t --architecture.embed-width 32 --architecture.depths 1 1 1 1 --architecture.window 4"
 COMMON = "--image-size 32 --run.device cpu --run.seed 4 --loader.workers 0"
-PATIENCE = 300.0
-"""Seconds to wait for a process at most: a machine may be busy with much else."""
 OFTEN = "--run.save-every 0.26 --run.evaluate-every 0.5"
 BOXES = "--dense.width 32 --dense.hidden 32 --dense.anchor-size 4 --dense.proposals 40 --dense.regions 16"
 
@@ -44,26 +40,15 @@ def _option(name: str) -> str:
     return f"--{name.replace('__', '.').replace('_', '-')}"
 
 
-def environment(**more: str) -> dict[str, str]:
-    return {**os.environ, "OMP_NUM_THREADS": "1", **more}
-
-
-def start(given: list[str], **options: Any) -> subprocess.Popen[str]:
+def start(given: list[str]) -> Command:
     """Start ``vitrail`` with these words, as the leader of a group of processes."""
-    return subprocess.Popen(
-        [sys.executable, "-m", "vitrail", *given],
-        start_new_session=True,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        **{"env": environment(), **options},
-    )
+    return Command(given, merged=True)
 
 
-def finish(given: list[str]) -> tuple[int, str]:
+def finish(given: list[str]) -> tuple[int | None, str]:
     """Run to the end; return the exit code and all that was said."""
     process = start(given)
-    said, _ = process.communicate(timeout=PATIENCE)
+    said, _ = process.communicate()
     return process.returncode, said
 
 

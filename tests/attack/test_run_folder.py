@@ -16,7 +16,8 @@ from typing import Any
 import pytest
 import torch
 
-from tests.attack.runs import PATIENCE, finish, start, words
+from tests.attack.runs import finish, start, words
+from tests.support.forks import PATIENCE
 from tests.training.outcome import outcome, rows
 from tests.training.toys import ToyBatches, train
 from vitrail.cli import main
@@ -404,7 +405,7 @@ def test_of_two_commands_at_the_same_moment_in_a_new_folder_one_wins_and_the_oth
         out = tmp_path / str(number)
         given = {lr: [*SMALL, "--out", str(out), "--lr", lr] for lr in ("0.001", "0.002")}
         processes = {lr: start(command) for lr, command in given.items()}
-        said = {lr: process.communicate(timeout=PATIENCE)[0] for lr, process in processes.items()}
+        said = {lr: process.communicate()[0] for lr, process in processes.items()}
         codes = {lr: process.returncode for lr, process in processes.items()}
         assert sorted(codes.values()) == [0, 2], said
         winner, loser = sorted(codes, key=lambda lr: codes[lr])
@@ -425,7 +426,7 @@ def test_a_run_folder_that_goes_away_while_running_is_one_sentence(how: str, tmp
     out.rename(tmp_path / "elsewhere")
     if how == "removed":
         shutil.rmtree(tmp_path / "elsewhere")
-    said, _ = process.communicate(timeout=PATIENCE)
+    said, _ = process.communicate()
     assert process.returncode == 2, said
     assert "Traceback" not in said
     assert "moved or removed" in said

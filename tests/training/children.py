@@ -5,11 +5,8 @@ All are forked from one server process that has imported torch already.
 
 from __future__ import annotations
 
-import ctypes
-import multiprocessing as mp
 import os
 import signal
-import socket
 import time
 from collections.abc import Callable
 from multiprocessing.process import BaseProcess
@@ -20,6 +17,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from tests.support.forks import die_with_the_server, fork_server, ranks
 from tests.training.toys import ToyBatches, ToyTask, train
 from vitrail.config import Optim, Run
 from vitrail.errors import Interrupted, VitrailError
@@ -95,15 +93,10 @@ def train_and_die_in_save(folder: Path, done: Any, save: int, call: int) -> None
     train_to_the_end(folder, done)
 
 
-def train_in_rank(rank: int, world: int, port: int, folder: Path, done: Any, changes: dict[str, Any]) -> None:
-    """Be one process of several."""
-    os.environ |= {
-        "RANK": str(rank),
-        "LOCAL_RANK": str(rank),
-        "WORLD_SIZE": str(world),
-        "MASTER_ADDR": "127.0.0.1",
-        "MASTER_PORT": str(port),
-    }
+def train_in_rank(place: dict[str, str], folder: Path, done: Any, changes: dict[str, Any]) -> None:
+    """Be one process of several: ``place`` is what torchrun would say in the environment."""
+    os.environ |= place
+    rank, world = int(place["RANK"]), int(place["WORLD_SIZE"])
     batches = {"rank": rank, "world": world, **changes.pop("batches", {})}
     if damaged := batches.pop("rank_damaged", {}):
         batches["damaged"] = {3: damaged.get(rank, [])}
@@ -113,8 +106,7 @@ def train_in_rank(rank: int, world: int, port: int, folder: Path, done: Any, cha
 
 def _exit_as_the_command_line_does(target: Callable[..., None], *args: Any, **kwargs: Any) -> None:
     torch.set_num_threads(1)
-    # Nothing is to survive the test, whatever happens to it.
-    ctypes.CDLL(None).prctl(1, signal.SIGKILL)
+    die_with_the_server()
     try:
         target(*args, **kwargs)
     except Interrupted as interrupted:
@@ -128,12 +120,10 @@ class Nursery:
     """Starts training runs as children; ``done`` is the number of steps the latest one has finished."""
 
     def __init__(self) -> None:
-        self.context = mp.get_context("forkserver")
+        self.context = fork_server()
         self.children: list[BaseProcess] = []
 
     def __enter__(self) -> Nursery:
-        os.environ.setdefault("OMP_NUM_THREADS", "1")
-        self.context.set_forkserver_preload(["tests.training.children", "torch._dynamo"])
         return self
 
     def __exit__(
@@ -160,10 +150,7 @@ class Nursery:
 
     def together(self, world: int, folder: Path, **changes: Any) -> list[tuple[BaseProcess, Any]]:
         """Start ``world`` processes that train together."""
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
-        return [self.start(train_in_rank, rank, world, port, folder, changes=changes) for rank in range(world)]
+        return [self.start(train_in_rank, place, folder, changes=changes) for place in ranks(world)]
 
 
 def exit_code(child: BaseProcess) -> int:

@@ -1,10 +1,7 @@
 """The line of detection on a small folder in COCO's format: train, resume, evaluate, predict, look, doctor."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import vitrail
+from tests.support.forks import finish_together
 from vitrail.cli import main
 from vitrail.data.rle import decode, encode
 from vitrail.data.scenes import SHAPES, Scene
@@ -118,15 +116,8 @@ def test_going_on_from_a_checkpoint_ends_with_the_same_weights(detector: Path, s
 
 
 def test_two_processes_measure_exactly_what_one_does(detector: Path, shapes: Path) -> None:
-    words = ["-m", "vitrail", "evaluate", str(detector), str(shapes), "--json", "--workers", "0", "--precision", "fp32"]
-    torchrun = ["-m", "torch.distributed.run", "--nproc-per-node=2"]
-    said = []
-    for launcher in ([], torchrun):
-        command = [sys.executable, *launcher, *words]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        assert done.returncode == 0, done.stderr
-        said.append(json.loads(done.stdout))
+    words = ["evaluate", str(detector), str(shapes), "--json", "--workers", "0", "--precision", "fp32"]
+    said = [json.loads(finish_together(world, words)) for world in (1, 2)]
     assert said[0] == said[1]
     assert said[0]["pictures"] == 3
     assert set(said[0]["box"]) == set(said[0]["mask"])

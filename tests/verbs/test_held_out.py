@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -14,6 +11,7 @@ from typing import Any
 import pytest
 
 import vitrail
+from tests.support.forks import finish_together
 from tests.verbs.data_sets import WRITERS, class_folders, csv_file, records, write_anew
 from tests.verbs.test_changed_data import begin, contents, settings_of
 from vitrail.config import Loader, Run
@@ -298,9 +296,6 @@ def test_a_list_takes_little_time_and_room(tmp_path: Path) -> None:
     assert listed.names[0] == "ant/ant0.bmp"
 
 
-TORCHRUN = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "vitrail"]
-
-
 @pytest.mark.parametrize(
     "task", ["classify", *(pytest.param(task, marks=pytest.mark.slow) for task in ("segment", "detect"))]
 )
@@ -313,20 +308,12 @@ def test_two_processes_train_and_measure_with_one_split_and_one_report(task: str
         "--architecture.window 4 --dense.width 16 --dense.hidden 16 --dense.jitter none"
     )
     words = f"--run.seed 2 --image-size 32 --epochs 1 --batch-size 4 --loader.workers 0 --run.device cpu --out {run}"
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-
-    def vitrail_on_two(*command: str) -> str:
-        done = subprocess.run([*TORCHRUN, *command], capture_output=True, text=True, env=environment, check=False)
-        assert done.returncode == 0, done.stderr
-        return done.stdout
-
-    vitrail_on_two("train", str(data), *(vit if task == "classify" else swin).split(), *words.split())
+    finish_together(2, ["train", str(data), *(vit if task == "classify" else swin).split(), *words.split()])
     held = measured(Path(run), data)
     images = known_split(run, describe(run)).to_show()
     assert contents(held.pictures).isdisjoint(contents(images.train))
-    said = vitrail_on_two("evaluate", run, str(data), "--json", "--workers", "0", "--device", "cpu")
-    (line,) = [line for line in said.splitlines() if line.startswith("{")]
-    two = json.loads(line)
+    said = finish_together(2, ["evaluate", run, str(data), "--json", "--workers", "0", "--device", "cpu"])
+    two = json.loads(said)
     assert (two["split"], two["pictures"]) == ("validation", len(held.pictures))
     one = json.loads(json.dumps(vitrail.config.to_json(vitrail.evaluate(run, str(data), workers=0, device="cpu"))))
     assert two.keys() == one.keys()

@@ -3,11 +3,13 @@
 import os
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 from safetensors.torch import load_file
 
+from tests.support import forks
 from vitrail.training.checkpoint import resolve
 
 MODEL = "--architecture.patch-size 8 --architecture.width 32 --architecture.depth 2 --architecture.num-heads 2"
@@ -18,18 +20,24 @@ VERBS = {
 }
 
 
-@pytest.mark.parametrize("verb", VERBS)
-def test_two_processes_end_with_the_weights_of_one(verb: str, tmp_path: Path) -> None:
-    words = VERBS[verb].split()
-    launchers = {
-        "one": [sys.executable, "-m", "vitrail", *words, "--run.micro-batch", "32"],
-        "two": [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "vitrail", *words],
-    }
+def torchrun(world: int, words: list[str]) -> str:
+    """Run a command as users do."""
+    command = [sys.executable, "-m", "torch.distributed.run", f"--nproc-per-node={world}", "-m", "vitrail", *words]
     environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    for name, command in launchers.items():
-        out = ["--out", str(tmp_path / name)]
-        done = subprocess.run([*command, *out], capture_output=True, text=True, env=environment, check=False)
-        assert done.returncode == 0, done.stderr
-        assert done.stdout.count("report:") == 1, "only the first process speaks"
-    one, two = (load_file(resolve(tmp_path / name, "last") / "model.safetensors") for name in launchers)
+    done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
+    assert done.returncode == 0, done.stderr
+    return done.stdout
+
+
+@pytest.mark.parametrize(("verb", "launch"), [("train", torchrun), ("pretrain", forks.finish_together)])
+def test_two_processes_end_with_the_weights_of_one(
+    verb: str, launch: Callable[[int, list[str]], str], tmp_path: Path
+) -> None:
+    words = VERBS[verb].split()
+    printed = [
+        forks.finish([*words, "--run.micro-batch", "32", "--out", str(tmp_path / "one")]),
+        launch(2, [*words, "--out", str(tmp_path / "two")]),
+    ]
+    assert [text.count("report:") for text in printed] == [1, 1], "only the first process speaks"
+    one, two = (load_file(resolve(tmp_path / name, "last") / "model.safetensors") for name in ("one", "two"))
     assert all(one[name].equal(two[name]) for name in one)

@@ -1,9 +1,6 @@
 """The line of segmentation on drawn scenes and small folders: train, resume, evaluate, predict, look."""
 
 import json
-import os
-import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +11,7 @@ from PIL import Image
 from safetensors.torch import load_file
 
 import vitrail
+from tests.support.forks import finish, finish_together
 from vitrail.cli import main
 from vitrail.data.images import open_indices
 from vitrail.errors import ConfigError, DataError
@@ -148,18 +146,10 @@ def test_an_interrupted_run_goes_on_as_if_it_had_never_stopped(streets: Path, tm
 
 
 def test_evaluation_over_two_processes_gives_the_figures_of_one(segmenter: Path, streets: Path) -> None:
-    words = ["-m", "vitrail", "evaluate", str(segmenter), str(streets), "--json", "--precision", "fp32"]
-    launch = {"one": [], "two": ["-m", "torch.distributed.run", "--nproc-per-node=2"]}
-    environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-    printed = {}
-    for name, launcher in launch.items():
-        command = [sys.executable, *launcher, *words]
-        done = subprocess.run(command, capture_output=True, text=True, env=environment, check=False)
-        assert done.returncode == 0, done.stderr
-        (line,) = [line for line in done.stdout.splitlines() if line.startswith("{")]
-        printed[name] = json.loads(line)
-    losses = [figures.pop("loss") for figures in printed.values()]
-    assert printed["one"] == printed["two"]
+    words = ["evaluate", str(segmenter), str(streets), "--json", "--precision", "fp32"]
+    one, two = (json.loads(said) for said in (finish(words), finish_together(2, words)))
+    losses = [figures.pop("loss") for figures in (one, two)]
+    assert one == two
     assert losses[0] == pytest.approx(losses[1], rel=1e-12)
 
 
@@ -209,17 +199,11 @@ def test_other_classes_than_the_models_are_named(segmenter: Path, streets: Path,
 
 def test_two_processes_learn_the_weights_of_one(streets: Path, tmp_path: Path) -> None:
     shape = "--architecture.embed-width 32 --architecture.depths 1 1 1 1 --architecture.window 4"
-    words = f"train {streets} --task segment --model swin_t {shape} --image-size 32 --batch-size 4 --epochs 2"
-    launchers = {
-        "one": [sys.executable, "-m", "vitrail", *words.split(), "--run.micro-batch", "2"],
-        "two": [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "-m", "vitrail", *words.split()],
-    }
-    for name, command in launchers.items():
-        out = ["--out", str(tmp_path / name), "--run.precision", "fp32", "--dense.ignore", "1"]
-        environment = {**os.environ, "OMP_NUM_THREADS": "1"}
-        done = subprocess.run([*command, *out], capture_output=True, text=True, env=environment, check=False)
-        assert done.returncode == 0, done.stderr
-    one, two = (load_file(resolve(tmp_path / name, "last") / "model.safetensors") for name in launchers)
+    settings = "--image-size 32 --batch-size 4 --epochs 2 --run.precision fp32 --dense.ignore 1"
+    words = f"train {streets} --task segment --model swin_t {shape} {settings}".split()
+    finish([*words, "--run.micro-batch", "2", "--out", str(tmp_path / "one")])
+    finish_together(2, [*words, "--out", str(tmp_path / "two")])
+    one, two = (load_file(resolve(tmp_path / name, "last") / "model.safetensors") for name in ("one", "two"))
     assert all(one[name].equal(two[name]) for name in one)
 
 
