@@ -62,7 +62,9 @@ def test_imports_come_from_lower_floors(path: Path) -> None:
 
 
 def test_every_package_has_a_floor_and_stands_on_the_map() -> None:
-    found = {path.stem if path.is_file() else path.name for path in ROOT.iterdir() if path.name[0] not in "_."}
+    # A package that was moved leaves a folder behind, with what Python compiled of it.
+    there = [path for path in ROOT.iterdir() if path.is_file() or any(path.glob("*.py"))]
+    found = {path.stem if path.is_file() else path.name for path in there if path.name[0] not in "_."}
     found -= {"py"}
     assert found - {"py.typed"} <= set(FLOORS)
     map_page = (ROOT.parents[1] / "docs" / "map.md").read_text()
