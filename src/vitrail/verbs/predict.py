@@ -14,15 +14,13 @@ from vitrail.output import warn
 from vitrail.settings import PredictSettings
 from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.kinds.classification import Prediction
+from vitrail.verbs.left_out import left_out
 from vitrail.verbs.meant import check_prediction
 from vitrail.verbs.next_steps import after_predict, say_next
 from vitrail.verbs.place import check_place
 from vitrail.verbs.progress import reported
 from vitrail.weights.checkpoint import open_checkpoint
 from vitrail.weights.description import describe
-
-NAMED_LEFT_OUT = 20
-"""So many of the files left out are named at the end of a prediction."""
 
 
 def predict(checkpoint: str | Path, pictures: Any, **settings: Any) -> list[Any]:
@@ -66,7 +64,8 @@ def run(settings: PredictSettings) -> None:
     if len(unread) == len(images):
         refused = f"{images[0].name} cannot" if len(images) == 1 else f"none of the {len(images):,} files can"
         raise DataError(f"{refused} be read as an image; see above for the reason")
-    _warn_of(unread, len(images))
+    for line in left_out(unread, len(images)):  # in the order of the request
+        warn(line)
     if settings.format == "table" and not settings.json:
         say_next(after_predict(settings.checkpoint, settings.pictures))
 
@@ -77,17 +76,6 @@ def _noting(predictions: Iterator[Any], unread: list[str]) -> Iterator[Any]:
         if prediction.error is not None:
             unread.append(f"{prediction.file}: {prediction.error}")
         yield prediction
-
-
-def _warn_of(unread: list[str], images: int) -> None:
-    """Say on the error stream which images were left out, in the order of the request."""
-    if not unread:
-        return
-    warn(f"left out: {len(unread):,} of {images:,} images")
-    for reason in unread[:NAMED_LEFT_OUT]:
-        warn(f"  {reason}")
-    if len(unread) > NAMED_LEFT_OUT:
-        warn(f"  and {len(unread) - NAMED_LEFT_OUT:,} more")
 
 
 def _predictions(settings: PredictSettings, images: list[RequestedImage]) -> Iterator[Any]:

@@ -32,6 +32,7 @@ from vitrail.training.precision import keep_large_buffers, resolve
 from vitrail.verbs.carry_out import eval_samples
 from vitrail.verbs.kinds import Measure
 from vitrail.verbs.kinds.classification_figures import Counts, Evaluation, summarise
+from vitrail.verbs.left_out import unread
 from vitrail.verbs.measured import choose_split, known_split
 from vitrail.verbs.predictions import Prediction, best_classes, refuse_meaningless, write_csv, write_predictions
 from vitrail.verbs.shown import Shown, inputs_of, spread
@@ -100,7 +101,7 @@ class ClassificationKind:
                 logits = task.logits(to_device(batch, device)).cpu()
             counted.append(Counts.of(logits, batch["label"]))
         counts = Counts.total(distributed.gather(Counts.total(counted, known)), known)
-        damaged = sorted(path for part in distributed.gather(batches.damaged) for path in part)
+        damaged = unread(batches)
         if not len(counts):
             raise DataError(f"none of the {len(measured.pictures)} pictures of {settings.data} can be read")
         return summarise(measured.split, counts, description.class_names, damaged, measured.notes)

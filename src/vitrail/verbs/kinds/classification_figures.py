@@ -12,6 +12,7 @@ from torch import Tensor
 
 from vitrail.console import figure, percent
 from vitrail.output import say, say_table
+from vitrail.verbs.left_out import say_measured
 
 TOP = 5
 """Right among so many best classes is counted too, where there are more classes."""
@@ -47,10 +48,7 @@ class Evaluation:
 
     def say(self) -> None:
         """Print a table of the classes and a closing line."""
-        for path in self.damaged[:5]:
-            say(f"left out: {path}")
-        for note in self.notes:
-            say(note)
+        say_measured(self.damaged, self.pictures, self.notes)
         say_table("", ("class", "pictures", "right"), [(n, c, percent(r)) for n, c, r in self.classes])
         top5 = "" if self.top5 is None else f", top-5 {percent(self.top5)}"
         say(
@@ -96,7 +94,7 @@ class Counts:
 
 
 def summarise(
-    split: str, counts: Counts, class_names: tuple[str, ...], damaged: list[str], notes: tuple[str, ...] = ()
+    split: str, counts: Counts, class_names: tuple[str, ...], damaged: tuple[str, ...], notes: tuple[str, ...] = ()
 ) -> Evaluation:
     """Make the figures of an evaluation from what was counted of one image or more."""
     total, confusion = len(counts), counts.confusion
@@ -113,6 +111,6 @@ def summarise(
         loss=math.fsum(counts.losses.tolist()) / total,
         classes=tuple(zip(class_names, sizes, shares, strict=True)),
         confusion=tuple(tuple(row) for row in confusion.tolist()),
-        damaged=tuple(damaged),
+        damaged=damaged,
         notes=notes,
     )

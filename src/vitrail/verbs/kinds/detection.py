@@ -44,6 +44,7 @@ from vitrail.verbs.kinds.found import (
     whole_picture,
     write_coco,
 )
+from vitrail.verbs.left_out import unread
 from vitrail.verbs.measured import choose_split, known_split
 from vitrail.verbs.predicted import out_folder, own_names, unused_name
 from vitrail.verbs.start import Start
@@ -129,7 +130,7 @@ class DetectionKind:
         batches = EvalBatches(samples, settings.batch_size, settings.workers, distributed.rank(), distributed.world())
         with torch.inference_mode(), precision.autocast():
             results = find_all(task, batches)
-        damaged = sorted(path for part in distributed.gather(batches.damaged) for path in part)
+        damaged = unread(batches)
         notes = (*known.pool.notes, *measured.notes)
         return summarise(measured.split, truth, results, description.class_names, damaged, model.finds_masks, notes)
 

@@ -8,6 +8,7 @@ from typing import Any
 from vitrail.console import percent
 from vitrail.output import say, say_table
 from vitrail.tasks.detection.average_precision import NAMES, Detections, class_precisions, twelve_figures
+from vitrail.verbs.left_out import say_measured
 
 
 @dataclass(frozen=True)
@@ -37,18 +38,15 @@ class DetectionEvaluation:
 
     def say(self) -> None:
         """Print a table of the classes, one of the figures, and a closing line."""
-        for path in self.damaged[:5]:
-            say(f"left out: {path}")
-        for note in self.notes:
-            say(note)
-        rows = [(name, count, _shown(ap), _shown(ap50)) for name, count, ap, ap50 in self.classes if count]
+        say_measured(self.damaged, self.pictures, self.notes)
+        rows = [(name, count, percent(ap), percent(ap50)) for name, count, ap, ap50 in self.classes if count]
         say_table("", ("class", "objects", "box AP", "box AP50"), rows)
         kinds = {"box": self.box, **({"mask": self.mask} if self.mask else {})}
-        say_table("", ("figure", *kinds), [(name, *(_shown(kind[name]) for kind in kinds.values())) for name in NAMES])
-        masks = f", mask AP {_shown(self.mask['ap'])} AP50 {_shown(self.mask['ap50'])}" if self.mask else ""
+        say_table("", ("figure", *kinds), [(name, *(percent(kind[name]) for kind in kinds.values())) for name in NAMES])
+        masks = f", mask AP {percent(self.mask['ap'])} AP50 {percent(self.mask['ap50'])}" if self.mask else ""
         say(
             f"{self.split}: {self.pictures:,} pictures, {self.objects:,} objects, "
-            f"box AP {_shown(self.box['ap'])} AP50 {_shown(self.box['ap50'])}{masks}"
+            f"box AP {percent(self.box['ap'])} AP50 {percent(self.box['ap50'])}{masks}"
         )
 
 
@@ -57,7 +55,7 @@ def summarise(
     truth: dict[str, Any],
     results: Detections,
     names: tuple[str, ...],
-    damaged: list[str],
+    damaged: tuple[str, ...],
     with_masks: bool,
     notes: tuple[str, ...] = (),
 ) -> DetectionEvaluation:
@@ -79,7 +77,7 @@ def summarise(
             )
             for k, name in enumerate(names)
         ),
-        damaged=tuple(damaged),
+        damaged=damaged,
         notes=notes,
     )
 
@@ -90,7 +88,3 @@ def _known(figures: dict[str, float]) -> dict[str, float | None]:
 
 def _or_none(value: float) -> float | None:
     return None if value != value else value
-
-
-def _shown(value: float | None) -> str:
-    return percent(value)

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +13,7 @@ from PIL import Image
 from torch import nn
 
 from vitrail.config import pair, replace, to_json
-from vitrail.console import figure, percent
+from vitrail.console import percent
 from vitrail.data.batches import EvalBatches
 from vitrail.data.cuts import Whole, random_cut, scaled
 from vitrail.data.images import open_image, with_channels
@@ -35,11 +34,13 @@ from vitrail.serialize import dumps
 from vitrail.settings import EvaluateSettings, PredictSettings, Scoring, TrainSettings
 from vitrail.tasks.segmentation.loss import Segmentation
 from vitrail.training import distributed
-from vitrail.training.measure import add_up, mean_of_ratios, measure
+from vitrail.training.measure import add_up, measure
 from vitrail.training.precision import device as pick_device
 from vitrail.training.precision import keep_large_buffers, resolve
 from vitrail.verbs.kinds import Measure
 from vitrail.verbs.kinds.backbone import load_backbone
+from vitrail.verbs.kinds.segmentation_figures import SegmentEvaluation, summarise
+from vitrail.verbs.left_out import unread
 from vitrail.verbs.measured import choose_split, known_split
 from vitrail.verbs.predicted import out_folder, own_names, unused_name
 from vitrail.verbs.segment_files import Segments, write_segments
@@ -47,48 +48,6 @@ from vitrail.verbs.start import Start
 from vitrail.weights.description import Description
 
 SCALES = {"crop": None, "none": (1.0, 1.0)}
-
-
-@dataclass(frozen=True)
-class SegmentEvaluation:
-    """What a segmenter gets right, over the pixels that are not void.
-
-    Attributes:
-        split: the pictures measured on.
-        pictures: how many they are.
-        mean_iou: mean over the classes of intersection over union; classes neither there nor found are left out.
-        pixel_accuracy: share of the pixels whose class is right.
-        mean_accuracy: mean over the classes of the share of their pixels that is found.
-        loss: mean cross-entropy of a pixel, in nats.
-        classes: for each class its name, its pixels, its intersection over union, and the share of its pixels that is
-            found; None where there is nothing to divide by.
-        damaged: files that could not be read and were left out.
-        notes: what else is to be known of the figures, and of which pictures were measured.
-    """
-
-    split: str
-    pictures: int
-    mean_iou: float
-    pixel_accuracy: float
-    mean_accuracy: float
-    loss: float
-    classes: tuple[tuple[str, int, float | None, float | None], ...]
-    damaged: tuple[str, ...]
-    notes: tuple[str, ...] = ()
-
-    def say(self) -> None:
-        """Print a table of the classes and a closing line."""
-        for path in self.damaged[:5]:
-            say(f"left out: {path}")
-        for note in self.notes:
-            say(note)
-        rows = [(name, pixels, _share(iou), _share(found)) for name, pixels, iou, found in self.classes]
-        say_table("", ("class", "pixels", "IoU", "found"), rows)
-        say(
-            f"{self.split}: {self.pictures:,} pictures, mean IoU {percent(self.mean_iou)}, "
-            f"pixel accuracy {percent(self.pixel_accuracy)}, mean accuracy {percent(self.mean_accuracy)}, "
-            f"loss {figure('loss', self.loss)}"
-        )
 
 
 class SegmentationKind:
@@ -170,7 +129,7 @@ class SegmentationKind:
         )
         with resolve(settings.precision, device).autocast():
             totals = add_up(task, batches)
-        damaged = [path for paths in distributed.gather(batches.damaged) for path in paths]
+        damaged = unread(batches)
         if not totals:
             raise DataError(f"none of the {len(pictures)} pictures of {settings.data} can be read")
         if not sum(totals["pixel_accuracy"][1]):
@@ -254,27 +213,6 @@ def classify_pixels(
     return classes_of(found)[0].cpu().numpy()
 
 
-def summarise(
-    split: str,
-    pictures: int,
-    totals: dict[str, tuple[list[float], list[float]]],
-    class_names: tuple[str, ...],
-    damaged: list[str],
-    notes: tuple[str, ...] = (),
-) -> SegmentEvaluation:
-    """Make the figures of an evaluation from the sums and counts of `Segmentation.measure`."""
-    ious, found = (_ratios(*totals[name]) for name in ("mean_iou", "mean_accuracy"))
-    pixels = [int(count) for count in totals["mean_accuracy"][1]]
-    return SegmentEvaluation(
-        split=split,
-        pictures=pictures,
-        classes=tuple(zip(class_names, pixels, ious, found, strict=True)),
-        damaged=tuple(damaged),
-        notes=notes,
-        **{name: mean_of_ratios(*pair) for name, pair in totals.items()},
-    )
-
-
 def in_parts(count: int, part: tuple[int, int]) -> str:
     """Say that pictures were scored by sliding window."""
     what = "1 large image was" if count == 1 else f"{count:,} large images were"
@@ -286,14 +224,6 @@ def _picture(item: Any, channels: int) -> Image.Image:
     if isinstance(item, Path):
         return open_image(item, channels)
     return with_channels(item if isinstance(item, Image.Image) else item.picture(), channels)
-
-
-def _ratios(sums: Iterable[float], counts: Iterable[float]) -> list[float | None]:
-    return [total / count if count else None for total, count in zip(sums, counts, strict=True)]
-
-
-def _share(value: float | None) -> str:
-    return percent(value)
 
 
 def _shortened(prediction: Segments, top: int) -> Segments:

@@ -1,0 +1,75 @@
+"""How much of the pixels a segmenter gets right, as the verbs show it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+
+from vitrail.console import figure, percent
+from vitrail.output import say, say_table
+from vitrail.training.measure import mean_of_ratios
+from vitrail.verbs.left_out import say_measured
+
+
+@dataclass(frozen=True)
+class SegmentEvaluation:
+    """What a segmenter gets right, over the pixels that are not void.
+
+    Attributes:
+        split: the pictures measured on.
+        pictures: how many they are.
+        mean_iou: mean over the classes of intersection over union; classes neither there nor found are left out.
+        pixel_accuracy: share of the pixels whose class is right.
+        mean_accuracy: mean over the classes of the share of their pixels that is found.
+        loss: mean cross-entropy of a pixel, in nats.
+        classes: for each class its name, its pixels, its intersection over union, and the share of its pixels that is
+            found; None where there is nothing to divide by.
+        damaged: files that could not be read and were left out.
+        notes: what else is to be known of the figures, and of which pictures were measured.
+    """
+
+    split: str
+    pictures: int
+    mean_iou: float
+    pixel_accuracy: float
+    mean_accuracy: float
+    loss: float
+    classes: tuple[tuple[str, int, float | None, float | None], ...]
+    damaged: tuple[str, ...]
+    notes: tuple[str, ...] = ()
+
+    def say(self) -> None:
+        """Print a table of the classes and a closing line."""
+        say_measured(self.damaged, self.pictures, self.notes)
+        rows = [(name, pixels, percent(iou), percent(found)) for name, pixels, iou, found in self.classes]
+        say_table("", ("class", "pixels", "IoU", "found"), rows)
+        say(
+            f"{self.split}: {self.pictures:,} pictures, mean IoU {percent(self.mean_iou)}, "
+            f"pixel accuracy {percent(self.pixel_accuracy)}, mean accuracy {percent(self.mean_accuracy)}, "
+            f"loss {figure('loss', self.loss)}"
+        )
+
+
+def summarise(
+    split: str,
+    pictures: int,
+    totals: dict[str, tuple[list[float], list[float]]],
+    class_names: tuple[str, ...],
+    damaged: tuple[str, ...],
+    notes: tuple[str, ...] = (),
+) -> SegmentEvaluation:
+    """Make the figures of an evaluation from the sums and counts of `Segmentation.measure`."""
+    ious, found = (_ratios(*totals[name]) for name in ("mean_iou", "mean_accuracy"))
+    pixels = [int(count) for count in totals["mean_accuracy"][1]]
+    return SegmentEvaluation(
+        split=split,
+        pictures=pictures,
+        classes=tuple(zip(class_names, pixels, ious, found, strict=True)),
+        damaged=damaged,
+        notes=notes,
+        **{name: mean_of_ratios(*pair) for name, pair in totals.items()},
+    )
+
+
+def _ratios(sums: Iterable[float], counts: Iterable[float]) -> list[float | None]:
+    return [total / count if count else None for total, count in zip(sums, counts, strict=True)]
