@@ -18,6 +18,7 @@ import hashlib
 import os
 import platform
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -150,7 +151,6 @@ def _sizes(qkv: Tensor, windows: Tensor | None, regions: Tensor | None, heads: i
     return batch, length, count, tokens, heads, width // 3 // heads, 1 if regions is None else regions.shape[0]
 
 
-@torch.library.custom_op("vitrail::attention", mutates_args=(), device_types="cpu")
 def _forward(
     qkv: Tensor, windows: Tensor | None, regions: Tensor | None, bias: Tensor | None, heads: int
 ) -> tuple[Tensor, Tensor]:
@@ -160,7 +160,6 @@ def _forward(
     return out, statistics
 
 
-@_forward.register_fake
 def _empty(
     qkv: Tensor, windows: Tensor | None, regions: Tensor | None, bias: Tensor | None, heads: int
 ) -> tuple[Tensor, Tensor]:
@@ -169,7 +168,6 @@ def _empty(
     return out, qkv.new_empty(batch * count, heads, 2, tokens, dtype=torch.float32)
 
 
-@torch.library.custom_op("vitrail::attention_backward", mutates_args=(), device_types="cpu")
 def _backward(
     grad: Tensor,
     qkv: Tensor,
@@ -192,7 +190,6 @@ def _backward(
     return qkv_grad, bias_grad.sum(dim=0)
 
 
-@_backward.register_fake
 def _empty_gradients(
     grad: Tensor,
     qkv: Tensor,
@@ -228,4 +225,16 @@ def _differentiate(ctx: Any, grad: Tensor | None, _: Tensor | None) -> tuple[Ten
     return qkv_grad, None, None, bias_grad if learns_bias else None, None
 
 
-_forward.register_autograd(_differentiate, setup_context=_keep)
+def _register(name: str, compute: Callable[..., Any], shapes: Callable[..., Any]) -> None:
+    """Tell torch and its compiler of an operator: how it is computed on a CPU, and the shapes of what it returns.
+
+    ``torch.library.custom_op`` would import the compiler at the first call, of an eager model too: seconds of waiting.
+    """
+    torch.library.define(name, torch.library.infer_schema(compute, mutates_args=()))
+    torch.library.impl(name, "cpu", compute)
+    torch.library.register_fake(name, shapes)
+
+
+_register("vitrail::attention", _forward, _empty)
+_register("vitrail::attention_backward", _backward, _empty_gradients)
+torch.library.register_autograd("vitrail::attention", _differentiate, setup_context=_keep)

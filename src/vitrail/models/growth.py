@@ -9,6 +9,7 @@ from typing import Any
 import torch
 
 from vitrail.layers.attention import Attention
+from vitrail.layers.shapes_only import shapes_only
 from vitrail.models.cost import cost, multiply_accumulates
 from vitrail.models.registry import backbone_of, build_model
 from vitrail.models.swin import Swin
@@ -50,7 +51,7 @@ def growth(name: str, image_sizes: Sequence[int]) -> list[Growth]:
         name: a backbone with attention, as in `vitrail.list_models`.
         image_sizes: sides of the pictures, in pixels.
     """
-    with torch.device("meta"):
+    with shapes_only():
         backbone: Any = backbone_of(build_model(name))
     rows = []
     for size in image_sizes:

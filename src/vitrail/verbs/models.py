@@ -7,9 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import torch
-
 from vitrail.errors import ConfigError, nearest
+from vitrail.layers.shapes_only import shapes_only
 from vitrail.models.cost import cost
 from vitrail.models.published import Published, published
 from vitrail.models.registry import BACKBONES, build_model, list_models
@@ -62,7 +61,7 @@ def models(pattern: str = "", image_sizes: Sequence[int] = (224, 384)) -> list[F
 
 def facts_of(name: str, image_sizes: Sequence[int]) -> Facts:
     """Count a model without allocating it."""
-    with torch.device("meta"):
+    with shapes_only():
         model: Any = build_model(name)
     costs = {size: cost(model, size) for size in image_sizes}
     return Facts(

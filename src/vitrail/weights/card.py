@@ -9,9 +9,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vitrail.console import printable
+from vitrail.layers.shapes_only import shapes_only
 from vitrail.models.cost import cost
 from vitrail.models.registry import build_model
 from vitrail.weights.description import Description
@@ -86,7 +85,7 @@ def _size(description: Description) -> str:
     options = dict(description.model.options)
     if description.task != "classify":
         options["num_classes"] = 0
-    with torch.device("meta"):
+    with shapes_only():
         counted: Any = cost(build_model(description.model.name, **options), description.preprocessing.image_size)
     return f"{counted.parameters / 1e6:.2f} million parameters, {counted.multiply_accumulates / 1e9:.2f} GMAC a picture"
 

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import torch
 from torch import nn
 
 from vitrail.config import from_json
 from vitrail.errors import VitrailError, WeightsError
 from vitrail.heads.registry import put_head
+from vitrail.layers.shapes_only import shapes_only
 from vitrail.models.registry import build_model
 from vitrail.seeding import preserved
 from vitrail.settings import Dense
@@ -57,7 +57,7 @@ def _check_fits(description: Description, file: Path) -> None:
     check_counts(description.model.options, sizes, file)
     check_counts(description.dense, sizes, file)
     try:
-        with torch.device("meta"):
+        with shapes_only():
             model = build_described(description)
     except (VitrailError, RuntimeError, ValueError, TypeError, ArithmeticError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-import torch
-
 from vitrail.errors import ConfigError
+from vitrail.layers.shapes_only import shapes_only
 from vitrail.models.registry import ModelSpec, build_model
 from vitrail.weights.files import State
 from vitrail.weights.parts import count, listed, parts_of
@@ -34,7 +33,7 @@ def why_not_exact(spec: ModelSpec, state: State) -> str:
         state: tensors under plain names.
     """
     try:
-        with torch.device("meta"):
+        with shapes_only():
             model: Any = build_model(spec.name, **spec.options)
     except ConfigError as error:
         return f"no model here can be built of it ({error})"

@@ -7,11 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vitrail.coerce import coerce
 from vitrail.config import Preprocessing
 from vitrail.errors import VitrailError, WeightsError
+from vitrail.layers.shapes_only import shapes_only
 from vitrail.models.registry import ModelSpec, backbone_of, build_model
 from vitrail.training.checkpoint import MODEL, is_checkpoint, resolve
 from vitrail.weights.beside import CONFIG, class_names_of, heads_of, read_json
@@ -165,7 +164,7 @@ def _heads_of(model: ModelSpec | None) -> int | None:
 def _backbone_config(model: ModelSpec) -> Any:
     """Return the config of a model's backbone with all that follows from its options; None if it cannot be built."""
     try:
-        with torch.device("meta"):
+        with shapes_only():
             return backbone_of(build_model(model.name, **model.options)).config
     except (VitrailError, TypeError, ValueError):
         return None

@@ -1,0 +1,45 @@
+"""Models as shapes without values, quickly."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.overrides import TorchFunctionMode
+
+_DRAWN: dict[Any, Callable[..., Tensor]] = {torch.randn: torch.empty, torch.rand: torch.empty}
+_CHANGED = frozenset({"normal_", "uniform_", "erfinv_", "mul_", "add_", "clamp_", "fill_", "zero_", "mul", "__mul__"})
+"""What first values are made by; each leaves the shape as it is."""
+
+
+@contextmanager
+def shapes_only() -> Iterator[None]:
+    """Build the modules inside a ``with`` block on the meta device: shapes and no values.
+
+    ``torch.device("meta")`` alone would also ask for the shapes of first values that nobody sees, and for some of them
+    torch imports its compiler: half of the seconds that a first prediction takes.
+    """
+    with torch.device("meta"), _WithoutValues():
+        yield
+
+
+class _WithoutValues(TorchFunctionMode):
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        named = kwargs or {}
+        tensor, *others = args or (named.get("tensor"),)  # functions of torch.nn.init name theirs
+        if _is_shape(tensor) and getattr(func, "__name__", "") in _CHANGED and not any(map(_is_shape, others)):
+            return tensor
+        made_by: Callable[..., Any] = _DRAWN.get(func, func)
+        return made_by(*args, **named)
+
+
+def _is_shape(value: Any) -> bool:
+    return isinstance(value, Tensor) and value.is_meta
+
+
+__all__ = ["shapes_only"]
