@@ -23,7 +23,9 @@ RUNS: dict[str, str] = {
     "swin": f"train digits --channels 1 --labels 200 --epochs 3 --batch-size 32 {SWIN}",
     "mae": f"pretrain digits --channels 1 --epochs 2 --batch-size 128 {VIT} --decoder-width 32 --decoder-depth 1",
     "mpp": f"pretrain digits --channels 1 --epochs 2 --batch-size 128 --objective mpp {VIT}",
-    "simmim": f"pretrain digits --channels 1 --epochs 2 --batch-size 128 --objective simmim {VIT} --mask-unit 8",
+    "simmim": f"pretrain digits --channels 1 --epochs 2 --batch-size 128 --objective simmim --model vit_ti16 {VIT} "
+    "--mask-unit 8",
+    "simmim of swin": f"pretrain BOXES --epochs 8 --batch-size 2 --objective simmim {SWIN} --image-size 64",
     "detect": f"train BOXES --task detect --epochs 4 --batch-size 2 {SWIN} {BOXES}",
     "segment": f"train MASKS --task segment --epochs 4 --batch-size 2 {SWIN} --dense.width 32 --dense.jitter crop",
 }
@@ -31,7 +33,8 @@ RUNS: dict[str, str] = {
 
 def words(name: str, out: Path, data: dict[str, Path] | None = None, **options: Any) -> list[str]:
     """Return the words of a run after ``vitrail``; options are named with _ for - and __ for a dot."""
-    given = [str((data or {}).get(word, word)) for word in f"{RUNS[name]} {COMMON} {OFTEN}".split()]
+    verb, source, *special = RUNS[name].split()
+    given = [str((data or {}).get(word, word)) for word in (verb, source, *f"{COMMON} {OFTEN}".split(), *special)]
     more = [part for key, value in options.items() for part in (_option(key), str(value))]
     return [*given, *more, "--out", str(out)]
 
