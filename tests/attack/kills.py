@@ -6,6 +6,7 @@ python -m tests.attack.kills --kills 200 --out FOLDER
 from __future__ import annotations
 
 import argparse
+import contextlib
 import multiprocessing as mp
 import os
 import random
@@ -15,13 +16,16 @@ from dataclasses import dataclass
 from multiprocessing.process import BaseProcess
 from pathlib import Path
 
+import psutil
 from benchmarks.equivalence import draw_data
 
 from tests.attack.runs import PATIENCE, RUNS, outcome, words
 from tests.training.outcome import saved_step
 from vitrail.cli import VERBS, main
 
-KILLS_OF_A_RUN = 4
+KILLS_OF_A_RUN = 10
+SHORTEST, LONGEST = 0.02, 0.6
+"""When a run is killed, as a share of what an undisturbed one takes."""
 CONTEXT = mp.get_context("forkserver")
 PRELOADED = [*(f"vitrail.{VERBS[verb].module}" for verb in ("train", "pretrain")), "sklearn.datasets", "torch._dynamo"]
 """What half of a short run's time would go into; each run is forked from a process that has imported it."""
@@ -58,21 +62,31 @@ def begin(given: list[str], said: Path) -> BaseProcess:
     return process
 
 
+def used(process: BaseProcess, most: float = float("inf")) -> float:
+    """Wait until a process has ended, or has used so many seconds of a CPU; return what it used."""
+    seconds, deadline = 0.0, time.monotonic() + PATIENCE
+    while process.exitcode is None and seconds < most:
+        assert time.monotonic() < deadline, "the run hangs"
+        process.join(0.005)
+        with contextlib.suppress(psutil.NoSuchProcess):
+            seconds = max(seconds, sum(psutil.Process(process.pid).cpu_times()[:2]))
+    return seconds
+
+
 def run_to_the_end(given: list[str], said: Path) -> float:
-    """Return the seconds a run took; it has to end well and without a traceback."""
-    began = time.monotonic()
+    """Return the seconds of a CPU that a run took; it has to end well and without a traceback."""
     process = begin(given, said)
-    process.join(PATIENCE)
+    seconds = used(process)
     text = said.read_text(errors="replace")
     assert process.exitcode == 0, text
     assert "Traceback" not in text, text
-    return time.monotonic() - began
+    return seconds
 
 
 def kill_within(given: list[str], said: Path, seconds: float) -> bool:
-    """Start a run and kill it after so long; return whether it was still running."""
+    """Start a run and kill it when it has used so many seconds of a CPU; return whether it was still running."""
     process = begin(given, said)
-    process.join(seconds)
+    used(process, seconds)
     alive = process.exitcode is None
     process.kill()
     process.join()
@@ -96,7 +110,7 @@ def kill_until_done(name: str, out: Path, data: dict[str, Path], seed: int, tall
     run = out / name / f"killed {seed}"
     given, said = words(name, run, data), out / name / "said"
     for _ in range(KILLS_OF_A_RUN):
-        if not kill_within(given, said, draw.uniform(0.05, 1.0) * seconds):
+        if not kill_within(given, said, draw.uniform(SHORTEST, LONGEST) * seconds):
             break
         tally.kills += 1
         tally.in_a_save += any((run / "checkpoints").glob("*.tmp"))
