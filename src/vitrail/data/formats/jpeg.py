@@ -40,7 +40,7 @@ class _Walked:
     """What stands before the first scan.
 
     Attributes:
-        kept: the parts of the file that decide its pixels.
+        kept: the parts of the file that decide its pixels; none where all of it does.
         exif: EXIF data, and ``xmp`` XMP data, if any.
         scan: where the first scan begins; -1 if there is none.
         frame: the kind of the frame, a marker; and its ``size`` and sampling factors ``samples`` (h, v).
@@ -64,7 +64,7 @@ def read_jpeg(data: bytes, enough: int | None) -> tuple[Image.Image, int]:
     """
     walked = _walk(data)
     _check(data, walked)
-    essence = b"".join(walked.kept)
+    essence = b"".join(walked.kept) if walked.kept else data
     turn = orientation(walked.exif, walked.xmp)
     try:
         return _decode(essence, enough), turn
@@ -111,10 +111,12 @@ def _without_end(essence: bytes, enough: int | None) -> Image.Image | None:
 def _walk(data: bytes) -> _Walked:
     """Go through the segments before the first scan, and leave out what lies between them."""
     walked, view, kept_from, place, segments = _Walked(), memoryview(data), 0, 2, 0
-    behind = place  # the last segment
+    behind, end = place, len(data)  # of the last segment, of all
     while (place := data.find(b"\xff", place)) >= 0:
-        name = _FILL.match(data, place).end()  # type: ignore[union-attr]
-        if name >= len(data):
+        name = place + 1
+        if name < end and data[name] == 0xFF:
+            name = _FILL.match(data, name).end()  # type: ignore[union-attr]
+        if name >= end:
             break
         marker, place = data[name], name + 1
         if marker == 0:
@@ -126,7 +128,8 @@ def _walk(data: bytes) -> _Walked:
             walked.kept.append(view[kept_from:behind])
             kept_from = name - 1
         if marker not in _ALONE:
-            place += max(2, int.from_bytes(data[place : place + 2], "big"))
+            length = int.from_bytes(data[place : place + 2], "big")
+            place += length if length > 2 else 2
         if marker in _METADATA:
             _keep_metadata(walked, marker, data[name + 3 : place])
             walked.kept.append(view[kept_from : name - 1])
@@ -137,7 +140,8 @@ def _walk(data: bytes) -> _Walked:
             walked.scan, walked.in_scan = name - 1, data[name + 3] if name + 3 < len(data) else 0
             break
         behind = place
-    walked.kept.append(view[kept_from:])
+    if kept_from:
+        walked.kept.append(view[kept_from:])
     return walked
 
 
