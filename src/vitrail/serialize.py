@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import json
 import math
 import os
+import stat
 import tempfile
 from collections.abc import Callable, Mapping
 from pathlib import Path, PurePath
@@ -51,6 +53,22 @@ def write_whole(path: Path, content: bytes) -> None:
         Path(beside).unlink(missing_ok=True)
         raise
     make_durable(path.parent)
+
+
+def read_regular(path: Path) -> bytes:
+    """Read a whole file, if it is one: a pipe would be waited for, and a device gives bytes for ever.
+
+    Raises:
+        OSError: it cannot be read, or is no regular file.
+    """
+    with open(path, "rb", opener=_without_waiting) as file:
+        if not stat.S_ISREG(os.fstat(file.fileno()).st_mode):
+            raise OSError(errno.EINVAL, "it is no regular file", str(path))
+        return file.read()
+
+
+def _without_waiting(path: str, flags: int) -> int:
+    return os.open(path, flags | getattr(os, "O_NONBLOCK", 0))
 
 
 def make_durable(path: Path) -> None:
@@ -105,4 +123,4 @@ def _strict(value: Any, default: Callable[[Any], Any] | None) -> Any:
     raise TypeError(f"{type(value).__name__} has no meaning in JSON")
 
 
-__all__ = ["dumps", "make_durable", "write_json", "write_whole"]
+__all__ = ["dumps", "make_durable", "read_regular", "write_json", "write_whole"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import pickle
@@ -165,6 +166,27 @@ def _training(run: Path, checkpoint: Path, draw: random.Random, mark: Path) -> N
             torch.save(draw.choice([[], 3, {"learner": 3}, {"state": {"step": "x"}}]), file)
 
 
+def _list(run: Path, checkpoint: Path, draw: random.Random, mark: Path) -> None:
+    """Write a list of images that is damaged, of wrong types, or unfolds to far more than it holds."""
+    head = {"format": 1, "classes": ["a", "b"], "chosen_by_seed": draw.choice(ODD), draw.choice(["classes", "z"]): 3}
+    line = f'{draw.choice(["train", "x", ""])}\t{draw.choice(["00ff", "-1", "z" * 99, "9" * 5000])}\t0\t"a.png"'
+    content = draw.choice([json.dumps(head), "[" * 10**6, "", "null"]) + "\n" + "\n".join([line] * draw.choice([1, 9]))
+    packed = bytearray(gzip.compress(content.encode()))
+    if draw.random() < 0.3:
+        packed = bytearray(gzip.compress(bytes(2**27), compresslevel=1) * draw.choice([1, 20]))
+    if draw.random() < 0.3:
+        packed[draw.randrange(len(packed))] ^= 1 << draw.randrange(8)
+    (checkpoint / "images.tsv.gz").write_bytes(packed)
+
+
+def _digests(run: Path, checkpoint: Path, draw: random.Random, mark: Path) -> None:
+    names = ["model.safetensors", "training.pt", "config.json", "../../../x", "/etc/passwd", "", "\0"]
+    values = [*ODD, {"size": 3, "crc32": "0"}, {"directory": "0"}, {"size": "x", "directory": None}]
+    known = draw.choice([{draw.choice(names): draw.choice(values)}, draw.choice(ODD)])
+    content = draw.choice([json.dumps(known).encode(), b"[" * 10**6, b"\xff", b" " * 2**21])
+    (checkpoint / "digests.json").write_bytes(content)
+
+
 def _pointers(run: Path, checkpoint: Path, draw: random.Random, mark: Path) -> None:
     names = ["", "../../x", "/etc", "step_9", "\0", "x" * 5000, "..", ".", "step_00000001/../../..", "\x1b[2J"]
     for pointer in ("last", "best"):
@@ -172,8 +194,8 @@ def _pointers(run: Path, checkpoint: Path, draw: random.Random, mark: Path) -> N
 
 
 def _links(run: Path, checkpoint: Path, draw: random.Random, mark: Path) -> None:
-    file = checkpoint / draw.choice(["model.safetensors", "config.json", "training.pt"])
-    file.unlink()
+    file = checkpoint / draw.choice(["model.safetensors", "config.json", "training.pt", "images.tsv.gz"])
+    file.unlink(missing_ok=True)
     file.symlink_to(draw.choice(["/etc/passwd", "/dev/zero", str(run), "../../../outside", file.name]))
 
 
@@ -184,6 +206,8 @@ MUTATIONS: dict[str, Callable[[Path, Path, random.Random, Path], None]] = {
     "body": _body,
     "not finite": _not_finite,
     "training": _training,
+    "list": _list,
+    "digests": _digests,
     "pointers": _pointers,
     "links": _links,
 }

@@ -1,6 +1,7 @@
 """Mutates and opens checkpoints one after the other, and says of each what came out and what it took: a program.
 
-``python -m tests.attack.opened FOLDER FIRST LAST``: a line of JSON for each seed.
+``python -m tests.attack.opened FOLDER FIRST LAST``: a line of JSON for each seed. Where FIRST is LAST, the files of a
+checkpoint are not mutated, but replaced by pipes and devices.
 """
 
 from __future__ import annotations
@@ -8,28 +9,39 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import os
 import random
 import resource
 import shutil
 import sys
 import warnings
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import torch
 
 import vitrail
+from vitrail.data.image_list import read_list
 from vitrail.errors import VitrailError
 from vitrail.models.registry import build_model
-from vitrail.training.checkpoint import load_training, resolve
+from vitrail.training.checkpoint import load_training, recover, resolve
 from vitrail.weights.card import model_card
 from vitrail.weights.description import describe
 
 from .checkpoints import NAMES, VIT, foreign, mutate, whole
 
+MOST_BYTES = 3 * 2**30
+"""More than a file may take, so that what takes too much is still measured."""
+
 
 def megabytes() -> float:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+
+
+def allow_more_memory(size: int) -> None:
+    """Let what takes more than so much beyond the present fail at once, before the machine has no memory left."""
+    pages = int(Path("/proc/self/statm").read_text().split()[0]) if Path("/proc/self/statm").exists() else 2**22
+    resource.setrlimit(resource.RLIMIT_AS, (pages * resource.getpagesize() + size, resource.RLIM_INFINITY))
 
 
 def uses(source: Path, own: bool) -> dict[str, Callable[[], object]]:
@@ -46,6 +58,8 @@ def uses(source: Path, own: bool) -> dict[str, Callable[[], object]]:
         "open": lambda: _run(vitrail.open_checkpoint(source)[0]),
         "card": lambda: model_card(describe(source)),
         "resume": lambda: load_training(resolve(source, "last")),
+        "images": lambda: read_list(resolve(source, "last")),
+        "recover": lambda: recover(source / "checkpoints"),
     }
 
 
@@ -82,16 +96,28 @@ def one(seed: int, folder: Path, mark: Path) -> tuple[str, dict[str, str]]:
     return kind, tried(run, own=True)
 
 
+def irregular(run: Path, source: Path) -> Iterator[tuple[str, dict[str, str]]]:
+    """Put a pipe and a device in the place of each file of a checkpoint."""
+    for name in ("training.pt", "images.tsv.gz", "config.json", "model.safetensors", "digests.json"):
+        for kind in ("pipe", "device"):
+            shutil.rmtree(run, ignore_errors=True)
+            file = Path(shutil.copytree(source, run)) / "checkpoints" / "step_00000001" / name
+            file.unlink(missing_ok=True)
+            os.mkfifo(file) if kind == "pipe" else file.symlink_to("/dev/zero")
+            yield f"{kind} {name}", tried(run, own=True)
+
+
 def main() -> None:
     warnings.simplefilter("ignore")
     torch.set_num_threads(1)
-    folder, first, last = Path(sys.argv[1]), int(sys.argv[2]), int(sys.argv[3])
+    folder, seeds = Path(sys.argv[1]), range(*map(int, sys.argv[2:4]))
     for name in NAMES:  # imports and allocators before the measuring
         tried(whole(name, folder / name), own=True)
     before = megabytes()
-    for seed in range(first, last):
-        kind, outcomes = one(seed, folder / "run", folder / "mark")
-        row = {"seed": seed, "kind": kind, "outcomes": outcomes, "megabytes": megabytes() - before}
+    allow_more_memory(MOST_BYTES)
+    mutated = (one(seed, folder / "run", folder / "mark") for seed in seeds)
+    for number, (kind, outcomes) in enumerate(mutated if seeds else irregular(folder / "run", folder / NAMES[0])):
+        row = {"seed": seeds.start + number, "kind": kind, "outcomes": outcomes, "megabytes": megabytes() - before}
         print(json.dumps({**row, "executed": (folder / "mark").exists()}), flush=True)
 
 

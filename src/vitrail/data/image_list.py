@@ -27,6 +27,7 @@ from vitrail.data.objects import ObjectPictures
 from vitrail.data.segments import SegmentPictures
 from vitrail.data.sources import Pictures, Source
 from vitrail.errors import DataError
+from vitrail.serialize import read_regular
 
 FILE = "images.tsv.gz"
 """The list's name in a checkpoint: text, one image a line."""
@@ -110,7 +111,7 @@ def read_list(checkpoint: Path) -> ImageList | None:
     """
     path = checkpoint / FILE
     try:
-        packed = path.read_bytes()
+        packed = read_regular(path)
     except FileNotFoundError:
         return None
     except OSError as error:

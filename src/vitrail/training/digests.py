@@ -54,7 +54,7 @@ def damage(folder: Path, names: Collection[str] | None = None) -> str | None:
     """
     file = folder / DIGESTS
     if not file.is_file():
-        archives = [path for path in folder.glob("*.pt") if names is None or path.name in names]
+        archives = [path for path in folder.glob("*.pt") if path.is_file() and (names is None or path.name in names)]
         return next((found for path in archives if (found := _archive_damage(path))), None)
     try:
         if file.stat().st_size > MOST_BYTES_OF_DIGESTS:

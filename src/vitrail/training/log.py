@@ -16,7 +16,7 @@ from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn
 
 from vitrail.console import printable
 from vitrail.errors import MissingExtra, TrainingError
-from vitrail.serialize import dumps, write_whole
+from vitrail.serialize import dumps, read_regular, write_whole
 
 OnEvent = Callable[[Mapping[str, Any]], None]
 
@@ -68,7 +68,7 @@ class Rows:
         if not self.path.exists():
             return 0
         try:
-            lines = self.path.read_bytes().split(b"\n")
+            lines = read_regular(self.path).split(b"\n")
             steps = [_step_of(line) for line in lines]
             kept = [line for line, found in zip(lines, steps, strict=True) if found is not None and found <= step]
             write_whole(self.path, b"".join(line + b"\n" for line in kept))

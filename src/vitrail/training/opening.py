@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+import stat
 import zipfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,10 +22,13 @@ def load_plain(path: Path) -> Any:
     """Read tensors, numbers, text, lists and dicts from a PyTorch file onto the CPU; nothing in it is executed.
 
     Raises:
-        ValueError: it holds more than that, or would take far more memory than the file.
+        ValueError: it holds more than that, would take far more memory than the file, or is no regular file.
         OSError, RuntimeError: it cannot be read; a damaged file leads torch to these, and to others.
     """
-    held = path.stat().st_size
+    status = path.stat()
+    if not stat.S_ISREG(status.st_mode):  # a device gives bytes for ever, and a pipe is waited for
+        raise ValueError("it is no regular file")
+    held = status.st_size
     if zipfile.is_zipfile(path):
         with zipfile.ZipFile(path) as archive:
             _check(sum(entry.file_size for entry in archive.infolist()), held)

@@ -14,7 +14,7 @@ from typing import Any
 from vitrail.config import to_json
 from vitrail.errors import ConfigError, VitrailError
 from vitrail.output import say
-from vitrail.serialize import write_json
+from vitrail.serialize import read_regular, write_json
 from vitrail.training.checkpoint import resolve
 from vitrail.training.distributed import is_main
 from vitrail.training.lock import LOCK, Hold, hold, release
@@ -141,7 +141,7 @@ def _read_settings(folder: Path, begun: bool) -> tuple[Any, str]:
         ConfigError: it is damaged, and no checkpoint knows them either.
     """
     try:
-        known = json.loads((folder / CONFIG).read_bytes())
+        known = json.loads(read_regular(folder / CONFIG))
         if not isinstance(known, dict):
             raise ValueError("it holds no settings")
         return known, ""
@@ -150,7 +150,7 @@ def _read_settings(folder: Path, begun: bool) -> tuple[Any, str]:
     if not begun:
         return None, ""
     try:
-        kept = json.loads((resolve(folder, "last") / CONFIG).read_bytes())["settings"]
+        kept = json.loads(read_regular(resolve(folder, "last") / CONFIG))["settings"]
         flat(kept)
     except (OSError, ValueError, LookupError, TypeError, AttributeError, VitrailError, RecursionError):
         raise ConfigError(
