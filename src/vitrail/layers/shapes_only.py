@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 from torch.overrides import TorchFunctionMode
 
-_DRAWN: dict[Any, Callable[..., Tensor]] = {torch.randn: torch.empty, torch.rand: torch.empty}
+_DRAWN: dict[Any, Any] = {torch.randn: torch.empty, torch.rand: torch.empty}
 _CHANGED = frozenset({"normal_", "uniform_", "erfinv_", "mul_", "add_", "clamp_", "fill_", "zero_", "mul", "__mul__"})
 """What first values are made by; each leaves the shape as it is."""
 
@@ -34,8 +34,7 @@ class _WithoutValues(TorchFunctionMode):
         tensor, *others = args or (named.get("tensor"),)  # functions of torch.nn.init name theirs
         if _is_shape(tensor) and getattr(func, "__name__", "") in _CHANGED and not any(map(_is_shape, others)):
             return tensor
-        made_by: Callable[..., Any] = _DRAWN.get(func, func)
-        return made_by(*args, **named)
+        return _DRAWN.get(func, func)(*args, **named)
 
 
 def _is_shape(value: Any) -> bool:
