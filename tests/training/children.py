@@ -24,7 +24,7 @@ from vitrail.errors import Interrupted, VitrailError
 from vitrail.training import checkpoint
 from vitrail.training.distributed import processes
 
-EPOCHS, STEPS_PER_EPOCH, SAVE_EVERY = 16, 5, 3
+EPOCHS, STEPS_PER_EPOCH, SAVE_EVERY = 6, 5, 3
 
 PATIENCE = 200.0
 """Seconds to wait for a process at most: a machine may be busy with much else."""
@@ -33,16 +33,21 @@ RUN = Run(device="cpu", precision="fp32", save_every=SAVE_EVERY / STEPS_PER_EPOC
 
 
 class Counted(ToyBatches):
-    """Tells the test how many steps are done, and may take its time."""
+    """Tells the test how many steps are done, and may take its time.
 
-    def __init__(self, done: Any, pause: float = 0.0, hang_at: int | None = None, **options: Any) -> None:
+    It waits at one of them, so that what a test does after an earlier step is never too late on a busy machine.
+    """
+
+    def __init__(
+        self, done: Any, pause: float = 0.0, hang_at: int | None = None, hang_for: float = 600.0, **options: Any
+    ) -> None:
         super().__init__(steps_per_epoch=STEPS_PER_EPOCH, **options)
-        self.done, self.pause, self.hang_at = done, pause, hang_at
+        self.done, self.pause, self.hang_at, self.hang_for = done, pause, hang_at, hang_for
 
     def start(self, step: int) -> Any:
         for micro_batches in super().start(step):
             self.done.value = step
-            time.sleep(600 if step == self.hang_at else self.pause)
+            time.sleep(self.hang_for if step == self.hang_at else self.pause)
             yield micro_batches
             step += 1
 

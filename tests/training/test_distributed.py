@@ -19,6 +19,10 @@ from tests.training.toys import ToyTask
 from vitrail.training import checkpoint, distributed
 
 
+PATIENT = {"hang_at": 14, "hang_for": 2.0}
+"""Of a run that is to be stopped before this step."""
+
+
 class Frozen(ToyTask):
     """Only the last layer learns."""
 
@@ -72,8 +76,9 @@ def test_kills_of_two_processes_change_nothing(nursery: Nursery, tmp_path: Path,
     folder = tmp_path / "killed"
     for _ in range(4):
         before = saved_step(folder)
-        children = nursery.together(2, folder, task=task, pause=0.01)
-        wait_until(children[0][1], before + draw.randrange(1, SAVE_EVERY + 3))
+        step = before + draw.randrange(1, SAVE_EVERY + 3)
+        children = nursery.together(2, folder, task=task, pause=0.01, batches={"hang_at": step + 1})
+        wait_until(children[0][1], step)
         for child, _ in children:
             child.kill()
         assert [exit_code(child) for child, _ in children] == [-signal.SIGKILL] * 2
@@ -83,7 +88,7 @@ def test_kills_of_two_processes_change_nothing(nursery: Nursery, tmp_path: Path,
 
 
 def test_a_signal_to_one_process_stops_both_after_the_same_step(nursery: Nursery, tmp_path: Path) -> None:
-    children = nursery.together(2, tmp_path, pause=0.01)
+    children = nursery.together(2, tmp_path, pause=0.01, batches=PATIENT)
     wait_until(children[1][1], 7)
     os.kill(children[1][0].pid or 0, signal.SIGTERM)
     assert [exit_code(child) for child, _ in children] == [143, 143]
@@ -92,7 +97,7 @@ def test_a_signal_to_one_process_stops_both_after_the_same_step(nursery: Nursery
 
 def test_one_process_goes_on_where_two_were_stopped(nursery: Nursery, tmp_path: Path) -> None:
     assert nursery.finish(train_to_the_end, tmp_path / "one") == 0
-    children = nursery.together(2, tmp_path / "both", pause=0.01)
+    children = nursery.together(2, tmp_path / "both", pause=0.01, batches=PATIENT)
     wait_until(children[0][1], 9)
     children[0][0].terminate()
     assert [exit_code(child) for child, _ in children] == [143, 143]

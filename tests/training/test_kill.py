@@ -12,7 +12,6 @@ from typing import Any
 import pytest
 
 from tests.training.children import (
-    EPOCHS,
     SAVE_EVERY,
     STEPS_PER_EPOCH,
     Nursery,
@@ -24,7 +23,8 @@ from tests.training.children import (
 from tests.training.outcome import outcome, saved_step
 from vitrail.training import checkpoint
 
-STEPS = EPOCHS * STEPS_PER_EPOCH
+LONG = 16
+"""Epochs of a run that has time to be killed twenty times."""
 BEST_SAVE = 6
 """The save, counted from 1, that does all a save can do: it is the best so far, and two old ones must go."""
 CALLS_OF_A_SAVE = 29
@@ -40,22 +40,24 @@ def undisturbed(nursery: Nursery, tmp_path_factory: pytest.TempPathFactory) -> A
     return outcome(folder)
 
 
-def test_twenty_kills_change_nothing_about_the_weights(nursery: Nursery, tmp_path: Path, undisturbed: Any) -> None:
-    draw = random.Random(0)
-    kills = resumes = 0
+def test_twenty_kills_change_nothing_about_the_weights(nursery: Nursery, tmp_path: Path) -> None:
+    draw, folder = random.Random(0), tmp_path / "killed"
+    resumes = 0
     for _ in range(20):
-        child, done = nursery.start(train_to_the_end, tmp_path, pause=0.01)
-        before = saved_step(tmp_path)
-        wait_until(done, min(before + draw.randrange(SAVE_EVERY + 2), STEPS - 1))
+        before = saved_step(folder)
+        step = min(before + draw.randrange(SAVE_EVERY + 2), LONG * STEPS_PER_EPOCH - 2)
+        waits = {"hang_at": step + 1}
+        child, done = nursery.start(train_to_the_end, folder, pause=0.01, epochs=LONG, batches=waits)
+        wait_until(done, step)
         time.sleep(draw.uniform(0, 0.02))
         child.kill()
         assert exit_code(child) == -signal.SIGKILL
-        kills += 1
         resumes += before > 0
-        assert saved_step(tmp_path) >= max(before, done.value - SAVE_EVERY)
-    assert (kills, resumes) >= (20, 10)
-    assert nursery.finish(train_to_the_end, tmp_path) == 0
-    assert outcome(tmp_path) == undisturbed
+        assert saved_step(folder) >= max(before, done.value - SAVE_EVERY)
+    assert resumes >= 10
+    for name in ("killed", "undisturbed"):
+        assert nursery.finish(train_to_the_end, tmp_path / name, epochs=LONG) == 0
+    assert outcome(folder) == outcome(tmp_path / "undisturbed")
 
 
 @pytest.mark.parametrize("call", CALLS)
@@ -79,7 +81,7 @@ def test_no_point_of_a_save_is_left_out(nursery: Nursery, tmp_path: Path, undist
 def test_a_stop_signal_saves_the_step_and_exits_as_shells_expect(
     nursery: Nursery, tmp_path: Path, undisturbed: Any, number: signal.Signals
 ) -> None:
-    child, done = nursery.start(train_to_the_end, tmp_path, pause=0.01)
+    child, done = nursery.start(train_to_the_end, tmp_path, pause=0.01, batches={"hang_at": 12, "hang_for": 2.0})
     wait_until(done, 7)
     os.kill(child.pid or 0, number)
     assert exit_code(child) == 128 + number
