@@ -19,7 +19,8 @@ from pathlib import Path
 import psutil
 from benchmarks.equivalence import draw_data
 
-from tests.attack.runs import PATIENCE, RUNS, outcome, words
+from tests.attack.runs import RUNS, outcome, words
+from tests.support.forks import PATIENCE
 from tests.training.outcome import saved_step
 from vitrail.cli import VERBS, main
 

@@ -6,17 +6,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+from benchmarks.equivalence import BOXES
+from benchmarks.equivalence import TINY_SWIN as SWIN
+from benchmarks.equivalence import TINY_VIT as VIT
 from safetensors.torch import load_file
 
 from tests.support.forks import Command
 from tests.training.outcome import rows, without_times
 from vitrail.training.checkpoint import resolve
 
-VIT = "--architecture.patch-size 8 --architecture.width 32 --architecture.depth 2 --architecture.num-heads 2"
-SWIN = "--model swin_t --architecture.embed-width 32 --architecture.depths 1 1 1 1 --architecture.window 4"
 COMMON = "--image-size 32 --run.device cpu --run.seed 4 --loader.workers 0"
 OFTEN = "--run.save-every 0.26 --run.evaluate-every 0.5"
-BOXES = "--dense.width 32 --dense.hidden 32 --dense.anchor-size 4 --dense.proposals 40 --dense.regions 16"
 
 RUNS: dict[str, str] = {
     "classify": f"train digits --channels 1 --labels 300 --epochs 4 --batch-size 32 {VIT} --optim.ema 0.9",

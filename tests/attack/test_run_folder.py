@@ -27,6 +27,11 @@ from vitrail.training import checkpoint
 from vitrail.training.digests import damage
 
 
+def slowly(*values: Any) -> list[Any]:
+    """Return parameters that are tried with the slow tests only: they are like one that is always tried."""
+    return [pytest.param(value, marks=pytest.mark.slow) for value in values]
+
+
 def interrupted(folder: Path, step: int = 11) -> None:
     """Leave a toy's run behind that was stopped in the middle of an epoch."""
 
@@ -89,7 +94,7 @@ def test_a_damaged_pointer_deletes_nothing_and_the_newest_whole_checkpoint_is_ta
     assert same(tmp_path, undisturbed)
 
 
-@pytest.mark.parametrize("seed", range(12))
+@pytest.mark.parametrize("seed", [*range(5), *slowly(*range(5, 12))])
 def test_a_flipped_bit_in_any_file_of_the_last_checkpoint_is_found_and_the_one_before_is_taken(
     seed: int, tmp_path: Path, undisturbed: Any, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -215,7 +220,7 @@ def copied(finished: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(finished, tmp_path / "run"))
 
 
-@pytest.mark.parametrize("content", [b"", b"{", b"[]", b"\xff\xfe", b"{" * 100_000])
+@pytest.mark.parametrize("content", [b"{", *slowly(b"", b"[]", b"\xff\xfe", b"{" * 100_000)])
 def test_a_damaged_config_is_restored_from_the_last_checkpoint(
     content: bytes, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -245,7 +250,7 @@ def test_a_damaged_config_without_any_checkpoint_is_one_sentence_and_nothing_is_
 
 
 @pytest.mark.parametrize(
-    "content", [b"\xff\xfe\n", b'{"step": "x"}\n', b"[1]\n", b"null\nnull\n", b"{" * 50_000 + b"\n"]
+    "content", [b"\xff\xfe\n", *slowly(b'{"step": "x"}\n', b"[1]\n", b"null\nnull\n", b"{" * 50_000 + b"\n")]
 )
 def test_damaged_rows_are_left_out_and_said(
     content: bytes, finished: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]

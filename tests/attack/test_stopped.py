@@ -131,7 +131,7 @@ def test_a_rank_that_is_stopped_or_killed_is_named_and_the_others_end(
     finally:
         if launcher.poll() is None:
             os.killpg(launcher.pid, signal.SIGKILL)
-    assert time.monotonic() - began < 60
+    assert time.monotonic() - began < 200
     assert launcher.returncode != 0
     assert "run the same command again" in said, said
     if number == signal.SIGSTOP:
