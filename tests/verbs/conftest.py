@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 import vitrail
+from tests.support.curves import blank_curves
+
+__all__ = ["blank_curves"]
 
 TINY = {"patch_size": 8, "width": 32, "depth": 2, "num_heads": 2}
 QUICK = {"image_size": 32, "channels": 1, "epochs": 1, "batch_size": 128, "architecture": TINY}

@@ -16,7 +16,7 @@ from tests.verbs.untrained import untrained
 from vitrail.cli import main
 from vitrail.data.sources import Pictures, Source
 from vitrail.errors import ConfigError, DataError, VitrailError
-from vitrail.figures.curves import draw_curves
+from vitrail.figures.curves import read_curves
 from vitrail.verbs.look import read_metrics
 from vitrail.verbs.report import caption
 from vitrail.verbs.shown import held_out_of
@@ -68,7 +68,7 @@ def test_lines_that_are_no_rows_are_left_out_of_the_curves(rows: str, tmp_path: 
     (tmp_path / "metrics.jsonl").write_bytes((whole + rows).encode("utf-8", "surrogateescape"))
     found = read_metrics(tmp_path)
     assert found[0]["validation/loss"] == 0.5
-    draw_curves(found)
+    assert [curve.values for curve in read_curves(found)] == [(0.5,)]
 
 
 @pytest.mark.parametrize("split", ["validation", "test", "train"])

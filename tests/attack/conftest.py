@@ -1,0 +1,5 @@
+"""Settings of the attacks."""
+
+from tests.support.curves import blank_curves
+
+__all__ = ["blank_curves"]
