@@ -100,7 +100,7 @@ def test_a_process_forked_while_another_thread_draws_can_draw_too() -> None:
     if not child:
         with preserved():
             os._exit(7)
-    deadline = threading.Timer(20, os.kill, (child, 9))
+    deadline = threading.Timer(200, os.kill, (child, 9))
     deadline.start()
     _, status = os.waitpid(child, 0)
     deadline.cancel()

@@ -50,7 +50,7 @@ def test_a_stopped_worker_is_named_with_its_process_within_the_limit_that_was_se
     start = time.monotonic()
     with pytest.raises(DataError, match=r"data worker 0 \(process \d+\), 1 \(process \d+\) on .* is stopped") as caught:
         next(TrainBatches(samples(transform=stops), 4, workers=2, timeout=1.0).start())
-    assert 1 <= time.monotonic() - start < 10
+    assert 1 <= time.monotonic() - start < 60
     assert "--loader.workers 0" in str(caught.value)
     assert "\n" not in str(caught.value)
 
@@ -126,7 +126,7 @@ except DataError as error:
 def in_a_process(limit: str, workers: int, before: tuple[str, ...] = ()) -> str:
     program = PROGRAM.format(limit=limit, workers=workers)
     done = subprocess.run(
-        [*before, sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=100, check=False
+        [*before, sys.executable, "-c", program], cwd=ROOT, capture_output=True, text=True, timeout=300, check=False
     )
     assert "Traceback" not in done.stderr, done.stderr
     return done.stdout
@@ -156,9 +156,7 @@ def test_a_small_dev_shm_costs_nothing_but_time(size: str) -> None:
     if not may_mount():
         pytest.skip("a small /dev/shm cannot be mounted here")
     mount = f'mount -t tmpfs -o size={size} tmpfs /dev/shm && exec "$@"'
-    start = time.monotonic()
     assert in_a_process("None, 0", 2, ("unshare", "-m", "sh", "-c", mount, "sh")).startswith("same True")
-    assert time.monotonic() - start < 60
 
 
 def test_workers_that_cannot_be_forked_are_one_sentence(monkeypatch) -> None:

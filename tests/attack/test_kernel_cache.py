@@ -132,7 +132,7 @@ def test_a_compiler_that_hangs_is_ended_with_what_it_started(source: Path, tmp_p
     start = time.monotonic()
     with pytest.raises(NotKept, match=r"slow did not end within 0\.5 seconds"):
         loaded(source, tmp_path / "vitrail", (str(slow),))
-    assert time.monotonic() - start < 20
+    assert time.monotonic() - start < 100  # of the 300 that it would take
     assert not list((tmp_path / "vitrail").iterdir())
 
 

@@ -268,6 +268,8 @@ def dies(picture: Image.Image) -> torch.Tensor:
 @pytest.mark.parametrize("fate", [hangs, dies])
 def test_a_worker_that_hangs_or_dies_is_one_sentence_and_not_a_standstill(monkeypatch, fate):
     monkeypatch.setattr(workers_module, "WORKER_TIMEOUT", 1.0)
+    # What torch waits for a worker to end before it ends it.
+    monkeypatch.setattr(torch.utils.data._utils, "MP_STATUS_CHECK_INTERVAL", 0.2)
     samples = in_memory(4)
     samples.transform = fate
     with pytest.raises(DataError, match=r"the data workers stopped \(DataLoader .*\); look for") as caught:

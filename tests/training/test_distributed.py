@@ -18,7 +18,6 @@ from tests.training.outcome import outcome, saved_step
 from tests.training.toys import ToyTask
 from vitrail.training import checkpoint, distributed
 
-
 PATIENT = {"hang_at": 14, "hang_for": 2.0}
 """Of a run that is to be stopped before this step."""
 

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.forks import PATIENCE
 from vitrail.errors import TrainingError
 from vitrail.training.lock import sole_user
 
@@ -25,7 +26,7 @@ def _elsewhere(folder: Path) -> str:
     answers = context.Queue()
     process = context.Process(target=_try, args=(folder, answers))
     process.start()
-    answer = answers.get(timeout=30)
+    answer = answers.get(timeout=PATIENCE)
     process.join()
     return answer
 
@@ -55,14 +56,14 @@ def test_a_data_worker_that_outlives_a_killed_run_does_not_keep_the_folder(tmp_p
         with sole_user(tmp_path, main=True):
             worker = os.fork()
             if worker == 0:
-                dying.wait(30)
+                dying.wait(PATIENCE)
                 os._exit(0)
             holding.set()
             os._exit(1)
 
     process = context.Process(target=run)
     process.start()
-    assert holding.wait(30)
+    assert holding.wait(PATIENCE)
     process.join()
     assert _elsewhere(tmp_path) == "held"
     dying.set()
