@@ -102,7 +102,7 @@ def test_every_command_shown_is_taken_by_the_parser(page: str) -> None:
 def photos(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Images of two classes in ``photos``, and some without a class in ``new``, as the README's lines name them."""
     monkeypatch.chdir(tmp_path)
-    for number in range(20):
+    for number in range(12):
         for label, folder in enumerate(("photos/cat", "photos/dog", "new")):
             (tmp_path / folder).mkdir(parents=True, exist_ok=True)
             colour = (number * 12, 120 * label, 255 - number * 12)

@@ -12,10 +12,8 @@ from tests.support.forks import Command, finish
 from vitrail.training.checkpoint import resolve
 
 MODEL = "--architecture.patch-size 8 --architecture.width 32 --architecture.depth 2 --architecture.num-heads 2"
-LOADING = "--loader.workers 2 --augment.mixup 0.4 --architecture.drop-path 0.2"
-OPTIONS = (
-    f"--image-size 32 --channels 1 --epochs 4 --batch-size 64 {MODEL} {LOADING} --optim.ema 0.9 --run.save-every 1"
-)
+DRAWN = "--loader.workers 2 --augment.mixup 0.4 --architecture.drop-path 0.2 --optim.ema 0.9"
+OPTIONS = f"--image-size 32 --channels 1 --labels 300 --epochs 8 --batch-size 32 {MODEL} {DRAWN} --run.save-every 1"
 
 
 def words(out: Path) -> list[str]:

@@ -20,7 +20,13 @@ from vitrail.tasks.mae.recipes import MAE_AUGMENTS
 from vitrail.tasks.recipes import find_recipe
 from vitrail.verbs.targets import tokenizer_named
 
-LIGHT: dict[str, Any] = {**QUICK, "decoder_width": 32, "decoder_depth": 1, "architecture": {**TINY, "patch_size": 4}}
+LIGHT: dict[str, Any] = {
+    **QUICK,
+    "epochs": 0.5,
+    "decoder_width": 32,
+    "decoder_depth": 1,
+    "architecture": {**TINY, "patch_size": 4},
+}
 
 
 def pretrain(folder: Path, **changes: Any) -> Path:
@@ -149,7 +155,7 @@ def test_a_run_that_goes_on_keeps_the_tokens_it_began_with(tokens: Path, tmp_pat
     ],
 )
 def test_every_variant_pretrains_and_is_fine_tuned(changes: dict[str, Any], tmp_path: Path) -> None:
-    run = pretrain(tmp_path / "run", **changes)
+    run = pretrain(tmp_path / "run", **{"epochs": 1, **changes})
     assert json.loads((run / "summary.json").read_text())["best"]["loss"] < 3
     assert (run / "pictures" / "reconstruction.png").is_file()
     tuned = vitrail.train("digits", weights=str(run), out=str(tmp_path / "fine"), epochs=1, channels=1, labels=64)
@@ -159,8 +165,8 @@ def test_every_variant_pretrains_and_is_fine_tuned(changes: dict[str, Any], tmp_
 
 
 def test_a_panel_is_drawn_while_the_run_goes_on_and_changes_nothing(tmp_path: Path) -> None:
-    drawing = pretrain(tmp_path / "a", epochs=2, run={"picture_every": 0.5, "evaluate_every": 1})
-    silent = pretrain(tmp_path / "b", epochs=2)
+    drawing = pretrain(tmp_path / "a", epochs=1, run={"picture_every": 0.25, "evaluate_every": 0.5})
+    silent = pretrain(tmp_path / "b", epochs=1)
     names = sorted(path.name for path in (drawing / "pictures").glob("reconstruction_0*.png"))
     assert len(names) == 3, "the last one is drawn at the end anyway"
     for name, tensor in opened(drawing).state_dict().items():

@@ -9,11 +9,13 @@ from tests.verbs.conftest import QUICK
 from vitrail.cli import main, parse
 from vitrail.errors import ConfigError
 
+SHORT = {**QUICK, "epochs": 0.3}
+
 
 @pytest.fixture(scope="module", params=["color", "downsized", "full"])
 def predictor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("mpp") / request.param
-    return vitrail.pretrain("digits", objective="mpp", target=request.param, out=str(out), **QUICK).folder
+    return vitrail.pretrain("digits", objective="mpp", target=request.param, out=str(out), **SHORT).folder
 
 
 def test_masked_patch_prediction_leaves_an_encoder_that_is_fine_tuned(predictor: Path, tmp_path: Path) -> None:
@@ -32,7 +34,7 @@ def test_looking_at_a_patch_predictor_draws_where_its_encoder_looks(predictor: P
 
 
 def test_one_objective_goes_on_from_the_encoder_of_another(pretrained: Path, tmp_path: Path) -> None:
-    options = {**QUICK, "architecture": {**QUICK["architecture"], "positions": "sincos_2d"}}  # type: ignore[dict-item]
+    options = {**SHORT, "architecture": {**QUICK["architecture"], "positions": "sincos_2d"}}  # type: ignore[dict-item]
     result = vitrail.pretrain("digits", objective="mpp", weights=str(pretrained), out=str(tmp_path / "run"), **options)
     assert "accuracy" in result.metrics
 

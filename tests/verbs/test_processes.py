@@ -13,9 +13,9 @@ from tests.support import forks
 from vitrail.training.checkpoint import resolve
 
 MODEL = "--architecture.patch-size 8 --architecture.width 32 --architecture.depth 2 --architecture.num-heads 2"
-COMMON = f"digits --image-size 32 --channels 1 --epochs 2 --batch-size 64 {MODEL}"
+COMMON = f"digits --image-size 32 --channels 1 --epochs 1 --batch-size 64 {MODEL}"
 VERBS = {
-    "train": f"train {COMMON} --architecture.drop-path 0.2 --augment.mixup 0.4 --optim.ema 0.9",
+    "train": f"train {COMMON} --labels 320 --architecture.drop-path 0.2 --augment.mixup 0.4 --optim.ema 0.9",
     "pretrain": f"pretrain {COMMON} --decoder-width 32 --decoder-depth 1",
 }
 

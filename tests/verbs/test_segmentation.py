@@ -12,6 +12,7 @@ from safetensors.torch import load_file
 
 import vitrail
 from tests.support.forks import finish, finish_together
+from tests.verbs.untrained import untrained
 from vitrail.cli import main
 from vitrail.data.images import open_indices
 from vitrail.errors import ConfigError, DataError
@@ -155,9 +156,7 @@ def test_evaluation_over_two_processes_gives_the_figures_of_one(segmenter: Path,
 
 @pytest.mark.parametrize("head", ["setr_pup", "linear"])
 def test_a_vit_is_trained_from_weights_under_other_heads(head: str, tmp_path: Path) -> None:
-    shape: dict[str, Any] = {"width": 32, "depth": 2, "num_heads": 2, "patch_size": 8}
-    first = {"task": "classify", "architecture": shape, "image_size": 32, "epochs": 0.05, "channels": 3}
-    start = vitrail.train("digits", model="vit_ti16", out=str(tmp_path / "start"), **first).folder
+    start = untrained(tmp_path / "start", width=32)
     settings = {"task": "segment", "weights": str(start), "image_size": 32, "epochs": 0.002, "batch_size": 4}
     dense = {"jitter": "crop", "head": head}
     folder = vitrail.train("scenes:32", out=str(tmp_path / head), dense=dense, **settings).folder

@@ -22,7 +22,7 @@ FAMILIES = {
     "r50_vit_b16": {"stem_depths": (1, 1), "patch_size": 8, "width": 32, "depth": 1, "num_heads": 2},
     "vit_ti16": {**TINY, "positions": "relative", "positions_at": "layers_shared", "pool": "attention"},
 }
-SCHOOL = {"channels": 1, "epochs": 1, "batch_size": 128, "labels": 256, "loader": {"workers": 0}}
+SCHOOL = {"channels": 1, "epochs": 1, "batch_size": 32, "labels": 64, "loader": {"workers": 0}}
 
 
 def pictures(height: int, width: int, count: int = 3) -> Pictures:

@@ -22,7 +22,7 @@ def pretrained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
         mask_unit=8,
         architecture=shape,
         out=str(tmp_path_factory.mktemp("simmim") / request.param),
-        **QUICK,
+        **{**QUICK, "epochs": 0.5},
     )
     assert set(result.metrics) == {"loss", "neighbour_loss"}
     return result.folder

@@ -32,7 +32,7 @@ DTYPES = st.sampled_from([torch.float32, torch.int64, torch.bool, torch.float64,
 
 
 @pytest.mark.parametrize("layout", NAMES)
-@settings(max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=12, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(data=st.data())
 def test_wrong_shapes_types_and_names_end_in_one_error(tmp_path, layout, data):
     state = dict(WHOLE[layout])

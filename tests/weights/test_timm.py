@@ -33,7 +33,17 @@ def test_names_and_shapes_of_every_model_are_timms_there_and_back(name):
     assert {n: t.shape for n, t in back.items()} == {n: t.shape for n, t in theirs.items()}
 
 
-@pytest.mark.parametrize("name", TRANSFORMERS)
+LARGEST = ("gigantic", "giant", "huge")
+"""Seconds each, and like the others but for their widths."""
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        pytest.param(name, marks=pytest.mark.slow) if any(size in name for size in LARGEST) else name
+        for name in TRANSFORMERS
+    ],
+)
 def test_two_blocks_of_every_size_give_timms_features_and_logits(name, tmp_path):
     size = 4 * {"patch14": 14, "p8": 32, "s32": 32, "patch32": 32}.get(name.rsplit("_", 2)[1], 16)
     theirs = randomise(timm.create_model(name, depth=2, img_size=size, num_classes=7))
