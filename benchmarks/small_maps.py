@@ -33,7 +33,7 @@ def main() -> None:
         with torch.inference_mode():
             ours, theirs = masked(images), shrinking(images)
         difference = float((ours - theirs).norm() / ours.norm())
-        last = masked.partitions(*size)[-1][0]
+        last = masked.windows(*size)[-1][0]
         counts = [cost(model, size).multiply_accumulates / 1e9 for model in (masked, shrinking)]
         shown = f"{size[0]}x{size[1]}"
         print(f"{shown:12}{last.h:2}x{last.w:<8}{difference:10.1e}   {counts[0]:6.2f} {counts[1]:6.2f}")

@@ -67,7 +67,7 @@ def test_what_a_swin_holds_within_a_small_box_comes_from_its_windows(head: str) 
 def test_a_detr_tells_where_it_looks_for_each_object_in_the_order_of_what_it_finds(kind: str) -> None:
     model = detector(kind, "detr")
     assert has_attention(model)
-    looks = model.looks(IMAGES, [(64, 96)])
+    looks = model.cross_attention(IMAGES, [(64, 96)])
     stride = model.backbone.strides[-1]
     assert looks.shape == (1, 5, 64 // stride, 96 // stride)
     torch.testing.assert_close(looks.sum(dim=(2, 3)), torch.ones(1, 5))

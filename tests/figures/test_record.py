@@ -93,7 +93,7 @@ def test_a_missing_layer_is_named(classifier, layers):
 
 
 def test_a_model_without_attention_is_refused():
-    with pytest.raises(ConfigError, match="not in a Linear"), record_attention(torch.nn.Linear(1, 1)):
+    with pytest.raises(ConfigError, match="a Linear has no backbone"), record_attention(torch.nn.Linear(1, 1)):
         pass
 
 

@@ -16,7 +16,6 @@ from vitrail.figures.attention import attention_maps
 from vitrail.figures.draw import enlarge, to_picture
 from vitrail.figures.object_attention import object_multiples
 from vitrail.figures.offsets import panel as bias_panel
-from vitrail.figures.record import attention_of, blocks_of
 from vitrail.figures.scales import attention_legend, attention_map, bias_legend, bias_map
 from vitrail.figures.stitched import attention_from, record_windows, seen_from
 from vitrail.layers.window_layout import Partition
@@ -83,9 +82,9 @@ def test_the_legend_of_attention_shows_the_colours_that_maps_have():
 def test_a_vit_that_looks_everywhere_alike_glows_nowhere():
     """Queries of zero make every score 0: an even share for all tokens, in every head and in the rollout."""
     model = build_model("vit_ti16", num_classes=2, **VIT).eval()
-    for block in blocks_of(model.backbone):
-        torch.nn.init.zeros_(attention_of(block).qkv.weight)
-        torch.nn.init.zeros_(attention_of(block).qkv.bias)
+    for found in model.backbone.attention_layers():
+        torch.nn.init.zeros_(found.qkv.weight)
+        torch.nn.init.zeros_(found.qkv.bias)
     images = torch.randn(2, 3, 24, 32, generator=torch.Generator().manual_seed(4))
     maps = attention_maps(model, images)
     assert torch.allclose(maps.heads * maps.tokens, torch.ones_like(maps.heads), atol=1e-4)
@@ -95,8 +94,7 @@ def test_a_vit_that_looks_everywhere_alike_glows_nowhere():
 
 def test_a_swin_that_looks_everywhere_alike_glows_nowhere():
     model = build_model("swin_t", num_classes=2, **SWIN).eval()
-    for block in blocks_of(model.backbone):
-        found = attention_of(block)
+    for found in model.backbone.attention_layers():
         for name, parameter in found.named_parameters():
             if "qkv" in name or "bias_table" in name:
                 torch.nn.init.zeros_(parameter)
@@ -145,8 +143,8 @@ def same_window(one, other, shift) -> bool:
 
 def test_the_even_share_of_a_window_is_that_of_the_model():
     model = randomise(build_model("swin_t", num_classes=2, **SWIN)).eval()
-    for block in blocks_of(model.backbone):
-        for name, parameter in attention_of(block).named_parameters():
+    for found in model.backbone.attention_layers():
+        for name, parameter in found.named_parameters():
             if "qkv" in name or "bias_table" in name:
                 torch.nn.init.zeros_(parameter)
     images = torch.randn(1, 3, 30, 26)
@@ -188,8 +186,8 @@ def test_the_even_share_of_an_objects_attention_counts_what_it_is_shared_among(b
     )
     head = Dense(head="faster_rcnn", width=16, hidden=16, anchor_size=4.0, windows=windows)
     model = put_head(build_model(backbone, num_classes=0, **shape), head, 2).eval()
-    for block in blocks_of(model.backbone):
-        for name, parameter in attention_of(block).named_parameters():
+    for found in model.backbone.attention_layers():
+        for name, parameter in found.named_parameters():
             if "qkv" in name or "bias_table" in name:
                 torch.nn.init.zeros_(parameter)
     images = torch.randn(1, 3, 64, 64)

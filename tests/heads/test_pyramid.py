@@ -5,8 +5,8 @@ from hypothesis import strategies as st
 
 from vitrail.errors import ConfigError
 from vitrail.heads.pyramid import Pyramid
-from vitrail.heads.windowed import from_windows, to_windows, windowed_map
 from vitrail.models.registry import build_model
+from vitrail.models.vit_windows import from_windows, to_windows, windowed_map
 
 SHAPES: dict[str, dict] = {
     "swin_t": {"embed_width": 32, "depths": (1, 1, 1, 1)},

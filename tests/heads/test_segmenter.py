@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from vitrail.errors import ConfigError
-from vitrail.heads.multi_scale import Levels, spread
+from vitrail.heads.multi_scale import Levels
 from vitrail.heads.segmenter import KINDS, Segmenter, build
+from vitrail.models.backbone import spread
 from vitrail.models.registry import build_model
 from vitrail.settings import Dense
 

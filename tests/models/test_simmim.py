@@ -64,7 +64,7 @@ def test_the_loss_is_the_mean_absolute_error_over_hidden_pixels_alone(simmim: Si
 
 def test_each_place_of_the_last_map_predicts_its_own_square_row_by_row(simmim: SimMIM) -> None:
     images = noise(1, 3, 32, 48)
-    tokens = simmim.encoder.forward_features(images).flatten(1, -2)[:, simmim.encoder.prefix :]
+    tokens = simmim.encoder.forward_features(images).flatten(1, -2)[:, simmim.encoder.prefix_tokens :]
     stride, predicted = simmim.stride, simmim(images)
     square = simmim.predictor.head(tokens[0, 1]).view(stride, stride, 3).permute(2, 0, 1)
     torch.testing.assert_close(predicted[0, :, :stride, stride : 2 * stride], square)

@@ -135,7 +135,7 @@ def test_resizing_can_be_the_originals() -> None:
     bicubic, bilinear = small(), small(position_resize="bilinear")
     images = torch.randn(1, 3, 48, 48).double()
     assert not torch.allclose(bicubic(images), bilinear(images))
-    corners = bilinear.positions((6, 6))
+    corners = bilinear.positions.fitted(bilinear.pos_embed, (6, 6))
     torch.testing.assert_close(corners[0, [1, 6, 31, 36]], bilinear.pos_embed[0, [1, 4, 13, 16]])
 
 

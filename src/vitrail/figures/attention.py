@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from vitrail.errors import ConfigError, nearest
 from vitrail.figures.draw import Tile, enlarge, sheet, to_picture
-from vitrail.figures.record import device_of, evaluating, record_attention, resolve_layers, vit_of
+from vitrail.figures.record import device_of, evaluating, global_encoder_of, record_attention, resolve_layers
 from vitrail.figures.scales import attention_legend, attention_map
 
 HEAD_FUSIONS: dict[str, Callable[[Tensor], Tensor]] = {
@@ -158,19 +158,20 @@ def attention_maps(
     Raises:
         ConfigError: the model has no attention to look at, or no such layer.
     """
-    encoder = vit_of(model)
+    encoder = global_encoder_of(model)
     shown = resolve_layers([layer], encoder.depth)[0]
-    grid = encoder.patch_embed.grid(*images.shape[-2:])
-    by: Literal["class", "mean"] = "class" if encoder.config.pool == "class" else "mean"
+    grid = encoder.token_grid(images.shape[-2], images.shape[-1])
+    assert grid is not None
+    by: Literal["class", "mean"] = "class" if encoder.pools_class_token else "mean"
     flows, heads = [], []
     with evaluating(encoder):
         for some in images.split(PICTURES_AT_ONCE):
             with record_attention(encoder) as recorded:
                 encoder(some.to(device_of(encoder)))
             flow = rollout(list(recorded.values()), head_fusion, discard)
-            flows.append(class_attention(flow, grid, encoder.prefix, by))
-            heads.append(class_attention(recorded[shown], grid, encoder.prefix, by))
-    tokens = encoder.prefix + grid[0] * grid[1]
+            flows.append(class_attention(flow, grid, encoder.prefix_tokens, by))
+            heads.append(class_attention(recorded[shown], grid, encoder.prefix_tokens, by))
+    tokens = encoder.prefix_tokens + grid[0] * grid[1]
     return AttentionMaps(torch.cat(flows), torch.cat(heads), shown, tokens, by)
 
 
@@ -222,8 +223,9 @@ def panel(
         title=title,
         note=(
             f"How strongly {whose} to each place: rollout through all layers, and single heads of layer {maps.layer} "
-            f"(layers count from 0 to {vit_of(model).depth - 1}). An even share is 1 of {maps.tokens:,}, the number of "
-            "tokens. All maps have the one scale above: without colour, no place gets more than an even share."
+            f"(layers count from 0 to {global_encoder_of(model).depth - 1}). An even share is 1 of {maps.tokens:,}, "
+            "the number of tokens. All maps have the one scale above: without colour, no place gets more than an even "
+            "share."
         ),
         legend=attention_legend(),
     )

@@ -10,9 +10,7 @@ from torch import Tensor
 from vitrail.errors import ConfigError
 from vitrail.figures.record import evaluating, record_attention
 from vitrail.figures.stitched import rolled_out
-from vitrail.heads.detr import Detr
-from vitrail.models.swin import Swin
-from vitrail.models.vit import ViT
+from vitrail.models.backbone import Backbone
 
 
 def object_attention(model: Any, images: Tensor, boxes: Tensor) -> tuple[Tensor, str]:
@@ -46,25 +44,23 @@ def object_multiples(model: Any, images: Tensor, boxes: Tensor) -> tuple[Tensor,
 
 def _looked(model: Any, images: Tensor, boxes: Tensor) -> tuple[Tensor, str, int]:
     """Return maps, what they are, and among how many tokens the attention is shared."""
-    backbone = model.backbone
+    backbone: Backbone = model.backbone
     if not has_attention(model):
         raise ConfigError(f"a {type(backbone).__name__} has no attention to look at")
     height, width = images.shape[-2:]
-    if isinstance(model, Detr):
+    if model.has_cross_attention:
         with evaluating(model):
-            looked, what = (
-                model.looks(images, [(height, width)])[0, : len(boxes)],
-                "where the last decoder layer looks, mean over heads",
-            )
+            looked = model.cross_attention(images, [(height, width)])[0, : len(boxes)]
+        what = "where the last decoder layer looks, mean over heads"
         tokens = looked.shape[-2] * looked.shape[-1]
         return _to_pixels(looked.cpu(), backbone.strides[-1], height, width), what, tokens
-    if isinstance(backbone, Swin):
+    if backbone.has_windows:
         what = "what reaches the map that the box is judged on, there, through all windows and mergings"
-        first = backbone.partitions(height, width)[0][0]
+        first = backbone.windows(height, width)[0][0]
         return torch.stack([_rolled_out(model, images, box) for box in boxes]), what, first.h * first.w
     with evaluating(model), record_attention(backbone, [-1]) as recording:
         model.pyramid(images)
-    h, w = backbone.patch_embed.grid(height, width)
+    h, w = backbone.token_grid(height, width) or (0, 0)
     # Mean over heads, and without a class token, which has no place.
     weights = recording[-1][0].mean(dim=0)
     among = weights[-h * w :, -h * w :]
@@ -76,10 +72,10 @@ def _looked(model: Any, images: Tensor, boxes: Tensor) -> tuple[Tensor, str, int
 
 def _rolled_out(model: Any, images: Tensor, box: Tensor) -> Tensor:
     """Follow what a Swin's stage holds within a box back to the picture: ``(H, W)``."""
-    swin: Swin = model.backbone
+    swin: Backbone = model.backbone
     height, width = images.shape[-2:]
     stages = int(model.level_of(box[None])) + 1
-    partitions = swin.partitions(height, width)[:stages]
+    partitions = swin.windows(height, width)[:stages]
     with evaluating(model), record_attention(swin, range(sum(map(len, partitions)))) as recording:
         model.pyramid(images)
     last = partitions[-1][-1]
@@ -89,7 +85,7 @@ def _rolled_out(model: Any, images: Tensor, box: Tensor) -> Tensor:
 
 def has_attention(model: Any) -> bool:
     """Whether `object_attention` can be asked: a DETR always can, a region detector on a ViT or Swin."""
-    return isinstance(model, Detr) or isinstance(model.backbone, Swin | ViT)
+    return model.has_cross_attention or bool(model.backbone.attention_layers())
 
 
 def within(box: Tensor, h: int, w: int, stride: int) -> Tensor:

@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vitrail.errors import ConfigError
 from vitrail.figures.draw import MARGIN, Tile, sheet
-from vitrail.figures.record import attention_of, blocks_of, resolve_layers, swin_of
+from vitrail.figures.record import resolve_layers, windowed_encoder_of
 from vitrail.figures.scales import bias_legend, bias_map, number_map
 from vitrail.layers.relative_position import offset_array
 from vitrail.layers.window_attention import WindowAttention
@@ -40,8 +40,8 @@ def panel(
     Raises:
         ConfigError: the model has no windows or no bias, or there is no such layer.
     """
-    swin = swin_of(model)
-    ends = torch.tensor(swin.config.depths).cumsum(0) - 1
+    swin = windowed_encoder_of(model)
+    ends = torch.tensor([len(stage) for stage in swin.windows(*swin.config.image_size)]).cumsum(0) - 1
     chosen = resolve_layers(ends.tolist() if layers is None else layers, swin.depth)
     rows: list[list[Tile | None]] = []
     for layer in chosen:
@@ -82,8 +82,8 @@ def bias_of_pairs(model: nn.Module, layer: int, head: int) -> Tensor:
 
 
 def _attention(model: nn.Module, layer: int) -> WindowAttention:
-    swin = swin_of(model)
-    attention = attention_of(blocks_of(swin)[resolve_layers([layer], swin.depth)[0]])
+    swin = windowed_encoder_of(model)
+    attention = swin.attention_layers()[resolve_layers([layer], swin.depth)[0]]
     assert isinstance(attention, WindowAttention)
     if attention.relative_position_bias_table is None:
         raise ConfigError(f"this model has no relative position bias (its positions are {swin.config.positions!r})")

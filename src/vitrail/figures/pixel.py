@@ -10,11 +10,11 @@ from torch import Tensor, nn
 
 from vitrail.figures.attention import peak_of
 from vitrail.figures.draw import Tile, enlarge, sheet, to_picture
-from vitrail.figures.record import Recording, swin_of
+from vitrail.figures.record import Recording, windowed_encoder_of
 from vitrail.figures.scales import attention_legend, attention_map
 from vitrail.figures.stitched import attention_from, place_of, record_windows, rolled_out, seen_from
 from vitrail.layers.window_layout import Partition
-from vitrail.models.swin import Swin
+from vitrail.models.backbone import Backbone
 
 MARK = (0, 230, 118)
 
@@ -50,7 +50,7 @@ def panel(
     Raises:
         ConfigError: the model has no windows, or the pixel lies outside.
     """
-    swin = swin_of(model)
+    swin = windowed_encoder_of(model)
     rows: list[list[Tile | None]] = []
     for index, image in enumerate(images):
         recording, partitions = record_windows(model, images[index : index + 1])
@@ -71,7 +71,7 @@ def panel(
 
 
 def _stages(
-    swin: Swin, recording: Recording, partitions: list[list[Partition]], image: Tensor, pixel: tuple[int, int]
+    swin: Backbone, recording: Recording, partitions: list[list[Partition]], image: Tensor, pixel: tuple[int, int]
 ) -> list[list[tuple[Tensor, str]]]:
     """Return a map ``(H, W)``, in multiples of an even share, and a caption for the last two blocks of each stage.
 

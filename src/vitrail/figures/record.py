@@ -9,10 +9,7 @@ import torch
 from torch import Tensor, nn
 
 from vitrail.errors import ConfigError
-from vitrail.layers.attention import Attention
-from vitrail.models.registry import backbone_of
-from vitrail.models.swin import Swin
-from vitrail.models.vit import ViT
+from vitrail.models.backbone import Backbone, backbone_of
 
 
 class Recording(Mapping[int, Tensor]):
@@ -62,10 +59,10 @@ def record_attention(model: nn.Module, layers: Sequence[int] | None = None) -> I
     Raises:
         ConfigError: the model has no attention to record, or no such layer.
     """
-    blocks = blocks_of(encoder_of(model))
-    chosen = resolve_layers(range(len(blocks)) if layers is None else layers, len(blocks))
-    recording = Recording(chosen, len(blocks))
-    watched = {layer: attention_of(blocks[layer]) for layer in chosen}
+    attentions = encoder_of(model).attention_layers()
+    chosen = resolve_layers(range(len(attentions)) if layers is None else layers, len(attentions))
+    recording = Recording(chosen, len(attentions))
+    watched = {layer: attentions[layer] for layer in chosen}
     before = {layer: attention.observe for layer, attention in watched.items()}
     try:
         for layer, attention in watched.items():
@@ -88,54 +85,40 @@ def resolve_layers(layers: Sequence[int], depth: int) -> list[int]:
     return sorted({layer % depth for layer in layers})
 
 
-def encoder_of(model: nn.Module) -> ViT | Swin:
+def encoder_of(model: nn.Module) -> Backbone:
     """Return the backbone with attention inside a model.
 
     Raises:
         ConfigError: there is none.
     """
     backbone = backbone_of(model)
-    if not isinstance(backbone, ViT | Swin):
+    if not backbone.attention_layers():
         raise ConfigError(f"attention can be looked at in a ViT or a Swin, not in a {type(backbone).__name__}")
     return backbone
 
 
-def vit_of(model: nn.Module) -> ViT:
-    """Return the ViT inside a model, whose tokens all see each other.
+def global_encoder_of(model: nn.Module) -> Backbone:
+    """Return the backbone inside a model whose tokens all see each other, as a ViT's.
 
     Raises:
         ConfigError: there is none.
     """
     encoder = encoder_of(model)
-    if not isinstance(encoder, ViT):
+    if encoder.has_windows:
         raise ConfigError("this picture is of a ViT; vitrail.figures.stitched draws the attention of a Swin")
     return encoder
 
 
-def swin_of(model: nn.Module) -> Swin:
-    """Return the Swin inside a model.
+def windowed_encoder_of(model: nn.Module) -> Backbone:
+    """Return the backbone inside a model whose tokens see those of their window, as a Swin's.
 
     Raises:
         ConfigError: there is none.
     """
     encoder = encoder_of(model)
-    if not isinstance(encoder, Swin):
+    if not encoder.has_windows:
         raise ConfigError("windows are there in a Swin, not in a ViT")
     return encoder
-
-
-def blocks_of(encoder: ViT | Swin) -> list[nn.Module]:
-    """Return all blocks from the first to the last, through the stages of a Swin."""
-    if isinstance(encoder, ViT):
-        return list(encoder.blocks)
-    return [block for stage in encoder.layers for block in stage.blocks]  # type: ignore[union-attr]
-
-
-def attention_of(block: nn.Module) -> Attention:
-    """Return the attention of a transformer block."""
-    attention = block.attn
-    assert isinstance(attention, Attention)
-    return attention
 
 
 @contextmanager

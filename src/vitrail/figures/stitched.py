@@ -9,9 +9,9 @@ from torch import Tensor, nn
 
 from vitrail.errors import ConfigError
 from vitrail.figures.attention import HEAD_FUSIONS
-from vitrail.figures.record import Recording, device_of, evaluating, record_attention, swin_of
+from vitrail.figures.record import Recording, device_of, evaluating, record_attention, windowed_encoder_of
 from vitrail.layers.window_layout import Partition, places, regions
-from vitrail.models.swin import Swin
+from vitrail.models.backbone import Backbone
 
 Place = tuple[int, int]
 """Row and column of a token on its map."""
@@ -114,7 +114,7 @@ def rolled_out(recording: Recording, partitions: Sequence[Sequence[Partition]], 
 
     Args:
         recording: of all blocks.
-        partitions: as `Swin.partitions` gives them for the pictures' size.
+        partitions: as `Swin.windows` gives them for the pictures' size.
         start: ``(B, h, w)`` on the last map.
 
     Returns:
@@ -132,10 +132,10 @@ def rolled_out(recording: Recording, partitions: Sequence[Sequence[Partition]], 
 
 def record_windows(model: nn.Module, images: Tensor) -> tuple[Recording, list[list[Partition]]]:
     """Run a Swin over pictures ``(B, C, H, W)`` and return what it attended to and how each block cut its map."""
-    swin = swin_of(model)
+    swin = windowed_encoder_of(model)
     with evaluating(swin), record_attention(swin) as recording:
         swin(images.to(device_of(swin)))
-    return recording, swin.partitions(images.shape[-2], images.shape[-1])
+    return recording, swin.windows(images.shape[-2], images.shape[-1])
 
 
 def window_rollout(model: nn.Module, images: Tensor, pixel: tuple[int, int] | None = None) -> Tensor:
@@ -157,13 +157,13 @@ def window_rollout(model: nn.Module, images: Tensor, pixel: tuple[int, int] | No
     last = partitions[-1][-1]
     start = torch.full((len(images), last.h, last.w), 1 / (last.h * last.w))
     if pixel is not None:
-        y, x = place_of(swin_of(model), pixel, images, stage=-1)
+        y, x = place_of(windowed_encoder_of(model), pixel, images, stage=-1)
         start = torch.zeros_like(start)
         start[:, y, x] = 1
     return rolled_out(recording, partitions, start)
 
 
-def place_of(swin: Swin, pixel: tuple[int, int], images: Tensor, stage: int) -> Place:
+def place_of(swin: Backbone, pixel: tuple[int, int], images: Tensor, stage: int) -> Place:
     """Return the token of a stage's map in which a pixel lies.
 
     Raises:

@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from vitrail.figures.draw import HIDDEN, Tile, sheet, to_picture
-from vitrail.figures.record import swin_of
+from vitrail.figures.record import windowed_encoder_of
 from vitrail.layers.window_layout import Partition, regions
 
 SIDE = 336  # of a tile, in pixels
@@ -48,10 +48,10 @@ def panel(
     Raises:
         ConfigError: the model has no windows.
     """
-    swin = swin_of(model)
+    swin = windowed_encoder_of(model)
     pixels = np.asarray(to_picture(image, mean, std).convert("RGB"))
     rows: list[list[Tile | None]] = []
-    for number, stage in enumerate(swin.partitions(image.shape[-2], image.shape[-1])):
+    for number, stage in enumerate(swin.windows(image.shape[-2], image.shape[-1])):
         regular, shifted, stride = stage[0], stage[-1], swin.strides[number]
         moved = (shifted.shift_h, shifted.shift_w) != (0, 0)
         rows.append(

@@ -21,6 +21,7 @@ from vitrail.heads.mask_rcnn import (
     new_pyramid,
     region_pool,
 )
+from vitrail.models.backbone import Backbone
 from vitrail.settings import Dense
 
 # Cai and Vasconcelos 2018, Cascade R-CNN, sections 4.2 and 5.1: overlap that counts as an object, and weight of the
@@ -31,7 +32,7 @@ BOX_WEIGHTS = ((10.0, 10.0, 5.0, 5.0), (20.0, 20.0, 10.0, 10.0), (30.0, 30.0, 15
 SMOOTH_BELOW = 1 / 9
 
 
-def build(backbone: Any, dense: Dense, num_classes: int) -> RegionDetector:
+def build(backbone: Backbone, dense: Dense, num_classes: int) -> RegionDetector:
     """Put a Cascade Mask R-CNN on a backbone."""
     return RegionDetector(new_pyramid(backbone, dense), new_proposals(dense), CascadeHeads(dense, num_classes))
 

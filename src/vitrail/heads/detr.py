@@ -16,6 +16,7 @@ from vitrail.errors import ConfigError
 from vitrail.heads.detections import Found
 from vitrail.heads.pyramid import UNUSED
 from vitrail.layers.positions import sincos_2d
+from vitrail.models.backbone import Backbone
 from vitrail.settings import Dense
 
 # Section 3.1 and appendix A.4: weights of the losses, also those of matching, and that of "no object".
@@ -25,7 +26,7 @@ DROPOUT = 0.1
 SHOWN_MOST = 100
 
 
-def build(backbone: Any, dense: Dense, num_classes: int) -> Detr:
+def build(backbone: Backbone, dense: Dense, num_classes: int) -> Detr:
     """Put a DETR on a backbone's last map."""
     return Detr(backbone, dense, num_classes)
 
@@ -43,8 +44,9 @@ class Detr(nn.Module):
     """
 
     finds_masks = False
+    has_cross_attention = True
 
-    def __init__(self, backbone: Any, dense: Dense, num_classes: int) -> None:
+    def __init__(self, backbone: Backbone, dense: Dense, num_classes: int) -> None:
         super().__init__()
         if dense.width % HEAD_WIDTH:
             raise ConfigError(f"a DETR has {HEAD_WIDTH} channels a head; --dense.width must be a multiple of that")
@@ -65,7 +67,7 @@ class Detr(nn.Module):
         self.box = nn.Sequential(
             nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 4)
         )
-        plain = len(backbone.strides) == 1
+        plain = backbone.is_plain
         for name, parameter in backbone.named_parameters():
             if name.startswith(UNUSED) and not (plain and name.startswith("norm.")):
                 parameter.requires_grad_(False)
@@ -102,7 +104,7 @@ class Detr(nn.Module):
         return self.classify(every).float(), self.box(every).float().sigmoid()
 
     @torch.no_grad()
-    def looks(self, images: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
+    def cross_attention(self, images: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
         """Return where the last decoder layer looks for each object, the mean over its heads.
 
         Args:

@@ -21,6 +21,7 @@ from vitrail.errors import ConfigError
 from vitrail.heads.convolution import new_norm
 from vitrail.heads.detections import Found
 from vitrail.heads.pyramid import STRIDES, Pyramid
+from vitrail.models.backbone import Backbone
 from vitrail.settings import Dense
 
 ASPECTS = (0.5, 1.0, 2.0)
@@ -39,6 +40,8 @@ class RegionDetector(nn.Module):
         proposals: maps to regions worth a look.
         heads: regions to classes, boxes and masks, called like torchvision's ``RoIHeads``.
     """
+
+    has_cross_attention = False
 
     def __init__(self, pyramid: Pyramid, proposals: RegionProposalNetwork, heads: Any) -> None:
         super().__init__()
@@ -86,7 +89,7 @@ class RegionDetector(nn.Module):
         return self.pyramid.depth
 
     @property
-    def backbone(self) -> Any:
+    def backbone(self) -> Backbone:
         """The backbone inside."""
         return self.pyramid.backbone
 
@@ -115,7 +118,7 @@ def _floats(value: Any) -> Any:
     return value.float() if isinstance(value, Tensor) else type(value)(_floats(item) for item in value)
 
 
-def build(backbone: Any, dense: Dense, num_classes: int) -> RegionDetector:
+def build(backbone: Backbone, dense: Dense, num_classes: int) -> RegionDetector:
     """Put a Faster R-CNN or, with masks, a Mask R-CNN on a backbone (He et al. 2017)."""
     box_head, box_predictor = new_box_head(dense, num_classes)
     heads = RoIHeads(
@@ -141,7 +144,7 @@ SAMPLING: dict[str, Any] = {
 }
 
 
-def new_pyramid(backbone: Any, dense: Dense) -> Pyramid:
+def new_pyramid(backbone: Backbone, dense: Dense) -> Pyramid:
     """Return the pyramid that the settings ask for.
 
     Raises:

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import math
-from typing import Any
 
 from torch import Tensor, nn
 
 from vitrail.heads.convolution import ChannelNorm, Norm, new_norm
+from vitrail.models.backbone import Backbone, spread
 
 FINEST_STRIDE = 4
 NORM_EPS = 1e-6  # As a ViT's own norms; Swin's have 1e-5.
@@ -34,9 +34,9 @@ class Levels(nn.Module):
         blocks: of a plain backbone, after which the maps are taken.
     """
 
-    def __init__(self, backbone: Any, count: int = 4, rescale: bool = True, norm: Norm = "group") -> None:
+    def __init__(self, backbone: Backbone, count: int = 4, rescale: bool = True, norm: Norm = "group") -> None:
         super().__init__()
-        plain = len(backbone.strides) == 1
+        plain = backbone.is_plain
         self.blocks = spread(backbone.depth, min(count, backbone.depth)) if plain else ()
         copies = len(self.blocks) or 1
         self.channels = tuple(backbone.channels) * copies
@@ -49,9 +49,9 @@ class Levels(nn.Module):
         )
         self.strides = tuple(stride / 2**times for stride, times in zip(strides, doublings, strict=True))
 
-    def forward(self, backbone: Any, images: Tensor) -> list[Tensor]:
+    def forward(self, backbone: Backbone, images: Tensor) -> list[Tensor]:
         """Return the maps of pictures ``(B, C, H, W)``: ``(B, C_i, H / s_i, W / s_i)`` each."""
-        maps = backbone.feature_maps(images, self.blocks) if self.blocks else backbone.feature_maps(images)
+        maps = backbone.feature_maps(images, self.blocks)
         return [rescale(norm(level)) for level, norm, rescale in zip(maps, self.norms, self.rescale, strict=True)]
 
 
@@ -71,8 +71,3 @@ class Rescale(nn.Sequential):
                 layers += [new_norm(norm, channels), nn.GELU()]
             layers.append(nn.ConvTranspose2d(channels, channels, 2, stride=2))
         super().__init__(*layers)
-
-
-def spread(depth: int, count: int) -> tuple[int, ...]:
-    """Return ``count`` blocks out of ``depth``, numbered from 0, evenly spaced up to the last one."""
-    return tuple(depth * (number + 1) // count - 1 for number in range(count))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any, Literal
+from typing import Literal
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -11,7 +11,8 @@ from torch import Tensor, nn
 from vitrail.errors import ConfigError
 from vitrail.heads.convolution import ChannelNorm, new_norm, resize_to
 from vitrail.heads.multi_scale import Levels
-from vitrail.heads.windowed import windowed_map
+from vitrail.models.backbone import Backbone
+from vitrail.models.vit_windows import windowed_map
 
 PyramidKind = Literal["auto", "fpn", "simple", "blocks"]
 STRIDES = (4, 8, 16, 32)
@@ -46,10 +47,10 @@ class Pyramid(nn.Module):
     strides = STRIDES
 
     def __init__(
-        self, backbone: Any, width: int, kind: PyramidKind = "auto", group_norm: bool = False, windows: int = 0
+        self, backbone: Backbone, width: int, kind: PyramidKind = "auto", group_norm: bool = False, windows: int = 0
     ) -> None:
         super().__init__()
-        plain = len(backbone.strides) == 1
+        plain = backbone.is_plain
         kind = ("simple" if plain else "fpn") if kind == "auto" else kind
         if plain == (kind == "fpn"):
             fitting = "simple and blocks" if plain else "fpn"
@@ -107,7 +108,7 @@ class Pyramid(nn.Module):
 class Simple(nn.Module):
     """The simple feature pyramid: each map by itself from the last one, by transposed convolution or pooling."""
 
-    def __init__(self, backbone: Any, width: int) -> None:
+    def __init__(self, backbone: Backbone, width: int) -> None:
         super().__init__()
         channels, stride = backbone.channels[-1], backbone.strides[-1]
         self.levels = nn.ModuleList(_level(channels, round(math.log2(stride / target)), width) for target in STRIDES)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import importlib
-from typing import Any
 
 from torch import nn
 
 from vitrail.errors import ConfigError
+from vitrail.models.backbone import Backbone
 from vitrail.settings import Dense
 
 # The module of each head of `vitrail.settings.Dense`; its ``build(backbone, dense, num_classes)`` makes the model.
@@ -39,11 +39,11 @@ def head_for(task: str, head: str) -> str:
     return head
 
 
-def put_head(backbone: Any, dense: Dense, num_classes: int) -> nn.Module:
+def put_head(backbone: Backbone, dense: Dense, num_classes: int) -> nn.Module:
     """Put the head that ``dense.head`` names on a backbone.
 
     Args:
-        backbone: any module with ``channels``, ``strides``, ``depth``, ``feature_maps`` and ``layer_of``.
+        backbone: makes maps of images.
         dense: the head's name, no longer "auto", and its shape.
         num_classes: K, without a background.
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 from torch import Tensor, nn
 
@@ -14,6 +13,7 @@ from vitrail.heads.multi_scale import Levels
 from vitrail.heads.setr import MultiLevel, Naive, Progressive
 from vitrail.heads.upernet import UperNet
 from vitrail.layers.patches import pad_to_patches
+from vitrail.models.backbone import Backbone
 from vitrail.settings import Dense
 
 # What only serves to make one vector of a picture; a segmenter has no use for it, and it would never get a gradient.
@@ -106,7 +106,7 @@ class Segmenter(nn.Module):
         ConfigError: there is no such head, or it cannot stand on this backbone.
     """
 
-    def __init__(self, backbone: Any, num_classes: int, dense: Dense) -> None:
+    def __init__(self, backbone: Backbone, num_classes: int, dense: Dense) -> None:
         super().__init__()
         if dense.head not in KINDS:
             raise ConfigError(f"there is no head {dense.head!r}{nearest(dense.head, KINDS)} All: {', '.join(KINDS)}")
@@ -166,7 +166,7 @@ class Segmenter(nn.Module):
         return {f"backbone.{name}" for name in self.backbone.no_weight_decay()}
 
 
-def build(backbone: Any, dense: Dense, num_classes: int) -> Segmenter:
+def build(backbone: Backbone, dense: Dense, num_classes: int) -> Segmenter:
     """Put a segmentation head on a backbone, as `vitrail.heads.registry.put_head` asks.
 
     Raises:

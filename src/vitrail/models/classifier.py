@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal
+from collections.abc import Iterator
+from typing import Literal, Protocol
 
 import torch
 from torch import Tensor, nn
+
+from vitrail.models.backbone import Backbone
 
 HeadInit = Literal["small", "zero"]
 """small: nearly even scores at the start; zero: exactly even ones, as ViT is fine-tuned (paper, section 3.2)."""
@@ -15,14 +18,16 @@ class ImageClassifier(nn.Module):
     """Backbone, then one linear map from its vector to class scores.
 
     Args:
-        backbone: any module with ``embed``, ``width``, ``depth``, ``layer_of`` and ``no_weight_decay``.
+        backbone: makes a vector of an image.
         num_classes: number of classes.
         representation: length of a hidden layer with tanh in front of the head, as ViT is pretrained with
             (paper, section 3.1); 0 for none. It belongs to the head: `replace_head` takes it off.
         head_init: how the head starts out.
     """
 
-    def __init__(self, backbone: Any, num_classes: int, representation: int = 0, head_init: HeadInit = "small") -> None:
+    def __init__(
+        self, backbone: Backbone, num_classes: int, representation: int = 0, head_init: HeadInit = "small"
+    ) -> None:
         super().__init__()
         self.backbone = backbone
         self.pre_logits = nn.Linear(backbone.width, representation) if representation else None
@@ -75,7 +80,19 @@ def new_head(width: int, num_classes: int, init: HeadInit) -> nn.Linear:
     return head
 
 
-def freeze(model: Any, layers: int) -> list[str]:
+class Layered(Protocol):
+    """A model whose parameters belong to layers: a backbone, or one with a head."""
+
+    def layer_of(self, name: str) -> int:
+        """Return the layer a parameter belongs to, from 0 for the embeddings upwards."""
+        ...
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Give every parameter with its name."""
+        ...
+
+
+def freeze(model: Layered, layers: int) -> list[str]:
     """Stop the lowest layers of a model from learning.
 
     Args:
@@ -86,7 +103,7 @@ def freeze(model: Any, layers: int) -> list[str]:
     Returns:
         The names of the parameters that were frozen.
     """
-    frozen = [name for name, _ in model.named_parameters() if model.layer_of(name) < layers]
-    for name in frozen:
-        model.get_parameter(name).requires_grad_(False)
-    return frozen
+    frozen = {name: tensor for name, tensor in model.named_parameters() if model.layer_of(name) < layers}
+    for parameter in frozen.values():
+        parameter.requires_grad_(False)
+    return list(frozen)

@@ -18,8 +18,8 @@ from vitrail.layers.patches import PatchEmbedding
 from vitrail.layers.pooling import AttentionPool
 from vitrail.layers.relative_position import RelativeKeys
 from vitrail.layers.window_attention import WindowAttention
+from vitrail.models.backbone import backbone_of
 from vitrail.models.mae import MAE
-from vitrail.models.registry import backbone_of
 
 Inputs = tuple[Any, ...]
 
@@ -68,10 +68,8 @@ def cost(model: nn.Module, image_size: int | tuple[int, int] | None = None) -> C
     backbone = backbone_of(model)
     height, width = backbone.config.image_size if image_size is None else pair(image_size)
     picture = torch.empty(1, backbone.config.channels, height, width, device="meta")
-    tokens = 0
-    if hasattr(backbone, "patch_embed"):
-        h, w = backbone.patch_embed.grid(height, width)
-        tokens = h * w + backbone.prefix
+    grid = backbone.token_grid(height, width)
+    tokens = 0 if grid is None else grid[0] * grid[1] + backbone.prefix_tokens
     parameters = sum(parameter.numel() for parameter in model.parameters())
     return Cost(parameters, multiply_accumulates(model, picture), tokens)
 
@@ -146,6 +144,6 @@ class _MaskedPass(nn.Module):
             torch.empty(1, count, dtype=torch.int64, device="meta") for count in (seen, patches - seen, patches)
         )
         mask = torch.empty(1, patches, dtype=torch.bool, device="meta")
-        decoder = self.model.decoder
-        decoded = self.model.decode(picture, Split(visible, hidden, restore, mask))[:, self.model.encoder.prefix :]
-        return decoder.predict(decoder.norm(decoded))
+        parts = Split(visible, hidden, restore, mask)
+        decoded = self.model.decode(self.model.encode(picture, parts), parts, grid)
+        return self.model.predict(decoded[:, self.model.encoder.prefix_tokens :])

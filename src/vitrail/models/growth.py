@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import torch
 
 from vitrail.layers.attention import Attention
 from vitrail.layers.shapes_only import shapes_only
+from vitrail.models.backbone import Backbone, backbone_of
 from vitrail.models.cost import cost, multiply_accumulates
-from vitrail.models.registry import backbone_of, build_model
-from vitrail.models.swin import Swin
+from vitrail.models.registry import build_model
 
 
 def msa(places: int, width: int) -> int:
@@ -52,32 +51,31 @@ def growth(name: str, image_sizes: Sequence[int]) -> list[Growth]:
         image_sizes: sides of the pictures, in pixels.
     """
     with shapes_only():
-        backbone: Any = backbone_of(build_model(name))
+        backbone = backbone_of(build_model(name))
     rows = []
     for size in image_sizes:
         layers = _layers(backbone, size)
-        area = backbone.config.window[0] * backbone.config.window[1] if isinstance(backbone, Swin) else None
-        picture = torch.empty(1, backbone.config.channels, size, size, device="meta")
+        image = torch.empty(1, backbone.config.channels, size, size, device="meta")
         rows.append(
             Growth(
                 size,
-                sum(msa(places, width) for places, width in layers),
-                sum(window_msa(places, width, area) for places, width in layers) if area else None,
-                multiply_accumulates(backbone, picture, within=Attention),
+                sum(msa(places, width) for places, width, _ in layers),
+                sum(window_msa(*layer) for layer in layers) if backbone.has_windows else None,
+                multiply_accumulates(backbone, image, within=Attention),
                 cost(backbone, size).multiply_accumulates,
             )
         )
     return rows
 
 
-def _layers(backbone: Any, size: int) -> list[tuple[int, int]]:
-    """Return number of tokens and width of each attention layer."""
-    if not isinstance(backbone, Swin):
-        h, w = backbone.patch_embed.grid(size, size)
-        return [(h * w, backbone.width)] * backbone.depth
-    stages = backbone.partitions(size, size)
+def _layers(backbone: Backbone, size: int) -> list[tuple[int, int, int]]:
+    """Return number of tokens and width of each attention layer, and how many tokens a token attends to."""
+    stages = backbone.windows(size, size)
+    if not stages:
+        h, w = backbone.token_grid(size, size) or (0, 0)
+        return [(h * w, backbone.width, h * w)] * len(backbone.attention_layers())
     return [
-        (partition.h * partition.w, width)
+        (partition.h * partition.w, width, partition.area)
         for stage, width in zip(stages, backbone.channels, strict=True)
         for partition in stage
     ]

@@ -14,6 +14,7 @@ from vitrail.layers.block import NORM_EPS, Block, initialise
 from vitrail.layers.masking import Masking, Split, check_masking, draw_mask, split
 from vitrail.layers.patches import check_not_empty, take
 from vitrail.layers.positions import resize_positions, sincos_2d
+from vitrail.models.backbone import run_blocks
 from vitrail.models.targets import TargetKind, new_target
 from vitrail.models.vit import ViT, ViTConfig
 
@@ -117,20 +118,26 @@ class Decoder(nn.Module):
             ``(B, prefix + N, decoder_width)``: prefix, visible patches, then hidden ones; or the hidden ones alone.
             Attention does not mind the order, so nothing is sorted back before it must be.
         """
+        *blocks, last = self.blocks
+        tokens, _ = run_blocks(blocks, self.with_mask_tokens(tokens, parts, grid))
+        return last(tokens, None, parts.hidden.shape[1] if hidden_only else None)
+
+    def with_mask_tokens(self, tokens: Tensor, parts: Split, grid: tuple[int, int]) -> Tensor:
+        """Embed the encoder's tokens, put the mask token at every hidden place, and add positions to all.
+
+        Returns:
+            ``(B, prefix + N, decoder_width)``: prefix, visible patches, then hidden ones.
+        """
         tokens = self.embed(tokens)
         positions = resize_positions(self.pos_embed, self.grid, grid, self.prefix)
-        places = positions[:, self.prefix :].expand(tokens.shape[0], -1, -1)
+        of_patches = positions[:, self.prefix :].expand(tokens.shape[0], -1, -1)
         prefix = tokens[:, : self.prefix] + positions[:, : self.prefix]
         if self.mask_token is None:
-            patches = tokens[:, self.prefix :] + take(places, torch.cat([parts.visible, parts.hidden], dim=1))
-            tokens = torch.cat([prefix, patches], dim=1)
-        else:
-            visible = tokens[:, self.prefix :] + take(places, parts.visible)
-            hidden = self.mask_token + take(places, parts.hidden)
-            tokens = torch.cat([prefix, visible, hidden.to(tokens.dtype)], dim=1)
-        for block in self.blocks[:-1]:
-            tokens = block(tokens)
-        return self.blocks[-1](tokens, None, parts.hidden.shape[1] if hidden_only else None)
+            patches = tokens[:, self.prefix :] + take(of_patches, torch.cat([parts.visible, parts.hidden], dim=1))
+            return torch.cat([prefix, patches], dim=1)
+        visible = tokens[:, self.prefix :] + take(of_patches, parts.visible)
+        hidden = self.mask_token + take(of_patches, parts.hidden)
+        return torch.cat([prefix, visible, hidden.to(tokens.dtype)], dim=1)
 
 
 class MAE(nn.Module):
@@ -182,9 +189,9 @@ class MAE(nn.Module):
         return self.loss_of(images, self.split(images, mask))
 
     def loss_of(self, images: Tensor, parts: Split) -> Tensor:
-        """Return the loss of pictures ``(B, C, H, W)`` split as `split` does; a compiler makes one graph of it."""
-        predicted = self._predict(self.decode(images, parts, hidden_only=True))
-        return self.decoder.target.loss(predicted, self.target(images, parts.hidden))
+        """Return the loss of images ``(B, C, H, W)`` split as `split` does; a compiler makes one graph of it."""
+        decoded = self.decode(self.encode(images, parts), parts, self.grid(images), hidden_only=True)
+        return self.decoder.target.loss(self.predict(decoded), self.target(images, parts.hidden))
 
     def forward(self, images: Tensor, mask: Tensor | None = None) -> MAEOutput:
         """Hide patches and predict them.
@@ -197,7 +204,8 @@ class MAE(nn.Module):
             ConfigError: the mask does not fit the pictures, or its rows hide different numbers of patches.
         """
         parts = self.split(images, mask)
-        shuffled = self._predict(self.decode(images, parts)[:, self.encoder.prefix :])
+        decoded = self.decode(self.encode(images, parts), parts, self.grid(images))
+        shuffled = self.predict(decoded[:, self.encoder.prefix_tokens :])
         hidden = shuffled[:, -parts.hidden.shape[1] :]
         loss = self.decoder.target.loss(hidden, self.target(images, parts.hidden))
         return MAEOutput(loss, take(shuffled, parts.restore), parts.mask)
@@ -215,16 +223,40 @@ class MAE(nn.Module):
             )
         return split(mask.to(images.device).bool())
 
-    def decode(self, images: Tensor, parts: Split, hidden_only: bool = False) -> Tensor:
-        """Run encoder and decoder: ``(B, C, H, W)`` to what `Decoder.forward` returns."""
-        if self.encoder_mask_token is None:
-            seen = self.encoder.forward_features(images, parts.visible)
-        else:
-            seen = self._see_all(images, parts, self.encoder_mask_token)
-        # An encoder that pools by mean keeps its norm for after the pooling; here each token is normalised with it.
-        return self.decoder(self.encoder.fc_norm(seen), parts, self.grid(images), hidden_only)
+    def encode(self, images: Tensor, parts: Split) -> Tensor:
+        """First step: encode the visible patches alone (section 3, "MAE encoder").
 
-    def _see_all(self, images: Tensor, parts: Split, mask_token: Tensor) -> Tensor:
+        Args:
+            images: ``(B, C, H, W)``, normalised.
+            parts: which patches are visible.
+
+        Returns:
+            ``(B, prefix + V, D)``, each token normalised; with mask tokens in the encoder ``(B, prefix + N, D)``, the
+            visible patches first.
+        """
+        if self.encoder_mask_token is None:
+            encoded = self.encoder.forward_features(images, parts.visible)
+        else:
+            encoded = self._encode_all(images, parts, self.encoder_mask_token)
+        # An encoder that pools by mean keeps its norm for after the pooling; here each token is normalised with it.
+        return self.encoder.fc_norm(encoded)
+
+    def decode(self, encoded: Tensor, parts: Split, grid: tuple[int, int], hidden_only: bool = False) -> Tensor:
+        """Second step: decode all places, hidden ones from the mask token ("MAE decoder"); see `Decoder.forward`."""
+        return self.decoder(encoded, parts, grid, hidden_only)
+
+    def predict(self, decoded: Tensor) -> Tensor:
+        """Third step: predict the target of each decoded patch ("Reconstruction target").
+
+        Args:
+            decoded: ``(B, V, decoder_width)``.
+
+        Returns:
+            ``(B, V, P * P * C)`` of targets that are pixels; `loss_of` compares the hidden ones with `target`.
+        """
+        return self.decoder.predict(self.decoder.norm(decoded))
+
+    def _encode_all(self, images: Tensor, parts: Split, mask_token: Tensor) -> Tensor:
         """Encode all places, hidden ones with the mask token: ``(B, prefix + N, D)``, the visible patches first."""
 
         def hide(tokens: Tensor) -> Tensor:
@@ -232,8 +264,5 @@ class MAE(nn.Module):
 
         tokens = self.encoder.forward_features(images, corrupt=hide)
         order = torch.cat([parts.visible, parts.hidden], dim=1)
-        prefix = self.encoder.prefix
+        prefix = self.encoder.prefix_tokens
         return torch.cat([tokens[:, :prefix], take(tokens[:, prefix:], order)], dim=1)
-
-    def _predict(self, tokens: Tensor) -> Tensor:
-        return self.decoder.predict(self.decoder.norm(tokens))

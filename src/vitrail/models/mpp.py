@@ -103,7 +103,7 @@ class MPP(nn.Module):
             ``(B, N, cells, outputs)``: scores of colours, or pixels in [0, 1].
         """
         corrupt = None if source is None else lambda tokens: self._corrupted(tokens, source)
-        tokens = self.encoder.forward_features(images, corrupt=corrupt)[:, self.encoder.prefix :]
+        tokens = self.encoder.forward_features(images, corrupt=corrupt)[:, self.encoder.prefix_tokens :]
         return self.predictor.head(tokens).unflatten(-1, (self.config.cells, self.config.outputs))
 
     def _corrupted(self, tokens: Tensor, source: Tensor) -> Tensor:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-import torch
 from torch import Tensor, nn
 
 from vitrail.errors import ConfigError
+from vitrail.models.backbone import run_blocks
 from vitrail.models.classifier import ImageClassifier
 from vitrail.models.vit import ViT
 
@@ -28,19 +26,18 @@ class Cut:
     """
 
     def __init__(self, model: ImageClassifier, blocks: float, image_size: tuple[int, int]) -> None:
-        vit: Any = model.backbone
+        vit = model.backbone
         if not isinstance(vit, ViT):
             raise ConfigError(f"tune_blocks counts the blocks of a ViT; for a {type(vit).__name__} use freeze")
         if blocks != 0.5 and not (float(blocks).is_integer() and 0 <= blocks <= vit.depth):
             raise ConfigError(f"tune_blocks takes 0, 0.5 or 1 to {vit.depth} of this model's blocks, not {blocks:g}")
         self.model = model
-        self.vit: ViT = vit
+        self.vit = vit
         self.blocks = blocks
         self.first = vit.depth - max(1, int(blocks)) if blocks else vit.depth
         """Number of the first block with a part above the cut."""
         self.halved = blocks == 0.5
-        # Positions depend on the size of the pictures and on nothing else of them.
-        self._like = torch.empty(0, vit.config.channels, *image_size)
+        self.image_size = image_size
 
     @property
     def name(self) -> str:
@@ -50,28 +47,26 @@ class Cut:
     @property
     def numbers(self) -> int:
         """Return how many numbers `frozen` gives for a picture."""
-        h, w = self.vit.patch_embed.grid(*self._like.shape[-2:])
-        return self.vit.width * (self.vit.prefix + h * w if self.blocks else 1)
+        h, w = self.vit.token_grid(*self.image_size)
+        return self.vit.width * (self.vit.prefix_tokens + h * w if self.blocks else 1)
 
     def frozen(self, images: Tensor) -> Tensor:
         """Run what is below the cut: ``(B, C, H, W)`` to ``(B, prefix + N, D)``, or ``(B, D)`` with no block."""
-        places, biases = self._positions()
-        tokens = self.vit.tokens(images)
-        for number in range(self.first):
-            tokens = self.vit.blocks[number](_at(tokens, places[number]), biases[number])
+        tokens, _ = run_blocks(self.vit.block_steps(*self.image_size)[: self.first], self.vit.tokens(images))
         if self.halved:
-            last: Any = self.vit.blocks[self.first]
-            return last.attend(_at(tokens, places[self.first]), biases[self.first])
+            attend, _ = self.vit.half_steps(self.first, *self.image_size)
+            return attend(tokens)
         return tokens if self.blocks else self.vit.pool(self.vit.norm(tokens))
 
     def tuned(self, tokens: Tensor) -> Tensor:
         """Run what is above the cut, from what `frozen` gives to logits ``(B, K)``."""
         if not self.blocks:
             return self.model.score(tokens)
-        places, biases = self._positions()
-        for number in range(self.first, self.vit.depth):
-            block: Any = self.vit.blocks[number]
-            tokens = block.transform(tokens) if self.halved else block(_at(tokens, places[number]), biases[number])
+        if self.halved:
+            _, transform = self.vit.half_steps(self.first, *self.image_size)
+            tokens = transform(tokens)
+        else:
+            tokens, _ = run_blocks(self.vit.block_steps(*self.image_size)[self.first :], tokens)
         return self.model.score(self.vit.pool(self.vit.norm(tokens)))
 
     def freeze(self) -> None:
@@ -92,8 +87,8 @@ class Cut:
             *self.vit.blocks[: self.first],
         ]
         if self.halved:
-            last: Any = self.vit.blocks[self.first]
-            whole += [last.norm1, last.attn]
+            last = self.vit.blocks[self.first]
+            whole += [last.norm1, last.attn]  # type: ignore[list-item]
         return whole
 
     def _learns(self, name: str) -> bool:
@@ -103,11 +98,3 @@ class Cut:
         if self.halved and layer == self.first + 1:
             return ".mlp." in name or ".norm2." in name
         return layer > self.first
-
-    def _positions(self) -> tuple[list[Any], list[Any]]:
-        """Return what is added before each block, and to its attention's scores: nothing but in ablations."""
-        return self.vit._places(self._like, None), self.vit._biases(self._like, None)
-
-
-def _at(tokens: Tensor, place: Tensor | None) -> Tensor:
-    return tokens if place is None else tokens + place

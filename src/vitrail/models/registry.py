@@ -14,13 +14,15 @@ from vitrail.coerce import coerce, coerce_options
 from vitrail.config import check_choices, pair, replace
 from vitrail.errors import ConfigError, nearest
 from vitrail.models import hybrid, resnet, swin, vit
+from vitrail.models.backbone import Backbone
+from vitrail.models.backbone import backbone_of as backbone_of
 from vitrail.models.classifier import HeadInit, ImageClassifier
 from vitrail.models.mae import MAE, MAEConfig
 from vitrail.models.mpp import MPP, MPPConfig
 from vitrail.models.simmim import SimMIM, SimMIMConfig, whole_patches
 
 # Every backbone: its class and the shape that its name stands for.
-BACKBONES: dict[str, tuple[Callable[[Any], nn.Module], Any]] = {
+BACKBONES: dict[str, tuple[Callable[[Any], Backbone], Any]] = {
     **{name: (vit.ViT, config) for name, config in vit.SIZES.items()},
     **{name: (hybrid.hybrid, config) for name, config in hybrid.SIZES.items()},
     **{name: (resnet.ResNet, config) for name, config in resnet.SIZES.items()},
@@ -101,11 +103,6 @@ def encoder_name(name: str) -> str:
     return encoder if prefix in OBJECTIVES else name
 
 
-def backbone_of(model: Any) -> Any:
-    """Return the backbone inside a model: a classifier's, a pretrained model's encoder, or the model itself."""
-    return getattr(model, "encoder", getattr(model, "backbone", model))
-
-
 def canonical_name(name: str) -> str:
     """Return vitrail's own name for a model, given that or one of timm's.
 
@@ -155,7 +152,7 @@ def build_model(name: str, **options: Any) -> nn.Module:
         num_classes = options.pop("num_classes", 1000)
         head = {key: options.pop(key) for key in HEAD_OPTIONS if key in options}
         build, config = BACKBONES[name]
-        backbone: Any = build(_sized(config, options, more_names=HEAD_OPTIONS))
+        backbone = build(_sized(config, options, more_names=HEAD_OPTIONS))
         return ImageClassifier(backbone, num_classes, **head) if num_classes else backbone
     except (ValueError, ZeroDivisionError, RuntimeError, OverflowError) as error:  # sizes that do not fit together
         raise ConfigError(f"no {name} can be built with these options ({_first_line(error)})") from error

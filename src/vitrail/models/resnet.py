@@ -6,6 +6,7 @@ convolution. BiT's blocks are pre-activation ones (He et al. 2016, Identity Mapp
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch.nn.functional as F
@@ -15,6 +16,7 @@ from vitrail.errors import ConfigError
 from vitrail.layers.block import drop_path, drop_path_rates
 from vitrail.layers.patches import check_images
 from vitrail.layers.std_conv import Padding, StdConv2d, pad_same
+from vitrail.models.backbone import Backbone, Step, run_blocks
 
 GROUPS = 32
 NORM_EPS = 1e-5
@@ -139,7 +141,7 @@ class Stem(nn.Module):
 
 
 class Stage(nn.Module):
-    """Blocks at one grid, of which the first brings the stride and the channels."""
+    """Blocks at one grid, of which the first brings the stride and the channels; `ResNet.block_steps` runs them."""
 
     def __init__(self, inputs: int, outputs: int, stride: int, drop_paths: list[float], config: ResNetConfig) -> None:
         super().__init__()
@@ -150,22 +152,11 @@ class Stage(nn.Module):
             )
         )
 
-    def forward(self, images: Tensor) -> Tensor:
-        """``(B, inputs, H, W)`` to ``(B, outputs, H / stride, W / stride)``."""
-        return self.blocks(images)
 
-
-class ResNet(nn.Module):
-    """A backbone: pictures to feature maps or one vector each.
+class ResNet(Backbone):
+    """A backbone: images to feature maps or one vector each.
 
     Parameter names are those of timm's ResNetV2 (`stages.0.blocks.0.conv1.weight`).
-
-    Attributes:
-        config: the shape.
-        channels: channels of each map of `feature_maps`.
-        strides: pixels between two neighbouring places of each of those maps.
-        depth: number of blocks of all stages together.
-        width: length of the vector that `embed` gives.
     """
 
     def __init__(self, config: ResNetConfig) -> None:
@@ -184,24 +175,27 @@ class ResNet(nn.Module):
             self.width = outputs
         self.norm = group_norm(self.width) if config.preactivation else nn.Identity()
 
+    def block_steps(self) -> list[Step]:
+        """Return the blocks of all stages, first to last."""
+        return [block for stage in self.stages for block in stage.blocks]  # type: ignore[misc, union-attr]
+
     def forward_features(self, images: Tensor) -> Tensor:
         """Return the last map, normalised and rectified: ``(B, C, H, W)`` to ``(B, width, h, w)``."""
-        return F.relu(self.norm(self.stages(self.stem(self._checked(images)))))
+        return F.relu(self.norm(run_blocks(self.block_steps(), self.stem(self._checked(images)))[0]))
 
-    def feature_maps(self, images: Tensor) -> list[Tensor]:
-        """Return the map of every stage, ``(B, C_i, H / s_i, W / s_i)``; the last as `forward_features` does."""
-        maps = []
-        features = self.stem(self._checked(images))
-        for stage in self.stages:
-            features = stage(features)
-            maps.append(features)
-        return [*maps[:-1], F.relu(self.norm(maps[-1]))]
+    def feature_maps(self, images: Tensor, after: Sequence[int] = ()) -> list[Tensor]:
+        """Return the map of every stage, ``(B, C_i, H / s_i, W / s_i)``; the last as `forward_features` does.
+
+        With ``after``, a map after each of those blocks, as they leave it.
+        """
+        stem = self.stem(self._checked(images))
+        ends = [sum(self.config.depths[: stage + 1]) - 1 for stage in range(len(self.config.depths))]
+        _, maps = run_blocks(self.block_steps(), stem, after or ends)
+        return maps if after else [*maps[:-1], F.relu(self.norm(maps[-1]))]
 
     def embed(self, images: Tensor) -> Tensor:
-        """Describe each picture by the mean of the last map: ``(B, C, H, W)`` to ``(B, width)``."""
+        """Describe each image by the mean of the last map: ``(B, C, H, W)`` to ``(B, width)``."""
         return self.forward_features(images).mean(dim=(2, 3))
-
-    forward = embed
 
     def layer_of(self, name: str) -> int:
         """Return the layer a parameter belongs to: 0 for the stem, i + 1 for block i, depth + 1 after."""
@@ -209,10 +203,6 @@ class ResNet(nn.Module):
             _, stage, _, block, *_ = name.split(".")
             return sum(self.config.depths[: int(stage)]) + int(block) + 1
         return 0 if name.startswith("stem.") else self.depth + 1
-
-    def no_weight_decay(self) -> set[str]:
-        """Names of the parameters with several dimensions that should not decay: none."""
-        return set()
 
     def _checked(self, images: Tensor) -> Tensor:
         check_images(images, self.config.channels)

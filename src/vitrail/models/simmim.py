@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -12,7 +11,7 @@ from vitrail.errors import ConfigError
 from vitrail.layers.masking import random_mask
 from vitrail.layers.patches import grid_of, unpatchify
 from vitrail.models.swin import Swin, SwinConfig
-from vitrail.models.vit import ViT, ViTConfig
+from vitrail.models.vit import Corrupt, ViT, ViTConfig
 
 FEWEST_UNITS = 4
 
@@ -67,7 +66,7 @@ class SimMIM(nn.Module):
         super().__init__()
         self.config = config
         shape = config.encoder
-        self.encoder: Any = Swin(shape) if isinstance(shape, SwinConfig) else ViT(shape)
+        self.encoder = Swin(shape) if isinstance(shape, SwinConfig) else ViT(shape)
         patch_width = self.encoder.patch_embed.proj.out_channels
         self.predictor = PixelPredictor(patch_width, self.encoder.width, self.stride**2 * shape.channels)
 
@@ -104,12 +103,12 @@ class SimMIM(nn.Module):
             ConfigError: the mask does not fit the pictures.
         """
         corrupt = None if mask is None else self._hiding(images, mask)
-        tokens = self.encoder.forward_features(images, corrupt=corrupt).flatten(1, -2)[:, self.encoder.prefix :]
+        tokens = self.encoder.forward_features(images, corrupt=corrupt).flatten(1, -2)[:, self.encoder.prefix_tokens :]
         height, width = images.shape[-2:]
         pixels = unpatchify(self.predictor.head(tokens), self.stride, grid_of(height, width, self.stride))
         return pixels[..., :height, :width]
 
-    def _hiding(self, images: Tensor, mask: Tensor) -> Any:
+    def _hiding(self, images: Tensor, mask: Tensor) -> Corrupt:
         """Return what puts the mask token in the place of hidden patches' embeddings, ``(B, N, D)``."""
         patch_size = self.encoder.config.patch_size
         h, w = grid_of(images.shape[-2], images.shape[-1], patch_size)

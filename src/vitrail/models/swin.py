@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -9,11 +10,13 @@ import torch
 from torch import Tensor, nn
 
 from vitrail.errors import ConfigError
+from vitrail.layers.attention import Attention
 from vitrail.layers.block import Mlp, drop_path, drop_path_rates
 from vitrail.layers.patches import PatchEmbedding, check_images, grid_of
 from vitrail.layers.positions import resize_positions
 from vitrail.layers.window_attention import WindowAttention
 from vitrail.layers.window_layout import Partition, fit_windows, merge, move, rows
+from vitrail.models.backbone import Backbone, Step, run_blocks
 from vitrail.models.vit import Corrupt
 
 NORM_EPS = 1e-5  # PyTorch's default, with which all published Swin weights were trained.
@@ -121,7 +124,13 @@ class PatchMerging(nn.Module):
 
 
 class SwinStage(nn.Module):
-    """Blocks over maps of one size, with regular and shifted windows in turn, and the merging that follows."""
+    """Blocks over maps of one size, with regular and shifted windows in turn, and the merging that follows.
+
+    `Swin.block_steps` runs them.
+    """
+
+    blocks: nn.ModuleList
+    downsample: PatchMerging | None
 
     def __init__(
         self, config: SwinConfig, width: int, window: tuple[int, int], rates: list[float], merges: bool
@@ -138,14 +147,6 @@ class SwinStage(nn.Module):
         regular, shifted = fit_windows(h, w, self.window, self.shrink)
         return [shifted if i % 2 and self.shift else regular for i in range(len(self.blocks))]
 
-    def forward(self, tokens: Tensor, partitions: list[Partition]) -> Tensor:
-        """Run the blocks: ``(B, T, D)`` in the first partition's `order`, to that of the last."""
-        current = partitions[0].order
-        for block, partition in zip(self.blocks, partitions, strict=True):
-            tokens = block(move(tokens, current, partition.order), partition)
-            current = partition.order
-        return tokens
-
 
 class SwinPatchEmbedding(PatchEmbedding):
     """Project each patch to a token and normalise it, in the order of a partition (section 3.1)."""
@@ -160,22 +161,12 @@ class SwinPatchEmbedding(PatchEmbedding):
         return self.norm(move(tokens, rows(partition.h, partition.w), partition))
 
 
-class Swin(nn.Module):
+class Swin(Backbone):
     """A backbone: pictures to a map, to one map per stage, or to one vector each.
 
     Pictures may have any height and width, from one pixel on. Parameter names are Microsoft's
     (`layers.0.blocks.0.attn.qkv.weight`), without the tables of indices and masks that their files carry.
-
-    Attributes:
-        config: the shape.
-        channels: width of each map of `feature_maps`.
-        strides: pixels between two neighbouring places of each of those maps.
-        prefix: how many tokens come before the grid: none.
-        depth: number of blocks, L.
-        width: D, length of the vector that `embed` gives.
     """
-
-    prefix = 0
 
     def __init__(self, config: SwinConfig) -> None:
         super().__init__()
@@ -209,12 +200,12 @@ class Swin(nn.Module):
         regular, _ = fit_windows(h, w, self.config.window, shrink=True)
         return regular.window_h, regular.window_w
 
-    def partitions(self, height: int, width: int) -> list[list[Partition]]:
-        """Return how each block of each stage cuts its map, for pictures of this size in pixels."""
+    def windows(self, height: int, width: int) -> list[list[Partition]]:
+        """Return how each block of each stage cuts its map, for images of this size in pixels."""
         h, w = self.patch_embed.grid(height, width)
         found = []
-        for stage in self.layers:
-            found.append(stage.partitions(h, w))  # type: ignore[operator]
+        for stage in self.stages():
+            found.append(stage.partitions(h, w))
             h, w = grid_of(h, w, 2)
         return found
 
@@ -223,33 +214,44 @@ class Swin(nn.Module):
 
         With ``corrupt``, which takes and returns embeddings row by row ``(B, N, C)``, others stand in their place.
         """
-        self._check(images)
-        partition = self.partitions(*_fixed(images))[0][0].order
+        check_images(images, self.config.channels)
+        partition = self.windows(*_fixed(images))[0][0].order
         tokens = self.patch_embed(images, partition)
         if corrupt is None:
             return tokens
         in_rows = rows(partition.h, partition.w)
         return move(corrupt(move(tokens, partition, in_rows)), in_rows, partition)
 
-    def stages(self, tokens: Tensor, partitions: list[list[Partition]]) -> list[Tensor]:
-        """Run all stages on embedded patches.
+    def stages(self) -> list[SwinStage]:
+        """Return the stages, first to last."""
+        return list(self.layers)  # type: ignore[arg-type]
+
+    def block_steps(self, partitions: list[list[Partition]]) -> list[Step]:
+        """Return each block as a function of its tokens; the first of a stage merges those of the stage before.
 
         Args:
-            tokens: ``(B, T, C)``, as `tokens` gives them.
-            partitions: as `partitions` gives them for the size of the pictures.
+            partitions: as `windows` gives them for the size of the images.
 
         Returns:
-            What each stage gives before the merging, ``(B, T_s, D_s)`` in the `order` of its last partition.
+            Functions of ``(B, T, D)`` in the `order` of the partition before to that of the block's own.
         """
-        tokens = self.dropout(self._add_positions(tokens, partitions[0][0].order))
-        outputs = []
-        for s, stage in enumerate(self.layers):
-            tokens = stage(tokens, partitions[s])
-            outputs.append(tokens)
-            if stage.downsample is not None:
-                orders = partitions[s][-1].order, partitions[s + 1][0].order
-                tokens = stage.downsample(tokens, *orders)  # type: ignore[operator]
-        return outputs
+        steps: list[Step] = []
+        before = partitions[0][0]
+        merging: PatchMerging | None = None
+        for stage, own in zip(self.stages(), partitions, strict=True):
+            for block, partition in zip(stage.blocks, own, strict=True):
+                steps.append(_step(block, merging, before.order, partition))
+                before, merging = partition, None
+            merging = stage.downsample
+        return steps
+
+    def _encode(self, images: Tensor, keep: Sequence[int] = (), corrupt: Corrupt | None = None) -> list[Tensor]:
+        """Run the blocks, and return the tokens after those of ``keep``, each as a map ``(B, h, w, D)``."""
+        partitions = self.windows(*_fixed(images))
+        tokens = self.dropout(self._add_positions(self.tokens(images, corrupt), partitions[0][0].order))
+        _, kept = run_blocks(self.block_steps(partitions), tokens, keep)
+        every = [partition for stage in partitions for partition in stage]
+        return [_as_map(tokens, every[number]) for tokens, number in zip(kept, keep, strict=True)]
 
     def _add_positions(self, tokens: Tensor, partition: Partition) -> Tensor:
         if self.absolute_pos_embed is None:
@@ -265,27 +267,24 @@ class Swin(nn.Module):
         """
         if images.shape[0] == 0:
             return self.forward_features(_one_instead(images))[:0]
-        partitions = self.partitions(*_fixed(images))
-        last = self.stages(self.tokens(images, corrupt), partitions)[-1]
-        return self.norm(_as_map(last, partitions[-1][-1]))
+        return self.norm(self._encode(images, [self.depth - 1], corrupt)[0])
 
-    def feature_maps(self, images: Tensor) -> list[Tensor]:
+    def feature_maps(self, images: Tensor, after: Sequence[int] = ()) -> list[Tensor]:
         """Return what each stage gives, before merging and without a norm: ``(B, D_s, H / s, W / s)`` each.
 
-        ``s`` is the stage's stride; sizes are rounded up.
+        ``s`` is the stage's stride; sizes are rounded up. With ``after``, a map after each of those blocks.
         """
         if images.shape[0] == 0:
-            return [stage[:0] for stage in self.feature_maps(_one_instead(images))]
-        partitions = self.partitions(*_fixed(images))
-        outputs = self.stages(self.tokens(images), partitions)
-        maps = [_as_map(tokens, own[-1]) for tokens, own in zip(outputs, partitions, strict=True)]
-        return [tokens.permute(0, 3, 1, 2) for tokens in maps]
+            return [stage[:0] for stage in self.feature_maps(_one_instead(images), after)]
+        return [tokens.permute(0, 3, 1, 2) for tokens in self._encode(images, after or self.stage_ends())]
+
+    def stage_ends(self) -> list[int]:
+        """Return the last block of each stage, counted from 0 through all of them."""
+        return [sum(self.config.depths[: stage + 1]) - 1 for stage in range(len(self.config.depths))]
 
     def embed(self, images: Tensor) -> Tensor:
         """Describe each picture by one vector, the mean over the last map: ``(B, C, H, W)`` to ``(B, D)``."""
         return self.forward_features(images).mean(dim=(1, 2))
-
-    forward = embed
 
     def layer_of(self, name: str) -> int:
         """Return the layer a parameter belongs to: 0 for the embeddings, i + 1 for block i, depth + 1 after.
@@ -305,8 +304,31 @@ class Swin(nn.Module):
         kinds = ("relative_position_bias_table", "absolute_pos_embed")
         return {name for name, _ in self.named_parameters() if name.endswith(kinds)}
 
-    def _check(self, images: Tensor) -> None:
-        check_images(images, self.config.channels)
+    def attention_layers(self) -> list[Attention]:
+        """Return the attention of every block, through all stages."""
+        return [block.attn for stage in self.stages() for block in stage.blocks]  # type: ignore[misc]
+
+    def token_grid(self, height: int, width: int) -> tuple[int, int]:
+        """Return the grid ``(h, w)`` of patches of an image of this size in pixels."""
+        return self.patch_embed.grid(height, width)
+
+    @property
+    def has_windows(self) -> bool:
+        """Whether attention stays within windows: it does."""
+        return True
+
+
+def _step(block: nn.Module, merging: PatchMerging | None, before: Partition, partition: Partition) -> Step:
+    """Return a block that takes tokens in the order ``before``, merging them first where a stage begins."""
+
+    def run(tokens: Tensor) -> Tensor:
+        if merging is None:
+            tokens = move(tokens, before, partition.order)
+        else:
+            tokens = merging(tokens, before, partition.order)
+        return block(tokens, partition)
+
+    return run
 
 
 def _one_instead(images: Tensor) -> Tensor:

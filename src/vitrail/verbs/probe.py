@@ -20,7 +20,7 @@ from vitrail.console import percent
 from vitrail.data.sources import Pictures, Source, open_source, stratified, with_validation
 from vitrail.errors import ConfigError, DataError
 from vitrail.meaning import check_meant
-from vitrail.models.vit import ViT
+from vitrail.models.backbone import Backbone, backbone_of
 from vitrail.output import say, say_table
 from vitrail.seeding import preserved
 from vitrail.serialize import dumps
@@ -152,7 +152,7 @@ def _probe(settings: ProbeSettings) -> Probed:
     seconds = time.monotonic() - began
     scores = [_neighbours(settings, table, len(source.class_names))]
     scores += _linear(settings, table, len(source.class_names))
-    if isinstance(backbone, ViT):
+    if backbone.splits_between_blocks:
         scores += [_tuned(settings, parts, source, blocks) for blocks in settings.tune_blocks]
     elif settings.tune_blocks:
         say(f"no blocks are tuned: a {type(backbone).__name__} cannot be cut between blocks as a ViT can")
@@ -203,11 +203,11 @@ def split(source: Source, settings: ProbeSettings) -> Parts:
     return Parts(kept, learned.subset(sorted(held)), measured, name)
 
 
-def _features(settings: ProbeSettings, parts: Parts) -> tuple[Table, Any]:
+def _features(settings: ProbeSettings, parts: Parts) -> tuple[Table, Backbone]:
     """Describe all pictures by the encoder, or read again what was computed before; return the encoder too."""
     spec, preprocessing = _start(settings, parts.train)
     with preserved():
-        backbone: Any = create_model(spec.name, num_classes=0, **spec.options)
+        backbone = backbone_of(create_model(spec.name, num_classes=0, **spec.options))
     say(f"{settings.weights}: {load_weights(backbone, settings.weights, adapt=('classes', 'channels'))}")
     device = pick_device(settings.device)
     extraction = Extraction(

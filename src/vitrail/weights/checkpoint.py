@@ -10,6 +10,7 @@ from vitrail.config import from_json
 from vitrail.errors import VitrailError, WeightsError
 from vitrail.heads.registry import put_head
 from vitrail.layers.shapes_only import shapes_only
+from vitrail.models.backbone import backbone_of
 from vitrail.models.registry import build_model
 from vitrail.seeding import preserved
 from vitrail.settings import Dense
@@ -76,7 +77,7 @@ def build_described(description: Description) -> nn.Module:
     model, options = description.model, description.model.options
     if description.task == "classify":
         return build_model(model.name, **options)
-    backbone = build_model(model.name, **{**options, "num_classes": 0})
+    backbone = backbone_of(build_model(model.name, **{**options, "num_classes": 0}))
     return put_head(backbone, from_json(Dense, description.dense), len(description.class_names))
 
 

@@ -27,7 +27,7 @@ def fit(backbone: ViT, name: str, tensor: Tensor) -> Tensor:
         WeightsError: a table was made for no square grid.
     """
     h, w = backbone.patch_embed.grid(*backbone.config.image_size)
-    prefix = backbone.prefix
+    prefix = backbone.prefix_tokens
     if name.startswith("pos_embed."):
         wanted = w if name.endswith(".x") else h
         return resize_positions(tensor, (1, tensor.shape[1]), (1, wanted), 0, backbone.config.position_resize)

@@ -283,9 +283,10 @@ def _fit_positions(model: nn.Module, target: Tensor, name: str, state: State, or
     alike = tensor.ndim == 3 and tensor.shape[::2] == target.shape[::2]
     if not alike or tensor.shape[1] <= prefix:
         raise WeightsError(mismatch(name, tensor, target, state, origin))
-    if prefix < backbone.prefix:
+    if prefix < backbone.prefix_tokens:
         raise WeightsError(f"{origin} was trained without a class token; build the model with class_token=False")
-    new = backbone.patch_embed.grid(*backbone.config.image_size)
+    new = backbone.token_grid(*backbone.config.image_size)
+    assert new is not None  # only what has tokens has positions
     places = tensor.shape[1] - prefix
     side = math.isqrt(places)
     if places == new[0] * new[1]:
@@ -298,4 +299,4 @@ def _fit_positions(model: nn.Module, target: Tensor, name: str, state: State, or
             "image_size of the weights, which then takes pictures of any size"
         )
     mode = backbone.config.position_resize
-    return resize_positions(tensor, old, new, prefix, mode)[:, prefix - backbone.prefix :]
+    return resize_positions(tensor, old, new, prefix, mode)[:, prefix - backbone.prefix_tokens :]

@@ -1,19 +1,18 @@
-"""A plain ViT whose blocks look at windows only, for pictures of detection's size."""
+"""A plain ViT whose blocks look at windows only, for images of detection's size."""
 
 from __future__ import annotations
-
-from typing import Any
 
 import torch.nn.functional as F
 from torch import Tensor
 
 from vitrail.errors import ConfigError
-from vitrail.heads.multi_scale import spread
+from vitrail.models.backbone import Backbone, Step, run_blocks, spread
+from vitrail.models.vit import ViT
 
 GLOBAL_BLOCKS = 4
 
 
-def windowed_map(backbone: Any, images: Tensor, window: int) -> Tensor:
+def windowed_map(backbone: Backbone, images: Tensor, window: int) -> Tensor:
     """Run a ViT with attention inside windows, but for four evenly spaced blocks (Li et al. 2022, ViTDet, section 3).
 
     The class token takes no part. Windows at the border are filled up with zeros, which are attended to.
@@ -27,19 +26,22 @@ def windowed_map(backbone: Any, images: Tensor, window: int) -> Tensor:
         ``(B, D, h, w)``, normalised as the ViT's own map.
 
     Raises:
-        ConfigError: the ViT has positions in its blocks.
+        ConfigError: it is no ViT, or has positions in its blocks.
     """
-    if len(backbone.relative) or backbone.config.positions_at != "stem":
+    if not isinstance(backbone, ViT) or backbone.positions.act_in_blocks:
         raise ConfigError("windows need a ViT whose positions are in the stem; use --dense.windows 0")
-    h, w = backbone.patch_embed.grid(*images.shape[-2:])
-    tokens = backbone.tokens(images)[:, backbone.prefix :]
+    h, w = backbone.token_grid(images.shape[-2], images.shape[-1])
     everywhere = spread(backbone.depth, min(GLOBAL_BLOCKS, backbone.depth))
-    for number, block in enumerate(backbone.blocks):
-        if number in everywhere:
-            tokens = block(tokens)
-        else:
-            tokens = from_windows(block(to_windows(tokens, h, w, window)), h, w, window)
+    steps = [
+        step if number in everywhere else _within_windows(step, h, w, window)
+        for number, step in enumerate(backbone.block_steps(images.shape[-2], images.shape[-1]))
+    ]
+    tokens, _ = run_blocks(steps, backbone.tokens(images)[:, backbone.prefix_tokens :])
     return backbone.norm(tokens).transpose(1, 2).reshape(len(images), -1, h, w)
+
+
+def _within_windows(step: Step, h: int, w: int, window: int) -> Step:
+    return lambda tokens: from_windows(step(to_windows(tokens, h, w, window)), h, w, window)
 
 
 def to_windows(tokens: Tensor, h: int, w: int, window: int) -> Tensor:

@@ -1,0 +1,144 @@
+"""What every backbone answers, and the one loop over blocks that all of them run.
+
+An abstract class and not a `typing.Protocol`: what heads, figures and loading are given is an `nn.Module` as well,
+which a protocol cannot say, and most answers have a default.
+"""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Collection, Sequence
+from typing import Any
+
+from torch import Tensor, nn
+
+from vitrail.errors import ConfigError
+from vitrail.layers.attention import Attention
+from vitrail.layers.window_layout import Partition
+
+Step = Callable[[Tensor], Tensor]
+"""A block as a function of its tokens alone."""
+
+
+def run_blocks(steps: Sequence[Step], tokens: Tensor, keep: Collection[int] = ()) -> tuple[Tensor, list[Tensor]]:
+    """Run blocks one after the other: the loop of every backbone.
+
+    Args:
+        steps: the blocks, as `Backbone.block_steps` gives them; some of them where a model is cut in two.
+        tokens: what goes into the first.
+        keep: after which blocks, numbered from 0, the tokens are kept.
+
+    Returns:
+        The tokens after the last block, and those kept, in order.
+    """
+    kept = []
+    for number, step in enumerate(steps):
+        tokens = step(tokens)
+        if number in keep:
+            kept.append(tokens)
+    return tokens, kept
+
+
+class Backbone(nn.Module, ABC):
+    """A model without a head: images to features, to maps at one or several strides, or to one vector each.
+
+    Images ``(B, C, H, W)`` are normalised, and may have any height and width. A forward pass changes no state.
+
+    Attributes:
+        config: the shape, a frozen dataclass with ``image_size`` and ``channels`` (C), for which the model was built.
+        width: D, length of the vector that `embed` gives.
+        depth: L, number of blocks.
+        channels: of each map of `feature_maps`.
+        strides: pixels between two neighbouring places of each of those maps; one alone is a plain backbone, whose
+            blocks all work at one resolution.
+        prefix_tokens: how many tokens come before the grid; 1 with a class token.
+    """
+
+    config: Any
+    width: int
+    depth: int
+    channels: tuple[int, ...]
+    strides: tuple[int, ...]
+    prefix_tokens: int = 0
+
+    @abstractmethod
+    def forward_features(self, images: Tensor) -> Tensor:
+        """Return the last features: tokens ``(B, prefix + N, D)``, or a map of the family's own layout."""
+
+    @abstractmethod
+    def feature_maps(self, images: Tensor, after: Sequence[int] = ()) -> list[Tensor]:
+        """Return maps ``[(B, C_i, H / s_i, W / s_i)]``, finest first; sizes are rounded up.
+
+        Args:
+            images: ``(B, C, H, W)``.
+            after: of a plain backbone, blocks numbered from 0 in rising order: a map after each of them, without a
+                norm; by default one map of each stride.
+        """
+
+    @abstractmethod
+    def embed(self, images: Tensor) -> Tensor:
+        """Describe each image by one vector: ``(B, C, H, W)`` to ``(B, D)``."""
+
+    @abstractmethod
+    def layer_of(self, name: str) -> int:
+        """Return the layer a parameter belongs to: 0 for the embeddings, i + 1 for block i, depth + 1 after."""
+
+    def forward(self, images: Tensor) -> Tensor:
+        """Embed; see `embed`."""
+        return self.embed(images)
+
+    def no_weight_decay(self) -> set[str]:
+        """Names of the parameters with several dimensions that are no maps, and should not decay."""
+        return set()
+
+    @property
+    def is_plain(self) -> bool:
+        """Whether all blocks work at one resolution, as a ViT's."""
+        return len(self.strides) == 1
+
+    @property
+    def pools_class_token(self) -> bool:
+        """Whether `embed` is made of the class token alone."""
+        return False
+
+    @property
+    def splits_between_blocks(self) -> bool:
+        """Whether `vitrail.models.partial_fine_tuning` can cut it in two, as it can a ViT."""
+        return False
+
+    def attention_layers(self) -> list[Attention]:
+        """Return the attention of every block, first to last; nothing of a model without."""
+        return []
+
+    def token_grid(self, height: int, width: int) -> tuple[int, int] | None:
+        """Return the grid ``(h, w)`` of patches of an image of this size in pixels; None of a model without tokens."""
+        return None
+
+    def windows(self, height: int, width: int) -> list[list[Partition]]:
+        """Return how each block of each stage cuts its map, for images of this size in pixels.
+
+        Nothing where attention is among all tokens, or where there is none.
+        """
+        return []
+
+    @property
+    def has_windows(self) -> bool:
+        """Whether attention stays within windows."""
+        return False
+
+
+def spread(depth: int, count: int) -> tuple[int, ...]:
+    """Return ``count`` blocks out of ``depth``, numbered from 0, evenly spaced up to the last one."""
+    return tuple(depth * (number + 1) // count - 1 for number in range(count))
+
+
+def backbone_of(model: nn.Module) -> Backbone:
+    """Return the backbone inside a model: that under a head, the encoder of what pretrains it, or the model itself.
+
+    Raises:
+        ConfigError: there is none.
+    """
+    found = getattr(model, "encoder", getattr(model, "backbone", model))
+    if not isinstance(found, Backbone):
+        raise ConfigError(f"a {type(model).__name__} has no backbone of vitrail's inside")
+    return found
