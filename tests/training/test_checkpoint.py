@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from vitrail.errors import TrainingError, WeightsError
 from vitrail.training import checkpoint
+from vitrail.training.digests import damage
 
 
 def save(folder: Path, step: int, best: bool = False, keep: int = 2, numbers: int = 3) -> Path:
@@ -48,6 +49,26 @@ def test_a_checkpoint_holds_weights_settings_and_what_going_on_needs(tmp_path: P
     assert names(path) == ["config.json", "digests.json", "model.safetensors", "training.pt"]
     assert (path / "config.json").read_text() == '{\n  "step": 120\n}\n'
     assert is_whole(path)
+
+
+def test_digests_of_weights_in_memory_are_those_of_the_file_for_every_kind_of_tensor(tmp_path: Path) -> None:
+    model = {
+        "transposed": torch.randn(5, 7).T,
+        "half": torch.randn(3, 3, dtype=torch.bfloat16),
+        "whole": torch.arange(9),
+        "flags": torch.tensor([True, False]),
+        "one": torch.tensor(2.5, dtype=torch.float64),
+        "none": torch.empty(0, 4),
+        "parameter": torch.nn.Parameter(torch.randn(1_000_003)),
+    }
+    path = checkpoint.save(tmp_path, 1, model=model, config={}, training={}, best=True, keep=1)
+    assert damage(path) is None
+    content = bytearray((path / "model.safetensors").read_bytes())
+    for place in (0, 20, len(content) // 2, len(content) - 1):
+        content[place] ^= 8
+        (path / "model.safetensors").write_bytes(content)
+        assert "model.safetensors is not what was saved" in (damage(path) or "")
+        content[place] ^= 8
 
 
 def test_the_newest_and_the_best_stay(tmp_path: Path) -> None:

@@ -74,8 +74,9 @@ def save(
     try:
         unfinished.mkdir(parents=True)
         with Digests() as digests:
-            save_file({name: tensor.contiguous() for name, tensor in model.items()}, unfinished / MODEL)
-            digests.add(unfinished / MODEL)
+            weights = {name: tensor.detach().cpu().contiguous() for name, tensor in model.items()}
+            save_file(weights, unfinished / MODEL)
+            digests.add_weights(unfinished / MODEL, weights)
             _make_durable(unfinished / MODEL)
             _write(unfinished / CONFIG, (dumps(config, indent=2) + "\n").encode())
             digests.add(unfinished / CONFIG)
