@@ -4,6 +4,7 @@ No untyped error, no more than a gigabyte, and nothing in them is ever executed.
 with it: inspect, load, open, verify, resume, and the card that a hub would show.
 """
 
+import gzip
 import json
 import subprocess
 import sys
@@ -13,7 +14,8 @@ import pytest
 import torch
 
 import vitrail
-from vitrail.errors import TrainingError, WeightsError
+from vitrail.data.image_list import read_list
+from vitrail.errors import DataError, TrainingError, WeightsError
 from vitrail.training.checkpoint import load_training
 from vitrail.weights.card import model_card
 from vitrail.weights.description import describe
@@ -129,6 +131,12 @@ def test_pipes_and_devices_in_a_checkpoint_are_neither_waited_for_nor_read_for_e
     for row in tried:
         refused = any(outcome.startswith("refused") for outcome in row["outcomes"].values())
         assert refused or "digests" in row["kind"], row  # without digests a checkpoint is one of an older vitrail
+
+
+def test_a_list_of_images_that_unpacks_to_far_more_than_it_holds_is_refused(tmp_path):
+    (tmp_path / "images.tsv.gz").write_bytes(gzip.compress(bytes(2**26 + 2**20), compresslevel=1))
+    with pytest.raises(DataError, match="unpack to more than"):
+        read_list(tmp_path)
 
 
 def test_code_in_a_training_file_is_refused_in_words_that_do_not_advise_to_run_it(tmp_path):

@@ -47,6 +47,9 @@ PER_IMAGE = frozenset({"items", "names", "labels", "annotated", "masks"})
 """What `Pictures` and its kin have one of for each image."""
 LARGEST_LIST = 2**30
 """Most bytes of a list, unpacked: some ten million images."""
+FREE_UNPACKING, MOST_UNPACKING = 2**26, 50
+"""A list may unpack to so many bytes, and beyond them to so many times its size: fingerprints are random, so that a
+line of a hundred bytes never shrinks below ten."""
 SKETCH = 64
 """So many of the smallest fingerprints stand in a checkpoint's ``config.json``: by them the data are recognised."""
 
@@ -117,10 +120,11 @@ def read_list(checkpoint: Path) -> ImageList | None:
     except OSError as error:
         raise DataError(f"{path} cannot be read ({error.strerror or error})") from None
     try:
+        most = min(LARGEST_LIST, max(FREE_UNPACKING, MOST_UNPACKING * len(packed)))
         with gzip.open(io.BytesIO(packed), "rb") as file:
-            text = file.read(LARGEST_LIST + 1)
-        if len(text) > LARGEST_LIST:
-            raise ValueError(f"it unpacks to more than {LARGEST_LIST:,} bytes")
+            text = file.read(most + 1)
+        if len(text) > most:
+            raise ValueError(f"its {len(packed):,} bytes unpack to more than {most:,}")
         return _parse(text.decode())
     except (OSError, EOFError, ValueError, KeyError, TypeError, RecursionError, zlib.error) as error:
         raise DataError(f"{path} is damaged ({error}); take another checkpoint of the run") from None
