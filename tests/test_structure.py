@@ -26,14 +26,12 @@ REASON = "lines"
 SORTED = {
     "figures/reconstruction.py": 1,
     "tasks/mae/loss.py": 2,
-    "verbs/look.py": 4,
-    "verbs/look_options.py": 5,
-    "verbs/targets.py": 2,
+    "tasks/mae/targets.py": 2,
     "weights/checks.py": 1,
     "weights/load.py": 2,
 }
 FELT = {"weights/compare.py": 1, "weights/sidecars.py": 5}
-UNTYPED = {"verbs/masks.py": 1, "weights/known.py": 1, "weights/sidecars.py": 5}
+UNTYPED = {"weights/known.py": 1, "weights/sidecars.py": 5}
 WIDE = {"data/batches.py": 1, "figures/attention.py": 1, "layers/attention_cpu.py": 2}
 LONG = {"settings.py"}
 

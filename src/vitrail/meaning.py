@@ -1,6 +1,6 @@
 """Options that mean nothing beside others are refused, never passed over in silence; nothing here imports torch.
 
-What depends on a model or the data is refused where these are known (`vitrail.models.registry`, `vitrail.verbs.kinds`).
+What depends on a model or the data is refused where these are known (`vitrail.models.registry`, `vitrail.tasks`).
 """
 
 from __future__ import annotations

@@ -3,7 +3,7 @@ import torch
 
 from vitrail.config import Preprocessing
 from vitrail.models.registry import build_model
-from vitrail.tasks.mae.loss import MaskDrawer
+from vitrail.tasks.masks import MaskDrawer
 from vitrail.tasks.simmim.loss import HiddenPixels, neighbouring_colours
 
 SMALL = {

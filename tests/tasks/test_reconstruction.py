@@ -3,7 +3,9 @@ import torch
 
 from vitrail.config import Preprocessing
 from vitrail.models.registry import build_model
-from vitrail.tasks.mae.loss import MaskDrawer, Reconstruction, neighbour_mean
+from vitrail.tasks.baseline import neighbour_mean
+from vitrail.tasks.mae.loss import Reconstruction
+from vitrail.tasks.masks import MaskDrawer
 
 SMALL = {"image_size": 32, "patch_size": 8, "width": 32, "depth": 1, "decoder_width": 32, "decoder_depth": 1}
 

@@ -19,8 +19,8 @@ from vitrail.errors import ConfigError, DataError
 from vitrail.heads.registry import put_head
 from vitrail.models.registry import build_model
 from vitrail.settings import Dense, Scoring
+from vitrail.tasks.backbone_weights import load_backbone
 from vitrail.training import checkpoint
-from vitrail.verbs.kinds.backbone import load_backbone
 
 SWIN = {"embed_width": 32, "depths": (1, 1, 1, 1), "window": 4}
 DENSE = {"width": 32, "hidden": 32, "anchor_size": 4.0, "proposals": 40, "regions": 16, "jitter_scale": (0.8, 1.2)}

@@ -16,7 +16,7 @@ from vitrail import cli
 from vitrail.data.sources import open_source
 from vitrail.errors import DataError, VitrailError
 from vitrail.settings import TrainSettings
-from vitrail.verbs.kinds import kind_of
+from vitrail.tasks.registry import find_task
 
 
 def image(path: Path, seed: int) -> None:
@@ -155,7 +155,7 @@ def test_training_and_doctor_agree_on_any_folder(paths):
             data, fine = {"task": "classify"}, False
         asked = TrainSettings(data=str(root), task=data["task"] or "classify")
         try:
-            kind_of(asked.task).open(asked)
+            find_task(asked.task).open(asked)
             opened = True
         except VitrailError:
             opened = False

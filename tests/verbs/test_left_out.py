@@ -7,7 +7,7 @@ import pytest
 from tests.verbs.data_sets import WRITERS, records
 from tests.verbs.untrained import NAMES, untrained
 from vitrail.cli import main
-from vitrail.verbs.left_out import NAMED
+from vitrail.tasks.left_out import NAMED
 
 TASKS = {"classify": "class folders", "detect": "COCO", "segment": "images with masks"}
 

@@ -17,8 +17,8 @@ from vitrail.errors import ConfigError, WeightsError
 from vitrail.models.mae import MAE
 from vitrail.settings import PretrainSettings, peak_lr
 from vitrail.tasks.mae.recipes import MAE_AUGMENTS
+from vitrail.tasks.mae.targets import tokenizer_named
 from vitrail.tasks.recipes import find_recipe
-from vitrail.verbs.targets import tokenizer_named
 
 LIGHT: dict[str, Any] = {
     **QUICK,

@@ -8,7 +8,7 @@ from PIL import Image
 
 from vitrail.errors import ConfigError, ImageError
 from vitrail.models.registry import build_model
-from vitrail.verbs.masks import read_mask
+from vitrail.tasks.mae.mask_file import read_mask
 
 ENCODER = build_model("vit_ti16", image_size=(32, 48), patch_size=8, width=16, depth=1, num_heads=1, num_classes=0)
 

@@ -18,8 +18,8 @@ from vitrail.data.segment_folders import open_segments
 from vitrail.data.segments import SegmentPictures, SegmentSamples
 from vitrail.errors import ConfigError
 from vitrail.settings import Dense, EvaluateSettings, PredictSettings, Scoring, TrainSettings
+from vitrail.tasks.meant import check_evaluation, check_prediction, check_training
 from vitrail.tasks.recipes import RECIPES
-from vitrail.verbs.meant import check_evaluation, check_prediction, check_training
 
 OTHER: dict[str, Any] = {
     "pyramid": "blocks",

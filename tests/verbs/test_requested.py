@@ -277,7 +277,7 @@ def test_hidden_files_are_predicted_only_by_name(classifier: Path, tmp_path: Pat
 
 def test_figures_that_are_no_numbers_are_null_in_json(classifier: Path, folder: Path, tmp_path: Path) -> None:
     from vitrail.settings import PredictSettings
-    from vitrail.verbs.predictions import Prediction, write_predictions
+    from vitrail.tasks.classification.predictions import Prediction, write_predictions
 
     settings = PredictSettings(str(classifier), (str(folder),), json=True, out=str(tmp_path))
     file = write_predictions([Prediction("a.png", (("cat", float("nan")),))], settings)

@@ -247,6 +247,17 @@ def _source(root: Path, listing: Listing) -> Source:
     return Source(name, train, validation, test, listing.class_names, listing.all_notes(), warnings=warnings)
 
 
+def training_pictures(source: Source) -> Pictures:
+    """Return the pictures to train on.
+
+    Raises:
+        DataError: there are none.
+    """
+    if source.train is None or not len(source.train):
+        raise DataError(f"{source.name} has no pictures to train on")
+    return source.train
+
+
 def _pictures(root: Path, pairs: Sequence[tuple[Path, str | None]], class_names: Sequence[str], where: str) -> Pictures:
     """Number the classes of files; each file is called what it is called below the root."""
     number = {name: place for place, name in enumerate(class_names)}
@@ -270,4 +281,4 @@ def _same_class(name: str, class_names: Sequence[str], where: str) -> int:
     raise DataError(f"{where} has the class {name!r}, which is not in the training split{nearest(name, class_names)}")
 
 
-__all__ = ["SPLIT_WORDS", "Pictures", "Source", "open_source", "stratified", "with_validation"]
+__all__ = ["SPLIT_WORDS", "Pictures", "Source", "open_source", "stratified", "training_pictures", "with_validation"]

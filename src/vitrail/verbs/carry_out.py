@@ -8,18 +8,17 @@ import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import nn
 
-from vitrail.config import Preprocessing, to_json
+from vitrail.config import to_json
 from vitrail.data.batches import EvalBatches, TrainBatches
 from vitrail.data.image_list import FILE
 from vitrail.data.samples import Samples
-from vitrail.data.sources import Pictures, Source
-from vitrail.data.transforms import eval_transform, train_transform
-from vitrail.errors import ConfigError, DataError
+from vitrail.data.sources import Pictures, Source, training_pictures
+from vitrail.errors import ConfigError
 from vitrail.layers.attention_cpu import ready
 from vitrail.settings import PretrainSettings, TrainSettings, peak_lr
 from vitrail.training import distributed
@@ -31,9 +30,6 @@ from vitrail.training.precision import keep_large_buffers, resolve
 from vitrail.verbs.folder import given_back
 from vitrail.verbs.summary import say_start
 from vitrail.weights.description import Description, description_json
-
-Extra = Callable[[Tensor], dict[str, Any]]
-Cache = Literal["auto", "on", "off"]
 
 
 @dataclass(frozen=True)
@@ -56,8 +52,7 @@ class Plan:
     """All that is needed to train: the pictures, the task, and what to say about the model afterwards.
 
     Attributes:
-        extra: adds to a sample what its image tensor decides (a mask, say).
-        samples: makes samples of pictures, for training or not; by default those of a classifier.
+        samples: makes samples of pictures, for training or not.
         measure: turns a task and its batches into metrics; by default sums and counts add up.
         draw: draws what the task makes of pictures, every ``run.picture_every`` epochs.
     """
@@ -67,8 +62,7 @@ class Plan:
     folder: Path
     task: nn.Module
     description: Description
-    extra: Extra | None = None
-    samples: Callable[[Pictures, bool], Samples] | None = None
+    samples: Callable[[Pictures, bool], Samples]
     measure: Callable[[nn.Module, Iterable[Batch]], dict[str, float]] = measure
     draw: Draw | None = None
 
@@ -150,7 +144,7 @@ def train_batches(plan: Plan, pin_memory: bool = False) -> TrainBatches:
     """Return the global batches of a plan's training pictures, this process's share of them."""
     settings = plan.settings
     return TrainBatches(
-        _samples(plan, training_pictures(plan.source), training=True),
+        plan.samples(training_pictures(plan.source), True),
         settings.batch_size,
         settings.run.micro_batch,
         settings.run.seed,
@@ -169,7 +163,7 @@ def evaluator(plan: Plan) -> Callable[[Any], dict[str, float]] | None:
     if pictures is None or not len(pictures):
         return None
     settings = plan.settings
-    samples = _samples(plan, pictures, training=False)
+    samples = plan.samples(pictures, False)
     batches = EvalBatches(
         samples,
         settings.batch_size,
@@ -179,39 +173,3 @@ def evaluator(plan: Plan) -> Callable[[Any], dict[str, float]] | None:
         timeout=settings.run.timeout,
     )
     return lambda task: plan.measure(task, batches)
-
-
-def _samples(plan: Plan, pictures: Pictures, training: bool) -> Samples:
-    settings, preprocessing = plan.settings, plan.description.preprocessing
-    if plan.samples is not None:
-        return plan.samples(pictures, training)
-    if not training:
-        return eval_samples(pictures, preprocessing, plan.extra, settings.loader.cache)
-    transform = train_transform(settings.augment, preprocessing)
-    return Samples(
-        pictures,
-        transform,
-        settings.run.seed,
-        settings.channels,
-        plan.extra,
-        settings.loader.cache,
-        settings.loader.views,
-    )
-
-
-def eval_samples(
-    pictures: Pictures, preprocessing: Preprocessing, extra: Extra | None = None, cache: Cache = "off"
-) -> Samples:
-    """Return pictures as a model sees them when it is measured; what is random is the same every time."""
-    return Samples(pictures, eval_transform(preprocessing), 0, preprocessing.channels, extra, cache)
-
-
-def training_pictures(source: Source) -> Pictures:
-    """Return the pictures to train on.
-
-    Raises:
-        DataError: there are none.
-    """
-    if source.train is None or not len(source.train):
-        raise DataError(f"{source.name} has no pictures to train on")
-    return source.train

@@ -8,10 +8,10 @@ from typing import Any
 from vitrail.config import make, to_json
 from vitrail.serialize import dumps
 from vitrail.settings import EvaluateSettings
+from vitrail.tasks.classification.metrics import Evaluation
+from vitrail.tasks.registry import task_of
 from vitrail.training import distributed
-from vitrail.verbs.kinds import kind_of
-from vitrail.verbs.kinds.classification_figures import Evaluation
-from vitrail.verbs.meant import check_evaluation
+from vitrail.verbs.measured import choose_split, known_split
 from vitrail.verbs.next_steps import after_evaluate, say_next
 from vitrail.weights.checkpoint import open_checkpoint
 from vitrail.weights.description import describe
@@ -48,8 +48,10 @@ def run(settings: EvaluateSettings) -> None:
 @distributed.processes()
 def _evaluate(settings: EvaluateSettings) -> Any:
     model, description = open_checkpoint(settings.checkpoint)
-    check_evaluation(settings, description.task)
-    return kind_of(description.task).evaluate(settings, model, description)
+    task = task_of(description)
+    task.check_evaluation(settings, description)
+    measured = choose_split(known_split(settings.checkpoint, description, settings.data), settings.split)
+    return task.evaluate(measured, model, description, settings)
 
 
 __all__ = ["Evaluation", "evaluate", "run"]

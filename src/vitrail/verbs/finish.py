@@ -11,14 +11,14 @@ from vitrail.data.sources import Source
 from vitrail.errors import VitrailError
 from vitrail.figures.curves import draw_curves
 from vitrail.output import say
+from vitrail.tasks.registry import task_of
 from vitrail.training import distributed
 from vitrail.training.interfaces import Draw
 from vitrail.verbs.carry_out import Result
-from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.look import read_metrics
 from vitrail.verbs.next_steps import after_training, say_next
 from vitrail.verbs.report import report_run
-from vitrail.verbs.shown import held_out_of, split_to_show
+from vitrail.verbs.shown import held_out_of, split_to_show, spread
 from vitrail.weights.checkpoint import open_checkpoint
 from vitrail.weights.description import Description, describe
 
@@ -47,7 +47,7 @@ def drawer(folder: Path, description: Description, source: Source) -> Draw | Non
         try:
             # On the CPU, as at the end of a run, wherever the model learns.
             model = copy.deepcopy(task.model).cpu()
-            drawn = kind_of(description.task).draw(model, description, pictures, PICTURES_DURING)
+            drawn = task_of(description).draw(model, description, spread(pictures, PICTURES_DURING))
         except VitrailError as error:
             say(f"no picture of what the model sees: {error}")
             return
@@ -65,7 +65,7 @@ def draw_run(folder: Path, source: Source) -> Path:
     if split_to_show(source) is not None:
         try:
             shown = held_out_of(source, PICTURES)
-            drawn |= kind_of(description.task).draw(model, description, shown.pictures, PICTURES)
+            drawn |= task_of(description).draw(model, description, shown.pictures)
             what = shown.what
         except VitrailError as error:
             say(f"no pictures of what the model sees: {error}")

@@ -7,38 +7,22 @@ import os
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
-from torch import Tensor, nn
 
 from vitrail.config import check_choices, replace
-from vitrail.console import percent
 from vitrail.data.requested import requested_images
 from vitrail.errors import ConfigError
-from vitrail.figures import attention
 from vitrail.figures.curves import draw_curves
-from vitrail.figures.draw import contact_sheet, to_picture
-from vitrail.models.mae import MAE
-from vitrail.models.registry import backbone_of
-from vitrail.models.simmim import SimMIM
-from vitrail.models.swin import Swin
-from vitrail.models.vit import ViT
 from vitrail.output import say
 from vitrail.settings import LookSettings
-from vitrail.verbs.kinds import kind_of
-from vitrail.verbs.look_options import check_options
+from vitrail.tasks.registry import task_of
 from vitrail.verbs.measured import known_split
 from vitrail.verbs.next_steps import after_look, say_next
 from vitrail.verbs.place import check_place
-from vitrail.verbs.reconstructions import draw_reconstructions
 from vitrail.verbs.report import write_look
-from vitrail.verbs.shown import Shown, ShownInputs, held_out_of, inputs_of, named_images
-from vitrail.verbs.swin_pictures import draw_simmim, draw_swin
+from vitrail.verbs.shown import Shown, held_out_of, named_images
 from vitrail.weights.checkpoint import open_checkpoint
 from vitrail.weights.description import Description
-
-ANSWERED_AT_ONCE = 32
-"""Images in a forward pass that asks for classes."""
 
 
 def look(checkpoint: str | Path, pictures: Any = (), **settings: Any) -> list[Path]:
@@ -77,11 +61,12 @@ def _look(settings: LookSettings, images: Any) -> list[Path]:
         settings.out, (root if root.is_dir() else Path()) / "look", settings.pictures if settings.out else ()
     )
     model, description = open_checkpoint(settings.checkpoint)
-    check_options(model, description, settings)
+    task = task_of(description)
+    task.check_look(model, description, settings)
     shown = named_images(images, settings.count, description) if images else _held_out(description, settings)
     for note in shown.notes:
         say(note)
-    drawn = _draw(model, description, shown, settings)
+    drawn = task.draw(model, description, shown.pictures, settings)
     curves = _curves(root)
     try:
         out.mkdir(parents=True, exist_ok=True)
@@ -105,13 +90,6 @@ def _curves(root: Path) -> dict[str, Image.Image]:
     return {"curves": draw_curves(rows, title=root.name)} if rows else {}
 
 
-def _draw(model: nn.Module, description: Description, shown: Shown, settings: LookSettings) -> dict[str, Image.Image]:
-    """Draw what a model makes of some images, by name."""
-    if description.task != "classify":
-        return kind_of(description.task).draw(model, description, shown.pictures, settings.count)
-    return draw(model, description, inputs_of(shown, description), settings)
-
-
 def _held_out(description: Description, settings: LookSettings) -> Shown:
     """Take some images that the run held out, spread over all of them.
 
@@ -119,36 +97,6 @@ def _held_out(description: Description, settings: LookSettings) -> Shown:
         DataError: the run's data cannot be found any more.
     """
     return held_out_of(known_split(settings.checkpoint, description).to_show(), settings.count)
-
-
-def draw(
-    model: nn.Module,
-    description: Description,
-    inputs: ShownInputs,
-    settings: LookSettings | None = None,
-) -> dict[str, Image.Image]:
-    """Draw all that fits a model, by name: reconstructions, or attention with the model's answers."""
-    if isinstance(model, MAE):
-        return draw_reconstructions(model, description, inputs.images, inputs.captions, settings)
-    if isinstance(model, SimMIM):
-        return draw_simmim(model, description, inputs.images, inputs.captions, settings)
-    mean, std = description.preprocessing.mean, description.preprocessing.std
-    captions = [
-        f"{caption}\n{answer}".strip()
-        for caption, answer in zip(inputs.captions, _answers(model, inputs.images, description), strict=True)
-    ]
-    backbone = backbone_of(model)
-    if not isinstance(backbone, ViT | Swin):
-        return {"answers": _answer_sheet(inputs.images, mean, std, captions)}
-    if isinstance(backbone, Swin):
-        return draw_swin(model, description, inputs.images, captions, settings)
-    layers = settings.layers if settings else ()
-    return {
-        f"attention_{layer}" if layers else "attention": attention.panel(
-            model, inputs.images, mean, std, captions=captions, layer=layer
-        )
-        for layer in layers or (-1,)
-    }
 
 
 def read_metrics(folder: Path) -> list[dict[str, Any]]:
@@ -166,19 +114,3 @@ def _row(line: bytes) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return row if isinstance(row, dict) else None
-
-
-def _answer_sheet(images: Tensor, mean: Any, std: Any, captions: list[str]) -> Image.Image:
-    """Draw images ``(B, C, H, W)`` with their captions: all there is to see of a model without attention."""
-    note = "This model has no attention; what it answers stands below each image."
-    return contact_sheet([to_picture(image, mean, std) for image in images], captions, note=note)
-
-
-@torch.inference_mode()
-def _answers(model: nn.Module, images: Tensor, description: Description) -> list[str]:
-    if not description.is_classifier:
-        return [""] * len(images)
-    scores = torch.cat([model(some) for some in images.split(ANSWERED_AT_ONCE)])
-    best = scores.softmax(dim=1).max(dim=1)
-    pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-    return [f"model: {description.class_names[i]} {percent(share)}" for i, share in pairs]

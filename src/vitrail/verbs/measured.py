@@ -11,8 +11,9 @@ from vitrail.data.changes import seen_as
 from vitrail.data.image_list import TEST, TRAIN, UNUSED, VALIDATION, ImageList, parts_of, read_list
 from vitrail.data.sources import Pictures, Source
 from vitrail.errors import DataError
+from vitrail.tasks.registry import task_of
+from vitrail.tasks.task import Measured
 from vitrail.training.checkpoint import resolve
-from vitrail.verbs.kinds import kind_of
 from vitrail.verbs.split import NO_LIST, divide_by, listed, part_of
 from vitrail.weights.description import Description
 
@@ -70,21 +71,6 @@ class KnownSplit:
         )
 
 
-@dataclass(frozen=True)
-class Measured:
-    """The images that are measured.
-
-    Attributes:
-        split: what they are called.
-        pictures: the images.
-        notes: what the user must know of them, each a sentence.
-    """
-
-    split: str
-    pictures: Pictures
-    notes: tuple[str, ...]
-
-
 def known_split(checkpoint: str | Path, description: Description, data: str | None = None) -> KnownSplit:
     """Open images that are to be measured or shown, divided by what they were to a checkpoint's run.
 
@@ -100,7 +86,7 @@ def known_split(checkpoint: str | Path, description: Description, data: str | No
     named = data or description.settings.get("data")
     if not named:
         raise DataError("this checkpoint does not say what it was trained on; name the images")
-    return divided_as(checkpoint, description, named, kind_of(description.task).reopen(description, str(named)))
+    return divided_as(checkpoint, description, named, task_of(description).reopen(description, str(named)))
 
 
 def divided_as(checkpoint: str | Path, description: Description, data: str, pool: Source) -> KnownSplit:
@@ -147,7 +133,8 @@ def choose_split(known: KnownSplit, split: str) -> Measured:
             f"{known.count(name):,} of {name}" for name in (TRAIN, VALIDATION, TEST, UNUSED, NEW) if known.count(name)
         ]
         raise DataError(f"{known.data} has no {asked} images; it has {', '.join(there) or 'none at all'}")
-    return Measured(split, pictures, (*known.notes, *_said(known, wanted)))
+    notes = (*known.notes, *_said(known, wanted))
+    return Measured(known.data, split, pictures, notes, known.pool.notes)
 
 
 def _best(known: KnownSplit) -> tuple[str, Collection[str]]:

@@ -14,6 +14,7 @@ from typing import Any
 from torch import nn
 
 from vitrail.config import make, pair, replace, to_json
+from vitrail.data.sources import training_pictures
 from vitrail.errors import ConfigError
 from vitrail.output import say
 from vitrail.serialize import dumps
@@ -21,7 +22,7 @@ from vitrail.settings import PlanSettings, PretrainSettings, TrainSettings, peak
 from vitrail.tasks.recipes import find_recipe
 from vitrail.training.precision import keep_large_buffers
 from vitrail.verbs import pretrain, train
-from vitrail.verbs.carry_out import Plan, training_pictures
+from vitrail.verbs.carry_out import Plan
 from vitrail.verbs.folder import given_back
 from vitrail.verbs.pace import Pace, measure_pace
 from vitrail.verbs.split import divide, open_undivided

@@ -12,12 +12,12 @@ from vitrail.data.requested import RequestedImage, requested_images
 from vitrail.errors import DataError
 from vitrail.output import warn
 from vitrail.settings import PredictSettings
-from vitrail.verbs.kinds import kind_of
-from vitrail.verbs.kinds.classification import Prediction
-from vitrail.verbs.left_out import left_out
-from vitrail.verbs.meant import check_prediction
+from vitrail.tasks.classification.predictions import Prediction
+from vitrail.tasks.left_out import left_out
+from vitrail.tasks.registry import task_of
 from vitrail.verbs.next_steps import after_predict, say_next
 from vitrail.verbs.place import check_place
+from vitrail.verbs.predicted import out_folder
 from vitrail.verbs.progress import reported
 from vitrail.weights.checkpoint import open_checkpoint
 from vitrail.weights.description import describe
@@ -36,9 +36,9 @@ def predict(checkpoint: str | Path, pictures: Any, **settings: Any) -> list[Any]
 
     Returns:
         One prediction for each image in the order of the request, one asked for twice twice: a `Prediction` of a
-        classifier (probabilities in [0, 1]), a `vitrail.verbs.kinds.found.Detected` of a detector (boxes in pixels), a
-        `vitrail.verbs.segment_files.Segments` of a segmenter (shares of the pixels). One that cannot be read has an
-        ``error`` in its place. In ``file`` an image in memory is called ``image N``, N its place from 0.
+        classifier (probabilities in [0, 1]), a `vitrail.tasks.detection.predictor.Detected` of a detector (boxes in
+        pixels), a `vitrail.tasks.segmentation.files.Segments` of a segmenter (shares of the pixels). One that cannot
+        be read has an ``error`` in its place. In ``file`` an image in memory is called ``image N``, N its place from 0.
 
     Raises:
         VitrailError: the checkpoint cannot be used, or nothing of the request is an image.
@@ -60,7 +60,7 @@ def run(settings: PredictSettings) -> None:
     images = requested_images(settings.pictures)
     unread: list[str] = []
     predictions = _noting(reported(_predictions(settings, images), len(images), "images"), unread)
-    kind_of(describe(settings.checkpoint).task).print(settings, predictions)
+    task_of(describe(settings.checkpoint)).print(settings, predictions, out_folder(settings))
     if len(unread) == len(images):
         refused = f"{images[0].name} cannot" if len(images) == 1 else f"none of the {len(images):,} files can"
         raise DataError(f"{refused} be read as an image; see above for the reason")
@@ -82,8 +82,9 @@ def _predictions(settings: PredictSettings, images: list[RequestedImage]) -> Ite
     if settings.out is not None:
         check_place(settings.out, "", settings.pictures)
     model, description = open_checkpoint(settings.checkpoint)
-    check_prediction(settings, description.task)
-    yield from kind_of(description.task).predict(settings, images, model, description)
+    task = task_of(description)
+    task.check_prediction(settings, description)
+    yield from task.predict(images, model, description, settings, out_folder(settings))
 
 
 __all__ = ["Prediction", "predict", "run"]

@@ -6,15 +6,9 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import torch
-from torch import Tensor
-
 from vitrail.data.images import open_image
-from vitrail.data.normalise import Normalise
 from vitrail.data.requested import RequestedImage
-from vitrail.data.samples import Samples
 from vitrail.data.sources import Pictures, Source
-from vitrail.data.transforms import eval_transform
 from vitrail.errors import DataError, ImageError
 from vitrail.weights.description import Description
 
@@ -41,14 +35,6 @@ class Shown:
     pictures: Pictures
     what: str
     notes: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class ShownInputs:
-    """Images as a model takes them: ``images`` (B, C, H, W) normalised, and a caption for each."""
-
-    images: Tensor
-    captions: tuple[str, ...]
 
 
 def split_to_show(source: Source) -> tuple[str, Pictures] | None:
@@ -138,16 +124,3 @@ def named_images(images: Sequence[RequestedImage], count: int, description: Desc
         notes.append(f"the first {len(items):,} of {len(images):,} images are drawn; --count {len(images)} draws all")
     number = "1 image" if len(items) == 1 else f"{len(items):,} images"
     return Shown(Pictures(tuple(items), None, tuple(names)), f"{number} {NAMED}.", tuple(notes))
-
-
-def inputs_of(shown: Shown, description: Description) -> ShownInputs:
-    """Read images as a model takes them; a caption gives an image's name and its label, where there is one."""
-    preprocessing, pictures, names = description.preprocessing, shown.pictures, description.class_names
-    samples = Samples(pictures, eval_transform(preprocessing), 0, preprocessing.channels, cache="off")
-    read = [samples.undamaged((0, number))[0] for number in range(len(pictures))]
-    captions = []
-    for sample in read:
-        label = f", labelled {names[sample['label']]}" if names and "label" in sample else ""
-        captions.append(f"{pictures.names[sample['index']]}{label}")
-    images = Normalise(preprocessing.mean, preprocessing.std)(torch.stack([sample["image"] for sample in read]))
-    return ShownInputs(images, tuple(captions))

@@ -26,13 +26,13 @@ from vitrail.data.image_list import (
     root_of,
     together,
 )
-from vitrail.data.sources import Pictures, Source, open_source, with_validation
+from vitrail.data.sources import Pictures, Source, with_validation
 from vitrail.errors import DataError
 from vitrail.settings import PretrainSettings, TrainSettings
+from vitrail.tasks.registry import task_to_learn
 from vitrail.training import distributed
 from vitrail.training.checkpoint import is_checkpoint, newest_described, resolve
 from vitrail.verbs.folder import is_same_run, run_folder
-from vitrail.verbs.kinds import kind_of
 from vitrail.weights.description import Description, describe
 
 NO_LIST = "The run kept no list of its images"
@@ -72,9 +72,7 @@ def run_split(settings: TrainSettings | PretrainSettings, as_for: TrainSettings 
 
 def open_undivided(settings: TrainSettings | PretrainSettings) -> Source:
     """Open the data of a run as they are, with the splits they have themselves."""
-    if isinstance(settings, TrainSettings):
-        return kind_of(settings.task).open(replace(settings, validation_share=0.0))
-    return open_source(settings.data, validation_share=0.0, labels=False)
+    return task_to_learn(settings).open(replace(settings, validation_share=0.0))
 
 
 def divide(pool: Source, settings: TrainSettings | PretrainSettings) -> Source:

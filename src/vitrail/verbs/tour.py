@@ -11,7 +11,7 @@ from PIL import Image
 
 from vitrail.config import Augment, Run, make, replace, to_json
 from vitrail.console import command, figure, percent, points
-from vitrail.data.sources import Source, open_source
+from vitrail.data.sources import Source, open_source, training_pictures
 from vitrail.figures.curves import draw_curves
 from vitrail.figures.report import Table, cell, flattened, write_report
 from vitrail.meaning import check_meant
@@ -19,7 +19,7 @@ from vitrail.output import say, say_table
 from vitrail.settings import Architecture, PretrainSettings, TourSettings, TrainSettings
 from vitrail.tasks.recipes import find_recipe, recipe_name
 from vitrail.verbs import dense_tour, pretrain, train
-from vitrail.verbs.carry_out import Result, training_pictures
+from vitrail.verbs.carry_out import Result
 from vitrail.verbs.evaluate import Evaluation, evaluate
 from vitrail.verbs.folder import default_folder
 from vitrail.verbs.look import read_metrics

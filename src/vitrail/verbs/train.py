@@ -6,27 +6,20 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.config import make, replace
-from vitrail.data.samples import Samples
-from vitrail.data.sources import Pictures, Source
-from vitrail.errors import ConfigError
+from vitrail.data.sources import Source
 from vitrail.meaning import check_meant
-from vitrail.models.classifier import freeze
-from vitrail.output import say
-from vitrail.seeding import seeded
 from vitrail.settings import TrainSettings
 from vitrail.tasks.recipes import find_recipe
+from vitrail.tasks.registry import task_to_learn
 from vitrail.training import distributed
-from vitrail.verbs.carry_out import Plan, Result, carry_out, training_pictures
-from vitrail.verbs.finish import drawer, finish
-from vitrail.verbs.folder import default_folder, open_folder
+from vitrail.verbs.carry_out import Result, carry_out
+from vitrail.verbs.finish import finish
+from vitrail.verbs.folder import default_folder
 from vitrail.verbs.held_out import check_share
-from vitrail.verbs.kinds import kind_of
-from vitrail.verbs.meant import check_training
 from vitrail.verbs.place import check_place
-from vitrail.verbs.split import run_split, with_images
-from vitrail.verbs.start import choose_start
+from vitrail.verbs.prepare import prepare
+from vitrail.verbs.split import run_split
 from vitrail.verbs.tune import Tuning
-from vitrail.weights.checkpoint import build_described
 
 
 def train(data: str | Path, *, recipe: str = "auto", **settings: Any) -> Result:
@@ -56,7 +49,7 @@ def train(data: str | Path, *, recipe: str = "auto", **settings: Any) -> Result:
 @distributed.processes()
 def run(settings: TrainSettings) -> Result:
     """Train as the settings say; `train` explains."""
-    check_training(settings)
+    task_to_learn(settings).check(settings)
     check_place(settings.out, default_folder("train", settings.data), [settings.data])
     source = run_split(settings)
     check_share(settings, source)
@@ -69,41 +62,3 @@ def learn(settings: TrainSettings, source: Source) -> Result:
     """Train on an open source, and leave it at that: no pictures, no report."""
     plan = prepare(settings, source)
     return carry_out(plan) if settings.tune_blocks is None else Tuning.of(plan).carry_out()
-
-
-def prepare(settings: TrainSettings, source: Source) -> Plan:
-    """Build what is to be trained on an open source, with the weights it starts from and its run folder."""
-    kind = kind_of(settings.task)
-    start = choose_start(
-        settings.model,
-        settings.weights,
-        settings.architecture,
-        training_pictures(source),
-        settings.image_size,
-        settings.channels,
-    )
-    description = with_images(kind.describe(settings, start, source), source)
-    with seeded(settings.run.seed):
-        model: Any = build_described(description)
-        for note in (*source.notes, *start.notes):
-            say(note)
-        if settings.weights is not None:
-            say(f"{settings.weights}: {kind.load(model, settings.weights)}")
-        if settings.freeze:
-            say(_freeze(model, settings.freeze))
-        task = kind.task(settings, model, description)
-    measure = kind.measure(source.validation, description)
-    folder = open_folder(settings.out, "train", settings.data, settings)
-
-    def samples(pictures: Pictures, training: bool) -> Samples:
-        return kind.samples(settings, pictures, description, training)
-
-    draw = drawer(folder, description, source)
-    return Plan(settings, source, folder, task, description, samples=samples, measure=measure, draw=draw)
-
-
-def _freeze(model: Any, layers: int) -> str:
-    most = model.depth + 1
-    if not 0 <= layers <= most:
-        raise ConfigError(f"freeze takes 0 to {most} of this model's layers, not {layers}; the head must learn")
-    return f"frozen: the lowest {layers} of {most + 1} layers ({len(freeze(model, layers))} tensors)"

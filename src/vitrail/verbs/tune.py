@@ -9,7 +9,7 @@ from typing import Any
 
 from vitrail.config import Augment
 from vitrail.data.features import EvalFeatureBatches, FeatureBatches, Features, room_for
-from vitrail.data.sources import Pictures
+from vitrail.data.sources import Pictures, training_pictures
 from vitrail.errors import ConfigError
 from vitrail.models.partial_fine_tuning import Cut
 from vitrail.output import say
@@ -19,7 +19,7 @@ from vitrail.training import distributed
 from vitrail.training.measure import measure
 from vitrail.training.precision import device as pick_device
 from vitrail.training.precision import resolve
-from vitrail.verbs.carry_out import Plan, Result, carry_out, train_batches, training_pictures
+from vitrail.verbs.carry_out import Plan, Result, carry_out, train_batches
 from vitrail.verbs.features import Extraction, features_folder
 from vitrail.verbs.folder import given_back
 

@@ -80,4 +80,18 @@ SWIN_RECIPES: dict[str, TrainSettings] = {
     "swin_l_22k_to_1k": _finetuning("swin_l", 224, 7, 0.2),
     "swin_b_384_22k_to_1k": _finetuning("swin_b_384", 384, 12, 0.2),
     "swin_l_384_22k_to_1k": _finetuning("swin_l_384", 384, 12, 0.2),
+    # After SimMIM (Xie et al. 2022, section 4.1, and the repository's settings): rate 5e-3 for a batch of 2048,
+    # windows of 7 at 224 pixels.
+    "simmim_finetune": TrainSettings(
+        data="",
+        model="swin_b",
+        epochs=100,
+        batch_size=2048,
+        lr=1.25e-3 * 2048 / 512,
+        image_size=224,
+        architecture=Architecture(window=7, drop_path=0.1),
+        augment=Augment(crop_scale=(0.08, 1.0), rand_augment=9, erasing=0.25, mixup=0.8, cutmix=1.0),
+        optim=Optim(weight_decay=0.05, layer_decay=0.9, clip=5.0),
+        schedule=Schedule(warmup_epochs=20, min_factor=2.5e-7 / 1.25e-3),
+    ),
 }

@@ -9,10 +9,10 @@ from torch import Tensor, nn
 
 from vitrail.config import Preprocessing
 from vitrail.data.normalise import Normalise
-from vitrail.layers.masking import Masking, draw_mask
-from vitrail.layers.patches import grid_of, unpatchify
+from vitrail.layers.patches import unpatchify
 from vitrail.models.mae import MAE
 from vitrail.models.targets import Pixels, Tokens, patches_of
+from vitrail.tasks.baseline import neighbour_mean
 
 
 class Reconstruction(nn.Module):
@@ -72,69 +72,3 @@ class Reconstruction(nn.Module):
     def export_state(self) -> dict[str, Tensor]:
         """Return the model's weights under its own names: what a checkpoint holds."""
         return self.model.state_dict()
-
-
-class MaskDrawer:
-    """Draws the mask of one picture in the loader, so that it belongs to the picture and not to the process.
-
-    Args:
-        patch_size: P, in pixels.
-        mask_ratio: share hidden, in (0, 1).
-        masking: how hidden patches are chosen.
-        given: ``(N,)`` bool, 1 = hidden: the mask of every picture, in place of a drawn one.
-    """
-
-    def __init__(
-        self, patch_size: int, mask_ratio: float, masking: Masking = "random", given: Tensor | None = None
-    ) -> None:
-        self.patch_size = patch_size
-        self.mask_ratio = mask_ratio
-        self.masking: Masking = masking
-        self.given = given
-
-    def __call__(self, image: Tensor) -> dict[str, Tensor]:
-        """Return ``mask`` ``(N,)`` for a picture ``(C, H, W)``."""
-        if self.given is not None:
-            return {"mask": self.given}
-        height, width = image.shape[-2:]
-        return {"mask": draw_mask(self.masking, grid_of(height, width, self.patch_size), self.mask_ratio)}
-
-
-def neighbour_mean(target: Tensor, mask: Tensor, grid: tuple[int, int], channels: int) -> Tensor:
-    """Guess each patch from the visible ones around it: the yardstick a trained model has to beat.
-
-    Every pixel of a patch gets the mean colour, in the target's scale, of the visible patches among its eight
-    neighbours; where none is visible, of all visible patches.
-
-    Args:
-        target: ``(B, N, P * P * C)``.
-        mask: ``(B, N)`` bool, 1 = hidden.
-        grid: ``(h, w)``.
-        channels: C.
-
-    Returns:
-        ``(B, N, P * P * C)``.
-    """
-    colour = target.unflatten(-1, (-1, channels)).mean(dim=2)  # (B, N, C)
-    guess = visible_neighbours(mask, grid) @ colour
-    return guess.repeat(1, 1, target.shape[-1] // channels)
-
-
-def visible_neighbours(mask: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Share out each patch among the visible ones of its eight neighbours; where there are none, among all visible.
-
-    Args:
-        mask: ``(B, N)`` bool, 1 = hidden.
-        grid: ``(h, w)``.
-
-    Returns:
-        ``(B, N, N)`` weights of the patches (last axis) for each patch; they add up to 1.
-    """
-    y, x = torch.meshgrid(*(torch.arange(n, device=mask.device) for n in grid), indexing="ij")
-    places = torch.stack([y.flatten(), x.flatten()], dim=1)
-    near = ((places[:, None] - places[None]).abs().amax(dim=-1) == 1).float()  # (N, N)
-    visible = (~mask).float()
-    weights = near.unsqueeze(0) * visible.unsqueeze(1)  # (B, N, N)
-    lonely = weights.sum(dim=-1, keepdim=True) == 0
-    weights = torch.where(lonely, visible.unsqueeze(1), weights)
-    return weights / weights.sum(dim=-1, keepdim=True)

@@ -14,7 +14,7 @@ from vitrail.data.normalise import Normalise
 from vitrail.layers.masking import random_mask
 from vitrail.layers.patches import grid_of, pad_to_patches, patchify
 from vitrail.models.mpp import MASKED, MPP, colour_of
-from vitrail.tasks.mae.loss import visible_neighbours
+from vitrail.tasks.baseline import visible_neighbours
 
 # Of the corrupted patches (ViT, appendix B.1.2, after BERT): the mask token, another patch, and unchanged the rest.
 SHARE_MASKED = 0.8

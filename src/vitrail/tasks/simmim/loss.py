@@ -11,7 +11,7 @@ from vitrail.config import Preprocessing
 from vitrail.data.normalise import Normalise
 from vitrail.layers.patches import pad_to_patches, patchify, unpatchify
 from vitrail.models.simmim import SimMIM, absolute_error
-from vitrail.tasks.mae.loss import neighbour_mean
+from vitrail.tasks.baseline import neighbour_mean
 
 
 class HiddenPixels(nn.Module):

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from vitrail.config import Augment, Optim, Schedule
-from vitrail.settings import Architecture, PretrainSettings, TrainSettings
+from vitrail.settings import Architecture, PretrainSettings
 
 SIMMIM_RECIPES: dict[str, PretrainSettings] = {
     # A few thousand pictures on a small machine (docs/papers/swin.md).
@@ -35,21 +35,5 @@ SIMMIM_RECIPES: dict[str, PretrainSettings] = {
         augment=Augment(crop_scale=(0.67, 1.0)),
         optim=Optim(weight_decay=0.05, clip=5.0),
         schedule=Schedule(warmup_epochs=10, min_factor=1e-5 / 2e-4),
-    ),
-}
-
-SIMMIM_FINETUNING: dict[str, TrainSettings] = {
-    # The same section and repository: rate 5e-3 for a batch of 2048, windows of 7 at 224 pixels.
-    "simmim_finetune": TrainSettings(
-        data="",
-        model="swin_b",
-        epochs=100,
-        batch_size=2048,
-        lr=1.25e-3 * 2048 / 512,
-        image_size=224,
-        architecture=Architecture(window=7, drop_path=0.1),
-        augment=Augment(crop_scale=(0.08, 1.0), rand_augment=9, erasing=0.25, mixup=0.8, cutmix=1.0),
-        optim=Optim(weight_decay=0.05, layer_decay=0.9, clip=5.0),
-        schedule=Schedule(warmup_epochs=20, min_factor=2.5e-7 / 1.25e-3),
     ),
 }

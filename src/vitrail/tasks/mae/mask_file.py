@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 from torch import Tensor
 
@@ -13,11 +12,12 @@ from vitrail.data.images import open_image
 from vitrail.data.transforms import to_tensor
 from vitrail.errors import ConfigError
 from vitrail.layers.masking import mask_of_patches, mask_of_picture
+from vitrail.models.backbone import Backbone
 
 NUMBERS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
 
-def read_mask(text: str, encoder: Any) -> Tensor:
+def read_mask(text: str, encoder: Backbone) -> Tensor:
     """Read which patches are to be hidden of every picture of an encoder's own size.
 
     Args:
@@ -32,7 +32,8 @@ def read_mask(text: str, encoder: Any) -> Tensor:
         ConfigError: a patch or a shape that does not fit, or nothing or everything is hidden.
         ImageError: the picture cannot be read.
     """
-    grid = encoder.patch_embed.grid(*encoder.config.image_size)
+    grid = encoder.token_grid(*encoder.config.image_size)
+    assert grid is not None  # of a ViT
     numbers = re.sub(r"\s", "", text)
     if NUMBERS.fullmatch(numbers):
         return mask_of_patches(_numbers(numbers), grid)

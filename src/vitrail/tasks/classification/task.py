@@ -1,48 +1,56 @@
-"""Telling classes apart: what the verbs do for a classifier."""
+"""Telling classes apart, as a task."""
 
 from __future__ import annotations
 
 import dataclasses
 import sys
 from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import torch
 from PIL import Image
-from torch import nn
 
-from vitrail.config import replace, to_json
+from vitrail.config import Preprocessing, replace, to_json
 from vitrail.console import percent
 from vitrail.data.batches import EvalBatches
 from vitrail.data.requested import RequestedImage, model_input
-from vitrail.data.samples import Samples
 from vitrail.data.sources import Pictures, Source, open_source
-from vitrail.data.transforms import eval_transform, train_transform
 from vitrail.errors import ConfigError, DataError
 from vitrail.models.partial_fine_tuning import Cut
+from vitrail.models.registry import ModelSpec
 from vitrail.output import say_table
 from vitrail.serialize import dumps
-from vitrail.settings import EvaluateSettings, PredictSettings, TrainSettings
+from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings, TrainSettings
+from vitrail.tasks.attention import attention_options
+from vitrail.tasks.classification.figures import draw_answers
 from vitrail.tasks.classification.loss import Classification
+from vitrail.tasks.classification.metrics import Counts, Evaluation, summarise
+from vitrail.tasks.classification.predictions import (
+    Prediction,
+    best_classes,
+    refuse_meaningless,
+    write_csv,
+    write_predictions,
+)
+from vitrail.tasks.classification.spec import CLASSIFY
 from vitrail.tasks.classification.tuning import TunedBlocks
+from vitrail.tasks.inputs import eval_samples, image_samples, inputs_of
+from vitrail.tasks.left_out import unread
+from vitrail.tasks.supervised import Supervised
+from vitrail.tasks.task import Learning, Measured, RunContext
 from vitrail.training import distributed
-from vitrail.training.measure import measure, to_device
+from vitrail.training.measure import to_device
 from vitrail.training.precision import device as pick_device
 from vitrail.training.precision import keep_large_buffers, resolve
-from vitrail.verbs.carry_out import eval_samples
-from vitrail.verbs.kinds import Measure
-from vitrail.verbs.kinds.classification_figures import Counts, Evaluation, summarise
-from vitrail.verbs.left_out import unread
-from vitrail.verbs.measured import choose_split, known_split
-from vitrail.verbs.predictions import Prediction, best_classes, refuse_meaningless, write_csv, write_predictions
-from vitrail.verbs.shown import Shown, inputs_of, spread
-from vitrail.verbs.start import Start
 from vitrail.weights.description import Description
 from vitrail.weights.load import load_weights
 
 
-class ClassificationKind:
-    """The answers of `vitrail.verbs.kinds.Kind` for a classifier."""
+class ClassificationTask(Supervised):
+    """Naming the class of a whole image."""
+
+    spec = CLASSIFY
 
     def open(self, settings: TrainSettings) -> Source:
         """Open labelled pictures; ``--labels`` chooses among them once some are held out (`vitrail.verbs.split`)."""
@@ -58,60 +66,68 @@ class ClassificationKind:
         source = open_source(data, validation_share=0.0, labels=labels, for_evaluation=True, known_classes=names)
         return relabelled(source, names, data) if labels else source
 
-    def describe(self, settings: TrainSettings, start: Start, source: Source) -> Description:
+    def describe(
+        self, settings: TrainSettings, backbone: ModelSpec, preprocessing: Preprocessing, source: Source
+    ) -> Description:
         """Describe the model with a head for the data's classes."""
-        model = replace(start.model, options={**start.model.options, "num_classes": len(source.class_names)})
-        return Description(model, start.preprocessing, source.class_names, to_json(settings))
+        model = replace(backbone, options={**backbone.options, "num_classes": len(source.class_names)})
+        return Description(model, preprocessing, source.class_names, to_json(settings))
 
     def load(self, model: Any, weights: str) -> str:
         """Load weights; other channels are asked for by saying so, and classes are those of the data."""
         return str(load_weights(model, weights, adapt=("classes", "channels")))
 
-    def task(self, settings: TrainSettings, model: Any, description: Description) -> nn.Module:
+    def prepare(self, model: Any, run: RunContext) -> Learning:
         """Return cross-entropy with smoothed and, if asked, mixed labels; of all blocks or of the last ones."""
+        settings, preprocessing = run.settings, run.description.preprocessing
         if settings.tune_blocks is not None:
-            cut = Cut(model, settings.tune_blocks, description.preprocessing.image_size)
-            return TunedBlocks(cut, description.preprocessing, settings.smoothing, settings.augment)
-        return Classification(model, description.preprocessing, settings.smoothing, settings.augment)
+            cut = Cut(model, settings.tune_blocks, preprocessing.image_size)
+            loss: Classification = TunedBlocks(cut, preprocessing, settings.smoothing, settings.augment)
+        else:
+            loss = Classification(model, preprocessing, settings.smoothing, settings.augment)
+        return Learning(loss, lambda pictures, training: image_samples(pictures, training, settings, preprocessing))
 
-    def samples(self, settings: TrainSettings, pictures: Pictures, description: Description, training: bool) -> Samples:
-        """Return pictures with their labels, augmented for training."""
-        preprocessing = description.preprocessing
-        transform = train_transform(settings.augment, preprocessing) if training else eval_transform(preprocessing)
-        seed, views = (settings.run.seed, settings.loader.views) if training else (0, 0)
-        return Samples(pictures, transform, seed, preprocessing.channels, cache=settings.loader.cache, views=views)
-
-    def measure(self, pictures: Pictures | None, description: Description) -> Measure:
-        """Return what adds up sums and counts; the pictures themselves do not matter."""
-        return measure
-
-    def evaluate(self, settings: EvaluateSettings, model: Any, description: Description) -> Evaluation:
-        """Score every picture and count, over all processes."""
+    def check_evaluation(self, settings: EvaluateSettings, description: Description) -> None:
+        """Refuse an encoder without classes, and options that mean nothing to a classifier."""
+        super().check_evaluation(settings, description)
         _check_classifier(settings.checkpoint, description)
-        measured = choose_split(known_split(settings.checkpoint, description, settings.data), settings.split)
+
+    def evaluate(
+        self, measured: Measured, model: Any, description: Description, settings: EvaluateSettings
+    ) -> Evaluation:
+        """Score every picture and count, over all processes."""
         device = pick_device(settings.device, distributed.local_rank())
         keep_large_buffers()
-        task = Classification(model, description.preprocessing).to(device).eval()
+        loss = Classification(model, description.preprocessing).to(device).eval()
         precision = resolve(settings.precision, device)
         samples = eval_samples(measured.pictures, description.preprocessing)
         batches = EvalBatches(samples, settings.batch_size, settings.workers, distributed.rank(), distributed.world())
         counted, known = [], len(description.class_names)
         for batch in batches:
             with torch.no_grad(), precision.autocast():
-                logits = task.logits(to_device(batch, device)).cpu()
+                logits = loss.logits(to_device(batch, device)).cpu()
             counted.append(Counts.of(logits, batch["label"]))
         counts = Counts.total(distributed.gather(Counts.total(counted, known)), known)
         damaged = unread(batches)
         if not len(counts):
-            raise DataError(f"none of the {len(measured.pictures)} pictures of {settings.data} can be read")
+            raise DataError(f"none of the {len(measured.pictures)} pictures of {measured.data} can be read")
         return summarise(measured.split, counts, description.class_names, damaged, measured.notes)
 
-    def predict(
-        self, settings: PredictSettings, images: Sequence[RequestedImage], model: Any, description: Description
-    ) -> Iterator[Prediction]:
-        """Name the best classes of each image, in the order of the request; damaged ones say why."""
+    def check_prediction(self, settings: PredictSettings, description: Description) -> None:
+        """Refuse an encoder without classes, and options that mean nothing to a classifier."""
+        super().check_prediction(settings, description)
         _check_classifier(settings.checkpoint, description)
         refuse_meaningless(settings)
+
+    def predict(
+        self,
+        images: Sequence[RequestedImage],
+        model: Any,
+        description: Description,
+        settings: PredictSettings,
+        out: Path,
+    ) -> Iterator[Prediction]:
+        """Name the best classes of each image, in the order of the request; damaged ones say why."""
         device = pick_device(settings.device)
         model.to(device)
         precision = resolve(settings.precision, device)
@@ -129,7 +145,7 @@ class ClassificationKind:
         if settings.out:
             write_predictions(kept, settings)
 
-    def print(self, settings: PredictSettings, predictions: Iterator[Prediction]) -> None:
+    def print(self, settings: PredictSettings, predictions: Iterator[Prediction], out: Path) -> None:
         """Print a table, or picture after picture where the format allows."""
         form = "json" if settings.json else settings.format
         if form == "json":
@@ -143,14 +159,15 @@ class ClassificationKind:
             columns = ("picture", *(f"{n}." for n in range(1, width)))
             say_table("", columns, [(*row, *[""] * (width - len(row))) for row in rows])
 
-    def draw(self, model: Any, description: Description, pictures: Pictures, count: int) -> dict[str, Image.Image]:
-        """Draw where the model looks."""
-        from vitrail.verbs.look import draw
+    def draw(
+        self, model: Any, description: Description, pictures: Pictures, settings: LookSettings | None = None
+    ) -> dict[str, Image.Image]:
+        """Draw where the model looks, and what it answers."""
+        return draw_answers(model, inputs_of(pictures, description), description, settings)
 
-        return draw(model, description, inputs_of(Shown(spread(pictures, count), ""), description))
-
-
-KIND = ClassificationKind()
+    def look_options(self, model: Any) -> tuple[str, tuple[str, ...]]:
+        """Return those of the backbone's attention."""
+        return attention_options(model)
 
 
 def relabelled(source: Source, class_names: tuple[str, ...], data: str) -> Source:

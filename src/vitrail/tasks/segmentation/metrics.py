@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 from vitrail.console import figure, percent
 from vitrail.output import say, say_table
+from vitrail.tasks.left_out import say_measured
 from vitrail.training.measure import mean_of_ratios
-from vitrail.verbs.left_out import say_measured
 
 
 @dataclass(frozen=True)

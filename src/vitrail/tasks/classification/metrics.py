@@ -12,7 +12,7 @@ from torch import Tensor
 
 from vitrail.console import figure, percent
 from vitrail.output import say, say_table
-from vitrail.verbs.left_out import say_measured
+from vitrail.tasks.left_out import say_measured
 
 TOP = 5
 """Right among so many best classes is counted too, where there are more classes."""

@@ -23,8 +23,8 @@ from vitrail.models.targets import Pixels, Tokens, patches_of
 from vitrail.models.tokenizers import Tokenizer
 from vitrail.output import say
 from vitrail.settings import PretrainSettings
+from vitrail.tasks.inputs import eval_samples
 from vitrail.training import distributed
-from vitrail.verbs.carry_out import eval_samples
 
 FILE = "target.safetensors"
 

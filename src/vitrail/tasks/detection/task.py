@@ -1,41 +1,37 @@
-"""Finding objects: what the verbs do for a detector."""
+"""Finding objects, as a task."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from functools import partial
+from pathlib import Path
 from typing import Any, cast
 
 import torch
 from PIL import Image
 from torch import nn
 
-from vitrail.config import replace, to_json
+from vitrail.config import Preprocessing, replace, to_json
 from vitrail.console import percent
 from vitrail.data.batches import EvalBatches
 from vitrail.data.coco import open_coco
 from vitrail.data.joint import JointTransform, training_transform
 from vitrail.data.objects import ObjectPictures, ObjectSamples
 from vitrail.data.requested import RequestedImage, files_of
-from vitrail.data.samples import Samples
 from vitrail.data.scenes import is_scenes, open_scenes
 from vitrail.data.sources import Pictures, Source
 from vitrail.errors import ConfigError, DataError, ImageError
 from vitrail.heads.registry import BOX_HEADS, head_for
+from vitrail.models.registry import ModelSpec
 from vitrail.output import say, say_table
 from vitrail.serialize import dumps
-from vitrail.settings import EvaluateSettings, PredictSettings, TrainSettings
+from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings, TrainSettings
+from vitrail.tasks.backbone_weights import load_backbone
 from vitrail.tasks.detection.average_precision import truth_of, twelve_figures
+from vitrail.tasks.detection.figures import draw
 from vitrail.tasks.detection.loss import Detection
-from vitrail.training import distributed
-from vitrail.training.interfaces import Batch
-from vitrail.training.precision import device as pick_device
-from vitrail.training.precision import keep_large_buffers, resolve
-from vitrail.verbs.kinds import Measure
-from vitrail.verbs.kinds.backbone import load_backbone
-from vitrail.verbs.kinds.detection_figures import DetectionEvaluation, summarise
-from vitrail.verbs.kinds.detection_pictures import draw
-from vitrail.verbs.kinds.found import (
+from vitrail.tasks.detection.metrics import DetectionEvaluation, summarise
+from vitrail.tasks.detection.predictor import (
     Detected,
     drawn_objects,
     find,
@@ -44,18 +40,25 @@ from vitrail.verbs.kinds.found import (
     whole_picture,
     write_coco,
 )
-from vitrail.verbs.left_out import unread
-from vitrail.verbs.measured import choose_split, known_split
-from vitrail.verbs.predicted import out_folder, own_names, unused_name
-from vitrail.verbs.start import Start
+from vitrail.tasks.detection.spec import DETECT
+from vitrail.tasks.drawn_names import make_folder, own_names, unused_name
+from vitrail.tasks.left_out import unread
+from vitrail.tasks.supervised import Supervised
+from vitrail.tasks.task import Learning, Measured, RunContext
+from vitrail.training import distributed
+from vitrail.training.interfaces import Batch
+from vitrail.training.precision import device as pick_device
+from vitrail.training.precision import keep_large_buffers, resolve
 from vitrail.weights.description import Description
 
 WATCHED = ("ap", "ap50", "ap75")
 """The figures that are followed along a run."""
 
 
-class DetectionKind:
-    """The answers of `vitrail.verbs.kinds.Kind` for a detector."""
+class DetectionTask(Supervised):
+    """Finding each object in an image."""
+
+    spec = DETECT
 
     def open(self, settings: TrainSettings) -> Source:
         """Open pictures with COCO's annotations, or draw scenes."""
@@ -75,12 +78,14 @@ class DetectionKind:
             )
         return source
 
-    def describe(self, settings: TrainSettings, start: Start, source: Source) -> Description:
+    def describe(
+        self, settings: TrainSettings, backbone: ModelSpec, preprocessing: Preprocessing, source: Source
+    ) -> Description:
         """Describe backbone, head and classes."""
         dense = replace(settings.dense, head=head_for(settings.task, settings.dense.head))
         return Description(
-            start.model,
-            start.preprocessing,
+            backbone,
+            preprocessing,
             source.class_names,
             to_json(settings),
             settings.task,
@@ -92,33 +97,24 @@ class DetectionKind:
         """Load the backbone's weights, or all of another detector's that fit."""
         return load_backbone(model, weights)
 
-    def task(self, settings: TrainSettings, model: Any, description: Description) -> nn.Module:
-        """Return the sum of the detector's losses."""
-        return Detection(model, description.preprocessing)
+    def prepare(self, model: Any, run: RunContext) -> Learning:
+        """Return the sum of the detector's losses; boxes and masks are measured together over all images."""
+        truth = cast(ObjectPictures, run.source.validation)
+        return Learning(
+            Detection(model, run.description.preprocessing),
+            lambda pictures, training: _samples(run, cast(ObjectPictures, pictures), training),
+            partial(_measure, pictures=truth, names=run.description.class_names),
+        )
 
-    def samples(self, settings: TrainSettings, pictures: Pictures, description: Description, training: bool) -> Samples:
-        """Return pictures with their objects, changed together for training."""
-        side = min(description.preprocessing.image_size)
-        dense, cache, channels = settings.dense, settings.loader.cache, description.preprocessing.channels
-        known = cast(ObjectPictures, pictures)
-        if not training:
-            return ObjectSamples(known, JointTransform(side, dense.longest), 0, channels, False, cache)
-        transform = training_transform(side, dense, settings.augment)
-        return ObjectSamples(known, transform, settings.run.seed, channels, True, cache, settings.loader.views)
-
-    def measure(self, pictures: Pictures | None, description: Description) -> Measure:
-        """Return what measures boxes and masks together over all pictures."""
-        return partial(_measure, pictures=cast(ObjectPictures, pictures), names=description.class_names)
-
-    def evaluate(self, settings: EvaluateSettings, model: Any, description: Description) -> DetectionEvaluation:
+    def evaluate(
+        self, measured: Measured, model: Any, description: Description, settings: EvaluateSettings
+    ) -> DetectionEvaluation:
         """Find objects in every picture, over all processes, and compare."""
-        known = known_split(settings.checkpoint, description, settings.data)
-        measured = choose_split(known, settings.split)
         pictures = cast(ObjectPictures, measured.pictures)
         truth = truth_of(pictures, description.class_names)
         if all(one["iscrowd"] for one in truth["annotations"]):
             raise DataError(
-                f"the {measured.split} pictures of {settings.data} show no object: there is nothing to measure"
+                f"the {measured.split} pictures of {measured.data} show no object: there is nothing to measure"
             )
         device = pick_device(settings.device, distributed.local_rank())
         keep_large_buffers()
@@ -131,14 +127,19 @@ class DetectionKind:
         with torch.inference_mode(), precision.autocast():
             results = find_all(task, batches)
         damaged = unread(batches)
-        notes = (*known.pool.notes, *measured.notes)
+        notes = (*measured.of_source, *measured.notes)
         return summarise(measured.split, truth, results, description.class_names, damaged, model.finds_masks, notes)
 
     def predict(
-        self, settings: PredictSettings, images: Sequence[RequestedImage], model: Any, description: Description
+        self,
+        images: Sequence[RequestedImage],
+        model: Any,
+        description: Description,
+        settings: PredictSettings,
+        out: Path,
     ) -> Iterator[Detected]:
         """Find the objects in each picture and draw them; COCO's JSON is complete once all are done."""
-        out = out_folder(settings)
+        make_folder(out)
         used = own_names(files_of(images), out)
         device = pick_device(settings.device)
         task = Detection(model, description.preprocessing).to(device).eval()
@@ -159,7 +160,7 @@ class DetectionKind:
             yield all_found[-1]
         write_coco(all_found, description, out / "predictions.json")
 
-    def print(self, settings: PredictSettings, predictions: Iterator[Detected]) -> None:
+    def print(self, settings: PredictSettings, predictions: Iterator[Detected], out: Path) -> None:
         """Print a table, or picture after picture where the format allows."""
         if settings.json or settings.format == "json":
             for one in predictions:
@@ -175,14 +176,24 @@ class DetectionKind:
                 box = " ".join(f"{side:.0f}" for side in thing["box"])
                 rows.append((one.file, thing["class"], percent(thing["score"]), box))
         say_table("", ("picture", "object", "score", "left top width height"), rows)
-        say(f"drawn, with predictions.json: {out_folder(settings)}")
+        say(f"drawn, with predictions.json: {out}")
 
-    def draw(self, model: Any, description: Description, pictures: Pictures, count: int) -> dict[str, Image.Image]:
+    def draw(
+        self, model: Any, description: Description, pictures: Pictures, settings: LookSettings | None = None
+    ) -> dict[str, Image.Image]:
         """Draw what is found beside what is there, and how the detector looks at it."""
-        return draw(model, description, pictures, count)
+        return draw(model, description, pictures)
 
 
-KIND = DetectionKind()
+def _samples(run: RunContext, pictures: ObjectPictures, training: bool) -> ObjectSamples:
+    """Return images with their objects, changed together for training."""
+    settings, preprocessing = run.settings, run.description.preprocessing
+    side = min(preprocessing.image_size)
+    dense, cache, channels = settings.dense, settings.loader.cache, preprocessing.channels
+    if not training:
+        return ObjectSamples(pictures, JointTransform(side, dense.longest), 0, channels, False, cache)
+    transform = training_transform(side, dense, settings.augment)
+    return ObjectSamples(pictures, transform, settings.run.seed, channels, True, cache, settings.loader.views)
 
 
 def _measure(
@@ -204,4 +215,4 @@ def _open(data: str, masks: bool, **options: Any) -> Source:
     return open_scenes(data) if is_scenes(data) else open_coco(data, masks=masks, **options)
 
 
-__all__ = ["KIND", "DetectionKind"]
+__all__ = ["DetectionTask"]

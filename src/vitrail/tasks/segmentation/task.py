@@ -1,4 +1,4 @@
-"""Saying which class every pixel shows: what the verbs do for a segmenter."""
+"""Saying which class every pixel shows, as a task."""
 
 from __future__ import annotations
 
@@ -10,15 +10,13 @@ from typing import Any
 import numpy as np
 import torch
 from PIL import Image
-from torch import nn
 
-from vitrail.config import pair, replace, to_json
+from vitrail.config import Preprocessing, pair, replace, to_json
 from vitrail.console import percent
 from vitrail.data.batches import EvalBatches
 from vitrail.data.cuts import Whole, random_cut, scaled
 from vitrail.data.images import open_image, with_channels
 from vitrail.data.requested import RequestedImage, files_of
-from vitrail.data.samples import Samples
 from vitrail.data.segment_folders import NAMES_FILE, check_masks, is_segments, open_segments, read_names
 from vitrail.data.segments import SegmentPictures, SegmentSamples
 from vitrail.data.sources import Pictures, Source
@@ -29,29 +27,33 @@ from vitrail.figures import segments as figures
 from vitrail.figures.maps import maps_panel
 from vitrail.heads.registry import head_for
 from vitrail.heads.sliding_window import check_test, classes_of
+from vitrail.models.registry import ModelSpec
 from vitrail.output import say, say_table
 from vitrail.serialize import dumps
-from vitrail.settings import EvaluateSettings, PredictSettings, Scoring, TrainSettings
+from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings, Scoring, TrainSettings
+from vitrail.tasks.backbone_weights import load_backbone
+from vitrail.tasks.drawn_names import make_folder, own_names, unused_name
+from vitrail.tasks.left_out import unread
+from vitrail.tasks.segmentation.files import Segments, write_segments
 from vitrail.tasks.segmentation.loss import Segmentation
+from vitrail.tasks.segmentation.metrics import SegmentEvaluation, summarise
+from vitrail.tasks.segmentation.spec import SEGMENT
+from vitrail.tasks.supervised import Supervised
+from vitrail.tasks.task import Learning, Measured, RunContext
 from vitrail.training import distributed
-from vitrail.training.measure import add_up, measure
+from vitrail.training.measure import add_up
 from vitrail.training.precision import device as pick_device
 from vitrail.training.precision import keep_large_buffers, resolve
-from vitrail.verbs.kinds import Measure
-from vitrail.verbs.kinds.backbone import load_backbone
-from vitrail.verbs.kinds.segmentation_figures import SegmentEvaluation, summarise
-from vitrail.verbs.left_out import unread
-from vitrail.verbs.measured import choose_split, known_split
-from vitrail.verbs.predicted import out_folder, own_names, unused_name
-from vitrail.verbs.segment_files import Segments, write_segments
-from vitrail.verbs.start import Start
 from vitrail.weights.description import Description
 
+MAPS_DRAWN = 3
 SCALES = {"crop": None, "none": (1.0, 1.0)}
 
 
-class SegmentationKind:
-    """The answers of `vitrail.verbs.kinds.Kind` for a segmenter."""
+class SegmentationTask(Supervised):
+    """Naming the class of every pixel."""
+
+    spec = SEGMENT
 
     def open(self, settings: TrainSettings) -> Source:
         """Open pictures with masks, or draw scenes."""
@@ -77,12 +79,14 @@ class SegmentationKind:
         ignore = description.dense["ignore"]
         return open_segments(data, ignore=ignore, class_names=names, validation_share=0.0, for_evaluation=True)
 
-    def describe(self, settings: TrainSettings, start: Start, source: Source) -> Description:
+    def describe(
+        self, settings: TrainSettings, backbone: ModelSpec, preprocessing: Preprocessing, source: Source
+    ) -> Description:
         """Describe backbone, head and classes."""
         dense = replace(settings.dense, head=head_for(settings.task, settings.dense.head))
         return Description(
-            start.model,
-            start.preprocessing,
+            backbone,
+            preprocessing,
             source.class_names,
             to_json(settings),
             task=settings.task,
@@ -93,32 +97,16 @@ class SegmentationKind:
         """Load the backbone's weights, and of another segmenter those of its head that fit."""
         return load_backbone(model, weights)
 
-    def task(self, settings: TrainSettings, model: Any, description: Description) -> nn.Module:
+    def prepare(self, model: Any, run: RunContext) -> Learning:
         """Return the cross-entropy of every pixel."""
-        return Segmentation(model, description.preprocessing, settings.dense.auxiliary, settings.smoothing)
+        settings, preprocessing = run.settings, run.description.preprocessing
+        loss = Segmentation(model, preprocessing, settings.dense.auxiliary, settings.smoothing)
+        return Learning(loss, lambda pictures, training: _samples(run, pictures, training))
 
-    def samples(self, settings: TrainSettings, pictures: Pictures, description: Description, training: bool) -> Samples:
-        """Return parts of pictures for training, whole ones for evaluation."""
-        assert isinstance(pictures, SegmentPictures)
-        preprocessing, cache = description.preprocessing, settings.loader.cache
-        if not training:
-            return _whole(pictures, description, cache)
-        dense = settings.dense
-        if dense.jitter not in SCALES:
-            raise ConfigError(f"--dense.jitter is {' or '.join(SCALES)} to learn segments, not {dense.jitter}")
-        scale = SCALES[dense.jitter] or dense.jitter_scale
-        cut = random_cut(settings.augment, preprocessing, scale, dense.short_side)
-        return SegmentSamples(
-            pictures, cut, settings.run.seed, preprocessing.channels, cache, views=settings.loader.views
-        )
-
-    def measure(self, pictures: Pictures | None, description: Description) -> Measure:
-        """Return what adds up sums and counts; the pictures themselves do not matter."""
-        return measure
-
-    def evaluate(self, settings: EvaluateSettings, model: Any, description: Description) -> SegmentEvaluation:
+    def evaluate(
+        self, measured: Measured, model: Any, description: Description, settings: EvaluateSettings
+    ) -> SegmentEvaluation:
         """Count the pixels of every class that are right, over all processes."""
-        measured = choose_split(known_split(settings.checkpoint, description, settings.data), settings.split)
         pictures = measured.pictures
         assert isinstance(pictures, SegmentPictures)
         device = pick_device(settings.device, distributed.local_rank())
@@ -131,10 +119,10 @@ class SegmentationKind:
             totals = add_up(task, batches)
         damaged = unread(batches)
         if not totals:
-            raise DataError(f"none of the {len(pictures)} pictures of {settings.data} can be read")
+            raise DataError(f"none of the {len(pictures)} pictures of {measured.data} can be read")
         if not sum(totals["pixel_accuracy"][1]):
             raise DataError(
-                f"the {measured.split} masks of {settings.data} are void all over: there is nothing to measure"
+                f"the {measured.split} masks of {measured.data} are void all over: there is nothing to measure"
             )
         read = len(pictures) - len(damaged)
         large = sum(distributed.gather(task.in_parts))
@@ -142,13 +130,18 @@ class SegmentationKind:
         return summarise(measured.split, read, totals, description.class_names, damaged, notes)
 
     def predict(
-        self, settings: PredictSettings, images: Sequence[RequestedImage], model: Any, description: Description
+        self,
+        images: Sequence[RequestedImage],
+        model: Any,
+        description: Description,
+        settings: PredictSettings,
+        out: Path,
     ) -> Iterator[Segments]:
         """Write an index picture and an overlay for each picture."""
         device = pick_device(settings.device)
         task = Segmentation(model, description.preprocessing, **_scoring(settings.scoring)).to(device).eval()
-        out = out_folder(settings)
         precision = resolve(settings.precision, device)
+        make_folder(out)
         used = own_names(files_of(images), out)
         for image in images:
             try:
@@ -163,7 +156,7 @@ class SegmentationKind:
             part = task.limit.part if task.in_parts > before else None
             yield replace(_shortened(told, settings.top), part=part)
 
-    def print(self, settings: PredictSettings, predictions: Iterator[Segments]) -> None:
+    def print(self, settings: PredictSettings, predictions: Iterator[Segments], out: Path) -> None:
         """Print a table, or picture after picture as JSON."""
         if settings.json or settings.format == "json":
             for prediction in predictions:
@@ -178,29 +171,40 @@ class SegmentationKind:
         if parts:
             say(in_parts(len(parts), parts[0]))
 
-    def draw(self, model: Any, description: Description, pictures: Pictures, count: int) -> dict[str, Image.Image]:
+    def draw(
+        self, model: Any, description: Description, pictures: Pictures, settings: LookSettings | None = None
+    ) -> dict[str, Image.Image]:
         """Draw what the model says of some pictures and where it errs, and the maps its head gets."""
-        count = min(count, len(pictures))
-        chosen = pictures.subset(int((i + 0.5) * len(pictures) / count) for i in range(count))
         device = next(model.parameters()).device
         task = Segmentation(model, description.preprocessing).eval()
         channels = description.preprocessing.channels
         shown, truths, found = [], [], []
-        for number, item in enumerate(chosen.items):
+        for number, item in enumerate(pictures.items):
             picture = _picture(item, channels)
             shown.append(picture)
-            truths.append(chosen.segments(number) if isinstance(chosen, SegmentPictures) else None)
+            truths.append(pictures.segments(number) if isinstance(pictures, SegmentPictures) else None)
             found.append(classify_pixels(task, picture, description, device))
         if task.in_parts:
             say(in_parts(task.in_parts, task.limit.part))
-        names = [Path(name).name for name in chosen.names]
+        names = [Path(name).name for name in pictures.names]
         drawn = {"segments": figures.panel(shown, truths, found, description.class_names, names)}
         drawn["maps"] = _draw_maps(task, shown[:MAPS_DRAWN], description, device)
         return drawn
 
 
-KIND = SegmentationKind()
-MAPS_DRAWN = 3
+def _samples(run: RunContext, pictures: Pictures, training: bool) -> SegmentSamples:
+    """Return parts of images for training, whole ones for evaluation."""
+    settings, description = run.settings, run.description
+    assert isinstance(pictures, SegmentPictures)
+    preprocessing, cache = description.preprocessing, settings.loader.cache
+    if not training:
+        return _whole(pictures, description, cache)
+    dense = settings.dense
+    if dense.jitter not in SCALES:
+        raise ConfigError(f"--dense.jitter is {' or '.join(SCALES)} to learn segments, not {dense.jitter}")
+    scale = SCALES[dense.jitter] or dense.jitter_scale
+    cut = random_cut(settings.augment, preprocessing, scale, dense.short_side)
+    return SegmentSamples(pictures, cut, settings.run.seed, preprocessing.channels, cache, views=settings.loader.views)
 
 
 @torch.inference_mode()

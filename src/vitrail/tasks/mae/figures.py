@@ -8,12 +8,14 @@ from typing import Any
 from PIL import Image
 from torch import Tensor
 
+from vitrail.errors import ConfigError
 from vitrail.figures.hiding import Hiding, given, hidings
 from vitrail.figures.reconstruction import Statistics, panel
 from vitrail.layers.masking import GRID_RATIO, MASKINGS
 from vitrail.models.mae import MAE
 from vitrail.settings import LookSettings
-from vitrail.verbs.masks import read_mask
+from vitrail.tasks.look_options import is_given
+from vitrail.tasks.mae.mask_file import read_mask
 from vitrail.weights.description import Description
 
 RATIOS = (0.75, 0.85, 0.95)
@@ -77,3 +79,22 @@ def _asked(mae: MAE, settings: LookSettings, description: Description, count: in
         ratios=settings.mask_ratio or (config.mask_ratio,),
         seeds=settings.seeds,
     )
+
+
+def check_masks(model: MAE, description: Description, settings: LookSettings) -> None:
+    """Refuse options of masks that another one leaves without effect."""
+    drawn = settings.mask_ratio or settings.masking
+    fixed = settings.mask or (description.settings.get("mask") if not drawn else None)
+    if settings.mask and drawn:
+        raise ConfigError("--mask says which patches are hidden; --mask-ratio and --masking have no effect beside it")
+    if fixed and is_given(settings, "seeds"):
+        whose = "--mask hides" if settings.mask else "the model was trained with a mask that hides"
+        raise ConfigError(f"{whose} the same patches whatever the seed; leave out --seeds, or give --mask-ratio")
+    kinds = settings.masking or (model.config.masking,)
+    if set(kinds) == {"grid"} and not fixed:
+        if is_given(settings, "seeds"):
+            raise ConfigError("a grid hides the same patches whatever the seed; leave out --seeds")
+        if any(ratio != GRID_RATIO for ratio in settings.mask_ratio):
+            raise ConfigError(
+                f"a grid hides {GRID_RATIO} of the patches; leave out --mask-ratio, or add --masking random"
+            )

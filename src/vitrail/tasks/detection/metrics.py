@@ -8,7 +8,7 @@ from typing import Any
 from vitrail.console import percent
 from vitrail.output import say, say_table
 from vitrail.tasks.detection.average_precision import NAMES, Detections, class_precisions, twelve_figures
-from vitrail.verbs.left_out import say_measured
+from vitrail.tasks.left_out import say_measured
 
 
 @dataclass(frozen=True)

@@ -24,7 +24,7 @@ from vitrail.figures.scales import attention_legend, attention_map
 from vitrail.figures.segments import below, legend
 from vitrail.heads.detr import Detr
 from vitrail.tasks.detection.loss import PADDED_TO, Detection
-from vitrail.verbs.kinds.found import drawn_objects, find, whole_picture
+from vitrail.tasks.detection.predictor import drawn_objects, find, whole_picture
 from vitrail.weights.description import Description
 
 SHOWN_FROM = 0.5
@@ -39,16 +39,15 @@ ANCHORS_NOTE = (
 )
 
 
-def draw(model: Any, description: Description, pictures: Pictures, count: int) -> dict[str, Image.Image]:
-    """Draw some pictures, evenly spread over all.
+def draw(model: Any, description: Description, pictures: Pictures) -> dict[str, Image.Image]:
+    """Draw what a detector makes of images.
 
     Returns:
         ``objects`` that are found; ``attention`` of the surest, where head or backbone has any; of a region detector
         the ``pyramid`` and, where the objects are known, the ``anchors``.
     """
     task = Detection(model, description.preprocessing).eval()
-    count = min(count, len(pictures))
-    numbers = [int((i + 0.5) * len(pictures) / count) for i in range(count)]
+    numbers = list(range(len(pictures)))
     shown = [_picture(pictures, number, description) for number in numbers]
     drawn = {"objects": _objects(task, description, pictures, numbers, shown)}
     few = shown[:DRAWN_CLOSELY]

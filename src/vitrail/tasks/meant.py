@@ -84,7 +84,7 @@ def check_prediction(settings: PredictSettings, task: str) -> None:
     if task == "detect":
         _check_scoring(settings.scoring, task)
     refused = {
-        "classify": {},  # `vitrail.verbs.predictions` says more of these.
+        "classify": {},  # `vitrail.tasks.classification.predictions` says more of these.
         "detect": {"top": "names all it finds above --threshold", "batch_size": "looks at images one by one"},
         "segment": {"threshold": "gives every pixel its best class", "batch_size": "scores images one by one"},
     }

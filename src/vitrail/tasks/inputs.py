@@ -1,0 +1,67 @@
+"""Images as a model takes them: with a task's samples around them, or as one batch to look at."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import torch
+from torch import Tensor
+
+from vitrail.config import Preprocessing
+from vitrail.data.normalise import Normalise
+from vitrail.data.samples import Samples
+from vitrail.data.sources import Pictures
+from vitrail.data.transforms import eval_transform, train_transform
+from vitrail.settings import PretrainSettings, TrainSettings
+from vitrail.weights.description import Description
+
+Extra = Callable[[Tensor], dict[str, Any]]
+"""Adds to a sample what its image tensor decides (a mask, say)."""
+
+Cache = Literal["auto", "on", "off"]
+
+
+@dataclass(frozen=True)
+class ShownInputs:
+    """Images as a model takes them: ``images`` (B, C, H, W) normalised, and a caption for each."""
+
+    images: Tensor
+    captions: tuple[str, ...]
+
+
+def eval_samples(
+    pictures: Pictures, preprocessing: Preprocessing, extra: Extra | None = None, cache: Cache = "off"
+) -> Samples:
+    """Return pictures as a model sees them when it is measured; what is random is the same every time."""
+    return Samples(pictures, eval_transform(preprocessing), 0, preprocessing.channels, extra, cache)
+
+
+def image_samples(
+    pictures: Pictures,
+    training: bool,
+    settings: TrainSettings | PretrainSettings,
+    preprocessing: Preprocessing,
+    extra: Extra | None = None,
+) -> Samples:
+    """Return whole images as a run sees them: augmented for training, else as they are measured."""
+    loader = settings.loader
+    if not training:
+        return eval_samples(pictures, preprocessing, extra, loader.cache)
+    transform = train_transform(settings.augment, preprocessing)
+    seed, channels = settings.run.seed, preprocessing.channels
+    return Samples(pictures, transform, seed, channels, extra, loader.cache, loader.views)
+
+
+def inputs_of(pictures: Pictures, description: Description) -> ShownInputs:
+    """Read images as a model takes them; a caption gives an image's name and its label, where there is one."""
+    preprocessing, names = description.preprocessing, description.class_names
+    samples = eval_samples(pictures, preprocessing)
+    read = [samples.undamaged((0, number))[0] for number in range(len(pictures))]
+    captions = []
+    for sample in read:
+        label = f", labelled {names[sample['label']]}" if names and "label" in sample else ""
+        captions.append(f"{pictures.names[sample['index']]}{label}")
+    images = Normalise(preprocessing.mean, preprocessing.std)(torch.stack([sample["image"] for sample in read]))
+    return ShownInputs(images, tuple(captions))

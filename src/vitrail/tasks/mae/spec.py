@@ -1,0 +1,25 @@
+"""Masked autoencoding, as it is known before any of its work is imported."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from vitrail.tasks.mae.recipes import MAE_RECIPES
+from vitrail.tasks.spec import Spec
+
+if TYPE_CHECKING:
+    from vitrail.tasks.task import Task
+
+
+def _load() -> Task:
+    from vitrail.tasks.mae.task import MAETask
+
+    return MAETask()
+
+
+OWN = (
+    *("masking", "mask", "mask_tokens_in", "decoder_width", "decoder_depth"),
+    *("components", "vocabulary", "tokenizer", "target_from"),
+)
+
+MAE = Spec("mae", "pretrain", "a masked autoencoder", MAE_RECIPES, lambda weights: "mae_small", _load, OWN)

@@ -1,0 +1,51 @@
+"""Masked patch prediction, as a task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PIL import Image
+from torch import nn
+
+from vitrail.data.sources import Pictures, training_pictures
+from vitrail.settings import LookSettings, PretrainSettings
+from vitrail.tasks.attention import attention_options, draw_attention
+from vitrail.tasks.inputs import Extra, eval_samples, inputs_of
+from vitrail.tasks.mpp.loss import CorruptionDrawer, PatchPrediction, majority_colour
+from vitrail.tasks.mpp.spec import MPP
+from vitrail.tasks.objective import Objective
+from vitrail.tasks.task import RunContext
+from vitrail.weights.description import Description
+
+COUNTED = 256
+"""About so many training images are looked at to find the most frequent colour."""
+
+
+class MPPTask(Objective):
+    """Telling the colours of corrupted patches."""
+
+    spec = MPP
+
+    def target(self, settings: PretrainSettings) -> dict[str, Any]:
+        """Return what is predicted; by default each patch's mean colour."""
+        return {"target": "color" if settings.target == "auto" else settings.target}
+
+    def loss(self, model: Any, run: RunContext) -> tuple[nn.Module, Extra]:
+        """Count colours first: a baseline of the task is to guess the most frequent one."""
+        preprocessing, pictures = run.description.preprocessing, training_pictures(run.source)
+        counted = pictures.subset(range(0, len(pictures), max(1, len(pictures) // COUNTED)))
+        samples = eval_samples(counted, preprocessing)
+        images = (samples.undamaged((0, number))[0]["image"] for number in range(len(samples)))
+        loss = PatchPrediction(model, preprocessing, majority_colour(model, images))
+        return loss, CorruptionDrawer(model.patch_size, model.config.mask_ratio)
+
+    def draw(
+        self, model: Any, description: Description, pictures: Pictures, settings: LookSettings | None = None
+    ) -> dict[str, Image.Image]:
+        """Draw where the encoder looks."""
+        inputs = inputs_of(pictures, description)
+        return draw_attention(model, inputs.images, inputs.captions, description.preprocessing, settings)
+
+    def look_options(self, model: Any) -> tuple[str, tuple[str, ...]]:
+        """Return those of the encoder's attention."""
+        return attention_options(model)

@@ -1,0 +1,137 @@
+"""What tasks that learn without labels share: a model around an encoder, of which some part is hidden."""
+
+from __future__ import annotations
+
+import dataclasses
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+from torch import nn
+
+from vitrail.config import Preprocessing, to_json
+from vitrail.data.requested import RequestedImage
+from vitrail.data.sources import Source, open_source
+from vitrail.errors import ConfigError, nearest
+from vitrail.models.registry import BACKBONES, OBJECTIVES, ModelSpec, option_names
+from vitrail.models.vit import ViTConfig
+from vitrail.settings import EvaluateSettings, PredictSettings, PretrainSettings, peak_lr
+from vitrail.tasks.inputs import Extra, image_samples
+from vitrail.tasks.registry import TASKS
+from vitrail.tasks.task import Figures, Learning, Measured, RunContext, Task
+from vitrail.weights.description import Description
+from vitrail.weights.load import load_weights
+
+
+class Objective(Task):
+    """A task of ``vitrail pretrain``."""
+
+    @abstractmethod
+    def loss(self, model: Any, run: RunContext) -> tuple[nn.Module, Extra]:
+        """Return the loss around a model, and what draws for each image what is hidden of it."""
+
+    def target(self, settings: PretrainSettings) -> dict[str, Any]:
+        """Return what the model's options say of its target.
+
+        Raises:
+            ConfigError: the objective has no such target.
+        """
+        return {}
+
+    def check(self, settings: PretrainSettings) -> None:
+        """Refuse settings of another objective, and mixed labels."""
+        for other in TASKS.values():
+            for name in other.own if other.name != self.spec.name else ():
+                if getattr(settings, name) != getattr(PretrainSettings, name):
+                    option = f"--{name.replace('_', '-')}"
+                    raise ConfigError(f"{option} is a setting of {other.name}; {self.spec.name} has no use for it")
+        if settings.augment.mixup or settings.augment.cutmix:
+            raise ConfigError("mixup and cutmix mix labels, and pretraining has none; leave them at 0")
+
+    def open(self, settings: PretrainSettings) -> Source:
+        """Open images; what labels they have are left aside."""
+        return open_source(settings.data, validation_share=0.0, labels=False)
+
+    def reopen(self, description: Description, data: str) -> Source:
+        """Open images, with or without labels."""
+        names = description.class_names
+        return open_source(data, validation_share=0.0, labels=False, for_evaluation=True, known_classes=names)
+
+    def describe(
+        self, settings: PretrainSettings, backbone: ModelSpec, preprocessing: Preprocessing, source: Source
+    ) -> Description:
+        """Describe the model around the encoder; its own options are settings of the same name."""
+        objective = OBJECTIVES[self.spec.name]
+        if backbone.name not in objective.encoders:
+            hint = nearest(backbone.name, objective.encoders)
+            raise ConfigError(f"{self.spec.name} cannot pretrain a {backbone.name}{hint}")
+        names = option_names(objective.config) & {field.name for field in dataclasses.fields(settings)}
+        own = {name: getattr(settings, name) for name in sorted(names)} | self.target(settings)
+        _check_whole_patches(backbone, self.spec.name)
+        model = ModelSpec(f"{self.spec.name}_{backbone.name}", {**backbone.options, **own})
+        return Description(model, preprocessing, settings=to_json(settings))
+
+    def initialise(self, model: Any, settings: PretrainSettings) -> Iterator[str]:
+        """Say what the rate comes to where it follows the batch, and load weights where they are asked for."""
+        if settings.lr_for_batch:
+            rule = f"{settings.lr:g} x {settings.batch_size} / {settings.lr_for_batch}"
+            yield f"learning rate {peak_lr(settings):g}: {rule}"
+        if settings.weights is not None:
+            yield f"{settings.weights}: {load_weights(model, settings.weights, adapt=('classes', 'channels'))}"
+
+    def prepare(self, model: Any, run: RunContext) -> Learning:
+        """Return the loss and, for every image, what is hidden of it."""
+        loss, extra = self.loss(model, run)
+        settings, preprocessing = run.settings, run.description.preprocessing
+        return Learning(
+            loss, lambda pictures, training: image_samples(pictures, training, settings, preprocessing, extra)
+        )
+
+    def check_evaluation(self, settings: EvaluateSettings, description: Description) -> None:
+        """Refuse: there are no classes to measure."""
+        self._refuse(settings.checkpoint, description)
+
+    def evaluate(self, measured: Measured, model: Any, description: Description, settings: EvaluateSettings) -> Figures:
+        """Refuse: there are no classes to measure."""
+        self._refuse(settings.checkpoint, description)
+
+    def check_prediction(self, settings: PredictSettings, description: Description) -> None:
+        """Refuse: there are no classes to predict."""
+        self._refuse(settings.checkpoint, description)
+
+    def predict(
+        self,
+        images: Sequence[RequestedImage],
+        model: Any,
+        description: Description,
+        settings: PredictSettings,
+        out: Path,
+    ) -> Iterator[Any]:
+        """Refuse: there are no classes to predict."""
+        self._refuse(settings.checkpoint, description)
+
+    def print(self, settings: PredictSettings, predictions: Iterator[Any], out: Path) -> None:
+        """Print nothing: there are no predictions."""
+        list(predictions)
+
+    def _refuse(self, checkpoint: str, description: Description) -> NoReturn:
+        raise ConfigError(
+            f"{checkpoint} is a {description.model.name}, which knows no classes; fine-tune it first: "
+            f"vitrail train DATA --weights {checkpoint}"
+        )
+
+
+def _check_whole_patches(encoder: ModelSpec, objective: str) -> None:
+    """Refuse pictures that end in part of a patch: what lies beyond their edge would have to be predicted."""
+    config = BACKBONES[encoder.name][1]
+    if not isinstance(config, ViTConfig):
+        return
+    size, patch = encoder.options["image_size"], encoder.options.get("patch_size", config.patch_size)
+    if any(side % patch for side in size):
+        fitting = ["x".join(str(max(1, side // patch + up) * patch) for side in size) for up in (0, 1)]
+        raise ConfigError(
+            f"{objective} cannot cut {size[0]}x{size[1]} pixels into patches of {patch}; "
+            f"choose {' or '.join(dict.fromkeys(fitting))} pixels "
+            "(--image-size), or another --architecture.patch-size"
+        )

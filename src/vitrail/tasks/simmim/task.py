@@ -1,0 +1,47 @@
+"""SimMIM, as a task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from PIL import Image
+from torch import nn
+
+from vitrail.data.sources import Pictures
+from vitrail.errors import ConfigError
+from vitrail.settings import LookSettings, PretrainSettings
+from vitrail.tasks.inputs import Extra, inputs_of
+from vitrail.tasks.masks import MaskDrawer
+from vitrail.tasks.objective import Objective
+from vitrail.tasks.simmim.figures import draw_squares
+from vitrail.tasks.simmim.loss import HiddenPixels
+from vitrail.tasks.simmim.spec import SIMMIM
+from vitrail.tasks.task import RunContext
+from vitrail.weights.description import Description
+
+
+class SimMIMTask(Objective):
+    """Predicting the pixels of hidden squares."""
+
+    spec = SIMMIM
+
+    def target(self, settings: PretrainSettings) -> dict[str, Any]:
+        """Return nothing: SimMIM predicts pixels."""
+        if settings.target not in ("auto", "pixels"):
+            raise ConfigError(f"simmim predicts pixels; there is no --target {settings.target} of it")
+        return {}
+
+    def loss(self, model: Any, run: RunContext) -> tuple[nn.Module, Extra]:
+        """Return the absolute error over hidden squares, and what draws these."""
+        return HiddenPixels(model, run.description.preprocessing), MaskDrawer(model.mask_unit, model.config.mask_ratio)
+
+    def draw(
+        self, model: Any, description: Description, pictures: Pictures, settings: LookSettings | None = None
+    ) -> dict[str, Image.Image]:
+        """Draw what the model fills in."""
+        inputs = inputs_of(pictures, description)
+        return draw_squares(model, inputs.images, inputs.captions, description.preprocessing, settings)
+
+    def look_options(self, model: Any) -> tuple[str, tuple[str, ...]]:
+        """Masks have a ratio and a seed."""
+        return self.spec.noun, ("mask_ratio", "seeds")

@@ -1,0 +1,36 @@
+"""What is known of a task before any of its work is imported; nothing here imports torch."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
+
+if TYPE_CHECKING:
+    from vitrail.tasks.task import Task
+
+
+@dataclass(frozen=True, eq=False)
+class Spec:
+    """A task's entry in `vitrail.tasks.registry`.
+
+    Attributes:
+        name: what ``--task`` or ``--objective`` calls it, and a checkpoint.
+        verb: the command that learns it: with labels, or without.
+        noun: what a model of it is called in sentences, with its article.
+        recipes: settings known to work, by name.
+        auto: the name of the recipe where none is asked for, by the weights that a run starts from.
+        own: of an objective, settings that mean nothing to the others.
+        load: returns the task itself; only this imports torch.
+    """
+
+    name: str
+    verb: Literal["train", "pretrain"]
+    noun: str
+    recipes: Mapping[str, Any]
+    auto: Callable[[str | None], str]
+    load: Callable[[], Task]
+    own: tuple[str, ...] = ()
+
+
+__all__ = ["Spec"]

@@ -1,0 +1,48 @@
+"""What tasks that learn from labels share."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Iterator
+from typing import Any
+
+from vitrail.errors import ConfigError
+from vitrail.models.classifier import freeze
+from vitrail.settings import EvaluateSettings, PredictSettings, TrainSettings
+from vitrail.tasks.meant import check_evaluation, check_prediction, check_training
+from vitrail.tasks.task import Task
+from vitrail.weights.description import Description
+
+
+class Supervised(Task):
+    """A task of ``vitrail train``."""
+
+    def check(self, settings: TrainSettings) -> None:
+        """Refuse options that mean nothing to the task or its head."""
+        check_training(settings)
+
+    def initialise(self, model: Any, settings: TrainSettings) -> Iterator[str]:
+        """Load weights and freeze the lowest layers, where either is asked for."""
+        if settings.weights is not None:
+            yield f"{settings.weights}: {self.load(model, settings.weights)}"
+        if settings.freeze:
+            yield _freeze(model, settings.freeze)
+
+    @abstractmethod
+    def load(self, model: Any, weights: str) -> str:
+        """Give a new model the weights of a file or a run, and say what became of them."""
+
+    def check_evaluation(self, settings: EvaluateSettings, description: Description) -> None:
+        """Refuse options that mean nothing to the task."""
+        check_evaluation(settings, self.spec.name)
+
+    def check_prediction(self, settings: PredictSettings, description: Description) -> None:
+        """Refuse options that mean nothing to the task."""
+        check_prediction(settings, self.spec.name)
+
+
+def _freeze(model: Any, layers: int) -> str:
+    most = model.depth + 1
+    if not 0 <= layers <= most:
+        raise ConfigError(f"freeze takes 0 to {most} of this model's layers, not {layers}; the head must learn")
+    return f"frozen: the lowest {layers} of {most + 1} layers ({len(freeze(model, layers))} tensors)"

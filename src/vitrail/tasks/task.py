@@ -1,0 +1,188 @@
+"""What a task is: the questions that commands ask, each answered in the task's own folder."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from PIL import Image
+from torch import nn
+
+from vitrail.config import Preprocessing
+from vitrail.data.requested import RequestedImage
+from vitrail.data.samples import Samples
+from vitrail.data.sources import Pictures, Source
+from vitrail.models.registry import ModelSpec
+from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings
+from vitrail.tasks.look_options import check_options
+from vitrail.tasks.spec import Spec
+from vitrail.training.interfaces import Batch
+from vitrail.training.measure import measure
+from vitrail.weights.description import Description
+
+Measure = Callable[[nn.Module, Iterable[Batch]], dict[str, float]]
+"""Takes a task in evaluation mode and its batches, and returns its metrics, the same ones on every process."""
+
+
+class Figures(Protocol):
+    """What an evaluation found: a dataclass of figures that can also be said in words."""
+
+    def say(self) -> None:
+        """Print tables and a closing line."""
+        ...
+
+
+@dataclass(frozen=True)
+class RunContext:
+    """What a task learns from: the settings, what is known of the model, the images, and the run folder."""
+
+    settings: Any
+    description: Description
+    source: Source
+    folder: Path
+
+
+@dataclass(frozen=True)
+class Learning:
+    """What a run learns and how it is measured.
+
+    Attributes:
+        loss: the module around the model whose ``forward`` of a batch returns ``{"loss": ...}``.
+        samples: turns images into samples, for training or not.
+        measure: turns the loss module and its batches into metrics; by default sums and counts add up.
+    """
+
+    loss: nn.Module
+    samples: Callable[[Pictures, bool], Samples]
+    measure: Measure = measure
+
+
+@dataclass(frozen=True)
+class Measured:
+    """The images that a model is measured on.
+
+    Attributes:
+        data: what the user called them.
+        split: what they are called among these.
+        pictures: the images.
+        notes: what the user must know of them, each a sentence.
+        of_source: what was said when they were opened.
+    """
+
+    data: str
+    split: str
+    pictures: Pictures
+    notes: tuple[str, ...] = ()
+    of_source: tuple[str, ...] = ()
+
+
+class Task(ABC):
+    """One thing that a model can be trained for; `vitrail.tasks.registry` finds it by its name.
+
+    Attributes:
+        spec: its name, its settings and its recipes.
+    """
+
+    spec: Spec
+
+    # --- a run -----------------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def check(self, settings: Any) -> None:
+        """Refuse settings of a run that mean nothing to the task.
+
+        Raises:
+            ConfigError: one does not; the message names it.
+        """
+
+    @abstractmethod
+    def open(self, settings: Any) -> Source:
+        """Open the data to train on, as they lie where ``validation_share`` is 0.
+
+        Raises:
+            DataError: it cannot be used for this task.
+        """
+
+    @abstractmethod
+    def describe(self, settings: Any, backbone: ModelSpec, preprocessing: Preprocessing, source: Source) -> Description:
+        """Say what is to be trained on a backbone, in enough detail to build the model again.
+
+        Raises:
+            ConfigError: the task cannot be learned with this backbone.
+        """
+
+    @abstractmethod
+    def initialise(self, model: Any, settings: Any) -> Iterator[str]:
+        """Give a new model the weights that a run starts from, and say what became of them."""
+
+    @abstractmethod
+    def prepare(self, model: Any, run: RunContext) -> Learning:
+        """Return what is learned: the loss around the model, and the samples it takes."""
+
+    # --- a trained model -------------------------------------------------------------------------------------
+
+    @abstractmethod
+    def reopen(self, description: Description, data: str) -> Source:
+        """Open data to measure a model or to look at with it: undivided, and labelled as the model knows classes.
+
+        Raises:
+            DataError: they cannot be used, or have classes that the model was not trained on.
+        """
+
+    @abstractmethod
+    def check_evaluation(self, settings: EvaluateSettings, description: Description) -> None:
+        """Refuse what cannot be measured, or settings that mean nothing to the task."""
+
+    @abstractmethod
+    def evaluate(self, measured: Measured, model: Any, description: Description, settings: EvaluateSettings) -> Figures:
+        """Measure a trained model, over all processes.
+
+        Raises:
+            DataError: there is nothing to measure.
+        """
+
+    @abstractmethod
+    def check_prediction(self, settings: PredictSettings, description: Description) -> None:
+        """Refuse a model that predicts nothing, or settings that mean nothing to the task."""
+
+    @abstractmethod
+    def predict(
+        self,
+        images: Sequence[RequestedImage],
+        model: Any,
+        description: Description,
+        settings: PredictSettings,
+        out: Path,
+    ) -> Iterator[Any]:
+        """Say what is in images, one dataclass for each in the order of the request, whatever cannot be read.
+
+        What is drawn and found is left in the folder ``out``.
+        """
+
+    @abstractmethod
+    def print(self, settings: PredictSettings, predictions: Iterator[Any], out: Path) -> None:
+        """Print predictions as the settings ask."""
+
+    @abstractmethod
+    def draw(
+        self, model: Any, description: Description, pictures: Pictures, settings: LookSettings | None = None
+    ) -> dict[str, Image.Image]:
+        """Draw what a model makes of images, by name."""
+
+    def look_options(self, model: Any) -> tuple[str, tuple[str, ...]]:
+        """Return what the model is, and the options of ``vitrail look`` that belong to some models only and to it."""
+        return self.spec.noun, ()
+
+    def check_look(self, model: Any, description: Description, settings: LookSettings) -> None:
+        """Refuse options of ``vitrail look`` that mean nothing to the model.
+
+        Raises:
+            ConfigError: one does not, contradicts another, or is out of range.
+        """
+        check_options(*self.look_options(model), settings)
+
+
+__all__ = ["Figures", "Learning", "Measure", "Measured", "RunContext", "Task"]

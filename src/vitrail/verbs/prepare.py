@@ -1,0 +1,44 @@
+"""What is trained, with the weights it starts from and its run folder: the same for every task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vitrail.data.sources import Source, training_pictures
+from vitrail.output import say
+from vitrail.seeding import seeded
+from vitrail.settings import PretrainSettings, TrainSettings
+from vitrail.tasks.registry import task_to_learn
+from vitrail.tasks.task import RunContext
+from vitrail.verbs.carry_out import Plan
+from vitrail.verbs.finish import drawer
+from vitrail.verbs.folder import given_back_if_refused, open_folder
+from vitrail.verbs.split import with_images
+from vitrail.verbs.start import choose_start
+from vitrail.weights.checkpoint import build_described
+
+
+def prepare(settings: TrainSettings | PretrainSettings, source: Source) -> Plan:
+    """Build what is to be trained on an open source, with the weights it starts from and its run folder."""
+    task = task_to_learn(settings)
+    start = choose_start(
+        settings.model,
+        settings.weights,
+        settings.architecture,
+        training_pictures(source),
+        settings.image_size,
+        settings.channels,
+    )
+    description = with_images(task.describe(settings, start.model, start.preprocessing, source), source)
+    with seeded(settings.run.seed):
+        model: Any = build_described(description)
+        for note in (*source.notes, *start.notes, *task.initialise(model, settings)):
+            say(note)
+        folder = open_folder(settings.out, task.spec.verb, settings.data, settings)
+        with given_back_if_refused(folder):
+            learning = task.prepare(model, RunContext(settings, description, source, folder))
+    draw = drawer(folder, description, source)
+    return Plan(settings, source, folder, learning.loss, description, learning.samples, learning.measure, draw)
+
+
+__all__ = ["prepare"]
