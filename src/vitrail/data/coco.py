@@ -47,6 +47,11 @@ class CocoPicture:
         """Return the number of objects to learn from."""
         return sum(self._is_object(annotation) for annotation in self.annotations)
 
+    @property
+    def has_objects(self) -> bool:
+        """Whether there is an object to learn from."""
+        return any(map(self._is_object, self.annotations))
+
     def objects(self) -> Objects:
         """Return the objects to learn from: crowds, and boxes without an inside, are none."""
         width, height = self.size
@@ -205,6 +210,10 @@ def count_objects(pictures: ObjectPictures | None) -> int:
     return sum(len(one) for one in pictures.annotated if isinstance(one, CocoPicture)) if pictures else 0
 
 
+def _has_objects(pictures: ObjectPictures) -> bool:
+    return any(one.has_objects for one in pictures.annotated if isinstance(one, CocoPicture))
+
+
 def _known(
     read: dict[str, Any], file: Path, names: Sequence[str], of_model: bool, masks: bool, notes: list[str]
 ) -> list[CocoPicture]:
@@ -215,6 +224,9 @@ def _known(
     for mistake in mistakes(read, masks, draw=False):
         if mistake.effect is Effect.REFUSED:
             raise DataError(f"{file}: {mistake.text}; vitrail doctor DATA finds all such mistakes")
+        if mistake.effect is Effect.DOUBTED:
+            notes.append(f"{file.name}: {mistake.text}.")
+            continue
         counted[mistake.effect][mistake.kind] += 1
         if mistake.effect is Effect.LEFT_OUT:
             left_out.add(mistake.number)
@@ -226,7 +238,8 @@ def _known(
     by_image: dict[Id, list[Annotation]] = {image["id"]: [] for image in read["images"]}
     for number, annotation in enumerate(read["annotations"]):
         if number not in left_out and annotation["category_id"] in numbers:
-            by_image[annotation["image_id"]].append({**annotation, "class": numbers[annotation["category_id"]]})
+            annotation["class"] = numbers[annotation["category_id"]]
+            by_image[annotation["image_id"]].append(annotation)
     images = sorted(read["images"], key=lambda image: order_of(image["id"]))
     return [
         CocoPicture(image["file_name"], (image["width"], image["height"]), tuple(by_image[image["id"]]), masks)
@@ -270,7 +283,7 @@ def _opened(root: Path, file: Path, known: list[CocoPicture], ids: tuple[Id, ...
 
 
 def _refuse_empty(where: str, pictures: ObjectPictures, annotations: list[Annotation]) -> None:
-    reason = nothing_to_learn(annotations, count_objects(pictures))
+    reason = nothing_to_learn(annotations, _has_objects(pictures))
     if reason:
         raise DataError(f"{where} {reason}; vitrail doctor DATA tells more")
 
@@ -278,7 +291,7 @@ def _refuse_empty(where: str, pictures: ObjectPictures, annotations: list[Annota
 def _refuse_empty_parts(source: Source, seed: int) -> None:
     """Refuse a held-out part, or a rest, that shows no object: it would end in figures that are no numbers."""
     for what, part in (("kept out for validation", source.validation), ("left for training", source.train)):
-        if isinstance(part, ObjectPictures) and not count_objects(part):
+        if isinstance(part, ObjectPictures) and not _has_objects(part):
             raise DataError(
                 f"the {len(part):,} images of {source.name} {what} by seed {seed} show no object; take another "
                 "--run.seed or --validation-share, or add annotations/instances_val.json"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -12,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from vitrail.data import polygons, rle
+from vitrail.data.coco_boxes import BEYOND, doubtful_meaning, listed_twice, plain_boxes, said_twice, wrong_meaning
 from vitrail.data.coco_file import Id, shown
 from vitrail.errors import DataError
 
@@ -19,10 +19,6 @@ Annotation = dict[str, Any]
 
 FARTHEST = polygons.FARTHEST
 LARGEST_AREA = 1e15
-BEYOND = 1.0
-"""Boxes may leave their image by so many pixels unsaid: tools round differently."""
-FEWEST_AS_CORNERS = 3
-"""So many boxes must leave their image before their numbers are taken for left, top, right and bottom."""
 MOST_DRAWN = 1_000_000_000
 """So many cells of polygons' finer grids are drawn to find masks without a pixel; some ten seconds."""
 MOST_MASK_BYTES = 8_000_000_000
@@ -35,6 +31,7 @@ class Effect(Enum):
     REFUSED = "nothing is trained"
     LEFT_OUT = "the object is left out"
     CHANGED = "the object is changed"
+    DOUBTED = "the objects are learned as they are"
 
 
 @dataclass(frozen=True)
@@ -71,9 +68,14 @@ def mistakes(read: dict[str, Any], masks: bool = True, draw: bool = True) -> Ite
     """
     sizes = {image["id"]: (image["width"], image["height"]) for image in read["images"]}
     categories = {category["id"] for category in read["categories"]}
-    suspects = _suspects(read["annotations"], sizes, categories)
+    annotations = read["annotations"]
+    boxes, ends = plain_boxes(annotations), _ends(annotations, sizes)
+    suspects = None if boxes is None else _suspects(annotations, boxes, ends, categories)
     left_to_draw = MOST_DRAWN if draw else 0
-    for number, annotation in enumerate(read["annotations"]):
+    for number, annotation in enumerate(annotations):
+        # Nearly all are sound.
+        if suspects is not None and number not in suspects and not (masks and annotation.get("segmentation")):
+            continue
         size = sizes.get(annotation["image_id"])
         found = _of_record(annotation, size, categories) if suspects is None or number in suspects else None
         segmentation = annotation.get("segmentation") if masks else None
@@ -85,29 +87,25 @@ def mistakes(read: dict[str, Any], masks: bool = True, draw: bool = True) -> Ite
         if found is not None:
             text = f"annotation {shown(annotation.get('id'))} {found.text}"
             yield Mistake(text, found.effect, found.kind, number)
-    yield from _of_all(read, sizes)
+    yield from _of_all(annotations, boxes, ends)
     if masks:
         yield from _too_many_pixels(read, sizes)
 
 
-def _suspects(annotations: list[Annotation], sizes: dict[Id, tuple[int, int]], categories: set[Id]) -> set[int] | None:
-    """Return the numbers of the annotations that may be wrong in all but their masks; None where it may be any.
+def _ends(annotations: list[Annotation], sizes: dict[Id, tuple[int, int]]) -> np.ndarray:
+    """Return width and height of each annotation's image, float64 ``(N, 2)``; below 0 where it is not listed."""
+    unlisted = (-FARTHEST, -FARTHEST)
+    found = [sizes.get(annotation["image_id"], unlisted) for annotation in annotations]
+    return np.array(found, dtype=np.float64).reshape(-1, 2)
+
+
+def _suspects(annotations: list[Annotation], boxes: np.ndarray, ends: np.ndarray, categories: set[Id]) -> set[int]:
+    """Return the numbers of the annotations that may be wrong in all but their masks.
 
     There are millions of annotations, and numpy looks at all of them at once.
     """
-    boxes = [annotation["bbox"] for annotation in annotations]
-    if not set(map(type, boxes)) <= {list} or set(map(len, boxes)) != {4}:
-        return None
-    if not set(map(type, itertools.chain.from_iterable(boxes))) <= {int, float}:
-        return None
-    try:
-        sides = np.array(boxes, dtype=np.float64)
-    except OverflowError:
-        return None
-    unlisted = (-FARTHEST, -FARTHEST)
-    ends = np.array([sizes.get(annotation["image_id"], unlisted) for annotation in annotations], dtype=np.float64)
     with np.errstate(invalid="ignore", over="ignore"):
-        starts, extents = sides[:, :2], sides[:, 2:]
+        starts, extents = boxes[:, :2], boxes[:, 2:]
         sound = (starts >= -BEYOND) & (extents > 0) & (starts + extents <= ends + BEYOND) & (starts < ends)
     wrong = set(np.flatnonzero(~sound.all(axis=1)).tolist())
     for number, annotation in enumerate(annotations):
@@ -118,7 +116,7 @@ def _suspects(annotations: list[Annotation], sizes: dict[Id, tuple[int, int]], c
     return wrong
 
 
-def nothing_to_learn(annotations: list[Annotation], usable: int) -> str:
+def nothing_to_learn(annotations: list[Annotation], usable: bool) -> str:
     """Say, as half a sentence, why there is no object to learn from; "" where there is one."""
     if usable:
         return ""
@@ -203,25 +201,38 @@ def _cells_if_thin(segmentation: Any, size: tuple[int, int]) -> int:
         return 0
 
 
-def _of_all(read: dict[str, Any], sizes: dict[Id, tuple[int, int]]) -> Iterator[Mistake]:
-    """Look for boxes that mean something else than left, top, width and height in pixels."""
-    known = [a for a in read["annotations"] if a["image_id"] in sizes and is_box(a["bbox"])]
-    if not known:
+def _of_all(annotations: list[Annotation], boxes: np.ndarray | None, ends: np.ndarray) -> Iterator[Mistake]:
+    """Look at all sound boxes together: whether they mean something else, and which annotations are listed twice."""
+    if boxes is None:
+        places = [number for number, one in enumerate(annotations) if is_box(one["bbox"])]
+        boxes = np.array([annotations[number]["bbox"] for number in places], np.float64).reshape(-1, 4)
+    else:
+        places = range(len(boxes))
+    sound = (ends[places] > 0).all(axis=1) & (np.abs(boxes) <= FARTHEST).all(axis=1)
+    if not sound.any():
         return
-    boxes = np.array([annotation["bbox"] for annotation in known], dtype=np.float64)
-    if boxes.min() >= 0 and boxes.max() <= 1 and (boxes % 1).any():
-        text = f"all {len(boxes):,} boxes lie within 0 to 1: they look normalised, and COCO counts pixels"
-        yield Mistake(text, Effect.REFUSED)
-        return
-    ends = np.array([sizes[annotation["image_id"]] for annotation in known]) + BEYOND
-    leaving = int((boxes[:, :2] + boxes[:, 2:] > ends).any(axis=1).sum())
-    as_corners = ((boxes[:, 2:] > boxes[:, :2]) & (boxes[:, 2:] <= ends)).all()
-    if leaving >= FEWEST_AS_CORNERS and as_corners and 2 * leaving >= len(boxes):
-        yield Mistake(
-            f"{leaving:,} of {len(boxes):,} boxes leave their picture, and none would if its numbers were left, top, "
-            "right and bottom; COCO's are left, top, width and height",
-            Effect.REFUSED,
-        )
+    if sound.all() and len(places) == len(annotations):
+        known = annotations
+    else:
+        known = [annotations[places[number]] for number in np.flatnonzero(sound)]
+        boxes, ends = boxes[sound], ends[places][sound]
+    wrong = wrong_meaning(known, boxes, ends)
+    if wrong:
+        yield Mistake(wrong, Effect.REFUSED)
+    elif doubtful := doubtful_meaning(boxes, ends):
+        yield Mistake(doubtful, Effect.DOUBTED)
+    pairs = listed_twice(known, np.column_stack([_numbered(known), boxes]))
+    if pairs:
+        yield Mistake(said_twice(known, pairs), Effect.DOUBTED)
+
+
+def _numbered(annotations: list[Annotation]) -> np.ndarray:
+    """Number images and categories, whose ids may be text: float64 ``(N, 2)``."""
+    columns = []
+    for key in ("image_id", "category_id"):
+        number: dict[Id, int] = {}
+        columns.append([number.setdefault(annotation[key], len(number)) for annotation in annotations])
+    return np.array(columns, np.float64).T
 
 
 def _too_many_pixels(read: dict[str, Any], sizes: dict[Id, tuple[int, int]]) -> Iterator[Mistake]:
