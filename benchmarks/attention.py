@@ -17,8 +17,8 @@ import torch.nn.functional as F
 from timing import Run, interleave
 from torch import Tensor
 
-from vitrail.layers.attention import apart, plain_attention, together
-from vitrail.layers.attention_cpu import fused_attention, serves, why_missing
+from vitrail.layers.attention import merge_heads, plain_attention, split_heads
+from vitrail.layers.attention_cpu import fused_attention, is_supported, why_missing
 from vitrail.training.precision import keep_large_buffers
 
 # Sequences, tokens, heads, channels of a head.
@@ -35,12 +35,12 @@ Path = Callable[[Tensor, int], Tensor]
 
 
 def torchs(qkv: Tensor, heads: int) -> Tensor:
-    return together(F.scaled_dot_product_attention(*apart(qkv, heads)), heads)
+    return merge_heads(F.scaled_dot_product_attention(*split_heads(qkv, heads)), heads)
 
 
 def plain(qkv: Tensor, heads: int) -> Tensor:
-    q, k, v = (part.contiguous() for part in apart(qkv, heads))
-    return together(plain_attention(q, k, v)[0], heads)
+    q, k, v = (part.contiguous() for part in split_heads(qkv, heads))
+    return merge_heads(plain_attention(q, k, v)[0], heads)
 
 
 def forward(path: Path, qkv: Tensor, heads: int) -> None:
@@ -60,7 +60,7 @@ def main() -> None:
         for name, (batch, tokens, heads, head) in SHAPES.items():
             qkv = torch.randn(batch, tokens, 3 * heads * head, dtype=dtype, requires_grad=True)
             paths: dict[str, Path] = {"torch's kernel": torchs, "plain products": plain}
-            if serves(qkv, heads):
+            if is_supported(qkv, heads):
                 paths["vitrail's kernel"] = fused_attention
             runs: dict[str, Run] = {}
             for way, path in paths.items():

@@ -17,7 +17,7 @@ from vitrail.figures.stitched import (
     through_merging,
     window_rollout,
 )
-from vitrail.layers.window_layout import Partition, places, regions
+from vitrail.layers.window_layout import Partition, regions, token_index
 from vitrail.models.registry import build_model
 
 PARTITIONS = [
@@ -40,7 +40,7 @@ def pictures(*size: int) -> Tensor:
 
 def whole(weights: Tensor, partition: Partition) -> Tensor:
     """Write the windows' weights ``(B * G, K, A, A)`` into one matrix over the map, ``(B, K, N, N)``."""
-    count, held = partition.h * partition.w, places(partition).reshape(partition.windows, -1)
+    count, held = partition.h * partition.w, token_index(partition).reshape(partition.windows, -1)
     windows = by_window(weights, partition)
     matrix = torch.zeros(windows.shape[0], windows.shape[2], count, count)
     for g in range(partition.windows):

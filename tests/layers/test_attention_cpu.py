@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from vitrail.layers import attention_cpu, kernel_cache
-from vitrail.layers.attention import apart, attend_together, plain_attention, together
-from vitrail.layers.attention_cpu import Missing, fused_attention, library, ready, serves
+from vitrail.layers.attention import fused_qkv_attention, merge_heads, plain_attention, split_heads
+from vitrail.layers.attention_cpu import Missing, fused_attention, is_supported, library, ready
 
 needs_kernel = pytest.mark.skipif(not ready(), reason="this machine cannot have the kernel; see `vitrail doctor`")
 
@@ -37,13 +37,13 @@ def _added(tokens: int, heads: int, biased: bool, divisions: int, seed: int) -> 
 
 
 def _plain(qkv: Tensor, heads: int, bias: Tensor | None = None, regions: Tensor | None = None) -> Tensor:
-    q, k, v = apart(qkv, heads, 1 if regions is None else len(regions))
+    q, k, v = split_heads(qkv, heads, 1 if regions is None else len(regions))
     added = torch.zeros(1, 1, 1, 1, dtype=qkv.dtype) if bias is None else bias.unsqueeze(0)
     if regions is not None:
         apart_from = regions.unsqueeze(-1) != regions.unsqueeze(-2)
         added = added.expand(len(regions), heads, -1, -1).masked_fill(apart_from.unsqueeze(1), -math.inf)
         added = added.flatten(0, 1).unsqueeze(0)
-    return together(plain_attention(q, k, v, added)[0], heads)
+    return merge_heads(plain_attention(q, k, v, added)[0], heads)
 
 
 def _error(ours: Tensor, theirs: Tensor) -> float:
@@ -206,8 +206,8 @@ def test_a_compiled_model_takes_the_kernel_and_gives_the_same(tokens: int) -> No
         called.extend(str(node.target) for node in graph.graph.nodes)
         return graph
 
-    compiled = torch.compile(attend_together, fullgraph=True, backend=remember)
-    assert compiled(qkv, 2).equal(attend_together(qkv, 2))
+    compiled = torch.compile(fused_qkv_attention, fullgraph=True, backend=remember)
+    assert compiled(qkv, 2).equal(fused_qkv_attention(qkv, 2))
     assert any("vitrail.attention" in name for name in called)
 
 
@@ -215,7 +215,7 @@ def test_a_compiled_model_takes_the_kernel_and_gives_the_same(tokens: int) -> No
 def test_an_exported_model_needs_no_kernel() -> None:
     class Model(torch.nn.Module):
         def forward(self, qkv: Tensor) -> Tensor:
-            return attend_together(qkv, 2)
+            return fused_qkv_attention(qkv, 2)
 
     program = torch.export.export(Model(), (_inputs(2, 10, 2, 16, seed=7),))
     assert "vitrail" not in str(program.graph)
@@ -225,8 +225,8 @@ def test_an_exported_model_needs_no_kernel() -> None:
 def test_what_it_does_not_serve_goes_another_way_with_the_same_result() -> None:
     for head, dtype in ((16, torch.float32), (8, torch.bfloat16), (144, torch.bfloat16)):
         qkv = _inputs(2, 10, 2, head, seed=8).to(dtype)
-        assert not serves(qkv, 2)
-        assert _error(attend_together(qkv, 2), _plain(qkv.double(), 2)) < 2 * TOLERANCE
+        assert not is_supported(qkv, 2)
+        assert _error(fused_qkv_attention(qkv, 2), _plain(qkv.double(), 2)) < 2 * TOLERANCE
 
 
 @needs_kernel
@@ -234,9 +234,9 @@ def test_a_long_sequence_that_would_leave_threads_idle_goes_to_torch() -> None:
     qkv = _inputs(1, 1030, 2, 16, seed=9)
     with mock.patch("vitrail.layers.attention.fused_attention", side_effect=AssertionError("the kernel")):
         with mock.patch("vitrail.layers.attention.threads", return_value=3):
-            attend_together(qkv, 2)
+            fused_qkv_attention(qkv, 2)
         with mock.patch("vitrail.layers.attention.threads", return_value=2), pytest.raises(AssertionError):
-            attend_together(qkv, 2)
+            fused_qkv_attention(qkv, 2)
 
 
 def _why_missing() -> str:

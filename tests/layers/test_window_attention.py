@@ -14,9 +14,9 @@ from vitrail.layers.window_layout import (
     fit_windows,
     merge,
     move,
-    places,
     regions,
-    rows,
+    row_major,
+    token_index,
 )
 
 
@@ -35,8 +35,8 @@ def filled(attention: nn.Module, seed: int = 0) -> nn.Module:
 def on_map(attention: WindowAttention, image: Tensor, partition: Partition) -> Tensor:
     """Run window attention on maps ``(B, h, w, D)``."""
     batch, h, w, width = image.shape
-    tokens = move(image.reshape(batch, h * w, width), rows(h, w), partition)
-    return move(attention(tokens, partition), partition, rows(h, w)).view(image.shape)
+    tokens = move(image.reshape(batch, h * w, width), row_major(h, w), partition)
+    return move(attention(tokens, partition), partition, row_major(h, w)).view(image.shape)
 
 
 partitions = st.builds(
@@ -89,7 +89,7 @@ def test_no_gradient_crosses_a_window_or_the_seam_of_the_shift(partition):
 def test_what_stands_in_the_padding_changes_nothing_inside(partition, value):
     attention = filled(WindowAttention(4, 2, partition[2:4]))
     tokens = noise(2, partition.slots, 4)
-    real = torch.from_numpy(places(partition) < partition.h * partition.w)
+    real = torch.from_numpy(token_index(partition) < partition.h * partition.w)
     other = torch.where(real[:, None], tokens, torch.tensor(value))
     assert attention(tokens, partition)[:, real].equal(attention(other, partition)[:, real])
 
@@ -97,7 +97,7 @@ def test_what_stands_in_the_padding_changes_nothing_inside(partition, value):
 def test_padding_leaves_no_trace_in_the_gradients_of_the_weights():
     partition = Partition(5, 4, 3, 3, 1, 1)
     attention = filled(WindowAttention(4, 2, (3, 3)))
-    real = torch.from_numpy(places(partition) < 20)
+    real = torch.from_numpy(token_index(partition) < 20)
     grads = []
     for value in (0.0, 50.0):
         attention.zero_grad()
@@ -114,16 +114,16 @@ def test_moving_there_and_back_changes_nothing(partition, shift_h, shift_w):
     h, w = partition.h, partition.w
     other = partition._replace(shift_h=shift_h % partition.window_h, shift_w=shift_w % partition.window_w)
     tokens = torch.arange(1.0, h * w + 1).view(1, -1, 1)
-    there = move(tokens, rows(h, w), partition)
-    assert there[0, :, 0].tolist() == [p + 1 if p < h * w else 0 for p in places(partition)]
-    assert move(there, partition, rows(h, w)).equal(tokens)
-    assert move(move(there, partition, other), other, rows(h, w)).equal(tokens)
+    there = move(tokens, row_major(h, w), partition)
+    assert there[0, :, 0].tolist() == [p + 1 if p < h * w else 0 for p in token_index(partition)]
+    assert move(there, partition, row_major(h, w)).equal(tokens)
+    assert move(move(there, partition, other), other, row_major(h, w)).equal(tokens)
 
 
 def test_gradients_of_moving_and_merging_are_those_of_indexing():
     fine, merged = Partition(5, 7, 3, 3, 1, 1), Partition(3, 4, 2, 3)
     tokens = noise(2, fine.slots, 3, dtype=torch.float64).requires_grad_()
-    assert torch.autograd.gradcheck(lambda t: move(t, fine, rows(5, 7)), tokens)
+    assert torch.autograd.gradcheck(lambda t: move(t, fine, row_major(5, 7)), tokens)
     assert torch.autograd.gradcheck(lambda t: move(t, fine, fine._replace(shift_h=0)), tokens)
     assert torch.autograd.gradcheck(lambda t: merge(t, fine, merged), tokens)
     assert torch.autograd.gradgradcheck(lambda t: merge(t, fine, merged).square(), tokens)
@@ -137,8 +137,8 @@ def test_merging_joins_squares_column_by_column_and_fills_odd_edges_with_zeros(h
     padded = nn.functional.pad(image, (0, 0, 0, w % 2, 0, h % 2))
     corners = [padded[:, dy::2, dx::2] for dx in (0, 1) for dy in (0, 1)]
     expected = torch.cat(corners, dim=-1).flatten(1, 2)
-    joined = merge(move(image.flatten(1, 2), rows(h, w), fine), fine, merged)
-    assert move(joined, merged, rows(merged.h, merged.w)).equal(expected)
+    joined = merge(move(image.flatten(1, 2), row_major(h, w), fine), fine, merged)
+    assert move(joined, merged, row_major(merged.h, merged.w)).equal(expected)
 
 
 def test_regions_are_those_of_the_papers_figure_4():
@@ -150,10 +150,10 @@ def test_regions_are_those_of_the_papers_figure_4():
 def test_the_published_sizes_need_no_padding_and_shift_by_half_a_window():
     for side, window in ((56, 7), (28, 7), (14, 7), (96, 12), (48, 12), (24, 12)):
         regular, shifted = fit_windows(side, side, (window, window))
-        assert not regular.divided
+        assert not regular.needs_mask
         assert not shifted.padded
         assert shifted[4:] == (window // 2, window // 2)
-    assert fit_windows(7, 7, (7, 7))[1].divided is False
+    assert fit_windows(7, 7, (7, 7))[1].needs_mask is False
 
 
 def test_shrinking_follows_microsofts_rule():
@@ -220,9 +220,9 @@ def test_a_tracers_tensors_are_not_remembered():
 
     window_layout._remembered.clear()
     with FakeTensorMode(allow_non_fake_inputs=True):
-        move(noise(1, 16, 2), rows(4, 4), Partition(4, 4, 2, 2))
+        move(noise(1, 16, 2), row_major(4, 4), Partition(4, 4, 2, 2))
     assert all(type(tensor) is Tensor for tensor in window_layout._remembered.values())
-    assert type(move(noise(1, 16, 2), rows(4, 4), Partition(4, 4, 2, 2))) is Tensor
+    assert type(move(noise(1, 16, 2), row_major(4, 4), Partition(4, 4, 2, 2))) is Tensor
 
 
 def test_a_bias_row_is_numbered_by_its_offset():

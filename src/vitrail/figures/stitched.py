@@ -10,7 +10,7 @@ from torch import Tensor, nn
 from vitrail.errors import ConfigError
 from vitrail.figures.attention import HEAD_FUSIONS
 from vitrail.figures.record import Recording, device_of, evaluating, record_attention, windowed_encoder_of
-from vitrail.layers.window_layout import Partition, places, regions
+from vitrail.layers.window_layout import Partition, regions, token_index
 from vitrail.models.backbone import Backbone
 
 Place = tuple[int, int]
@@ -19,7 +19,7 @@ Place = tuple[int, int]
 
 def lay_out(values: Tensor, partition: Partition) -> Tensor:
     """Bring what belongs to slots back to their places on the map: ``(..., T)`` to ``(..., h, w)``, without padding."""
-    held = torch.from_numpy(places(partition))
+    held = torch.from_numpy(token_index(partition))
     real = held < partition.h * partition.w
     image = values.new_zeros(*values.shape[:-1], partition.h * partition.w)
     image[..., held[real]] = values[..., real]
@@ -28,7 +28,7 @@ def lay_out(values: Tensor, partition: Partition) -> Tensor:
 
 def cut_up(image: Tensor, partition: Partition) -> Tensor:
     """Invert `lay_out`: ``(..., h, w)`` to ``(..., T)``, zero in the padding."""
-    held = torch.from_numpy(places(partition))
+    held = torch.from_numpy(token_index(partition))
     count = partition.h * partition.w
     return image.flatten(-2)[..., held.clamp(max=count - 1)] * (held < count)
 
@@ -50,7 +50,7 @@ def attention_from(weights: Tensor, partition: Partition, place: Place) -> Tenso
         ``(B, K, h, w)``: shares that add up to 1, zero outside the token's window and region.
     """
     windows = by_window(weights, partition)
-    slot = int((places(partition) == place[0] * partition.w + place[1]).argmax())
+    slot = int((token_index(partition) == place[0] * partition.w + place[1]).argmax())
     window, query = divmod(slot, partition.area)
     looked = windows.new_zeros(windows.shape[0], windows.shape[2], partition.windows, partition.area)
     looked[:, :, window] = windows[:, window, :, query]
@@ -59,14 +59,14 @@ def attention_from(weights: Tensor, partition: Partition, place: Place) -> Tenso
 
 def seen_from(partition: Partition, place: Place) -> int:
     """Return how many tokens one token can attend to: those of its window and region, itself among them."""
-    slot = int((places(partition) == place[0] * partition.w + place[1]).argmax())
+    slot = int((token_index(partition) == place[0] * partition.w + place[1]).argmax())
     region = regions(partition)[slot // partition.area]
     return int((region == region[slot % partition.area]).sum())
 
 
 def attention_received(weights: Tensor, partition: Partition) -> Tensor:
     """How much all tokens of the map together look at each: ``(B * G, K, A, A)`` to ``(B, K, h, w)``, sums of 1."""
-    looking = torch.from_numpy(places(partition) < partition.h * partition.w).view(1, partition.windows, 1, -1, 1)
+    looking = torch.from_numpy(token_index(partition) < partition.h * partition.w).view(1, partition.windows, 1, -1, 1)
     received = (by_window(weights, partition) * looking).sum(dim=-2) / (partition.h * partition.w)
     return lay_out(received.transpose(1, 2).flatten(2), partition)
 

@@ -8,7 +8,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from vitrail.layers.attention_cpu import fused_attention, serves, threads
+from vitrail.layers.attention_cpu import fused_attention, is_supported, threads
 
 Bias = Tensor | Callable[[Tensor], Tensor]
 """What is added to the scores, broadcastable to ``(B, K, N, N)``; or how to get that from the queries."""
@@ -73,7 +73,7 @@ def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, dropout:
     return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
 
 
-def attend_together(qkv: Tensor, heads: int, dropout: float = 0.0) -> Tensor:
+def fused_qkv_attention(qkv: Tensor, heads: int, dropout: float = 0.0) -> Tensor:
     """Attention by the fastest path there is, of queries, keys and values as one linear map leaves them.
 
     Args:
@@ -86,12 +86,12 @@ def attend_together(qkv: Tensor, heads: int, dropout: float = 0.0) -> Tensor:
     """
     # The kernel gives a head of a sequence to one thread; torch's own shares long sequences out.
     enough = qkv.shape[1] <= PLAIN_ON_CPU_UP_TO or qkv.shape[0] * heads >= threads()
-    if dropout == 0.0 and enough and serves(qkv, heads):
+    if dropout == 0.0 and enough and is_supported(qkv, heads):
         return fused_attention(qkv, heads)
-    return together(attend(*apart(qkv, heads), dropout=dropout), heads)
+    return merge_heads(attend(*split_heads(qkv, heads), dropout=dropout), heads)
 
 
-def apart(qkv: Tensor, heads: int, tables: int = 1) -> tuple[Tensor, Tensor, Tensor]:
+def split_heads(qkv: Tensor, heads: int, tables: int = 1) -> tuple[Tensor, Tensor, Tensor]:
     """Take queries, keys and values ``(B, N, 3 D)`` apart: each ``(B / S, S K, N, E)``.
 
     S sequences stand beside the heads, so that a bias of as many tables serves the batch.
@@ -103,7 +103,7 @@ def apart(qkv: Tensor, heads: int, tables: int = 1) -> tuple[Tensor, Tensor, Ten
     return q, k, v
 
 
-def together(mixed: Tensor, heads: int) -> Tensor:
+def merge_heads(mixed: Tensor, heads: int) -> Tensor:
     """Put heads ``(B / S, S K, N, E)`` side by side: ``(B, N, D)``."""
     tokens, head = mixed.shape[2:]
     return mixed.reshape(-1, heads, tokens, head).transpose(1, 2).reshape(-1, tokens, heads * head)
@@ -133,7 +133,7 @@ class Attention(nn.Module):
         """Let tokens look at every token: all of them, or only the ``last``; ``(B, N, D)`` to ``(B, N or last, D)``."""
         dropout = self.attention_dropout if self.training else 0.0
         if bias is None and last is None and self.observe is None:
-            return self.dropout(self.proj(attend_together(self.qkv(tokens), self.num_heads, dropout)))
+            return self.dropout(self.proj(fused_qkv_attention(self.qkv(tokens), self.num_heads, dropout)))
         q, k, v = self._project(tokens, last)
         if bias is not None and not isinstance(bias, Tensor):
             bias = bias(q)
@@ -142,12 +142,12 @@ class Attention(nn.Module):
         else:
             mixed, weights = plain_attention(q, k, v, bias, dropout)
             self.observe(weights)
-        return self.dropout(self.proj(together(mixed, self.num_heads)))
+        return self.dropout(self.proj(merge_heads(mixed, self.num_heads)))
 
     def _project(self, tokens: Tensor, last: int | None) -> tuple[Tensor, ...]:
         """Make queries, keys and values ``(B, K, N, E)``; queries of the ``last`` tokens alone where that is asked."""
         if last is None:
-            return apart(self.qkv(tokens), self.num_heads)
+            return split_heads(self.qkv(tokens), self.num_heads)
         heads, width = (self.num_heads, tokens.shape[-1] // self.num_heads), tokens.shape[-1]
         q = F.linear(tokens[:, -last:], self.qkv.weight[:width], self.qkv.bias[:width])
         kv = F.linear(tokens, self.qkv.weight[width:], self.qkv.bias[width:])

@@ -104,7 +104,7 @@ for _asked_once in (ready, threads):
     _asked_once._dynamo_marked_constant = True  # type: ignore[attr-defined]
 
 
-def serves(qkv: Tensor, heads: int) -> bool:
+def is_supported(qkv: Tensor, heads: int) -> bool:
     """Whether the kernel can compute attention of queries, keys and values ``(B, T, 3 D)``, each of ``heads`` heads."""
     head = qkv.shape[-1] // 3 // heads
     return (
@@ -124,7 +124,7 @@ def fused_attention(
     windows: Tensor | None = None,
     regions: Tensor | None = None,
 ) -> Tensor:
-    """softmax(q k^T / sqrt(E) + bias) v for each head, in one kernel; `serves` must say that there is one.
+    """softmax(q k^T / sqrt(E) + bias) v for each head, in one kernel; `is_supported` must say that there is one.
 
     Args:
         qkv: ``(B, T, 3 D)`` in bf16: queries, keys and values of a token one behind the other, each head by head.

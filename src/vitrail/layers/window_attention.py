@@ -7,8 +7,8 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vitrail.layers.attention import Attention, apart, attend, plain_attention, together
-from vitrail.layers.attention_cpu import fused_attention, serves
+from vitrail.layers.attention import Attention, attend, merge_heads, plain_attention, split_heads
+from vitrail.layers.attention_cpu import fused_attention, is_supported
 from vitrail.layers.relative_position import offset_array
 from vitrail.layers.window_layout import (
     Partition,
@@ -60,37 +60,37 @@ class WindowAttention(Attention):
             nn.init.trunc_normal_(self.relative_position_bias_table, std=0.02)
 
     def forward(  # type: ignore[override]
-        self, tokens: Tensor, partition: Partition, order: Partition | None = None
+        self, tokens: Tensor, partition: Partition, layout: Partition | None = None
     ) -> Tensor:
         """Let tokens look around in their windows.
 
         Args:
             tokens: ``(B, T, D)``.
             partition: the windows.
-            order: that of the tokens, before and after; the partition's when absent.
+            layout: that of the tokens, before and after; the partition's when absent.
 
         Returns:
             ``(B, T, D)``.
         """
-        order = order or partition
+        layout = layout or partition
         qkv = self.qkv(tokens)
         if not self.appearance:
             qkv = torch.cat([torch.zeros_like(qkv[..., : tokens.shape[-1]]), qkv[..., tokens.shape[-1] :]], dim=-1)
         dropout = self.attention_dropout if self.training else 0.0
-        if self.observe is None and dropout == 0.0 and serves(qkv, self.num_heads):
-            return self.dropout(self.proj(self._mix_at_once(qkv, partition, order)))
-        windows = move(qkv, order, partition).view(-1, partition.area, qkv.shape[-1])
+        if self.observe is None and dropout == 0.0 and is_supported(qkv, self.num_heads):
+            return self.dropout(self.proj(self._mix_at_once(qkv, partition, layout)))
+        windows = move(qkv, layout, partition).view(-1, partition.area, qkv.shape[-1])
         mixed = self._mix(windows, partition, dropout).view(tokens.shape[0], partition.slots, -1)
-        return self.dropout(self.proj(move(mixed, partition, order)))
+        return self.dropout(self.proj(move(mixed, partition, layout)))
 
-    def _mix_at_once(self, qkv: Tensor, partition: Partition, order: Partition) -> Tensor:
+    def _mix_at_once(self, qkv: Tensor, partition: Partition, layout: Partition) -> Tensor:
         """Let the slots of each window see one another in one kernel, ``(B, T, 3 D)`` to ``(B, T, D)``."""
         device = str(qkv.device)
         bias = self.bias((partition.window_h, partition.window_w))
         bias = None if bias is None else bias.float()
-        regions = region_table(device, *partition) if partition.divided else None
-        if order != partition:
-            return fused_attention(qkv, self.num_heads, bias, window_members(device, *order, *partition), regions)
+        regions = region_table(device, *partition) if partition.needs_mask else None
+        if layout != partition:
+            return fused_attention(qkv, self.num_heads, bias, window_members(device, *layout, *partition), regions)
         windows = qkv.view(-1, partition.area, qkv.shape[-1])
         return fused_attention(windows, self.num_heads, bias, regions=regions).view(*qkv.shape[:2], -1)
 
@@ -98,13 +98,13 @@ class WindowAttention(Attention):
         """Let the slots of each window see one another, ``(B * G, A, 3 D)`` to ``(B * G, A, D)``."""
         heads = self.num_heads
         table = self.additive(partition, qkv.dtype, str(qkv.device))
-        q, k, v = apart(qkv, heads, 1 if table is None else len(table))
+        q, k, v = split_heads(qkv, heads, 1 if table is None else len(table))
         table = None if table is None else table.flatten(0, 1).unsqueeze(0)
         if self.observe is None:
-            return together(attend(q, k, v, table, dropout), heads)
+            return merge_heads(attend(q, k, v, table, dropout), heads)
         mixed, weights = plain_attention(q, k, v, table, dropout)
         self.observe(weights.reshape(-1, heads, partition.area, partition.area))
-        return together(mixed, heads)
+        return merge_heads(mixed, heads)
 
     def bias(self, window: tuple[int, int] | None = None) -> Tensor | None:
         """Return the relative position bias of each query and key, ``(K, A, A)``, or None if there is none.
@@ -133,7 +133,7 @@ class WindowAttention(Attention):
             ``(1, K, A, A)`` if all windows are alike, ``(G, K, A, A)`` if not, or None if there is nothing to add.
         """
         bias = self.bias((partition.window_h, partition.window_w))
-        if not partition.divided:
+        if not partition.needs_mask:
             return None if bias is None else bias.to(dtype).unsqueeze(0)
         if bias is None:
             bias = torch.zeros(self.num_heads, 1, 1, device=device)

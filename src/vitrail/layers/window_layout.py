@@ -1,4 +1,4 @@
-"""Windows of a map: which token sits where, how tokens move, and attention that stays inside a window.
+"""Windows of a map: which token stands where, and how tokens move from one layout to another.
 
 Tokens are kept in *window order*, ``(B, T, D)``: window after window, row by row inside each. Going from one way
 of cutting to another (the next block's shifted windows, the merged map of the next stage, plain rows) is then a
@@ -31,9 +31,8 @@ MANY_CONSTANTS = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 15)
 class Partition(NamedTuple):
     """A map cut into windows that are displaced by a shift (Swin, section 3.2).
 
-    Windows begin at the shift; what lies before it joins the last windows, as if the map were a torus (the cyclic
-    shift of figure 4), and is kept apart from its new neighbours by
-    `vitrail.layers.window_attention.WindowAttention`. Where windows reach beyond
+    Windows begin at the shift; what lies before it joins the last windows (the cyclic shift of figure 4), and is
+    kept apart from its new neighbours by `vitrail.layers.window_attention.WindowAttention`. Where windows reach beyond
     the map, their slots are padding.
 
     Attributes:
@@ -80,22 +79,22 @@ class Partition(NamedTuple):
         return self.slots > self.h * self.w
 
     @property
-    def divided(self) -> bool:
+    def needs_mask(self) -> bool:
         """Whether some window holds slots that must not attend to each other."""
         return self.padded or self.shift_h > 0 or self.shift_w > 0
 
     @property
-    def order(self) -> Partition:
-        """The order in which tokens are kept outside attention: this one, or rows where padding would come along."""
-        return rows(self.h, self.w) if self.padded else self
+    def layout(self) -> Partition:
+        """The layout in which tokens are kept outside attention: this one, or row-major where padding would come along."""
+        return row_major(self.h, self.w) if self.padded else self
 
 
-def rows(h: int, w: int) -> Partition:
-    """Return the row-major order of a map, as a partition into single rows."""
+def row_major(h: int, w: int) -> Partition:
+    """Return the row-major layout of a map, as a partition into single rows."""
     return Partition(h, w, 1, w)
 
 
-def places(partition: Partition) -> NDArray[np.int64]:
+def token_index(partition: Partition) -> NDArray[np.int64]:
     """Return what each slot holds, ``(T,)``: the row-major number of a token, or from ``h * w`` on for padding.
 
     A padding slot has the same number in all partitions that cover the same area, so that padding moves to padding.
@@ -122,7 +121,7 @@ def regions(partition: Partition) -> NDArray[np.int64]:
 
 
 def _coordinates(partition: Partition) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return row ``(H, 1)`` and column ``(1, W)`` of the shifted windows' slots, on a torus not yet rolled up."""
+    """Return row ``(H, 1)`` and column ``(1, W)`` of the shifted windows' slots, before the cyclic shift."""
     height, width = partition.covered
     return np.arange(height)[:, None] + partition.shift_h, np.arange(width)[None, :] + partition.shift_w
 
@@ -184,14 +183,14 @@ def _find(wanted: NDArray[np.int64], among: NDArray[np.int64]) -> NDArray[np.int
 def _moving(*numbers: int) -> NDArray[np.int64]:
     """Slots of one partition in which the slots of another, given second, find what they hold."""
     source, target = Partition(*numbers[:6]), Partition(*numbers[6:])
-    return _find(places(target), places(source))
+    return _find(token_index(target), token_index(source))
 
 
 @constant_table
 def window_members(*numbers: int) -> NDArray[np.int32]:
     """Slots of one partition that the windows of another, given second, hold, ``(G, A)``; negative for padding."""
     source, target = Partition(*numbers[:6]), Partition(*numbers[6:])
-    return _find(places(target), places(source)).reshape(target.windows, target.area).astype(np.int32)
+    return _find(token_index(target), token_index(source)).reshape(target.windows, target.area).astype(np.int32)
 
 
 def _quads(fine: Partition, merged: Partition) -> NDArray[np.int64]:
@@ -200,7 +199,7 @@ def _quads(fine: Partition, merged: Partition) -> NDArray[np.int64]:
     In the order (0, 0), (1, 0), (0, 1), (1, 1) of row and column inside the 2 x 2 square, as in all published
     weights.
     """
-    number = places(merged)[:, None]
+    number = token_index(merged)[:, None]
     y = 2 * (number // merged.w) + np.array([0, 1, 0, 1])
     x = 2 * (number % merged.w) + np.array([0, 0, 1, 1])
     exists = (number < merged.h * merged.w) & (y < fine.h) & (x < fine.w)
@@ -211,14 +210,14 @@ def _quads(fine: Partition, merged: Partition) -> NDArray[np.int64]:
 def _merging(*numbers: int) -> NDArray[np.int64]:
     """Slots of a fine partition that each slot of a merged one, given second, joins; four for each."""
     fine, merged = Partition(*numbers[:6]), Partition(*numbers[6:])
-    return _find(_quads(fine, merged), places(fine))
+    return _find(_quads(fine, merged), token_index(fine))
 
 
 @constant_table
 def _unmerging(*numbers: int) -> NDArray[np.int64]:
     """The inverse of `_merging`: where each slot of the fine partition went."""
     fine, merged = Partition(*numbers[:6]), Partition(*numbers[6:])
-    return _find(places(fine), _quads(fine, merged))
+    return _find(token_index(fine), _quads(fine, merged))
 
 
 @constant_table

@@ -15,7 +15,7 @@ from vitrail.layers.block import Mlp, drop_path, drop_path_rates
 from vitrail.layers.patches import PatchEmbedding, check_images, grid_of
 from vitrail.layers.positions import resize_positions
 from vitrail.layers.window_attention import WindowAttention
-from vitrail.layers.window_layout import Partition, fit_windows, merge, move, rows
+from vitrail.layers.window_layout import Partition, fit_windows, merge, move, row_major
 from vitrail.models.backbone import Backbone, Step, run_blocks
 from vitrail.models.vit import Corrupt
 
@@ -104,8 +104,8 @@ class SwinBlock(nn.Module):
         self.drop_path = drop_path
 
     def forward(self, tokens: Tensor, partition: Partition) -> Tensor:
-        """``(B, T, D)`` to ``(B, T, D)``, both in the order of `Partition.order`."""
-        attended = self.attn(self.norm1(tokens), partition, partition.order)
+        """``(B, T, D)`` to ``(B, T, D)``, both in the order of `Partition.layout`."""
+        attended = self.attn(self.norm1(tokens), partition, partition.layout)
         tokens = tokens + drop_path(attended, self.drop_path, self.training)
         return tokens + drop_path(self.mlp(self.norm2(tokens)), self.drop_path, self.training)
 
@@ -158,7 +158,7 @@ class SwinPatchEmbedding(PatchEmbedding):
     def forward(self, images: Tensor, partition: Partition) -> Tensor:  # type: ignore[override]
         """``(B, C, H, W)`` to ``(B, T, D)``; pictures are padded to whole patches where needed."""
         tokens = super().forward(images)
-        return self.norm(move(tokens, rows(partition.h, partition.w), partition))
+        return self.norm(move(tokens, row_major(partition.h, partition.w), partition))
 
 
 class Swin(Backbone):
@@ -210,16 +210,16 @@ class Swin(Backbone):
         return found
 
     def tokens(self, images: Tensor, corrupt: Corrupt | None = None) -> Tensor:
-        """Embed the patches of pictures ``(B, C, H, W)``: ``(B, T, C)`` in the `order` of the first block's windows.
+        """Embed the patches of pictures ``(B, C, H, W)``: ``(B, T, C)`` in the `layout` of the first block's windows.
 
         With ``corrupt``, which takes and returns embeddings row by row ``(B, N, C)``, others stand in their place.
         """
         check_images(images, self.config.channels)
-        partition = self.windows(*_fixed(images))[0][0].order
+        partition = self.windows(*_fixed(images))[0][0].layout
         tokens = self.patch_embed(images, partition)
         if corrupt is None:
             return tokens
-        in_rows = rows(partition.h, partition.w)
+        in_rows = row_major(partition.h, partition.w)
         return move(corrupt(move(tokens, partition, in_rows)), in_rows, partition)
 
     def stages(self) -> list[SwinStage]:
@@ -233,14 +233,14 @@ class Swin(Backbone):
             partitions: as `windows` gives them for the size of the images.
 
         Returns:
-            Functions of ``(B, T, D)`` in the `order` of the partition before to that of the block's own.
+            Functions of ``(B, T, D)`` in the `layout` of the partition before to that of the block's own.
         """
         steps: list[Step] = []
         before = partitions[0][0]
         merging: PatchMerging | None = None
         for stage, own in zip(self.stages(), partitions, strict=True):
             for block, partition in zip(stage.blocks, own, strict=True):
-                steps.append(_step(block, merging, before.order, partition))
+                steps.append(_step(block, merging, before.layout, partition))
                 before, merging = partition, None
             merging = stage.downsample
         return steps
@@ -248,7 +248,7 @@ class Swin(Backbone):
     def _encode(self, images: Tensor, keep: Sequence[int] = (), corrupt: Corrupt | None = None) -> list[Tensor]:
         """Run the blocks, and return the tokens after those of ``keep``, each as a map ``(B, h, w, D)``."""
         partitions = self.windows(*_fixed(images))
-        tokens = self.dropout(self._add_positions(self.tokens(images, corrupt), partitions[0][0].order))
+        tokens = self.dropout(self._add_positions(self.tokens(images, corrupt), partitions[0][0].layout))
         _, kept = run_blocks(self.block_steps(partitions), tokens, keep)
         every = [partition for stage in partitions for partition in stage]
         return [_as_map(tokens, every[number]) for tokens, number in zip(kept, keep, strict=True)]
@@ -258,7 +258,7 @@ class Swin(Backbone):
             return tokens
         own = self.patch_embed.grid(*self.config.image_size)
         positions = resize_positions(self.absolute_pos_embed, own, (partition.h, partition.w), prefix=0)
-        return tokens + move(positions, rows(partition.h, partition.w), partition)
+        return tokens + move(positions, row_major(partition.h, partition.w), partition)
 
     def forward_features(self, images: Tensor, corrupt: Corrupt | None = None) -> Tensor:
         """Run the backbone: ``(B, C, H, W)`` to the normalised last map ``(B, h, w, D)``.
@@ -323,9 +323,9 @@ def _step(block: nn.Module, merging: PatchMerging | None, before: Partition, par
 
     def run(tokens: Tensor) -> Tensor:
         if merging is None:
-            tokens = move(tokens, before, partition.order)
+            tokens = move(tokens, before, partition.layout)
         else:
-            tokens = merging(tokens, before, partition.order)
+            tokens = merging(tokens, before, partition.layout)
         return block(tokens, partition)
 
     return run
@@ -342,9 +342,9 @@ def _fixed(images: Tensor) -> tuple[int, int]:
 
 
 def _as_map(tokens: Tensor, partition: Partition) -> Tensor:
-    """Lay tokens ``(B, T, D)``, in a partition's `order`, out as a map ``(B, h, w, D)``."""
+    """Lay tokens ``(B, T, D)``, in a partition's `layout`, out as a map ``(B, h, w, D)``."""
     h, w = partition.h, partition.w
-    return move(tokens, partition.order, rows(h, w)).view(tokens.shape[0], h, w, -1)
+    return move(tokens, partition.layout, row_major(h, w)).view(tokens.shape[0], h, w, -1)
 
 
 def _initialise(module: nn.Module) -> None:

@@ -199,7 +199,7 @@ def _buffers(state: State) -> State:
         front, side = name.removesuffix(f"attn.{BIAS_TABLE}"), largest * PATCHES_A_WINDOW >> int(stage)
         buffers[f"{front}attn.{INDEX}"] = torch.from_numpy(offset_array(window))
         partition = fit_windows(side, side, window)[int(block) % 2]
-        if partition.divided:
+        if partition.needs_mask:
             region = torch.from_numpy(regions(partition))
             apart = region.unsqueeze(2) != region.unsqueeze(1)
             buffers[f"{front}{MASK}"] = torch.zeros(apart.shape).masked_fill(apart, FORBIDDEN)
