@@ -7,6 +7,7 @@ from torch import Tensor, nn
 
 from tests.layers.loops import attention_by_loops, cuts
 from vitrail.layers import window_attention, window_layout
+from vitrail.layers.attention_cpu import ready
 from vitrail.layers.relative_position import offset_array, resize_bias_table, square_grid
 from vitrail.layers.window_attention import WindowAttention
 from vitrail.layers.window_layout import (
@@ -59,6 +60,35 @@ def test_attention_equals_loops_over_the_windows_of_the_paper(partition, bias, a
     image = noise(2, partition.h, partition.w, 8, dtype=torch.float64)
     expected = torch.stack([attention_by_loops(attention, one, partition) for one in image])
     torch.testing.assert_close(on_map(attention, image, partition), expected, rtol=1e-10, atol=1e-10)
+
+
+@settings(max_examples=60, deadline=None)
+@given(partitions, st.booleans(), st.booleans(), st.integers(0, 10**6))
+def test_the_fast_way_computes_what_the_steps_of_the_paper_do(partition, bias, appearance, seed):
+    attention = filled(WindowAttention(8, 2, partition[2:4], bias=bias, appearance=appearance).double(), seed)
+    image = noise(2, partition.h, partition.w, 8, dtype=torch.float64)
+    weight = noise(2, partition.h, partition.w, 8, seed=2, dtype=torch.float64)
+    results = [on_map(attention, image, partition), attention.plain_forward(image, partition)]
+    torch.testing.assert_close(*results, rtol=1e-10, atol=1e-10)
+    learned = list(attention.parameters())
+    fast, plain = (torch.autograd.grad((result * weight).sum(), learned, allow_unused=True) for result in results)
+    for mine, theirs in zip(fast, plain, strict=True):
+        assert (mine is None) == (theirs is None)
+        if mine is not None:
+            torch.testing.assert_close(mine, theirs, rtol=1e-9, atol=1e-10)
+
+
+@pytest.mark.skipif(not ready(), reason="this CPU has no kernel of its own")
+@pytest.mark.parametrize("partition", [Partition(8, 8, 4, 4, 2, 2), Partition(9, 7, 4, 4, 2, 2), Partition(3, 3, 4, 4)])
+@torch.no_grad()
+def test_the_kernel_computes_what_the_steps_of_the_paper_do(partition):
+    attention = filled(WindowAttention(32, 2, partition[2:4]))
+    for parameter in attention.parameters():
+        parameter.mul_(0.2)
+    image = noise(2, partition.h, partition.w, 32)
+    exact = attention.plain_forward(image, partition)
+    half = on_map(attention.bfloat16(), image.bfloat16(), partition).float()
+    assert (half - exact).norm() < 0.02 * exact.norm()
 
 
 def test_a_window_smaller_than_the_bias_table_uses_its_middle():

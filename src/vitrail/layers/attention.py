@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import Literal
 
 import torch
 import torch.nn.functional as F
@@ -12,6 +13,13 @@ from vitrail.layers.attention_cpu import fused_attention, is_supported, threads
 
 Bias = Tensor | Callable[[Tensor], Tensor]
 """What is added to the scores, broadcastable to ``(B, K, N, N)``; or how to get that from the queries."""
+
+Observer = Callable[[Tensor], None]
+"""Is called with attention weights ``(B, K, N, N)``."""
+
+Path = Literal["explicit", "deferred", "kernel", "sdpa"]
+"""explicit: `plain_attention`, which has the weights; deferred: `deferred_attention`, for compilers; kernel: one fused
+kernel of `vitrail.layers.attention_cpu`; sdpa: torch's ``scaled_dot_product_attention``."""
 
 # Up to this many tokens the (N, N) matrix of a head stays in a CPU's cache, and two plain matrix products
 # beat the fused kernel, most of all in the backward pass (docs/log.md has the measurements).
@@ -59,22 +67,65 @@ def deferred_attention(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = No
     return ((dropped.to(v.dtype) @ v) / total).to(v.dtype)
 
 
-def attend(q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, dropout: float = 0.0) -> Tensor:
-    """Attention by the fastest path for device and length; all paths give the same result up to rounding.
+def choose_path(
+    inputs: Tensor,
+    tokens: int,
+    *,
+    sequences: int = 1,
+    fused_heads: int = 0,
+    dropout: float = 0.0,
+    watched: bool = False,
+) -> Path:
+    """Choose how attention is computed: nowhere else is that decided. All paths give the same result up to rounding.
 
-    Arguments and result as in `plain_attention`, without the weights.
+    Args:
+        inputs: queries, keys and values in one tensor ``(B, T, 3 D)`` where the kernel may take them, else queries.
+        tokens: N, length of a sequence.
+        sequences: how many there are.
+        fused_heads: K where the kernel may take the inputs; 0 where it cannot.
+        dropout: probability that a weight is dropped.
+        watched: whether somebody wants to see the weights.
     """
-    if q.device.type == "cpu" and q.shape[-2] <= PLAIN_ON_CPU_UP_TO:
+    on_cpu, short = inputs.device.type == "cpu", tokens <= PLAIN_ON_CPU_UP_TO
+    if watched:
+        return "explicit"
+    # The kernel gives a head of a sequence to one thread; torch's own shares long sequences out.
+    enough = short or sequences * fused_heads >= threads()
+    if fused_heads and dropout == 0.0 and enough and is_supported(inputs, fused_heads):
+        return "kernel"
+    if not (on_cpu and short):
+        return "sdpa"
+    return "deferred" if torch.compiler.is_compiling() and not torch.compiler.is_exporting() else "explicit"
+
+
+def attend(
+    q: Tensor, k: Tensor, v: Tensor, bias: Tensor | None = None, dropout: float = 0.0, observe: Observer | None = None
+) -> Tensor:
+    """Attention of queries, keys and values that lie apart, by the path that `choose_path` chooses for them.
+
+    Args:
+        q, k, v, bias, dropout: as in `plain_attention`.
+        observe: is given the weights before dropout, ``(B, K, N, N)``.
+
+    Returns:
+        ``(B, K, N, E)``.
+    """
+    path = choose_path(q, q.shape[-2], dropout=dropout, watched=observe is not None)
+    if path == "sdpa":
+        return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
+    if observe is None:
         # Laid out by heads once: both products, and those of the backward pass, would each do it by themselves.
         q, k, v = q.contiguous(), k.contiguous(), v.contiguous()
-        if torch.compiler.is_compiling() and not torch.compiler.is_exporting():
-            return deferred_attention(q, k, v, bias, dropout)
-        return plain_attention(q, k, v, bias, dropout)[0]
-    return F.scaled_dot_product_attention(q, k, v, attn_mask=bias, dropout_p=dropout)
+    if path == "deferred":
+        return deferred_attention(q, k, v, bias, dropout)
+    mixed, weights = plain_attention(q, k, v, bias, dropout)
+    if observe is not None:
+        observe(weights)
+    return mixed
 
 
 def fused_qkv_attention(qkv: Tensor, heads: int, dropout: float = 0.0) -> Tensor:
-    """Attention by the fastest path there is, of queries, keys and values as one linear map leaves them.
+    """Attention of queries, keys and values as one linear map leaves them, in one kernel where `choose_path` says so.
 
     Args:
         qkv: ``(B, N, 3 D)``.
@@ -84,9 +135,8 @@ def fused_qkv_attention(qkv: Tensor, heads: int, dropout: float = 0.0) -> Tensor
     Returns:
         ``(B, N, D)``.
     """
-    # The kernel gives a head of a sequence to one thread; torch's own shares long sequences out.
-    enough = qkv.shape[1] <= PLAIN_ON_CPU_UP_TO or qkv.shape[0] * heads >= threads()
-    if dropout == 0.0 and enough and is_supported(qkv, heads):
+    path = choose_path(qkv, qkv.shape[1], sequences=qkv.shape[0], fused_heads=heads, dropout=dropout)
+    if path == "kernel":
         return fused_attention(qkv, heads)
     return merge_heads(attend(*split_heads(qkv, heads), dropout=dropout), heads)
 
@@ -117,7 +167,7 @@ class Attention(nn.Module):
             same up to rounding. `vitrail.figures.record` sets and unsets it.
     """
 
-    observe: Callable[[Tensor], None] | None = None
+    observe: Observer | None = None
 
     def __init__(self, width: int, num_heads: int, attention_dropout: float = 0.0, dropout: float = 0.0) -> None:
         super().__init__()
@@ -137,11 +187,7 @@ class Attention(nn.Module):
         q, k, v = self._project(tokens, last)
         if bias is not None and not isinstance(bias, Tensor):
             bias = bias(q)
-        if self.observe is None:
-            mixed = attend(q, k, v, bias, dropout)
-        else:
-            mixed, weights = plain_attention(q, k, v, bias, dropout)
-            self.observe(weights)
+        mixed = attend(q, k, v, bias, dropout, self.observe)
         return self.dropout(self.proj(merge_heads(mixed, self.num_heads)))
 
     def _project(self, tokens: Tensor, last: int | None) -> tuple[Tensor, ...]:

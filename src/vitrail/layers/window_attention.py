@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import torch
+import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from vitrail.layers.attention import Attention, attend, merge_heads, plain_attention, split_heads
-from vitrail.layers.attention_cpu import fused_attention, is_supported
+from vitrail.layers.attention import Attention, attend, choose_path, merge_heads, plain_attention, split_heads
+from vitrail.layers.attention_cpu import fused_attention
 from vitrail.layers.relative_position import offset_array
 from vitrail.layers.window_layout import (
     Partition,
@@ -73,17 +76,23 @@ class WindowAttention(Attention):
             ``(B, T, D)``.
         """
         layout = layout or partition
-        qkv = self.qkv(tokens)
-        if not self.appearance:
-            qkv = torch.cat([torch.zeros_like(qkv[..., : tokens.shape[-1]]), qkv[..., tokens.shape[-1] :]], dim=-1)
+        qkv = self._qkv(tokens)
         dropout = self.attention_dropout if self.training else 0.0
-        if self.observe is None and dropout == 0.0 and is_supported(qkv, self.num_heads):
-            return self.dropout(self.proj(self._mix_at_once(qkv, partition, layout)))
+        path = choose_path(
+            qkv,
+            partition.area,
+            sequences=qkv.shape[0] * partition.windows,
+            fused_heads=self.num_heads,
+            dropout=dropout,
+            watched=self.observe is not None,
+        )
+        if path == "kernel":
+            return self.dropout(self.proj(self._mix_in_kernel(qkv, partition, layout)))
         windows = move(qkv, layout, partition).view(-1, partition.area, qkv.shape[-1])
         mixed = self._mix(windows, partition, dropout).view(tokens.shape[0], partition.slots, -1)
         return self.dropout(self.proj(move(mixed, partition, layout)))
 
-    def _mix_at_once(self, qkv: Tensor, partition: Partition, layout: Partition) -> Tensor:
+    def _mix_in_kernel(self, qkv: Tensor, partition: Partition, layout: Partition) -> Tensor:
         """Let the slots of each window see one another in one kernel, ``(B, T, 3 D)`` to ``(B, T, D)``."""
         device = str(qkv.device)
         bias = self.bias((partition.window_h, partition.window_w))
@@ -96,15 +105,55 @@ class WindowAttention(Attention):
 
     def _mix(self, qkv: Tensor, partition: Partition, dropout: float) -> Tensor:
         """Let the slots of each window see one another, ``(B * G, A, 3 D)`` to ``(B * G, A, D)``."""
-        heads = self.num_heads
         table = self.additive(partition, qkv.dtype, str(qkv.device))
-        q, k, v = split_heads(qkv, heads, 1 if table is None else len(table))
+        # As many windows stand beside the heads as have a table of their own.
+        q, k, v = split_heads(qkv, self.num_heads, 1 if table is None else len(table))
         table = None if table is None else table.flatten(0, 1).unsqueeze(0)
-        if self.observe is None:
-            return merge_heads(attend(q, k, v, table, dropout), heads)
-        mixed, weights = plain_attention(q, k, v, table, dropout)
-        self.observe(weights.reshape(-1, heads, partition.area, partition.area))
-        return merge_heads(mixed, heads)
+        observe = None if self.observe is None else self._observe_windows
+        return merge_heads(attend(q, k, v, table, dropout, observe), self.num_heads)
+
+    def _observe_windows(self, weights: Tensor) -> None:
+        """Hand weights on, window by window: ``(B * G, K, A, A)``."""
+        assert self.observe is not None
+        self.observe(weights.reshape(-1, self.num_heads, *weights.shape[-2:]))
+
+    def plain_forward(self, image: Tensor, partition: Partition) -> Tensor:
+        """Do what `forward` does, step by step as the paper draws it (figure 4): shift, cut, attend, put back.
+
+        Nothing here is fast; it says what the fast ways compute, and tests hold them to it.
+
+        Args:
+            image: ``(B, h, w, D)``.
+            partition: the windows.
+
+        Returns:
+            ``(B, h, w, D)``.
+        """
+        height, width = partition.covered
+        down, right = partition.shift_h, partition.shift_w
+        # Regions that must not see one another: what the cyclic shift carries over, and padding.
+        region = torch.zeros(1, height, width, 1, device=image.device)
+        region[:, :down] += 1
+        region[:, :, :right] += 2
+        region[:, partition.h :] = region[:, :, partition.w :] = -1
+        padded = F.pad(image, (0, 0, 0, width - partition.w, 0, height - partition.h))
+        windows, regions = (_cut(part.roll((-down, -right), dims=(1, 2)), partition) for part in (padded, region))
+        forbidden = regions != regions.transpose(-2, -1)  # (G, A, A)
+        mask = torch.zeros_like(forbidden, dtype=image.dtype).masked_fill(forbidden, -math.inf)
+        q, k, v = split_heads(self._qkv(windows), self.num_heads)  # (B * G, K, A, E)
+        scores = mask.repeat(len(image), 1, 1).unsqueeze(1)
+        if (bias := self.bias((partition.window_h, partition.window_w))) is not None:
+            scores = scores + bias
+        mixed, _ = plain_attention(q, k, v, scores)
+        rolled = _uncut(self.proj(merge_heads(mixed, self.num_heads)), partition)
+        return rolled.roll((down, right), dims=(1, 2))[:, : partition.h, : partition.w]
+
+    def _qkv(self, tokens: Tensor) -> Tensor:
+        """Make queries, keys and values ``(B, T, 3 D)``; queries of zero where the bias alone says where to look."""
+        qkv = self.qkv(tokens)
+        if self.appearance:
+            return qkv
+        return torch.cat([torch.zeros_like(qkv[..., : tokens.shape[-1]]), qkv[..., tokens.shape[-1] :]], dim=-1)
 
     def bias(self, window: tuple[int, int] | None = None) -> Tensor | None:
         """Return the relative position bias of each query and key, ``(K, A, A)``, or None if there is none.
@@ -159,3 +208,15 @@ def _bias_choice(h: int, w: int, table_h: int, table_w: int) -> NDArray[np.float
     """One where a row of the table, ``(offsets, A * A)``, is that of `_table_rows`, else 0."""
     offsets = np.arange((2 * table_h - 1) * (2 * table_w - 1))
     return (_table_rows((h, w), (table_h, table_w)) == offsets[:, None]).astype(np.float32)
+
+
+def _cut(image: Tensor, partition: Partition) -> Tensor:
+    """Cut a map ``(B, H, W, D)`` of the covered size into windows: ``(B * G, A, D)``."""
+    squares = image.unflatten(2, (-1, partition.window_w)).unflatten(1, (-1, partition.window_h))
+    return squares.transpose(2, 3).reshape(-1, partition.area, image.shape[-1])
+
+
+def _uncut(windows: Tensor, partition: Partition) -> Tensor:
+    """Put windows side by side, the inverse of `_cut`."""
+    squares = windows.reshape(-1, *partition.counts, partition.window_h, partition.window_w, windows.shape[-1])
+    return squares.transpose(2, 3).reshape(-1, *partition.covered, windows.shape[-1])

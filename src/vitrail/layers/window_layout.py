@@ -85,7 +85,7 @@ class Partition(NamedTuple):
 
     @property
     def layout(self) -> Partition:
-        """The layout in which tokens are kept outside attention: this one, or row-major where padding would come along."""
+        """The layout of tokens outside attention: this one, or row-major where padding would come along."""
         return row_major(self.h, self.w) if self.padded else self
 
 
