@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from tests.attack.runs import start, words
-from tests.support.forks import PATIENCE
+from tests.support.forks import PATIENCE, Command, ranks
 from vitrail.training.checkpoint import resolve
 from vitrail.training.digests import damage
 
@@ -77,12 +77,32 @@ def test_a_hangup_that_is_ignored_as_under_nohup_stays_ignored_and_no_other_sign
 LIMIT = 6
 
 
+def for_long(out: Path) -> list[str]:
+    return words("classify", out, epochs=500, run__timeout=LIMIT, run__save_every=0.1)
+
+
+def test_a_rank_that_is_stopped_is_named_by_the_other(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    first, second = (Command(for_long(out), merged=True, environment=place) for place in ranks(2))
+    try:
+        wait_for_checkpoint(out)
+        os.kill(second.pid, signal.SIGSTOP)
+        said, _ = first.communicate()
+    finally:
+        for rank in (first, second):
+            rank.kill()
+    assert first.returncode not in (0, None)
+    assert "rank 1" in said, said
+    assert "run the same command again" in said, said
+    assert "Traceback" not in said, said
+    assert damage(resolve(out, "last")) is None
+
+
 def start_ranks(out: Path) -> subprocess.Popen[str]:
     """Train in two processes, from which a third may be chosen as the victim."""
-    given = words("classify", out, epochs=500, run__timeout=LIMIT, run__save_every=0.1)
     command = [sys.executable, "-m", "torch.distributed.run", "--nproc-per-node=2", "--max-restarts=0", "-m", "vitrail"]
     return subprocess.Popen(
-        [*command, *given],
+        [*command, *for_long(out)],
         start_new_session=True,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
@@ -107,17 +127,11 @@ def _parent(folder: Path) -> int:
     return int((folder / "stat").read_text().rpartition(")")[2].split()[1])
 
 
+@pytest.mark.slow  # torchrun waits half a minute for a stopped process before it kills it
 @pytest.mark.skipif(not Path("/proc/self/environ").exists(), reason="needs /proc")
-@pytest.mark.parametrize(
-    ("victim", "number"),
-    [
-        (1, signal.SIGSTOP),
-        pytest.param(1, signal.SIGKILL, marks=pytest.mark.slow),
-        pytest.param(0, signal.SIGSTOP, marks=pytest.mark.slow),
-        pytest.param(0, signal.SIGKILL, marks=pytest.mark.slow),
-    ],
-)
-def test_a_rank_that_is_stopped_or_killed_is_named_and_the_others_end(
+@pytest.mark.parametrize("victim", [0, 1])
+@pytest.mark.parametrize("number", [signal.SIGSTOP, signal.SIGKILL])
+def test_a_rank_of_torchruns_that_is_stopped_or_killed_is_named_and_the_others_end(
     victim: int, number: signal.Signals, tmp_path: Path
 ) -> None:
     out = tmp_path / "run"

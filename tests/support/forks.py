@@ -89,12 +89,16 @@ class Command:
     def poll(self) -> int | None:
         return self.returncode
 
+    def kill(self) -> None:
+        """End it at once, where it has not ended."""
+        self._process.kill()
+        self._process.join()
+
     def communicate(self, timeout: float = PATIENCE) -> tuple[str, str]:
         """Wait for the end; return what was written to standard output, and to the error stream unless merged."""
         self._process.join(timeout)
         if self.returncode is None:
-            self._process.kill()
-            self._process.join()
+            self.kill()
             raise TimeoutError(f"the command hangs; it said: {self._said()}")
         return self._said()
 
