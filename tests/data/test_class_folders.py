@@ -373,3 +373,57 @@ def test_any_folder_is_opened_without_mixing_splits_or_refused_in_one_sentence(p
         assert len(images) == len(set(images)) > 0
         assert not any(part.startswith((".", "__")) for name in images for part in Path(name).parts)
         assert not labels or "masks" not in source.class_names or "images" not in source.class_names
+
+
+@pytest.mark.parametrize("words", ["trn vld tst", "Trn Tst", "data_trn data_tst"])
+def test_abbreviations_are_splits(words: str, tmp_path: Path) -> None:
+    layout = " ".join(f"{split}/{name}/1.png" for split in words.split() for name in ("cat", "dog"))
+    source = open_source(touch(tmp_path, layout), validation_share=0.0)
+    assert source.class_names == ("cat", "dog")
+    assert len(source.train or ()) == 2
+    assert len(source.test or ()) == 2
+
+
+@pytest.mark.parametrize("outer", ["color grayscale segmented", "tr te", "camera_1 camera_2 camera_3"])
+@pytest.mark.parametrize("wrapper", ["", "raw/"])
+def test_renditions_of_the_same_classes_are_refused(outer: str, wrapper: str, tmp_path: Path) -> None:
+    classes = ("apple", "corn", "grape")
+    layout = " ".join(f"{wrapper}{one}/{name}/{n}.png" for one in outer.split() for name in classes for n in (1, 2))
+    with pytest.raises(DataError, match="each with the same folders of images"):
+        open_source(touch(tmp_path, layout))
+
+
+def test_classes_that_all_have_the_same_few_parts_stay_classes(tmp_path: Path) -> None:
+    layout = " ".join(f"{who}/{session}/1.png" for who in ("ann", "bob", "eve") for session in ("first", "second"))
+    assert open_source(touch(tmp_path, layout), validation_share=0.0).class_names == ("ann", "bob", "eve")
+
+
+@pytest.mark.parametrize("inner", ["", "close/", "far/away/"])
+def test_the_folder_of_one_class_of_the_model_can_be_evaluated(inner: str, tmp_path: Path) -> None:
+    root = touch(tmp_path, f"dress/{inner}1.png dress/{inner}2.png hat/1.png") / "dress"
+    source = open_source(root, for_evaluation=True, known_classes=("dress", "hat"), validation_share=0.0)
+    assert source.class_names == ("dress",)
+    assert len(source.train or ()) == 2
+
+
+def tiny_imagenet(root: Path) -> Path:
+    classes = ("n01", "n02")
+    touch(root, " ".join(f"train/{name}/images/{name}_{n}.png" for name in classes for n in range(3)))
+    touch(root, "val/images/val_0.png val/images/val_1.png val/images/val_2.png test/images/test_0.png")
+    (root / "val" / "val_annotations.txt").write_text(
+        "".join(f"val_{n}.png\tn0{n % 2 + 1}\t0\t1\t2\t3\n" for n in range(3))
+    )
+    return root
+
+
+def test_the_validation_images_of_tiny_imagenet_have_the_classes_of_their_list(tmp_path: Path) -> None:
+    source = open_source(tiny_imagenet(tmp_path), validation_share=0.0)
+    assert counts(source) == {"train": {"n01": 3, "n02": 3}, "validation": {"n01": 2, "n02": 1}}
+
+
+@pytest.mark.parametrize("text", ["val_0.png\tn01\n", "val_0.png n01\nval_1.png n02\nval_2.png n01\n", ""])
+def test_a_list_of_classes_that_lacks_images_is_named(text: str, tmp_path: Path) -> None:
+    root = tiny_imagenet(tmp_path)
+    (root / "val" / "val_annotations.txt").write_text(text)
+    with pytest.raises(DataError, match=r"val_annotations\.txt"):
+        open_source(root)

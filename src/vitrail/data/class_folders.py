@@ -11,8 +11,9 @@ from collections import Counter
 from collections.abc import Collection, Iterable
 from pathlib import Path
 
+from vitrail.data.class_lists import classes_of_list
 from vitrail.data.class_masks import masks_among
-from vitrail.data.doubtful_folders import refuse_classes_twice, refuse_parts, refuse_sets, tables_in
+from vitrail.data.doubtful_folders import refuse_classes_twice, refuse_parts, refuse_renditions, refuse_sets, tables_in
 from vitrail.data.file_rules import (
     SPLIT_WORDS,
     UNREAD_SUFFIXES,
@@ -59,11 +60,11 @@ def open_class_folders(root: Path, *, for_evaluation: bool = False, known_classe
     place = _enter(root, known_classes, listing)
     folders = _split_folders(place, listing, for_evaluation)
     if not folders:
-        by_split = _splits_below_classes(place) or {"train": _classes(place, listing)}
+        refuse_parts(place)
+        by_split = _splits_below_classes(place) or _all_for_training(place, listing, known_classes)
         listing.places = dict.fromkeys(by_split, f"the folder {place}")
         if "train" not in by_split and not for_evaluation:
             raise DataError(f"the classes in {place} have folders {named(by_split)} but none for training")
-        refuse_parts(place)
     else:
         by_split = _classes_of_splits(folders, listing, known_classes)
         listing.places = {split: f"the folder {folder}" for split, folder in folders.items()}
@@ -71,8 +72,9 @@ def open_class_folders(root: Path, *, for_evaluation: bool = False, known_classe
         folder = folders.get(split, place)
         if not classes:
             raise _without_classes(folder)
-        if split == "train" and len(classes) == 1 and _says_no_class(name := next(iter(classes)), folder.name):
-            raise _without_classes(folder / name if (folder / name).is_dir() else folder)
+        alone = next(iter(classes)) if len(classes) == 1 else ""
+        if split == "train" and alone not in ("", *known_classes) and _says_no_class(alone, folder.name):
+            raise _without_classes(folder / alone if (folder / alone).is_dir() else folder)
     ordered = {split: by_split[split] for split in SPLITS if split in by_split}
     for split, classes in ordered.items():
         listing.files[split] = [(file, name) for name, files in classes.items() for file in files]
@@ -118,7 +120,8 @@ def _enter(root: Path, known_classes: Collection[str], listing: Listing) -> Path
         dense = recognise(place)
         if dense:
             raise OtherTask(dense.sentence)
-        inner = None if _names_splits(list_folders(place)) else _only_folder(place)
+        entered = _names_splits(list_folders(place)) or _is_class_of(place, known_classes)
+        inner = None if entered else _only_folder(place)
         if inner is None or inner.name in known_classes or not any(map(has_images, list_folders(inner))):
             break
         place = inner
@@ -238,7 +241,7 @@ def _classes_of_splits(
     known = set(known_classes)
     for split, folder in folders.items():
         inner = _enter_split(folder, split, known)
-        found[split] = _classes(inner, listing)
+        found[split] = classes_of_list(folder, listing) or _classes(inner, listing)
         if split == "train":
             known |= set(found[split])
     tested = set(found.get("test", ()))
@@ -282,6 +285,23 @@ def _classes(root: Path, listing: Listing) -> Classes:
         _note_nested(folders, listing)
     listing.passed_over += passed_over
     return {name: _without_masks(root / name, files, listing) for name, files in classes.items()}
+
+
+def _all_for_training(root: Path, listing: Listing, known_classes: Collection[str]) -> dict[str, Classes]:
+    """Find the images of each class; to evaluate, the folder may itself be that of a class of the model."""
+    if _is_class_of(root, known_classes):
+        name = root.resolve().name
+        listing.notes.append(f"The folder {root} is the class {name!r} of the model.")
+        return {"train": {name: list_images(root, listing.passed_over)}}
+    refuse_renditions(root)
+    return {"train": _classes(root, listing)}
+
+
+def _is_class_of(folder: Path, known_classes: Collection[str]) -> bool:
+    """Whether a folder is called as a class that is known, and holds images but no folder called so."""
+    if folder.resolve().name not in known_classes or not _readable(list_images(folder)):
+        return False
+    return not any(inner in known_classes for inner in folders_of_images(folder))
 
 
 def _readable(files: list[Path]) -> list[Path]:

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from vitrail.data.file_rules import folders_of_images, list_images, named
+from vitrail.data.file_rules import folders_of_images, has_images, list_folders, list_images, named
+from vitrail.data.layouts import is_named_as_part
 from vitrail.data.split_names import are_parts
 from vitrail.errors import DataError
 
@@ -28,6 +29,31 @@ def refuse_parts(place: Path) -> None:
         f"{place} holds parts of one set ({named(names)}), which are no classes; {what} the images of each class of "
         "all parts into one folder named after it"
     )
+
+
+def refuse_renditions(place: Path) -> None:
+    """Refuse folders that all hold the same folders of images, as ``color`` and ``grayscale`` do: they are no classes.
+
+    Where the folders outnumber those in each, they are classes with parts: forty people in two sessions.
+
+    Raises:
+        DataError: the classes lie a level deeper, in each of these folders.
+    """
+    inner = {folder: _named_as_classes(folder) for folder in list_folders(place) if has_images(folder)}
+    shared = set.intersection(*inner.values()) if len(inner) > 1 else set()
+    if len(shared) < max(SHARED, len(inner)) or any(list_images(folder, deep=False) for folder in inner):
+        return
+    first = next(iter(inner))
+    raise DataError(
+        f"{place} holds {named(folder.name for folder in inner)}, each with the same folders of images "
+        f"({named(sorted(shared))}): if these are the classes, name one of the folders, such as {first}, or call them "
+        "'train', 'val' and 'test' where they are splits; if not, put all images of a class right into its folder"
+    )
+
+
+def _named_as_classes(folder: Path) -> set[str]:
+    """Return the folders of images in a folder, but those called as what holds images or masks."""
+    return {name for name in folders_of_images(folder) if not is_named_as_part(name)}
 
 
 def refuse_classes_twice(place: Path, splits: Sequence[Path], others: Sequence[Path]) -> None:
@@ -74,4 +100,4 @@ def tables_in(*folders: Path) -> list[str]:
     return sorted(file.name for folder in folders for file in folder.glob("*.csv") if file.is_file())
 
 
-__all__ = ["refuse_classes_twice", "refuse_parts", "refuse_sets", "tables_in"]
+__all__ = ["refuse_classes_twice", "refuse_parts", "refuse_renditions", "refuse_sets", "tables_in"]

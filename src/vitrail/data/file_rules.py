@@ -73,14 +73,17 @@ UNREAD_SUFFIXES = frozenset(
 SPLIT_WORDS = {
     "train": "train",
     "training": "train",
+    "trn": "train",
     "val": "validation",
     "valid": "validation",
+    "vld": "validation",
     "validation": "validation",
     "dev": "validation",
     "eval": "validation",
     "evaluation": "validation",
     "test": "test",
     "testing": "test",
+    "tst": "test",
     "holdout": "test",
 }
 """Spellings of the three splits, as folder names and in a CSV file's column ``split``."""

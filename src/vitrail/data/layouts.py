@@ -126,8 +126,8 @@ def _likely_annotations(place: Path) -> list[str]:
 
 def _has_classes(place: Path) -> bool:
     """Whether a folder holds folders of images that are called as classes are."""
-    folders = (f for f in list_folders(place) if not split_of(f.name) and not _is_named_as_labels(f.name))
-    named = (f for f in folders if not any(word in _IMAGE_WORDS for word in _words(f.name)))
+    folders = (f for f in list_folders(place) if not split_of(f.name))
+    named = (f for f in folders if not is_named_as_part(f.name))
     return sum(1 for _ in itertools.islice(filter(has_images, named), 2)) > 1
 
 
@@ -217,6 +217,11 @@ def _is_chance(stem: str, mask: str, suffix: str) -> bool:
 def _is_named_as_labels(name: str) -> bool:
     words = _words(name.rstrip("0123456789"))
     return any(word in _MASK_WORDS for word in words) or "".join(words).endswith(_MASK_ENDS)
+
+
+def is_named_as_part(name: str) -> bool:
+    """Whether a folder is called as what holds images or their labels, whatever these show."""
+    return _is_named_as_labels(name) or any(word in _IMAGE_WORDS for word in _words(name))
 
 
 def _words(name: str) -> list[str]:
@@ -378,6 +383,7 @@ __all__ = [
     "DenseLayout",
     "OtherTask",
     "belongs_to",
+    "is_named_as_part",
     "names_boxes",
     "recognise",
 ]
