@@ -10,7 +10,7 @@ from vitrail.heads.segmenter import Segmenter
 from vitrail.heads.upernet import PyramidPooling
 from vitrail.models.registry import build_model
 from vitrail.settings import Dense
-from vitrail.weights.detect import to_plain
+from vitrail.weights.detect import translate
 
 CLASSES = 5
 
@@ -56,7 +56,7 @@ def pair() -> tuple[torch.nn.Module, Segmenter]:
     missing, unexpected = ours.load_state_dict(heads, strict=False)
     assert not unexpected
     assert all(name.startswith("backbone.") for name in missing)
-    missing, unexpected = swin.load_state_dict(to_plain(body, "theirs").state, strict=False)
+    missing, unexpected = swin.load_state_dict(translate(body, "theirs")[0], strict=False)
     assert not missing
     assert not unexpected
     for norm in ours.levels.norms:

@@ -13,7 +13,8 @@ from vitrail.data.sources import Pictures
 from vitrail.errors import ConfigError
 from vitrail.models.registry import build_model
 from vitrail.settings import Architecture
-from vitrail.verbs.start import choose_start
+from vitrail.verbs.start import Start, choose_start
+from vitrail.weights.weights_file import open_weights
 
 # The smallest of each family that has every kind of part; digits are enlarged to 32 pixels.
 FAMILIES = {
@@ -27,6 +28,10 @@ SCHOOL = {"channels": 1, "epochs": 1, "batch_size": 32, "labels": 64, "loader": 
 
 def pictures(height: int, width: int, count: int = 3) -> Pictures:
     return Pictures([Image.new("RGB", (width, height))] * count, (0,) * count, ("a",) * count)
+
+
+def start_from(file: Path, shown: Pictures, image_size: int | None = None) -> Start:
+    return choose_start("auto", open_weights(file), Architecture(), shown, image_size, 3)
 
 
 @pytest.fixture(scope="module")
@@ -83,8 +88,8 @@ def test_weights_without_a_description_bring_the_normalisation_of_their_origin(t
     convert(tmp_path / "meta.safetensors", "google", tmp_path / "google" / "noted.npz")
     with np.load(tmp_path / "google" / "noted.npz") as arrays:
         np.savez(tmp_path / "google" / "bare.npz", **dict(arrays))
-    meta = choose_start("auto", str(tmp_path / "meta.safetensors"), Architecture(), pictures(300, 300), None, 3)
-    google = choose_start("auto", str(tmp_path / "google" / "bare.npz"), Architecture(), pictures(300, 300), 384, 3)
+    meta = start_from(tmp_path / "meta.safetensors", pictures(300, 300))
+    google = start_from(tmp_path / "google" / "bare.npz", pictures(300, 300), 384)
     assert (meta.model.name, meta.preprocessing.mean) == ("vit_ti16", (0.485, 0.456, 0.406))
     assert meta.preprocessing.image_size == (224, 224)
     assert (google.preprocessing.mean, google.preprocessing.image_size) == ((0.5, 0.5, 0.5), (384, 384))
@@ -94,7 +99,7 @@ def test_weights_without_a_description_bring_the_normalisation_of_their_origin(t
 def test_auto_takes_the_model_of_a_bare_file_with_all_that_makes_it_what_it_is(tmp_path: Path) -> None:
     options = {"embed_width": 32, "depths": (2, 1), "window": 4, "image_size": 128}
     save_file(build_model("swin_t", num_classes=5, **options).state_dict(), tmp_path / "model.safetensors")
-    start = choose_start("auto", str(tmp_path / "model.safetensors"), Architecture(), pictures(96, 96), None, 3)
+    start = start_from(tmp_path / "model.safetensors", pictures(96, 96))
     assert start.model.name == "swin_t"
     assert {name: start.model.options[name] for name in ("embed_width", "depths")} == {
         "embed_width": 32,
@@ -108,7 +113,7 @@ def test_a_folder_of_transformers_is_a_start_with_its_own_normalisation(tmp_path
 
     save_file(build_model("vit_ti16", num_classes=5).state_dict(), tmp_path / "a.safetensors")
     convert(tmp_path / "a.safetensors", "huggingface", tmp_path / "hf")
-    start = choose_start("auto", str(tmp_path / "hf"), Architecture(), pictures(300, 300), None, 3)
+    start = start_from(tmp_path / "hf", pictures(300, 300))
     assert start.model.name == "vit_ti16"
     assert start.preprocessing.mean == (0.485, 0.456, 0.406)
 

@@ -80,7 +80,7 @@ def test_a_mistake_is_one_sentence_and_exit_code_two(words, answer, file, capsys
 
 
 def test_the_functions_are_the_verb(file, tmp_path):
-    assert vitrail.inspect_weights(file).shape.width == 64
+    assert vitrail.inspect_weights(file).shape["width"] == 64
     done = vitrail.convert_weights(file, "huggingface", tmp_path / "hf")
     verification, comparison = vitrail.verify_weights(done.out, source=file)
     assert verification.ok

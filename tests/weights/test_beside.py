@@ -13,7 +13,7 @@ from vitrail.errors import WeightsError
 from vitrail.models.registry import ModelSpec, build_model
 from vitrail.weights.convert import convert
 from vitrail.weights.description import Description
-from vitrail.weights.preprocessing import preprocessing_of
+from vitrail.weights.weights_file import open_weights
 
 from .random_weights import randomise, relative_difference
 
@@ -55,7 +55,7 @@ def test_transformers_opens_the_folder_with_its_classes_and_preprocessing(name, 
         64,
         64,
     )
-    assert preprocessing_of(tmp_path / "hf").preprocessing == PREPROCESSING
+    assert open_weights(tmp_path / "hf").preprocessing == PREPROCESSING
 
 
 def test_transformers_opens_a_masked_autoencoder_that_reconstructs_the_same(tmp_path):
@@ -94,7 +94,7 @@ def test_timm_builds_the_model_from_the_folder_alone(name, options, tmp_path):
     config = timm.data.resolve_model_data_config(theirs)
     assert tuple(config["mean"]) == PREPROCESSING.mean
     assert (config["crop_pct"], tuple(config["input_size"])) == (0.875, (3, 64, 64))
-    assert preprocessing_of(tmp_path / "timm").preprocessing == PREPROCESSING
+    assert open_weights(tmp_path / "timm").preprocessing == PREPROCESSING
 
 
 @pytest.mark.parametrize(

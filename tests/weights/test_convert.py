@@ -9,11 +9,11 @@ from vitrail.config import IMAGENET_MEAN
 from vitrail.errors import WeightsError
 from vitrail.models.registry import build_model
 from vitrail.weights.convert import convert
-from vitrail.weights.detect import LAYOUTS, to_plain
+from vitrail.weights.detect import LAYOUTS, translate
 from vitrail.weights.files import read_state
 from vitrail.weights.inspect import inspect, verify
 from vitrail.weights.load import load_weights
-from vitrail.weights.preprocessing import preprocessing_of
+from vitrail.weights.weights_file import open_weights
 
 from .random_weights import randomise
 
@@ -45,11 +45,11 @@ def test_there_and_back_through_every_layout_is_bit_identical(classifier, tmp_pa
 
 @pytest.mark.parametrize("first", VIT)
 def test_from_every_layout_to_every_other_is_bit_identical(classifier, tmp_path, first):
-    source = to_plain(read_state(classifier), "x").state
+    source = translate(read_state(classifier), "x")[0]
     one = convert(classifier, first, tmp_path / "one" / f"a{suffix(first)}", num_heads=4).out
     for second in VIT:
         two = convert(one, second, tmp_path / second / f"b{suffix(second)}").out
-        final = to_plain(read_state(two), "x").state
+        final = translate(read_state(two), "x")[0]
         assert source.keys() == final.keys()
         assert all(torch.equal(source[n], final[n]) for n in source), second
 
@@ -64,12 +64,12 @@ def test_big_vision_gives_the_same_logits_with_the_class_tokens_position_in_the_
 
 
 def test_preprocessing_goes_along_though_the_new_names_stand_for_another(classifier, tmp_path):
-    assert preprocessing_of(classifier).preprocessing.mean == IMAGENET_MEAN
+    assert open_weights(classifier).preprocessing.mean == IMAGENET_MEAN
     for name, to in (("a.npz", "google"), ("a.pth", "huggingface"), ("a.safetensors", "huggingface")):
         out = convert(classifier, to, tmp_path / "there" / name, num_heads=4).out
-        origin = preprocessing_of(out)
-        assert origin.preprocessing.mean == IMAGENET_MEAN, name
-        assert origin.reason == "the file says so"
+        weights = open_weights(out)
+        assert weights.preprocessing.mean == IMAGENET_MEAN, name
+        assert weights.preprocessing_reason == "the file says so"
 
 
 def test_what_is_written_is_an_ordinary_file_of_its_kind(classifier, tmp_path):
@@ -130,7 +130,7 @@ def test_inspect_names_the_model_and_what_it_is_for(tmp_path):
     save_file(names, tmp_path / "a.safetensors")
     found = inspect(tmp_path / "a.safetensors")
     assert found.parameters == 111_907_840  # as published for MAE's ViT-B with its decoder
-    assert found.shape.name == "mae_vit_b16"
+    assert found.shape["name"] == "mae_vit_b16"
     assert "mae_vit_b16" in str(found)
     assert found.dtypes == ("bfloat16",)
 

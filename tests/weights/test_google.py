@@ -7,7 +7,7 @@ import torch
 from vitrail.errors import WeightsError
 from vitrail.models.registry import build_model
 from vitrail.weights import google
-from vitrail.weights.detect import to_plain
+from vitrail.weights.detect import translate
 from vitrail.weights.files import read_state
 from vitrail.weights.load import load_weights
 
@@ -139,10 +139,10 @@ def test_bfloat16_arrays_arrive_as_the_numbers_they_are(tmp_path):
 @pytest.mark.parametrize("naming", ["original", "big_vision"])
 def test_there_and_back_is_bit_identical(naming):
     file = {n: torch.from_numpy(a) for n, a in flax_vit(naming, rows=N + (naming == "original")).items()}
-    plain = to_plain(file, "x")
-    assert plain.layout == {"original": "google", "big_vision": "big_vision"}[naming]
-    assert plain.num_heads == K
-    back = getattr(google, f"{naming}_from_plain")(plain.state, K)
+    plain, layout, _ = translate(file, "x")
+    assert layout == {"original": "google", "big_vision": "big_vision"}[naming]
+    assert google.heads_of(file) == K
+    back = getattr(google, f"{naming}_from_plain")(plain, K)
     assert back.keys() == file.keys()
     assert all(torch.equal(back[n], file[n]) and back[n].shape == file[n].shape for n in file)
 

@@ -10,10 +10,10 @@ from hypothesis import strategies as st
 from vitrail.errors import WeightsError
 from vitrail.models.registry import build_model
 from vitrail.weights.convert import convert, write_state
-from vitrail.weights.detect import LAYOUTS, to_plain
+from vitrail.weights.detect import LAYOUTS, translate
 from vitrail.weights.inspect import verify
 from vitrail.weights.load import load_weights
-from vitrail.weights.preprocessing import preprocessing_of
+from vitrail.weights.weights_file import open_weights
 
 SHAPE = {"width": 16, "depth": 1, "num_heads": 2, "image_size": 16, "patch_size": 8}
 NAMES = ("google", "big_vision", "torchvision", "huggingface", "huggingface_2026", "mae", "timm", "vitrail")
@@ -23,7 +23,7 @@ def whole(layout: str) -> dict[str, torch.Tensor]:
     mae = layout in ("mae", "huggingface")
     options = {"decoder_width": 16, "decoder_depth": 1} if mae else {"num_classes": 3}
     state = build_model("mae_vit_s16" if mae else "vit_s16", **SHAPE, **options).state_dict()
-    return LAYOUTS[layout].from_plain(to_plain(state, "x").state, 2)
+    return LAYOUTS[layout].from_plain(translate(state, "x")[0], 2)
 
 
 WHOLE = {layout: whole(layout) for layout in NAMES}
@@ -50,6 +50,6 @@ def test_wrong_shapes_types_and_names_end_in_one_error(tmp_path, layout, data):
     models = [build_model("vit_s16", **SHAPE, num_classes=3), build_model("mae_vit_s16", **SHAPE, decoder_width=16)]
     actions = [lambda model=model: load_weights(model, path) for model in models]
     actions += [lambda to=to: convert(path, to, tmp_path / to / f"b{LAYOUTS[to].suffix}") for to in NAMES]
-    for action in (*actions, lambda: verify(path), lambda: str(verify(path)), lambda: preprocessing_of(path)):
+    for action in (*actions, lambda: verify(path), lambda: str(verify(path)), lambda: open_weights(path).preprocessing):
         with contextlib.suppress(WeightsError):
             action()

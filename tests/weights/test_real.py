@@ -14,7 +14,7 @@ from vitrail.models.registry import build_model
 from vitrail.weights.convert import convert
 from vitrail.weights.detect import LAYOUTS
 from vitrail.weights.load import load_weights
-from vitrail.weights.preprocessing import preprocessing_of
+from vitrail.weights.weights_file import open_weights
 
 from .random_weights import relative_difference
 
@@ -31,7 +31,7 @@ def photos() -> tuple[torch.Tensor, torch.Tensor]:
         rows = list(csv.DictReader(stream))
     keys = list(rows[0])
     name, label = keys[0], next(key for key in keys if "label" in key or "class" in key)
-    preprocessing = preprocessing_of(FILE).preprocessing
+    preprocessing = open_weights(FILE).preprocessing
     transform = eval_transform(preprocessing)
     pixels = torch.stack([transform(open_image(folder / row[name])) for row in rows]).float() / 255
     mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (preprocessing.mean, preprocessing.std))

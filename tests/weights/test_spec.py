@@ -5,9 +5,9 @@ import torch
 
 from vitrail.errors import WeightsError
 from vitrail.models.registry import BACKBONES, build_model
-from vitrail.weights.detect import LAYOUTS, Plain, to_plain
-from vitrail.weights.preprocessing import by_layout
-from vitrail.weights.shape import shape_of
+from vitrail.weights.detect import LAYOUTS, translate
+from vitrail.weights.preprocessing import default_preprocessing
+from vitrail.weights.shape import shape_of, title_of
 from vitrail.weights.spec import spec_of
 
 SMALL = {"width": 64, "depth": 2, "num_heads": 4, "patch_size": 8, "image_size": 32}
@@ -15,7 +15,7 @@ SMALL = {"width": 64, "depth": 2, "num_heads": 4, "patch_size": 8, "image_size":
 
 def plain_state(name: str, **options: object) -> dict[str, torch.Tensor]:
     with torch.device("meta"):
-        return to_plain(build_model(name, **options).state_dict(), name).state
+        return translate(build_model(name, **options).state_dict(), name)[0]
 
 
 def shapes(name: str, options: dict) -> dict[str, torch.Size]:
@@ -28,8 +28,8 @@ def test_every_named_model_is_told_from_its_tensors(name: str) -> None:
     state = plain_state(name, num_classes=10)
     spec = spec_of(state)
     assert (spec.name, spec.options) == (name, {"num_classes": 10})
-    assert shape_of(state).name == name
-    assert name in str(shape_of(state))
+    assert shape_of(state)["name"] == name
+    assert name in title_of(state)
 
 
 @pytest.mark.parametrize(
@@ -71,7 +71,7 @@ def test_what_belongs_to_no_model_is_one_error() -> None:
     for state in ({}, {"norm.weight": torch.ones(3)}, {"patch_embed.proj.weight": torch.ones(0, 3, 0, 0)}):
         with pytest.raises(WeightsError, match="belong to no model"):
             spec_of(state)
-        assert shape_of(state).name is None
+        assert shape_of(state)["name"] is None
 
 
 @pytest.mark.parametrize(
@@ -88,9 +88,9 @@ def test_what_belongs_to_no_model_is_one_error() -> None:
 )
 def test_a_file_for_384_pixels_does_not_say_224(layout: str, name: str, options: dict) -> None:
     plain = plain_state(name, **options)
-    again = to_plain(LAYOUTS[layout].from_plain(plain, 4), "x").state if not layout.startswith("swin") else plain
+    again = translate(LAYOUTS[layout].from_plain(plain, 4), "x")[0] if not layout.startswith("swin") else plain
     again = {key: torch.ones(tensor.shape) if key == "pos_embed" else tensor for key, tensor in again.items()}
     expected = options.get("image_size", 384)
-    preprocessing = by_layout(Plain(again, layout)).preprocessing
+    preprocessing, _ = default_preprocessing(layout, again)
     assert preprocessing.image_size == (expected, expected)
     assert preprocessing.crop_share == 1.0

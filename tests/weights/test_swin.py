@@ -10,7 +10,7 @@ from vitrail.errors import WeightsError
 from vitrail.layers.relative_position import resize_bias_table
 from vitrail.models.registry import build_model
 from vitrail.weights.convert import convert
-from vitrail.weights.detect import LAYOUTS, to_plain
+from vitrail.weights.detect import LAYOUTS, detect, translate
 from vitrail.weights.inspect import verify
 from vitrail.weights.load import load_weights
 
@@ -144,23 +144,23 @@ def small(**options) -> nn.Module:
 
 
 def plain_state(model: nn.Module) -> dict[str, Tensor]:
-    return to_plain(model.state_dict(), "a model").state
+    return translate(model.state_dict(), "a model")[0]
 
 
 @pytest.mark.parametrize("layout", LAYOUT_NAMES)
 def test_there_and_back_changes_nothing_in_any_layout(layout):
     state = plain_state(small())
     foreign = LAYOUTS[layout].from_plain(state, 1)
-    again = to_plain(foreign, "a file")
-    assert again.layout == layout
-    assert again.state.keys() == state.keys()
-    assert all(tensor.equal(state[name]) for name, tensor in again.state.items())
+    again, known_as, _ = translate(foreign, "a file")
+    assert known_as == layout
+    assert again.keys() == state.keys()
+    assert all(tensor.equal(state[name]) for name, tensor in again.items())
 
 
 @pytest.mark.parametrize("layout", [name for name in LAYOUT_NAMES if name != "swin_torchvision"])
 def test_absolute_positions_survive_where_the_layout_knows_them(layout):
     state = plain_state(small(positions="both"))
-    again = to_plain(LAYOUTS[layout].from_plain(state, 1), "a file").state
+    again = translate(LAYOUTS[layout].from_plain(state, 1), "a file")[0]
     assert again["absolute_pos_embed"].equal(state["absolute_pos_embed"])
 
 
@@ -184,7 +184,7 @@ def test_files_in_hugging_faces_old_names_are_read_by_transformers(tmp_path):
     written = load_file(tmp_path / "model.safetensors")
     ours = LAYOUTS["swin_huggingface"].from_plain(plain_state(model), 1)
     assert ours.keys() == written.keys()
-    assert to_plain(written, "transformers").layout == "swin_huggingface"
+    assert detect(written, "transformers") == "swin_huggingface"
     save_file(ours, tmp_path / "model.safetensors", metadata={"format": "pt"})
     loaded = SwinForImageClassification.from_pretrained(tmp_path).eval()
     images = pictures(224, 224)

@@ -22,6 +22,7 @@ from vitrail.tasks.registry import TASKS
 from vitrail.tasks.task import Figures, Learning, Measured, RunContext, Task
 from vitrail.weights.description import Description
 from vitrail.weights.load import load_weights
+from vitrail.weights.weights_file import WeightsFile
 
 
 class Objective(Task):
@@ -72,13 +73,13 @@ class Objective(Task):
         model = ModelSpec(f"{self.spec.name}_{backbone.name}", {**backbone.options, **own})
         return Description(model, preprocessing, settings=to_json(settings))
 
-    def initialise(self, model: Any, settings: PretrainSettings) -> Iterator[str]:
+    def initialise(self, model: Any, settings: PretrainSettings, weights: WeightsFile | None) -> Iterator[str]:
         """Say what the rate comes to where it follows the batch, and load weights where they are asked for."""
         if settings.lr_for_batch:
             rule = f"{settings.lr:g} x {settings.batch_size} / {settings.lr_for_batch}"
             yield f"learning rate {peak_lr(settings):g}: {rule}"
-        if settings.weights is not None:
-            yield f"{settings.weights}: {load_weights(model, settings.weights, adapt=('classes', 'channels'))}"
+        if weights is not None:
+            yield f"{weights.source}: {load_weights(model, weights, adapt=('classes', 'channels'))}"
 
     def prepare(self, model: Any, run: RunContext) -> Learning:
         """Return the loss and, for every image, what is hidden of it."""

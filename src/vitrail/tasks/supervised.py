@@ -12,6 +12,7 @@ from vitrail.settings import EvaluateSettings, PredictSettings, TrainSettings
 from vitrail.tasks.meant import check_evaluation, check_prediction, check_training
 from vitrail.tasks.task import Task
 from vitrail.weights.description import Description
+from vitrail.weights.weights_file import WeightsFile
 
 
 class Supervised(Task):
@@ -21,15 +22,15 @@ class Supervised(Task):
         """Refuse options that mean nothing to the task or its head."""
         check_training(settings)
 
-    def initialise(self, model: Any, settings: TrainSettings) -> Iterator[str]:
+    def initialise(self, model: Any, settings: TrainSettings, weights: WeightsFile | None) -> Iterator[str]:
         """Load weights and freeze the lowest layers, where either is asked for."""
-        if settings.weights is not None:
-            yield f"{settings.weights}: {self.load(model, settings.weights)}"
+        if weights is not None:
+            yield f"{weights.source}: {self.load(model, weights)}"
         if settings.freeze:
             yield _freeze(model, settings.freeze)
 
     @abstractmethod
-    def load(self, model: Any, weights: str) -> str:
+    def load(self, model: Any, weights: WeightsFile) -> str:
         """Give a new model the weights of a file or a run, and say what became of them."""
 
     def check_evaluation(self, settings: EvaluateSettings, description: Description) -> None:

@@ -22,6 +22,7 @@ from vitrail.tasks.spec import Spec
 from vitrail.training.interfaces import Batch
 from vitrail.training.measure import measure
 from vitrail.weights.description import Description
+from vitrail.weights.weights_file import WeightsFile
 
 Measure = Callable[[nn.Module, Iterable[Batch]], dict[str, float]]
 """Takes a task in evaluation mode and its batches, and returns its metrics, the same ones on every process."""
@@ -115,8 +116,8 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def initialise(self, model: Any, settings: Any) -> Iterator[str]:
-        """Give a new model the weights that a run starts from, and say what became of them."""
+    def initialise(self, model: Any, settings: Any, weights: WeightsFile | None) -> Iterator[str]:
+        """Give a new model the weights that a run starts from, if any, and say what became of them."""
 
     @abstractmethod
     def prepare(self, model: Any, run: RunContext) -> Learning:

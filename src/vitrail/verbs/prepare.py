@@ -16,14 +16,23 @@ from vitrail.verbs.folder import given_back_if_refused, open_folder
 from vitrail.verbs.split import with_images
 from vitrail.verbs.start import choose_start
 from vitrail.weights.checkpoint import build_described
+from vitrail.weights.weights_file import WeightsFile, open_weights
 
 
-def prepare(settings: TrainSettings | PretrainSettings, source: Source) -> Plan:
-    """Build what is to be trained on an open source, with the weights it starts from and its run folder."""
+def prepare(settings: TrainSettings | PretrainSettings, source: Source, weights: WeightsFile | None = None) -> Plan:
+    """Build what is to be trained on an open source, with the weights it starts from and its run folder.
+
+    Args:
+        settings: what to train.
+        source: the images.
+        weights: those that ``settings.weights`` names, where they are open already.
+    """
     task = task_to_learn(settings)
+    if weights is None and settings.weights is not None:
+        weights = open_weights(settings.weights)
     start = choose_start(
         settings.model,
-        settings.weights,
+        weights,
         settings.architecture,
         training_pictures(source),
         settings.image_size,
@@ -32,7 +41,7 @@ def prepare(settings: TrainSettings | PretrainSettings, source: Source) -> Plan:
     description = with_images(task.describe(settings, start.model, start.preprocessing, source), source)
     with seeded(settings.run.seed):
         model: Any = build_described(description)
-        for note in (*source.notes, *start.notes, *task.initialise(model, settings)):
+        for note in (*source.notes, *start.notes, *task.initialise(model, settings, weights)):
             say(note)
         folder = open_folder(settings.out, task.spec.verb, settings.data, settings)
         with given_back_if_refused(folder):

@@ -26,7 +26,6 @@ from vitrail.seeding import preserved
 from vitrail.serialize import dumps
 from vitrail.settings import Architecture, ProbeSettings, TrainSettings
 from vitrail.tasks.recipes import find_recipe
-from vitrail.training.checkpoint import is_checkpoint
 from vitrail.training.linear_probe import accuracies, train_probes
 from vitrail.training.neighbours import nearest_neighbours
 from vitrail.training.precision import device as pick_device
@@ -40,8 +39,8 @@ from vitrail.verbs.place import check_place
 from vitrail.verbs.start import choose_start
 from vitrail.verbs.tune import STILL, Tuning
 from vitrail.weights.create import create_model
-from vitrail.weights.description import describe
 from vitrail.weights.load import load_weights
+from vitrail.weights.weights_file import WeightsFile, open_weights
 
 HELD_OUT_SHARE = 0.2
 """Share of the training pictures that settings are chosen by, where the data has no further split for that."""
@@ -143,17 +142,18 @@ def _probe(settings: ProbeSettings) -> Probed:
     _check_numbers(settings)
     check_place(settings.out, "" if settings.out else _folder(settings), [settings.data])
     keep_large_buffers()
-    source = _open(settings)
+    weights = open_weights(settings.weights)
+    source = _open(settings, weights)
     if len(source.class_names) < 2:
         raise DataError(f"{settings.data} has {len(source.class_names)} classes; a probe needs two or more")
     parts = split(source, settings)
     began = time.monotonic()
-    table, backbone = _features(settings, parts)
+    table, backbone = _features(settings, weights, parts)
     seconds = time.monotonic() - began
     scores = [_neighbours(settings, table, len(source.class_names))]
     scores += _linear(settings, table, len(source.class_names))
     if backbone.splits_between_blocks:
-        scores += [_tuned(settings, parts, source, blocks) for blocks in settings.tune_blocks]
+        scores += [_tuned(settings, weights, parts, source, blocks) for blocks in settings.tune_blocks]
     elif settings.tune_blocks:
         say(f"no blocks are tuned: a {type(backbone).__name__} cannot be cut between blocks as a ViT can")
     held_out = len(table.labels["test"])
@@ -161,11 +161,11 @@ def _probe(settings: ProbeSettings) -> Probed:
     return Probed(settings.weights, settings.data, parts.split, held_out, labels, width, seconds, tuple(scores))
 
 
-def _open(settings: ProbeSettings) -> Source:
+def _open(settings: ProbeSettings, weights: WeightsFile) -> Source:
     """Open the pictures; where the encoder's run knew them, what it held out is held out here too."""
     pool = open_source(settings.data, validation_share=0.0)
-    if is_checkpoint(path := Path(settings.weights).expanduser()):
-        known = divided_as(path, describe(path), settings.data, pool)
+    if weights.is_own:
+        known = divided_as(Path(settings.weights).expanduser(), weights.description, settings.data, pool)
         if known.is_own and known.count(*HELD_OUT):
             return known.to_probe()
         if known.is_own:
@@ -203,12 +203,12 @@ def split(source: Source, settings: ProbeSettings) -> Parts:
     return Parts(kept, learned.subset(sorted(held)), measured, name)
 
 
-def _features(settings: ProbeSettings, parts: Parts) -> tuple[Table, Backbone]:
+def _features(settings: ProbeSettings, weights: WeightsFile, parts: Parts) -> tuple[Table, Backbone]:
     """Describe all pictures by the encoder, or read again what was computed before; return the encoder too."""
-    spec, preprocessing = _start(settings, parts.train)
+    spec, preprocessing = _start(settings, weights, parts.train)
     with preserved():
         backbone = backbone_of(create_model(spec.name, num_classes=0, **spec.options))
-    say(f"{settings.weights}: {load_weights(backbone, settings.weights, adapt=('classes', 'channels'))}")
+    say(f"{settings.weights}: {load_weights(backbone, weights, adapt=('classes', 'channels'))}")
     device = pick_device(settings.device)
     extraction = Extraction(
         what=f"embed-{spec.options.get('pool', 'own')}",
@@ -230,13 +230,13 @@ def _features(settings: ProbeSettings, parts: Parts) -> tuple[Table, Backbone]:
     return Table(features, labels), backbone
 
 
-def _start(settings: ProbeSettings, pictures: Pictures) -> tuple[Any, Preprocessing]:
+def _start(settings: ProbeSettings, weights: WeightsFile, pictures: Pictures) -> tuple[Any, Preprocessing]:
     """Decide on the backbone and its input as `vitrail train` does; a checkpoint keeps its own size and channels."""
     size, channels = settings.image_size, settings.channels
-    if is_checkpoint(Path(settings.weights).expanduser()):
-        own = describe(settings.weights).preprocessing
+    if weights.is_own:
+        own = weights.description.preprocessing
         size, channels = size or own.image_size, channels or own.channels
-    start = choose_start(settings.model, settings.weights, _pooled(settings), pictures, size, channels or 3)
+    start = choose_start(settings.model, weights, _pooled(settings), pictures, size, channels or 3)
     for note in start.notes:
         say(note)
     return start.model, start.preprocessing
@@ -244,8 +244,8 @@ def _start(settings: ProbeSettings, pictures: Pictures) -> tuple[Any, Preprocess
 
 def _channels(settings: ProbeSettings) -> int:
     """Return the channels that were asked for, else those of a checkpoint, else 3."""
-    own = is_checkpoint(Path(settings.weights).expanduser())
-    return settings.channels or (describe(settings.weights).preprocessing.channels if own else 3)
+    weights = open_weights(settings.weights)
+    return settings.channels or (weights.description.preprocessing.channels if weights.is_own else 3)
 
 
 def _pooled(settings: ProbeSettings) -> Architecture:
@@ -294,12 +294,12 @@ def _linear(settings: ProbeSettings, table: Table, classes: int) -> list[Score]:
     return [Score(name, top1[n], chosen_by[n], settings.rates[n], seconds) for name, n in named.items()]
 
 
-def _tuned(settings: ProbeSettings, parts: Parts, source: Source, blocks: float) -> Score:
+def _tuned(settings: ProbeSettings, weights: WeightsFile, parts: Parts, source: Source, blocks: float) -> Score:
     """Train the last blocks from features of the others; the best epoch is chosen as everywhere."""
     began = time.monotonic()
     source = replace(source, train=parts.train, validation=parts.choose, test=None)
     with tempfile.TemporaryDirectory() as out:
-        plan = train.prepare(_tuning_settings(settings, blocks, out), source)
+        plan = train.prepare(_tuning_settings(settings, weights, blocks, out), source, weights)
         tuning = Tuning.of(plan, _folder(settings))
         result = tuning.carry_out()
         measure: Callable[[Any], dict[str, float]] | None = tuning.evaluator(parts.test, "test")
@@ -311,14 +311,14 @@ def _tuned(settings: ProbeSettings, parts: Parts, source: Source, blocks: float)
     return Score(name, found["top1"], result.metrics.get("top1"), plan.settings.lr, seconds)
 
 
-def _tuning_settings(settings: ProbeSettings, blocks: float, out: str) -> TrainSettings:
-    spec, preprocessing = _start(settings, Pictures((), (), ()))
+def _tuning_settings(settings: ProbeSettings, weights: WeightsFile, blocks: float, out: str) -> TrainSettings:
+    _, preprocessing = _start(settings, weights, Pictures((), (), ()))
     recipe = find_recipe(TrainSettings, "finetune_small")
     epochs = settings.tune_epochs
     return replace(
         recipe,
         data=settings.data,
-        model=spec.name,
+        model=settings.model,
         weights=settings.weights,
         out=out,
         epochs=epochs,

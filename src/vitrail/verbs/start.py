@@ -25,9 +25,7 @@ from vitrail.models.registry import (
     resolve_name,
 )
 from vitrail.settings import Architecture, Size
-from vitrail.weights.description import describe
-from vitrail.weights.known import is_own, open_weights
-from vitrail.weights.preprocessing import Origin, preprocessing_of
+from vitrail.weights.weights_file import WeightsFile
 
 DEFAULT_MODEL = "vit_ti16"
 LARGEST_DEFAULT_SIZE = 224
@@ -57,24 +55,9 @@ class Start:
     notes: tuple[str, ...]
 
 
-@dataclass(frozen=True)
-class Given:
-    """What is known of the weights a run starts from.
-
-    Attributes:
-        model: what they belong to, as far as they say.
-        origin: what pictures they were trained on, and how that is known.
-        assumed: what nothing says of the model, but was needed; "" where nothing was.
-    """
-
-    model: ModelSpec
-    origin: Origin
-    assumed: str = ""
-
-
 def choose_start(
     name: str,
-    weights: str | None,
+    weights: WeightsFile | None,
     architecture: Architecture,
     pictures: Pictures,
     image_size: Size | None,
@@ -90,11 +73,11 @@ def choose_start(
         ConfigError: unknown model or option.
         WeightsError: the weights cannot be read.
     """
-    given = _given(weights, name) if weights else None
+    given = _model_of(weights, name) if weights else None
     notes: list[str] = []
     if name == "auto":
-        name = encoder_name(given.model.name) if given else DEFAULT_MODEL
-        notes += [f"model {name}, as in {weights}"] if weights else []
+        name = encoder_name(given.name) if given else DEFAULT_MODEL
+        notes += [f"model {name}, as in {weights.source}"] if weights else []
     called, name = name, _backbone(name)
     if image_size is None:
         image_size = resolve_name(called)[1].get("image_size")
@@ -102,7 +85,7 @@ def choose_start(
     check_options(asked | ({} if image_size is None else {"image_size": pair(image_size)}))
     options = {**_inherited(name, given), **asked, "channels": channels}
     patch_size = options.get("patch_size", BACKBONES[name][1].patch_size if _is_vit(name) else COARSEST_STRIDE)
-    size = pair(image_size) if image_size is not None else _default_size(pictures, patch_size, given)
+    size = pair(image_size) if image_size is not None else _default_size(pictures, patch_size, weights)
     if image_size is None:
         notes.append(f"image size {_shown(size)}, by the pictures' own")
     if _is_vit(name) and min(size) < FEWEST_PATCHES * patch_size:
@@ -110,9 +93,9 @@ def choose_start(
             f"only {size[0] // patch_size}x{size[1] // patch_size} patches of {patch_size} pixels: "
             f"--architecture.patch-size {max(2, min(size) // 8)} would see more"
         )
-    notes += _about_weights(given, size)
+    notes += _about_weights(weights, given, size) if weights else []
     options["image_size"] = size
-    preprocessing = given.origin.preprocessing if given else Preprocessing()
+    preprocessing = weights.preprocessing if weights else Preprocessing()
     return Start(ModelSpec(name, options), _fitted(preprocessing, size, channels), tuple(notes))
 
 
@@ -142,9 +125,9 @@ def default_size(pictures: Pictures, patch_size: int, largest: int = LARGEST_DEF
     return max(patch_size, side // patch_size * patch_size)
 
 
-def _default_size(pictures: Pictures, patch_size: int, given: Given | None) -> tuple[int, int]:
+def _default_size(pictures: Pictures, patch_size: int, weights: WeightsFile | None) -> tuple[int, int]:
     """Return the size of the pictures, or that of the weights where it is smaller or no square."""
-    own = given.origin.preprocessing.image_size if given else pair(LARGEST_DEFAULT_SIZE)
+    own = weights.preprocessing.image_size if weights else pair(LARGEST_DEFAULT_SIZE)
     return own if own[0] != own[1] else pair(default_size(pictures, patch_size, own[0]))
 
 
@@ -157,15 +140,9 @@ def _shorter_side(item: Path | Image.Image) -> int | None:
         return None
 
 
-def _given(weights: str, name: str) -> Given:
-    if is_own(weights):
-        known = describe(weights)
-        return Given(known.model, Origin(known.preprocessing, "the checkpoint says so"))
-    origin = preprocessing_of(weights)
-    if name != "auto":
-        return Given(ModelSpec(name), origin)
-    opened = open_weights(weights)
-    return Given(opened.spec(), origin, opened.assumption)
+def _model_of(weights: WeightsFile, name: str) -> ModelSpec | None:
+    """Return the model that weights belong to: what a checkpoint says, or other files where the user names none."""
+    return weights.description.model if weights.is_own or name == "auto" else None
 
 
 def _is_vit(name: str) -> bool:
@@ -173,24 +150,23 @@ def _is_vit(name: str) -> bool:
     return hasattr(BACKBONES[name][1], "positions_at")
 
 
-def _inherited(name: str, given: Given | None) -> dict[str, Any]:
+def _inherited(name: str, given: ModelSpec | None) -> dict[str, Any]:
     """Return the options of a checkpoint's model that make its backbone what it is, if it is the one asked for."""
-    if given is None or encoder_name(given.model.name) != name:
+    if given is None or encoder_name(given.name) != name:
         return {}
     names = {field.name for field in dataclasses.fields(BACKBONES[name][1])} - REGULARISATION - HEAD_OPTIONS
-    kept = {key: value for key, value in given.model.options.items() if key in names}
+    kept = {key: value for key, value in given.options.items() if key in names}
     if kept.get("positions") == "sincos_2d":
         kept["positions"] = "learned"  # fixed while pretraining, trained afterwards, as published for MAE
     return kept
 
 
-def _about_weights(given: Given | None, size: tuple[int, int]) -> list[str]:
+def _about_weights(weights: WeightsFile, model: ModelSpec | None, size: tuple[int, int]) -> list[str]:
     """Say what the weights were trained on, where that decides anything."""
-    if given is None:
-        return []
-    preprocessing, trained_at = given.origin.preprocessing, given.origin.preprocessing.image_size
-    notes = [f"assumed {given.assumed}"] if given.assumed else []
-    notes += [f"mean {_numbers(preprocessing.mean)}, std {_numbers(preprocessing.std)}: {given.origin.reason}"]
+    preprocessing, trained_at = weights.preprocessing, weights.preprocessing.image_size
+    assumed = weights.assumption if model and not weights.is_own else ""
+    notes = [f"assumed {assumed}"] if assumed else []
+    notes += [f"mean {_numbers(preprocessing.mean)}, std {_numbers(preprocessing.std)}: {weights.preprocessing_reason}"]
     if trained_at != size:
         notes.append(
             f"the weights were trained at {_shown(trained_at)}, this run sees {_shown(size)}: what depends on the "

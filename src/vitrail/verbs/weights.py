@@ -18,6 +18,7 @@ from vitrail.weights.compare import Comparison, compare
 from vitrail.weights.convert import Conversion, convert
 from vitrail.weights.hub import push_to_hub
 from vitrail.weights.inspect import Inspection, Verification, inspect, verify
+from vitrail.weights.weights_file import open_weights
 
 
 def inspect_weights(file: str | Path) -> Inspection:
@@ -54,7 +55,8 @@ def verify_weights(
         WeightsError: a file cannot be read, or is of no known layout.
         ImageError: the picture cannot be used.
     """
-    return verify(file), compare(file, source, picture) if source else None
+    opened = open_weights(file)
+    return verify(opened), compare(opened, source, picture) if source else None
 
 
 def run(settings: WeightsSettings) -> None:

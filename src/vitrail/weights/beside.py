@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.errors import WeightsError
-from vitrail.weights.files import read_notes
 
 LARGEST_JSON = 64 * 2**20
 """Bytes of a file beside weights; the names of a million classes take fewer."""
@@ -44,12 +43,16 @@ def inside(folder: Path, name: str) -> Path:
     return path
 
 
-def class_names_of(file: Path) -> tuple[str, ...]:
-    """Return the names of the classes that a weights file or what lies beside it says; empty where nothing does."""
-    config = read_json(file.parent / CONFIG)
+def class_names_of(notes: dict[str, Any], config: dict[str, Any]) -> tuple[str, ...]:
+    """Return the names of the classes that stand in a weights file or in the config beside it; empty where none do.
+
+    Args:
+        notes: of vitrail's in the file.
+        config: of vitrail's, transformers' or timm's beside it.
+    """
     pretrained = config.get("pretrained_cfg")
     timms = config.get("label_names") or (pretrained.get("label_names") if isinstance(pretrained, dict) else None)
-    for names in (read_notes(file).get("class_names"), config.get("class_names"), _by_number(config), timms):
+    for names in (notes.get("class_names"), config.get("class_names"), _by_number(config), timms):
         if isinstance(names, list) and names and all(isinstance(name, str) for name in names):
             return tuple(names)
     return ()
@@ -63,12 +66,16 @@ def _by_number(config: dict[str, Any]) -> list[Any] | None:
     return [names.get(str(number)) for number in range(len(names))]
 
 
-def heads_of(file: Path) -> int | None:
-    """Return the number of heads that a file, or transformers' or timm's config beside it says; None if none does."""
-    config = read_json(file.parent / CONFIG)
+def heads_of(notes: dict[str, Any], config: dict[str, Any]) -> int | None:
+    """Return the number of heads that stands in a file or in transformers' or timm's config; None if in none.
+
+    Args:
+        notes: of vitrail's in the file.
+        config: what lies beside it.
+    """
     arguments = config.get("model_args")
     timms = arguments.get("num_heads") if isinstance(arguments, dict) else None
-    said = read_notes(file).get("num_heads") or config.get("num_attention_heads") or timms
+    said = notes.get("num_heads") or config.get("num_attention_heads") or timms
     return said if type(said) is int and said > 0 else None
 
 

@@ -15,7 +15,7 @@ from vitrail.weights.exact import POST_NORM, describe_unknown, why_not_exact
 from vitrail.weights.files import State
 from vitrail.weights.parts import listed, parts_of
 from vitrail.weights.plain import plain_name
-from vitrail.weights.shape import shape_of
+from vitrail.weights.shape import title_of
 from vitrail.weights.spec import normalises_after_attention, normalises_before_mean, sizes_of, spec_of, stage_windows
 
 # What a model may lack in a file without harm: a head is new for new classes, a predictor for another way to
@@ -165,7 +165,7 @@ def _no_place(names: list[str], state: State) -> str:
     except WeightsError as error:
         reason = str(error)
     if not reason:
-        return f"this model has no place for {len(names)} tensors ({listed(names)}), which belong to {shape_of(state)}"
+        return f"this model has no place for {len(names)} tensors ({listed(names)}), which belong to {title_of(state)}"
     return f"this model has no place for {len(names)} tensors ({listed(names)}): {describe_unknown(names)}"
 
 
@@ -178,7 +178,7 @@ def check_blocks(matter: list[str], state: State, origin: str) -> None:
     if matter:
         raise WeightsError(
             f"{origin} holds {len(matter)} tensors this model has no place for ({listed(matter)}); "
-            f"they belong to {shape_of(state)}; build that, or load with partial=True"
+            f"they belong to {title_of(state)}; build that, or load with partial=True"
         )
 
 
@@ -186,5 +186,5 @@ def mismatch(name: str, tensor: Tensor, target: Tensor, state: State, origin: st
     """Say that a tensor has another shape than a model needs."""
     return (
         f"{origin}: {name} has shape {tuple(tensor.shape)}, this model needs {tuple(target.shape)}; "
-        f"the file belongs to {shape_of(state)}"
+        f"the file belongs to {title_of(state)}"
     )

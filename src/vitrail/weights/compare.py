@@ -14,8 +14,8 @@ from vitrail.data.transforms import eval_transform
 from vitrail.errors import VitrailError
 from vitrail.models.registry import build_model
 from vitrail.seeding import preserved
-from vitrail.weights.known import Opened, open_weights
-from vitrail.weights.load import fit_state
+from vitrail.weights.load import load_weights
+from vitrail.weights.weights_file import WeightsFile, open_weights
 
 
 @dataclass(frozen=True)
@@ -61,7 +61,9 @@ class Comparison:
         return "\n".join((*lines, f"  outputs        {shown}"))
 
 
-def compare(file: str | Path, source: str | Path, picture: str | Path | None = None) -> Comparison:
+def compare(
+    file: str | Path | WeightsFile, source: str | Path | WeightsFile, picture: str | Path | None = None
+) -> Comparison:
     """Compare a weights file with the one it was made from, whatever the layouts of both.
 
     Args:
@@ -74,7 +76,7 @@ def compare(file: str | Path, source: str | Path, picture: str | Path | None = N
         ImageError: the picture cannot be used.
     """
     ours, theirs = open_weights(file), open_weights(source)
-    here, there = ours.plain.state, theirs.plain.state
+    here, there = ours.tensors, theirs.tensors
     images, (difference, reason) = _images(theirs, picture), (None, "")
     try:
         difference = _relative(_outputs(ours, theirs, images), _outputs(theirs, theirs, images))
@@ -82,8 +84,8 @@ def compare(file: str | Path, source: str | Path, picture: str | Path | None = N
         reason = str(error).splitlines()[0]
     both = sorted(here.keys() & there.keys())
     return Comparison(
-        ours.file,
-        theirs.file,
+        ours.path,
+        theirs.path,
         len(both),
         tuple(sorted(there.keys() - here.keys())),
         tuple(sorted(here.keys() - there.keys())),
@@ -93,8 +95,8 @@ def compare(file: str | Path, source: str | Path, picture: str | Path | None = N
     )
 
 
-def _images(opened: Opened, picture: str | Path | None) -> Tensor:
-    p = opened.preprocessing
+def _images(weights: WeightsFile, picture: str | Path | None) -> Tensor:
+    p = weights.preprocessing
     if picture is None:
         return torch.randn(1, p.channels, *p.image_size, generator=torch.Generator().manual_seed(0))
     pixels = eval_transform(p)(open_image(picture, p.channels)).float() / 255
@@ -103,13 +105,12 @@ def _images(opened: Opened, picture: str | Path | None) -> Tensor:
 
 
 @torch.inference_mode()
-def _outputs(weights: Opened, model_of: Opened, images: Tensor) -> Tensor:
+def _outputs(weights: WeightsFile, model_of: WeightsFile, images: Tensor) -> Tensor:
     """Return what a file's weights make of pictures inside the model that the source belongs to."""
-    spec = model_of.spec()
+    spec = model_of.spec
     with preserved():
         model: Any = build_model(spec.name, **spec.options)
-    _, fitted = fit_state(model, weights.plain.state, str(weights.file), layout=weights.plain.layout)
-    model.load_state_dict(fitted, strict=False)
+    load_weights(model, weights)
     return _compute(model.eval(), images)
 
 

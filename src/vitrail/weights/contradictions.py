@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Collection
 from typing import Any
 
 # Approximations of GELU by tanh differ from it by 1e-3 at most, which no recognition notices (vitrail.weights.google).
@@ -48,7 +49,7 @@ TIMM_ARGUMENTS = frozenset(
 )
 
 
-def contradiction(config: dict[str, Any], names: frozenset[str]) -> str:
+def contradiction(config: dict[str, Any], names: Collection[str]) -> str:
     """Say what a ``config.json`` of transformers' or timm's asks for that no model here computes; "" if nothing.
 
     Args:
@@ -64,7 +65,7 @@ def contradiction(config: dict[str, Any], names: frozenset[str]) -> str:
     return _of_timm(config, names)
 
 
-def _of_timm(config: dict[str, Any], names: frozenset[str]) -> str:
+def _of_timm(config: dict[str, Any], names: Collection[str]) -> str:
     architecture, arguments = config.get("architecture"), config.get("model_args")
     if not isinstance(architecture, str):
         return ""

@@ -20,9 +20,9 @@ from vitrail.serialize import share
 from vitrail.weights.beside import check_beside, write_beside
 from vitrail.weights.detect import layout_for, layout_named
 from vitrail.weights.files import NOTES, State
-from vitrail.weights.known import Opened, open_weights
 from vitrail.weights.paths import path_of
 from vitrail.weights.sidecars import sidecars
+from vitrail.weights.weights_file import WeightsFile
 
 SUFFIXES = {".safetensors": ".safetensors", ".npz": ".npz", ".pth": ".pth", ".pt": ".pth", ".bin": ".pth"}
 
@@ -95,27 +95,26 @@ def convert(
             ``out`` cannot be written.
     """
     layout_named(to)
-    opened = open_weights(file, num_heads)
-    plain = {n: t for n, t in opened.plain.state.items() if not (encoder_only and n.startswith(ABOVE))}
-    name, layout = layout_for(to, plain)
+    weights = WeightsFile(file, num_heads)
+    weights = weights.without(ABOVE) if encoder_only else weights
+    name, layout = layout_for(to, weights.tensors)
     target, kind = _target(path_of(out), to, layout.suffix)
-    _check_heads(opened)
-    _check_above(name, plain)
+    _check_heads(weights)
+    _check_above(name, weights.tensors)
     try:
-        state = layout.from_plain(plain, opened.num_heads)
+        state = layout.from_plain(weights.tensors, weights.num_heads)
     except (RuntimeError, IndexError, KeyError, ValueError) as error:  # tensors that do not belong together
-        raise WeightsError(f"{opened.file} is no whole model ({str(error).splitlines()[0]})") from None
-    known = opened.known(plain)
-    beside = sidecars(name, known) if known and target.name in FOUND_BY_NAME else {}
+        raise WeightsError(f"{weights.path} is no whole model ({str(error).splitlines()[0]})") from None
+    beside = sidecars(name, weights) if target.name in FOUND_BY_NAME else {}
     check_beside(target, beside)
     notes = {
-        "preprocessing": to_json(opened.preprocessing),
-        "num_heads": opened.num_heads,
-        "class_names": list(opened.class_names),
+        "preprocessing": to_json(weights.preprocessing),
+        "num_heads": weights.num_heads,
+        "class_names": list(weights.class_names),
     }
     write_state(state, target, kind, notes, wrapped=name in WRAPPED)
     write_beside(target, beside)
-    return Conversion(target, opened.plain.layout, name, len(state), opened.num_heads, tuple(beside))
+    return Conversion(target, weights.layout, name, len(state), weights.num_heads, tuple(beside))
 
 
 def _target(out: Path, to: str, suffix: str) -> tuple[Path, str]:
@@ -128,8 +127,8 @@ def _target(out: Path, to: str, suffix: str) -> tuple[Path, str]:
     return target, kind
 
 
-def _check_heads(opened: Opened) -> None:
-    heads, width = opened.num_heads, opened.shape.width
+def _check_heads(weights: WeightsFile) -> None:
+    heads, width = weights.num_heads, weights.shape["width"]
     if heads < 1 or width % heads:
         raise WeightsError(f"{heads} heads do not divide the width {width}; give num_heads")
 

@@ -10,9 +10,10 @@ from torch import nn
 from vitrail.models.registry import build_model
 from vitrail.seeding import preserved
 from vitrail.weights.load import load_weights
+from vitrail.weights.weights_file import WeightsFile
 
 
-def create_model(name: str, *, weights: str | Path | None = None, **options: Any) -> nn.Module:
+def create_model(name: str, *, weights: str | Path | WeightsFile | None = None, **options: Any) -> nn.Module:
     """Build a model by name, with random weights or those of a file.
 
     Args:

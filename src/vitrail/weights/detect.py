@@ -189,37 +189,28 @@ def layout_for(library: str, state: State) -> tuple[str, Layout]:
     return name, LAYOUTS[name]
 
 
-@dataclass(frozen=True)
-class Plain:
-    """A state under plain names.
-
-    Attributes:
-        state: the tensors.
-        layout: whose names they came under.
-        num_heads: what the file says about the number of heads; None where it says nothing.
-        beside: names in the file of what is no part of the model, as a criterion.
-    """
-
-    state: State
-    layout: str
-    num_heads: int | None = None
-    beside: tuple[str, ...] = ()
-
-
-def to_plain(state: State, origin: str) -> Plain:
+def translate(state: State, origin: str) -> tuple[State, str, tuple[str, ...]]:
     """Recognise a state's layout and translate it into plain names.
+
+    Args:
+        state: tensors by the file's own names.
+        origin: the file, for error messages.
+
+    Returns:
+        The tensors under plain names; whose names they came under, a key of `LAYOUTS`; and the file's names of what is
+        no part of the model, as a criterion.
 
     Raises:
         WeightsError: the layout is unknown, or a tensor has not the axes its name promises.
     """
-    state, beside = peel(state, _is_known)
+    state, ignored = peel(state, _is_known)
     name = _layout_of(state, origin)
     try:
-        heads, plain = google.heads_of(state), LAYOUTS[name].to_plain(state)
+        plain = LAYOUTS[name].to_plain(state)
         check_axes(plain)
     except (RuntimeError, IndexError, TypeError, ValueError) as error:  # axes that cannot be turned as they should
         reason = str(error).splitlines()[0]
         foreign = " and ".join(parts_of(state))
         parts = f"; it holds {foreign}, with which no model of vitrail's computes" if foreign else ""
         raise WeightsError(f"{origin} has {name} names, but tensors that do not fit them ({reason}){parts}") from None
-    return Plain(plain, name, heads, tuple(beside))
+    return plain, name, tuple(ignored)

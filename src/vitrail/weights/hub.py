@@ -22,10 +22,9 @@ from vitrail.weights.beside import read_json
 from vitrail.weights.card import CARD, model_card
 from vitrail.weights.checkpoint import open_checkpoint
 from vitrail.weights.description import Description, description_json
-from vitrail.weights.files import find_file
-from vitrail.weights.known import is_own, open_weights
-from vitrail.weights.load import fit_state
+from vitrail.weights.load import load_weights
 from vitrail.weights.paths import path_of
+from vitrail.weights.weights_file import WeightsFile
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 
@@ -134,19 +133,16 @@ def push_to_hub(
 
 def _open(path: Path, num_heads: int | None = None) -> tuple[nn.Module, Description]:
     """Open what is on the disk, whoever wrote it."""
-    if is_own(path):
+    weights = WeightsFile(path, num_heads)
+    if weights.is_own:
         return open_checkpoint(path)
-    opened = open_weights(find_file(path), num_heads)
-    spec = opened.spec()
-    if opened.assumption:
-        warnings.warn(f"{opened.file}: assumed {opened.assumption}", stacklevel=3)
+    description = weights.description
+    if weights.assumption:
+        warnings.warn(f"{weights.path}: assumed {weights.assumption}", stacklevel=3)
     with preserved():
-        model: Any = build_model(spec.name, **spec.options)
-    _, fitted = fit_state(model, opened.plain.state, str(opened.file), layout=opened.plain.layout)
-    model.load_state_dict(fitted, strict=False)
-    classes = spec.options.get("num_classes", 0)
-    names = opened.class_names if len(opened.class_names) == classes else tuple(map(str, range(classes)))
-    return model.eval(), Description(spec, opened.preprocessing, names)
+        model: Any = build_model(description.model.name, **description.model.options)
+    load_weights(model, weights)
+    return model.eval(), description
 
 
 def _fetch(repository: str) -> Path:

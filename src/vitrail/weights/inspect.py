@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import dataclasses
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from vitrail.config import Preprocessing
 from vitrail.errors import VitrailError, WeightsError
 from vitrail.models.registry import ModelSpec
-from vitrail.weights.detect import LAYOUTS, Plain, to_plain
-from vitrail.weights.files import file_format
-from vitrail.weights.known import Opened, open_weights
+from vitrail.weights.detect import LAYOUTS, translate
 from vitrail.weights.preprocessing import has_fixed_positions
-from vitrail.weights.shape import Shape
+from vitrail.weights.shape import describe_shape
+from vitrail.weights.weights_file import WeightsFile, open_weights
 
 
 @dataclass(frozen=True)
@@ -27,7 +26,7 @@ class Inspection:
         format: ``safetensors``, ``pytorch``, ``npz`` or ``index``.
         layout: a key of `vitrail.weights.detect.LAYOUTS`.
         kind: what sort of model it is, for people.
-        shape: of the model, for people.
+        shape: of the model, as `vitrail.weights.shape.shape_of` returns it.
         model: vitrail's name for it and the options that build it; None where it has no such model.
         shapes: of all tensors, by the file's own names.
         parameters: how many numbers they hold.
@@ -44,7 +43,7 @@ class Inspection:
     format: str
     layout: str
     kind: str
-    shape: Shape
+    shape: dict[str, Any]
     model: ModelSpec | None
     shapes: dict[str, tuple[int, ...]]
     parameters: int
@@ -64,7 +63,7 @@ class Inspection:
                 f"  format         {self.format}, {len(self.shapes)} tensors, {self.parameters:,} numbers "
                 f"({', '.join(self.dtypes)})",
                 f"  layout         {self.layout}: {LAYOUTS[self.layout].title}",
-                f"  model          {self.shape}",
+                f"  model          {describe_shape(self.shape)}",
                 f"  kind           {self.kind}",
                 f"  preprocessing  {p.image_size[0]}x{p.image_size[1]} {p.resize}, mean {_numbers(p.mean)}, "
                 f"std {_numbers(p.std)}: {self.preprocessing_reason}",
@@ -77,7 +76,7 @@ class Inspection:
         )
 
 
-def inspect(file: str | Path) -> Inspection:
+def inspect(file: str | Path | WeightsFile) -> Inspection:
     """Say what a weights file holds, without building a model.
 
     Args:
@@ -89,29 +88,29 @@ def inspect(file: str | Path) -> Inspection:
     return _inspection(open_weights(file))
 
 
-def _inspection(opened: Opened) -> Inspection:
-    state = opened.plain.state
-    known, unknown = opened.known(state), ""
+def _inspection(weights: WeightsFile) -> Inspection:
+    state, unknown = weights.tensors, ""
     try:
-        opened.spec()
+        known = weights.spec
     except WeightsError as error:
-        unknown = str(error).removeprefix(f"{opened.file} ").replace("belongs to no model known here: ", "")
+        known = None
+        unknown = str(error).removeprefix(f"{weights.path} ").replace("belongs to no model known here: ", "")
     return Inspection(
-        file=opened.file,
-        format=file_format(opened.file),
-        layout=opened.plain.layout,
+        file=weights.path,
+        format=weights.format,
+        layout=weights.layout,
         kind=_kind(set(state), has_fixed_positions(state)),
-        shape=dataclasses.replace(opened.shape, name=None) if unknown else opened.shape,
-        model=known.spec if known else None,
-        shapes=opened.shapes,
+        shape=weights.shape | ({"name": None} if unknown else {}),
+        model=known,
+        shapes={name: tuple(tensor.shape) for name, tensor in weights.named_tensors.items()},
         parameters=sum(tensor.numel() for tensor in state.values()),
         dtypes=tuple(sorted({str(tensor.dtype).removeprefix("torch.") for tensor in state.values()})),
-        preprocessing=opened.preprocessing,
-        preprocessing_reason=opened.preprocessing_reason,
-        class_names=opened.class_names,
+        preprocessing=weights.preprocessing,
+        preprocessing_reason=weights.preprocessing_reason,
+        class_names=weights.class_names,
         unknown=unknown,
-        assumed=opened.assumption if not unknown else "",
-        note=opened.note,
+        assumed=weights.assumption if not unknown else "",
+        note=weights.note,
     )
 
 
@@ -161,7 +160,7 @@ class Verification:
         return f"{self.inspection}\n{verdict}"
 
 
-def verify(file: str | Path) -> Verification:
+def verify(file: str | Path | WeightsFile) -> Verification:
     """Check a weights file thoroughly: all values are finite, every name has its place, and there and back is exact.
 
     Args:
@@ -170,31 +169,30 @@ def verify(file: str | Path) -> Verification:
     Raises:
         WeightsError: the file cannot be read, or is of no known layout.
     """
-    opened = open_weights(file)
-    plain = opened.plain
+    weights = open_weights(file)
     problems = [
         f"{name} holds values that are not finite"
-        for name, tensor in plain.state.items()
+        for name, tensor in weights.tensors.items()
         if tensor.is_floating_point() and not bool(torch.isfinite(tensor).all())
     ]
-    inspection = _inspection(opened)
+    inspection = _inspection(weights)
     problems += [inspection.unknown] if inspection.unknown else []
-    problems += _gaps(set(plain.state)) + _changes(plain, opened.num_heads, str(opened.file))
-    if not opened.shape.width or not opened.shape.depth:
+    problems += _gaps(set(weights.tensors)) + _changes(weights)
+    if not weights.shape["width"] or not weights.shape["depth"]:
         problems.append("no width and depth can be read off it")
     return Verification(inspection, tuple(problems))
 
 
-def _changes(plain: Plain, num_heads: int, origin: str) -> list[str]:
+def _changes(weights: WeightsFile) -> list[str]:
     """Name what is not the same after going back to the file's own layout and here again."""
     try:
-        foreign = LAYOUTS[plain.layout].from_plain(plain.state, num_heads)
-        back = to_plain(foreign, origin).state
+        foreign = LAYOUTS[weights.layout].from_plain(weights.tensors, weights.num_heads)
+        back, *_ = translate(foreign, weights.source)
     except (VitrailError, RuntimeError, IndexError, KeyError, ValueError) as error:
         return [f"it has no way back to its own layout ({error})"]
     return [
         f"{name} does not come back as it was"
-        for name, tensor in plain.state.items()
+        for name, tensor in weights.tensors.items()
         if name not in back or not torch.equal(back[name].nan_to_num(), tensor.nan_to_num())
     ][:3]
 

@@ -17,9 +17,7 @@ from vitrail.layers.positions import resize_positions
 from vitrail.models.registry import backbone_of
 from vitrail.models.swin import Swin
 from vitrail.models.vit import ViT
-from vitrail.training.checkpoint import is_checkpoint, resolve
 from vitrail.weights import grids, swin
-from vitrail.weights.beside import inside
 from vitrail.weights.checks import (
     check_belongs,
     check_blocks,
@@ -31,14 +29,13 @@ from vitrail.weights.checks import (
     may_be_left_out,
     mismatch,
 )
-from vitrail.weights.detect import to_plain
 from vitrail.weights.exact import is_zero_bias
-from vitrail.weights.files import State, read_weights
+from vitrail.weights.files import State
 from vitrail.weights.finite import check_finite
-from vitrail.weights.paths import path_of
 from vitrail.weights.plain import INPUT_KERNELS, input_kernel, plain_name
 from vitrail.weights.rename import kinds_of
-from vitrail.weights.shape import shape_of
+from vitrail.weights.shape import channels_of
+from vitrail.weights.weights_file import WeightsFile, open_weights
 
 ADAPTATIONS = ("classes", "channels")
 
@@ -82,7 +79,7 @@ class LoadReport:
 
 def load_weights(
     model: nn.Module,
-    file: str | Path,
+    file: str | Path | WeightsFile,
     *,
     adapt: Collection[str] = ("classes",),
     partial: bool = False,
@@ -94,7 +91,8 @@ def load_weights(
 
     Args:
         model: an `ImageClassifier`, a bare backbone or a `MAE`; changed in place, or not at all on an error.
-        file: a weights file, a folder from a model hub, or a checkpoint or run folder of vitrail's.
+        file: a weights file, a folder from a model hub, or a checkpoint or run folder of vitrail's; or one of them,
+            opened.
         adapt: differences that may be bridged. ``"classes"``: a head for other classes is left out, and the
             model's stays as it is; ``"channels"``: the kernel of the patch embedding is fitted to other input
             channels (see `fit_channels`).
@@ -111,24 +109,14 @@ def load_weights(
         raise ConfigError(
             f"expected a model to load weights into, not {type(model).__name__}; see vitrail.create_model"
         )
-    source, note = read_weights(weights_file(file))
-    plain = to_plain(source, str(file))
-    check_heads(model, plain.num_heads, str(file))
+    weights = open_weights(file)
+    origin, layout = weights.source, weights.layout
+    check_heads(model, weights.heads_in_tensors, origin)
     report, fitted = fit_state(
-        model, plain.state, str(file), adapt=adapt, partial=partial, layout=plain.layout, source=source
+        model, weights.tensors, origin, adapt=adapt, partial=partial, layout=layout, source=weights.named_tensors
     )
     model.load_state_dict(fitted, strict=False)
-    return dataclasses.replace(report, dropped=(*report.dropped, *plain.beside), note=note)
-
-
-def weights_file(source: str | Path) -> Path:
-    """Return the file of tensors a path means: itself, or the model inside a checkpoint or run folder.
-
-    Raises:
-        WeightsError: the folder holds no checkpoint, or a link in it leads elsewhere.
-    """
-    path = path_of(source)
-    return inside(resolve(path), "model.safetensors") if is_checkpoint(path) else path
+    return dataclasses.replace(report, dropped=(*report.dropped, *weights.ignored), note=weights.note)
 
 
 def fit_state(
@@ -229,7 +217,7 @@ def _fit(
         raise WeightsError(mismatch(plain, tensor, target, state, origin))
     if "channels" not in adapt:
         raise WeightsError(
-            f"{origin} was trained on {shape_of(state).channels} input channels, the model has "
+            f"{origin} was trained on {channels_of(state)} input channels, the model has "
             f'{_channels(model)}; build it with as many, or load with adapt=("classes", "channels")'
         )
     return "adapted", other
@@ -264,7 +252,7 @@ def fit_channels(name: str, tensor: Tensor, old: int, new: int) -> Tensor:
 
 def _other_channels(model: nn.Module, name: str, state: State) -> Tensor | None:
     """Return a tensor fitted to the model's channels, or None when channels are not what it differs in."""
-    old, new = shape_of(state).channels, _channels(model)
+    old, new = channels_of(state), _channels(model)
     depends = name == input_kernel(state) or name.startswith("decoder.predict.")
     if not depends or old in (0, new) or (name.startswith("decoder.") and state[name].shape[0] % old):
         return None

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -15,74 +14,60 @@ from vitrail.errors import VitrailError, WeightsError
 from vitrail.layers.positions import sincos_2d
 from vitrail.models.registry import BACKBONES, encoder_name
 from vitrail.weights.beside import CONFIG, PROCESSOR, read_json
-from vitrail.weights.detect import Plain, to_plain
-from vitrail.weights.files import State, find_file, read_notes, read_state
-from vitrail.weights.load import weights_file
+from vitrail.weights.files import State
 from vitrail.weights.plausible import check_preprocessing
-from vitrail.weights.shape import shape_of
+from vitrail.weights.shape import channels_of
 from vitrail.weights.spec import spec_of
 
 HALF = (0.5, 0.5, 0.5)
 """Google scales pictures to [-1, 1]."""
 
 
-@dataclass(frozen=True)
-class Origin:
-    """Preprocessing, and how it is known.
+Reasoned = tuple[Preprocessing, str]
+"""Preprocessing, and how it is known: half a sentence for people."""
 
-    Attributes:
-        preprocessing: what the weights were trained with.
-        reason: half a sentence for people.
+
+def stated_preprocessing(notes: dict[str, Any], config: dict[str, Any], folder: Path) -> Reasoned | None:
+    """Return the preprocessing that is written in a weights file or beside it; None where nobody wrote it.
+
+    Args:
+        notes: of vitrail's in the file.
+        config: what ``config.json`` beside it holds.
+        folder: where the file lies.
     """
-
-    preprocessing: Preprocessing
-    reason: str
-
-
-def preprocessing_of(file: str | Path) -> Origin:
-    """Return how pictures were prepared when the weights in a file were trained.
-
-    In this order: a file or checkpoint of vitrail's says it; timm's ``config.json`` or Hugging Face's
-    ``preprocessor_config.json`` beside the file says it; else the default of whoever's layout it is: mean and
-    standard deviation 0.5 and no crop for Google's, ImageNet's and a centre crop for Meta's (MAE, DeiT),
-    torchvision's and Microsoft's.
-
-    Raises:
-        WeightsError: the file cannot be read, or is of no known layout.
-    """
-    path = find_file(weights_file(file))
-    return said(path) or by_layout(to_plain(read_state(path), str(path)))
+    own = _own(notes.get("preprocessing"))
+    if own:
+        return own, "the file says so"
+    found = {
+        CONFIG: _own(config.get("preprocessing")) or _from_timm(config.get("pretrained_cfg", config)),
+        PROCESSOR: _from_huggingface(read_json(folder / PROCESSOR)),
+    }
+    return next(((p, f"{name} beside it says so") for name, p in found.items() if p), None)
 
 
-def said(path: Path) -> Origin | None:
-    """Return the preprocessing that is written in a weights file or beside it; None where nobody wrote it."""
-    own = _own(read_notes(path).get("preprocessing"))
-    return Origin(own, "the file says so") if own else _said_beside(path)
-
-
-def by_layout(plain: Plain) -> Origin:
-    """Return the default of whoever's layout the weights came in."""
-    layout, state = plain.layout, plain.state
+def default_preprocessing(layout: str, state: State) -> Reasoned:
+    """Return what whoever's layout the weights came in trained with; ``state`` has plain names."""
     image_size = _image_size(state)
     crop_share = 0.875 if max(image_size) <= 256 else 1.0
     imagenet = _with_channels(
-        shape_of(state).channels, Preprocessing(image_size, mean=IMAGENET_MEAN, std=IMAGENET_STD, crop_share=crop_share)
+        channels_of(state),
+        Preprocessing(image_size, mean=IMAGENET_MEAN, std=IMAGENET_STD, crop_share=crop_share),
     )
     squashed = _with_channels(
-        shape_of(state).channels,
+        channels_of(state),
         Preprocessing(image_size, mean=HALF, std=HALF, resize="squash", crop_share=1.0),
     )
     if layout in ("google", "big_vision", "bit"):
-        return Origin(squashed, "Google's files were trained on values from -1 to 1 (mean and std 0.5)")
+        return squashed, "Google's files were trained on values from -1 to 1 (mean and std 0.5)"
     if layout.startswith("huggingface") and "decoder.mask_token" not in state:
-        return Origin(squashed, "Hugging Face's ViT are Google's, trained on values from -1 to 1 (mean and std 0.5)")
+        return squashed, "Hugging Face's ViT are Google's, trained on values from -1 to 1 (mean and std 0.5)"
     if layout.startswith("swin"):
-        return Origin(imagenet, "Swin's files were trained with ImageNet's mean and std")
+        return imagenet, "Swin's files were trained with ImageNet's mean and std"
     if layout == "torchvision":
-        return Origin(imagenet, "torchvision's files were trained with ImageNet's mean and std")
+        return imagenet, "torchvision's files were trained with ImageNet's mean and std"
     if "decoder.mask_token" in state or has_fixed_positions(state):
-        return Origin(imagenet, "it is a masked autoencoder's, trained with ImageNet's mean and std")
-    return Origin(
+        return imagenet, "it is a masked autoencoder's, trained with ImageNet's mean and std"
+    return (
         imagenet,
         "DeiT's and most files under such names were trained with ImageNet's mean and std "
         "(timm's augreg ones with 0.5: then say so)",
@@ -117,16 +102,6 @@ def _image_size(state: State) -> tuple[int, int]:
     except WeightsError:
         return (224, 224)
     return spec.options.get("image_size") or BACKBONES[encoder_name(spec.name)][1].image_size
-
-
-def _said_beside(path: Path) -> Origin | None:
-    """Read the preprocessing from the files that vitrail, Hugging Face and timm put beside weights."""
-    config = read_json(path.parent / CONFIG)
-    found = {
-        CONFIG: _own(config.get("preprocessing")) or _from_timm(config.get("pretrained_cfg", config)),
-        PROCESSOR: _from_huggingface(read_json(path.parent / PROCESSOR)),
-    }
-    return next((Origin(p, f"{name} beside it says so") for name, p in found.items() if p), None)
 
 
 def _own(said: Any) -> Preprocessing | None:

@@ -3,49 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from vitrail.config import Preprocessing, to_json
 from vitrail.layers.block import NORM_EPS
-from vitrail.models.registry import ALIASES, BACKBONES, ModelSpec
+from vitrail.models.registry import ALIASES, BACKBONES
 from vitrail.models.swin import NORM_EPS as SWIN_NORM_EPS
 from vitrail.weights.beside import CONFIG, PROCESSOR
+from vitrail.weights.weights_file import WeightsFile
 
 BICUBIC = 3
 """Pillow's number for it, by which transformers' processors name it."""
 
 
-@dataclass(frozen=True)
-class Known:
-    """What is known of weights beyond their tensors.
+def sidecars(layout: str, weights: WeightsFile) -> dict[str, dict[str, Any]]:
+    """Return what has to lie beside weights in a layout, by file name; nothing where its library needs nothing.
 
-    Attributes:
-        spec: the model they belong to.
-        backbone: the config of its backbone.
-        preprocessing: what pictures need.
-        class_names: of a classifier, in the order of its outputs; empty where nobody wrote them.
+    Args:
+        layout: a key of `vitrail.weights.detect.LAYOUTS`.
+        weights: what is written in that layout; of weights of no model known here nothing can be said.
     """
-
-    spec: ModelSpec
-    backbone: Any
-    preprocessing: Preprocessing
-    class_names: tuple[str, ...] = ()
-
-    @property
-    def classes(self) -> int:
-        """How many classes the head tells apart; 0 without a head."""
-        return self.spec.options.get("num_classes", 0)
-
-    @property
-    def names(self) -> tuple[str, ...]:
-        """The names of the classes; their numbers where nobody wrote names."""
-        return self.class_names if len(self.class_names) == self.classes else tuple(map(str, range(self.classes)))
-
-
-def sidecars(layout: str, known: Known) -> dict[str, dict[str, Any]]:
-    """Return what has to lie beside weights in a layout, by file name; nothing where its library needs nothing."""
-    writers: dict[str, Callable[[Known], dict[str, dict[str, Any]]]] = {
+    writers: dict[str, Callable[[WeightsFile], dict[str, dict[str, Any]]]] = {
         "huggingface": _for_transformers,
         "swin_huggingface": _for_transformers,
         "timm": _for_timm,
@@ -53,27 +31,27 @@ def sidecars(layout: str, known: Known) -> dict[str, dict[str, Any]]:
         "vitrail": _for_vitrail,
     }
     writer = writers.get(layout.removesuffix("_2026"))
-    return writer(known) if writer else {}
+    return writer(weights) if writer and weights.backbone_config else {}
 
 
-def _for_vitrail(known: Known) -> dict[str, dict[str, Any]]:
+def _for_vitrail(weights: WeightsFile) -> dict[str, dict[str, Any]]:
     # The fields of `vitrail.weights.description.Description`, which stands above this module.
     return {
         CONFIG: {
-            "model": to_json(known.spec),
-            "preprocessing": to_json(known.preprocessing),
-            "class_names": list(known.names),
+            "model": to_json(weights.spec),
+            "preprocessing": to_json(weights.preprocessing),
+            "class_names": list(weights.description.class_names),
         }
     }
 
 
-def _for_transformers(known: Known) -> dict[str, dict[str, Any]]:
-    return {CONFIG: transformers_config(known), PROCESSOR: transformers_processor(known.preprocessing)}
+def _for_transformers(weights: WeightsFile) -> dict[str, dict[str, Any]]:
+    return {CONFIG: transformers_config(weights), PROCESSOR: transformers_processor(weights.preprocessing)}
 
 
-def transformers_config(known: Known) -> dict[str, Any]:
+def transformers_config(weights: WeightsFile) -> dict[str, Any]:
     """Return what ``config.json`` holds for a ViT, ViTMAE or Swin of transformers."""
-    backbone = known.backbone
+    backbone = weights.backbone_config
     height, width = backbone.image_size
     config = {
         "image_size": height if height == width else [height, width],
@@ -85,11 +63,11 @@ def transformers_config(known: Known) -> dict[str, Any]:
     swin = hasattr(backbone, "window")
     config |= _swin_fields(backbone) if swin else _vit_fields(backbone)
     family = "Swin" if swin else "ViT"
-    config["architectures"] = [f"{family}ForImageClassification" if known.classes else f"{family}Model"]
-    if known.classes:
-        config["id2label"] = {str(number): name for number, name in enumerate(known.names)}
-        config["label2id"] = {name: number for number, name in enumerate(known.names)}
-    return config | (_mae_fields(known.spec.options) if known.spec.name.startswith("mae_") else {})
+    config["architectures"] = [f"{family}ForImageClassification" if _classes(weights) else f"{family}Model"]
+    if _classes(weights):
+        config["id2label"] = {str(number): name for number, name in enumerate(weights.description.class_names)}
+        config["label2id"] = {name: number for number, name in enumerate(weights.description.class_names)}
+    return config | (_mae_fields(weights.spec.options) if weights.spec.name.startswith("mae_") else {})
 
 
 def _vit_fields(backbone: Any) -> dict[str, Any]:
@@ -178,12 +156,17 @@ TIMM_POOLS = {"class": "token", "mean": "avg", "attention": "map"}
 REGULARISATION = {"dropout", "attention_dropout", "drop_path", "position_resize"}
 
 
-def _for_timm(known: Known) -> dict[str, dict[str, Any]]:
+def _classes(weights: WeightsFile) -> int:
+    """Return how many classes the head tells apart; 0 without a head."""
+    return weights.spec.options.get("num_classes", 0)
+
+
+def _for_timm(weights: WeightsFile) -> dict[str, dict[str, Any]]:
     """Return timm's config; none for a model that timm cannot build from one."""
     names = {own: theirs for theirs, own in reversed(ALIASES.items()) if not theirs.startswith("deit")}
-    if known.spec.name not in names or known.spec.options.get("representation"):
+    if weights.spec.name not in names or weights.spec.options.get("representation"):
         return {}
-    backbone, p, named = known.backbone, known.preprocessing, vars(BACKBONES[known.spec.name][1])
+    backbone, p, named = weights.backbone_config, weights.preprocessing, vars(BACKBONES[weights.spec.name][1])
     options = {n: v for n, v in vars(backbone).items() if v != named[n] and n not in REGULARISATION}
     if hasattr(backbone, "widen"):
         options.pop("image_size", None)
@@ -199,11 +182,11 @@ def _for_timm(known: Known) -> dict[str, dict[str, Any]]:
         "crop_mode": "center" if p.resize == "crop" else "squash",
         "mean": list(p.mean),
         "std": list(p.std),
-        "num_classes": known.classes,
+        "num_classes": _classes(weights),
     }
-    if known.class_names:
-        pretrained["label_names"] = list(known.class_names)
-    config = {"architecture": names[known.spec.name], "num_classes": known.classes, "pretrained_cfg": pretrained}
+    if weights.class_names:
+        pretrained["label_names"] = list(weights.class_names)
+    config = {"architecture": names[weights.spec.name], "num_classes": _classes(weights), "pretrained_cfg": pretrained}
     return {CONFIG: config | ({"model_args": arguments} if arguments else {})}
 
 

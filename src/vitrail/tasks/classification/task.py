@@ -45,6 +45,7 @@ from vitrail.training.precision import device as pick_device
 from vitrail.training.precision import keep_large_buffers, resolve
 from vitrail.weights.description import Description
 from vitrail.weights.load import load_weights
+from vitrail.weights.weights_file import WeightsFile
 
 
 class ClassificationTask(Supervised):
@@ -73,7 +74,7 @@ class ClassificationTask(Supervised):
         model = replace(backbone, options={**backbone.options, "num_classes": len(source.class_names)})
         return Description(model, preprocessing, source.class_names, to_json(settings))
 
-    def load(self, model: Any, weights: str) -> str:
+    def load(self, model: Any, weights: WeightsFile) -> str:
         """Load weights; other channels are asked for by saying so, and classes are those of the data."""
         return str(load_weights(model, weights, adapt=("classes", "channels")))
 

@@ -50,6 +50,7 @@ from vitrail.training.interfaces import Batch
 from vitrail.training.precision import device as pick_device
 from vitrail.training.precision import keep_large_buffers, resolve
 from vitrail.weights.description import Description
+from vitrail.weights.weights_file import WeightsFile
 
 WATCHED = ("ap", "ap50", "ap75")
 """The figures that are followed along a run."""
@@ -93,7 +94,7 @@ class DetectionTask(Supervised):
             cast(ObjectPictures, source.train).category_ids,
         )
 
-    def load(self, model: Any, weights: str) -> str:
+    def load(self, model: Any, weights: WeightsFile) -> str:
         """Load the backbone's weights, or all of another detector's that fit."""
         return load_backbone(model, weights)
 

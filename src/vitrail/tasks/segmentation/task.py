@@ -45,6 +45,7 @@ from vitrail.training.measure import add_up
 from vitrail.training.precision import device as pick_device
 from vitrail.training.precision import keep_large_buffers, resolve
 from vitrail.weights.description import Description
+from vitrail.weights.weights_file import WeightsFile
 
 MAPS_DRAWN = 3
 SCALES = {"crop": None, "none": (1.0, 1.0)}
@@ -93,7 +94,7 @@ class SegmentationTask(Supervised):
             dense=to_json(dense),
         )
 
-    def load(self, model: Any, weights: str) -> str:
+    def load(self, model: Any, weights: WeightsFile) -> str:
         """Load the backbone's weights, and of another segmenter those of its head that fit."""
         return load_backbone(model, weights)
 
