@@ -305,7 +305,7 @@ def test_two_processes_train_and_measure_with_one_split_and_one_report(task: str
     vit = "--architecture.patch-size 16 --architecture.width 16 --architecture.depth 1 --architecture.num-heads 1"
     swin = (
         f"--task {task} --model swin_t --architecture.embed-width 32 --architecture.depths 1 1 1 1 "
-        "--architecture.window 4 --dense.width 16 --dense.hidden 16 --dense.jitter none"
+        f"--architecture.window 4 --dense.width 16 --dense.jitter none{' --dense.hidden 16' * (task == 'detect')}"
     )
     words = f"--run.seed 2 --image-size 32 --epochs 1 --batch-size 4 --loader.workers 0 --run.device cpu --out {run}"
     finish_together(2, ["train", str(data), *(vit if task == "classify" else swin).split(), *words.split()])
