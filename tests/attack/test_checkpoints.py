@@ -99,6 +99,15 @@ def test_a_head_of_a_billion_layers_is_refused(tmp_path):
         vitrail.open_checkpoint(run)
 
 
+@pytest.mark.parametrize(("task", "dense"), [("10", {}), ("detect", {}), ("segment", {"head": "auto"})])
+def test_a_task_or_a_head_that_there_is_not_is_refused(task, dense, tmp_path):
+    run = whole("vit", tmp_path)
+    file = run / "checkpoints" / "step_00000001" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "task": task, "dense": dense}))
+    with pytest.raises(WeightsError, match=r"config\.json"):
+        vitrail.open_checkpoint(run)
+
+
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
 def test_a_checkpoint_with_a_value_that_is_not_finite_is_refused_by_the_tensors_name(name, value, tmp_path):

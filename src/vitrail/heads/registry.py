@@ -51,7 +51,10 @@ def put_head(backbone: Backbone, dense: Dense, num_classes: int) -> nn.Module:
         ConfigError: a setting cannot work.
     """
     check_shape(dense)
-    module = importlib.import_module({**DETECTION_HEADS, **SEGMENTATION_HEADS}[dense.head])
+    modules = {**DETECTION_HEADS, **SEGMENTATION_HEADS}
+    if dense.head not in modules:
+        raise ConfigError(f"there is no head {dense.head}; take one of {', '.join(modules)}")
+    module = importlib.import_module(modules[dense.head])
     return module.build(backbone, dense, num_classes)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from vitrail.config import Preprocessing, from_json, to_json
 from vitrail.errors import VitrailError, WeightsError
@@ -35,7 +35,7 @@ class Description:
     preprocessing: Preprocessing
     class_names: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
-    task: str = "classify"
+    task: Literal["classify", "detect", "segment"] = "classify"
     dense: dict[str, Any] = field(default_factory=dict)
     category_ids: tuple[int | str, ...] = ()
     data: dict[str, Any] = field(default_factory=dict)
