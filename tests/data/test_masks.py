@@ -84,8 +84,7 @@ def test_a_class_that_only_the_last_mask_shows_is_found_before_anything_is_refus
 
 
 def test_masks_without_zero_are_noted(tmp_path: Path) -> None:
-    notes = opened(write(tmp_path, of(1, 2, 3))).notes
-    assert any("--dense.ignore 0 makes 1 the first class" in note for note in notes)
+    assert "say --dense.ignore 0" in " ".join(check_masks(open_segments(write(tmp_path, of(1, 2, 3)))))
 
 
 @pytest.mark.parametrize("format_", ["JPEG", "WEBP"])
@@ -187,3 +186,40 @@ def test_validation_masks_that_are_void_all_over_are_refused(tmp_path: Path) -> 
     root = write(tmp_path, of(0, 1), "a\nb\n")
     write(root, of(VOID, count=2), split="val")
     assert "the validation masks show 0 of the 2 classes" in refused(root)
+
+
+@pytest.mark.parametrize("names", ["", "ground\nroad\n"])
+@pytest.mark.parametrize("odd", [1, 2])
+def test_masks_of_0_and_255_among_those_of_0_and_1_are_named(names: str, odd: int, tmp_path: Path) -> None:
+    root = write(tmp_path, [*of(0, 1, count=6), *of(0, 255, count=odd)], names)
+    said = " ".join(check_masks(open_segments(root)))
+    assert "'images/train/6.jpg'" in said
+    assert "255" in said
+    assert any("'images/train/6.jpg'" in one for one in vitrail.doctor(str(root))["data"]["mistakes"])
+
+
+def test_masks_with_void_beside_their_classes_are_not_doubted(tmp_path: Path) -> None:
+    root = write(tmp_path, [*of(0, 1, 255, count=6), *of(0, 255)], "ground\nroad\n")
+    assert not check_masks(open_segments(root))
+    assert not vitrail.doctor(str(root))["data"]["mistakes"]
+
+
+def test_masks_from_1_on_whose_highest_class_never_occurs_are_doubted(tmp_path: Path) -> None:
+    root = write(tmp_path, of(1, 2, count=6), "ground\nroad\nsky\n")
+    assert "begin with 1, say --dense.ignore 0" in " ".join(check_masks(open_segments(root)))
+    assert "begin with 1" in " ".join(vitrail.doctor(str(root))["data"]["mistakes"])
+    assert not check_masks(open_segments(root, ignore=0))
+
+
+def test_the_masks_in_the_only_folder_of_the_annotations_are_found(tmp_path: Path) -> None:
+    root = write(tmp_path / "pets", of(1, 2, 3))
+    (root / "masks").rename(root / "trimaps")
+    (root / "annotations").mkdir()
+    (root / "trimaps" / "train").rename(root / "annotations" / "trimaps")
+    (root / "trimaps").rmdir()
+    for file in (root / "images" / "train").iterdir():
+        file.rename(root / "images" / file.name)
+    (root / "images" / "train").rmdir()
+    (root / "annotations" / "xmls").mkdir()
+    (root / "annotations" / "xmls" / "0.xml").write_text("<annotation/>")
+    assert len(opened(root, validation_share=0.0).train or ()) == 3

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from pathlib import Path
 
-from vitrail.data.file_rules import is_junk, list_folders, list_images, named, no_images, split_of
+from vitrail.data.file_rules import has_images, is_junk, list_folders, list_images, named, no_images, split_of
 from vitrail.errors import DataError
 
 MASK_SUFFIXES = (".png", ".tif", ".tiff", ".bmp", ".gif")
@@ -37,8 +37,14 @@ def split_folders(images: Path) -> dict[str, str]:
 
 
 def masks_of_split(masks: Path, name: str) -> Path:
-    """Return the folder of a split's masks: that of its images' name, or of the same split in another spelling."""
-    if not name or (masks / name).is_dir():
+    """Return the folder of a split's masks: that of its images' name, or of the same split in another spelling.
+
+    Where nothing is split, it is the folder itself, or the only one in it with masks: ``annotations/trimaps``.
+    """
+    if not name:
+        inner = [folder for folder in list_folders(masks) if has_images(folder)]
+        return inner[0] if len(inner) == 1 and not list_images(masks, deep=False) else masks
+    if (masks / name).is_dir():
         return masks / name
     same = [folder for folder in list_folders(masks) if split_of(folder.name) == split_of(name)]
     return same[0] if len(same) == 1 else masks / name

@@ -12,6 +12,7 @@ import numpy as np
 
 from vitrail.data.images import open_image, open_indices
 from vitrail.data.layouts import MASK_FOLDERS, PICTURE_FOLDERS
+from vitrail.data.mask_doubts import MaskDoubts
 from vitrail.data.mask_files import masks_of_split, pair, split_folders
 from vitrail.data.mask_values import advice, check_gaps, check_lossless
 from vitrail.data.scenes import is_scenes, open_scenes
@@ -78,7 +79,6 @@ def open_segments(
         numbered = splits.get("train") or next(iter(splits.values()))
         names = _numbered(numbered, ignore)
         notes.append(f"There is no {NAMES_FILE}: {len(names)} classes are numbered as in the training masks.")
-        notes += _about_zero(numbered, ignore)
     labelling = Labelling(ignore, len(names))
     opened = {split: _pictures(root, pairs, labelling) for split, pairs in splits.items()}
     train, validation, test = (opened.get(split) for split in ("train", "validation", "test"))
@@ -107,8 +107,12 @@ def _scenes(word: str) -> Source:
     return Source(source.name, train, validation, test, names, source.notes)
 
 
-def examine(pictures: SegmentPictures) -> tuple[Counter[int], list[str]]:
+def examine(pictures: SegmentPictures, doubts: MaskDoubts | None = None) -> tuple[Counter[int], list[str]]:
     """Read every picture and mask of a split.
+
+    Args:
+        pictures: of the split.
+        doubts: is told of every mask that can be read.
 
     Returns:
         How many pictures show each class, and what is wrong: masks that cannot be read, of another size than their
@@ -124,39 +128,50 @@ def examine(pictures: SegmentPictures) -> tuple[Counter[int], list[str]]:
         except (ImageError, DataError) as error:
             problems.append(str(error))
             continue
-        classes = set(np.unique(segments).tolist()) - {VOID}
+        present = np.bincount(segments.ravel(), minlength=VOID + 1) > 0
+        if doubts is not None:
+            doubts.add(pictures.names[number], present)
+        classes = set(np.flatnonzero(present[:VOID]).tolist())
         shown.update(classes)
         if not classes:
             problems.append(f"{pictures.names[number]}: its mask is void all over, so nothing is learned from it")
     return shown, problems
 
 
-def check_masks(source: Source) -> None:
+def check_masks(source: Source) -> tuple[str, ...]:
     """Look at some of the masks that are to be learned from and measured by, before anyone waits for them.
+
+    Returns:
+        What is doubtful about all of them together, sentences.
 
     Raises:
         DataError: a mask has another size than its image or values that are no classes, all training masks together
             show fewer than two classes, or those to measure by are void all over.
     """
+    doubts: MaskDoubts | None = None
     for split, pictures in (("training", source.train), ("validation", source.validation)):
         if not isinstance(pictures, SegmentPictures) or not len(pictures) or not isinstance(pictures.masks[0], Path):
             continue
         fewest = 2 if split == "training" else 1
         step = max(1, len(pictures) // LOOKED_AT)
         first = list(range(0, len(pictures), step))
+        doubts = doubts or MaskDoubts(pictures.labelling, source.class_names)
         seen = np.zeros(VOID + 1, dtype=bool)
         unread: list[ImageError] = []
         for number in [*first, *sorted(set(range(len(pictures))) - set(first))]:
             if number % step and seen[:VOID].sum() >= fewest:
                 break
             try:
-                seen |= _shown_by(pictures, number)
+                shown = _shown_by(pictures, number)
+                seen |= shown
+                doubts.add(pictures.names[number], shown)
             except ImageError as error:  # A few damaged ones are left out while training.
                 unread.append(error)
                 if len(unread) > MOST_UNREAD * len(first):
                     raise DataError(str(error)) from None
         if seen[:VOID].sum() < fewest:
             raise DataError(_about_too_few(split, pictures))
+    return tuple(doubts.sentences()) if doubts else ()
 
 
 def _shown_by(pictures: SegmentPictures, number: int) -> np.ndarray:
@@ -235,10 +250,3 @@ def _numbered(pairs: list[tuple[Path, Path]], ignore: int) -> tuple[str, ...]:
         raise DataError(f"{beside}; {advice(values, 0, ignore)}")
     check_gaps(values, ignore)
     return tuple(f"class {number}" for number in range(int(shown.max()) + 1))
-
-
-def _about_zero(pairs: list[tuple[Path, Path]], ignore: int) -> list[str]:
-    """Note that no mask holds 0, so that the first class would never be learned."""
-    if ignore != VOID or any((open_indices(mask) == 0).any() for _, mask in pairs):
-        return []
-    return ["No training mask holds the value 0: --dense.ignore 0 makes 1 the first class."]

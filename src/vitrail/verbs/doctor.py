@@ -22,6 +22,7 @@ from vitrail.data.coco import (
 )
 from vitrail.data.images import open_image
 from vitrail.data.layouts import OtherTask, recognise
+from vitrail.data.mask_doubts import MaskDoubts
 from vitrail.data.objects import check_size
 from vitrail.data.scenes import is_scenes, open_scenes
 from vitrail.data.segment_folders import check_masks, examine, is_segments, open_segments
@@ -137,13 +138,16 @@ def check(data: str, ignore: int = 255) -> Check:
     found = Check()
     source = _open(data, ignore, found)
     copies, depths = Copies(), Depths()
+    doubts = (
+        MaskDoubts(source.train.labelling, source.class_names) if isinstance(source.train, SegmentPictures) else None
+    )
     heights: list[int] = []
     widths: list[int] = []
     for split, pictures in (("train", source.train), ("validation", source.validation), ("test", source.test)):
         if pictures is None or not len(pictures):
             continue
         found.pictures[split] = len(pictures)
-        shown, problems = examine(pictures) if isinstance(pictures, SegmentPictures) else (Counter(pictures.labels), [])
+        shown, problems = _examined(pictures, doubts)
         found.damaged += problems
         for label, name in enumerate(source.class_names):
             found.classes.setdefault(name, {})[split] = shown[label]
@@ -160,11 +164,16 @@ def check(data: str, ignore: int = 255) -> Check:
                 depths.add(item, pictures.names[number])
     _add_sizes(found, heights, widths)
     found.duplicates += copies.across_splits
-    found.mistakes += [*copies.across_classes, *depths.mistakes()]
+    found.mistakes += [*copies.across_classes, *depths.mistakes(), *(doubts.sentences() if doubts else [])]
     found.notes = (*found.notes, *copies.notes())
     if isinstance(source.train, SegmentPictures) and not found.damaged:
         found.damaged += _why_masks_are_refused(source)
     return found
+
+
+def _examined(pictures: Pictures, doubts: MaskDoubts | None) -> tuple[Counter[int], list[str]]:
+    """Count how many images show each class, and name masks that are wrong."""
+    return examine(pictures, doubts) if isinstance(pictures, SegmentPictures) else (Counter(pictures.labels), [])
 
 
 def _class_of(source: Source, pictures: Pictures, number: int) -> str:

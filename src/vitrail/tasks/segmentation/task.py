@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -68,8 +69,7 @@ class SegmentationTask(Supervised):
             seed=settings.run.seed,
             validation_share=settings.validation_share,
         )
-        check_masks(source)
-        return source
+        return dataclasses.replace(source, notes=(*source.notes, *check_masks(source)))
 
     def reopen(self, description: Description, data: str) -> Source:
         """Open pictures with masks, or draw scenes, of the segmenter's classes."""
