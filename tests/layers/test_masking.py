@@ -9,8 +9,8 @@ from vitrail.layers.masking import (
     block_mask,
     draw_mask,
     grid_mask,
+    mask_of_image,
     mask_of_patches,
-    mask_of_picture,
     random_mask,
     split,
     visible_count,
@@ -143,6 +143,6 @@ def test_bright_parts_of_a_picture_are_hidden_whatever_its_resolution() -> None:
     small[0, 1] = 1
     for factor in (1, 4, 7):
         picture = small.repeat_interleave(factor, 0).repeat_interleave(factor, 1)
-        assert mask_of_picture(picture, (2, 3)).nonzero().flatten().tolist() == [1]
+        assert mask_of_image(picture, (2, 3)).nonzero().flatten().tolist() == [1]
     with pytest.raises(ConfigError, match="hides 0 of 6"):
-        mask_of_picture(torch.zeros(4, 6), (2, 3))
+        mask_of_image(torch.zeros(4, 6), (2, 3))

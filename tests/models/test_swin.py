@@ -346,5 +346,5 @@ def test_impossible_shapes_are_refused(options, message):
 
 
 def test_pictures_of_another_shape_are_refused():
-    with pytest.raises(ValueError, match=r"expected pictures \(B, 3, H, W\)"):
+    with pytest.raises(ValueError, match=r"expected images \(B, 3, H, W\)"):
         swin()(torch.zeros(1, 1, 32, 32))

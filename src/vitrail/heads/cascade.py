@@ -152,7 +152,7 @@ def _stage(dense: Dense, num_classes: int, overlap: float, weights: tuple[float,
 
 
 def _refined(stage: Any, boxes: Tensor, regions: list[Tensor], sizes: list[tuple[int, int]]) -> list[Tensor]:
-    """Return the regions as a stage would have them, within their pictures."""
+    """Return the regions as a stage would have them, within their images."""
     moved = stage.box_coder.decode(boxes.detach(), regions)[:, 0].split([len(part) for part in regions])
     return [clip_boxes_to_image(part, size) for part, size in zip(moved, sizes, strict=True)]
 

@@ -14,7 +14,7 @@ PASTED_AT = 0.5
 
 @dataclass(frozen=True)
 class Found:
-    """What a detector finds in one picture, best first.
+    """What a detector finds in one image, best first.
 
     Attributes:
         boxes: ``(n, 4)``: left, top, right, bottom, in pixels.
@@ -32,7 +32,7 @@ class Found:
         return len(self.boxes)
 
     def scaled(self, tall: float, wide: float) -> Found:
-        """Return the same in pixels of which a picture is ``tall`` and ``wide`` times as many."""
+        """Return the same in pixels of which an image is ``tall`` and ``wide`` times as many."""
         return replace(self, boxes=self.boxes * self.boxes.new_tensor([wide, tall, wide, tall]))
 
     def keep(self, which: Tensor) -> Found:
@@ -46,7 +46,7 @@ class Found:
         return Found(self.boxes.float().cpu(), self.scores.float().cpu(), self.classes.cpu(), masks)
 
     def pasted(self, number: int, height: int, width: int) -> Tensor:
-        """Return the mask of an object in a picture of ``height`` x ``width`` pixels, bool ``(H, W)``.
+        """Return the mask of an object in an image of ``height`` x ``width`` pixels, bool ``(H, W)``.
 
         The mask's values stand in the middles of 28 x 28 cells of the box; between them, and up to the box's border,
         they are interpolated.

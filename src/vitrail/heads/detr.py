@@ -86,7 +86,7 @@ class Detr(nn.Module):
 
         Returns:
             Scores ``(L, B, Q, K + 1)``, "no object" first, and boxes ``(L, B, Q, 4)``: middle, width and height as
-            shares of the picture.
+            shares of the image.
         """
         level = self.project(self.backbone.feature_maps(images)[-1])
         h, w = level.shape[-2:]
@@ -112,7 +112,7 @@ class Detr(nn.Module):
             sizes: likewise.
 
         Returns:
-            ``(B, n, h, w)``, the objects in the order of `forward`; each map adds up to 1 over the filled-up picture.
+            ``(B, n, h, w)``, the objects in the order of `forward`; each map adds up to 1 over the filled-up image.
         """
         last: Any = self.decoder_layers[-1]
         recorded: list[Tensor] = []
@@ -163,7 +163,7 @@ class Layer(nn.Module):
         self.dropout = nn.Dropout(DROPOUT)
 
     def forward(self, tokens: Tensor, places: Tensor, memory: Tensor, positions: Tensor, beyond: Tensor) -> Tensor:
-        """``(B, N, D)`` to the same; ``beyond`` ``(B, M)`` is True where the memory is no picture."""
+        """``(B, N, D)`` to the same; ``beyond`` ``(B, M)`` is True where the memory is no image."""
         where = tokens + places
         mixed, _ = self.own(where, where, tokens, beyond if self.cross is None else None, need_weights=False)
         tokens = self.norm1(tokens + self.dropout(mixed))
@@ -183,9 +183,9 @@ def set_losses(
 
     Args:
         scores: ``(L, B, Q, K + 1)``, "no object" first.
-        boxes: ``(L, B, Q, 4)``: middle, width and height as shares of the picture.
-        sizes: height and width of each picture.
-        targets: ``boxes`` in pixels and ``labels`` from 1 of each picture.
+        boxes: ``(L, B, Q, 4)``: middle, width and height as shares of the image.
+        sizes: height and width of each image.
+        targets: ``boxes`` in pixels and ``labels`` from 1 of each image.
     """
     wanted = [
         box_convert(target["boxes"] / _scale(target["boxes"], size), "xyxy", "cxcywh")
@@ -244,11 +244,11 @@ def _best(scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def _beyond(sizes: Sequence[tuple[int, int]], padded: Sequence[int], h: int, w: int) -> Tensor:
-    """Return where a map is no picture: bool ``(B, h * w)``."""
+    """Return where a map is no image: bool ``(B, h * w)``."""
     rows = torch.tensor([[(y + 0.5) * padded[0] / h >= height for y in range(h)] for height, _ in sizes])
     columns = torch.tensor([[(x + 0.5) * padded[1] / w >= width for x in range(w)] for _, width in sizes])
     beyond = (rows[:, :, None] | columns[:, None, :]).flatten(1)
-    beyond[:, 0] = False  # a picture smaller than half a place still is somewhere
+    beyond[:, 0] = False  # an image smaller than half a place still is somewhere
     return beyond
 
 

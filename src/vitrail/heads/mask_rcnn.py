@@ -36,7 +36,7 @@ class RegionDetector(nn.Module):
     """Pyramid, region proposals, and heads that judge regions.
 
     Args:
-        pyramid: pictures to maps.
+        pyramid: images to maps.
         proposals: maps to regions worth a look.
         heads: regions to classes, boxes and masks, called like torchvision's ``RoIHeads``.
     """
@@ -50,12 +50,12 @@ class RegionDetector(nn.Module):
     def forward(
         self, images: Tensor, sizes: Sequence[tuple[int, int]], targets: list[dict[str, Tensor]] | None = None
     ) -> dict[str, Tensor] | list[Found]:
-        """Return losses in training mode, else what is found in each picture.
+        """Return losses in training mode, else what is found in each image.
 
         Args:
-            images: ``(B, C, H, W)``, normalised, filled up beyond each picture.
-            sizes: height and width of each picture.
-            targets: for training, of each picture ``boxes`` (n, 4), ``labels`` (n,) from 1 and ``masks`` (n, H, W).
+            images: ``(B, C, H, W)``, normalised, filled up beyond each image.
+            sizes: height and width of each image.
+            targets: for training, of each image ``boxes`` (n, 4), ``labels`` (n,) from 1 and ``masks`` (n, H, W).
         """
         features = self.features(images)
         regions, region_losses = self.proposals(ImageList(images, list(sizes)), features, targets)
@@ -151,7 +151,7 @@ def new_pyramid(backbone: Backbone, dense: Dense) -> Pyramid:
         ConfigError: they ask for what cannot be.
     """
     if dense.norm == "batch":
-        raise ConfigError("--dense.norm batch is for a segmenter; the few pictures a detector sees at once take group")
+        raise ConfigError("--dense.norm batch is for a segmenter; the few images a detector sees at once take group")
     return Pyramid(backbone, dense.width, dense.pyramid, dense.norm == "group", dense.windows)
 
 
@@ -178,7 +178,7 @@ def region_pool(dense: Dense, side: int) -> MultiScaleRoIAlign:
     """Return what cuts a region out of the map that fits its size: ``(R, C, side, side)``."""
     size = round(CANONICAL_SIZE * dense.anchor_size / USUAL_ANCHOR)
     pool = MultiScaleRoIAlign(["0", "1", "2", "3"], side, sampling_ratio=dense.samples, canonical_scale=size)
-    # torchvision would guess them from the first pictures it sees, wrongly where those are small.
+    # torchvision would guess them from the first images it sees, wrongly where those are small.
     pool.scales = [1 / stride for stride in STRIDES]
     pool.map_levels = initLevelMapper(2, 5, canonical_scale=size)
     return pool

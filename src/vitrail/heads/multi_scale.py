@@ -50,7 +50,7 @@ class Levels(nn.Module):
         self.strides = tuple(stride / 2**times for stride, times in zip(strides, doublings, strict=True))
 
     def forward(self, backbone: Backbone, images: Tensor) -> list[Tensor]:
-        """Return the maps of pictures ``(B, C, H, W)``: ``(B, C_i, H / s_i, W / s_i)`` each."""
+        """Return the maps of images ``(B, C, H, W)``: ``(B, C_i, H / s_i, W / s_i)`` each."""
         maps = backbone.feature_maps(images, self.blocks)
         return [rescale(norm(level)) for level, norm, rescale in zip(maps, self.norms, self.rescale, strict=True)]
 

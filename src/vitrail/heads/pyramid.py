@@ -18,7 +18,7 @@ PyramidKind = Literal["auto", "fpn", "simple", "blocks"]
 STRIDES = (4, 8, 16, 32)
 NORM_EPS = 1e-6
 
-# What makes one vector of a picture has no part in its maps, and would never get a gradient.
+# What makes one vector of an image has no part in its maps, and would never get a gradient.
 UNUSED = ("norm.", "fc_norm.", "attn_pool.")
 
 
@@ -66,9 +66,9 @@ class Pyramid(nn.Module):
                 parameter.requires_grad_(False)
 
     def forward(self, images: Tensor) -> list[Tensor]:
-        """Return the maps of pictures ``(B, C, H, W)``, ``(B, width, h, w)`` each, finest first.
+        """Return the maps of images ``(B, C, H, W)``, ``(B, width, h, w)`` each, finest first.
 
-        Height and width are those of the picture, filled up to a multiple of 32, by the stride.
+        Height and width are those of the image, filled up to a multiple of 32, by the stride.
         """
         height, width = images.shape[-2:]
         images = F.pad(images, (0, -width % STRIDES[-1], 0, -height % STRIDES[-1]))

@@ -16,7 +16,7 @@ from vitrail.layers.patches import pad_to_patches
 from vitrail.models.backbone import Backbone
 from vitrail.settings import Dense
 
-# What only serves to make one vector of a picture; a segmenter has no use for it, and it would never get a gradient.
+# What only serves to make one vector of an image; a segmenter has no use for it, and it would never get a gradient.
 UNUSED = ("norm.", "fc_norm.", "attn_pool.")
 
 
@@ -95,7 +95,7 @@ KINDS: dict[str, Kind] = {
 
 
 class Segmenter(nn.Module):
-    """Backbone, levels and head: pictures to scores of every pixel.
+    """Backbone, levels and head: images to scores of every pixel.
 
     Args:
         backbone: any of vitrail's.
@@ -135,7 +135,7 @@ class Segmenter(nn.Module):
         return self.to_pixels(self.head(self.maps(images)), images)
 
     def maps(self, images: Tensor) -> list[Tensor]:
-        """Return the levels of pictures, which are padded to whole places of the coarsest one."""
+        """Return the levels of images, which are padded to whole places of the coarsest one."""
         return self.levels(self.backbone, pad_to_patches(images, self.coarsest))
 
     def all_scores(self, images: Tensor) -> tuple[Tensor, list[Tensor]]:
@@ -145,7 +145,7 @@ class Segmenter(nn.Module):
         return self.to_pixels(self.head(maps), images), [self.to_pixels(scores, images) for scores in extra]
 
     def to_pixels(self, scores: Tensor, images: Tensor) -> Tensor:
-        """Bring scores of the padded pictures to the pictures' pixels."""
+        """Bring scores of the padded images to the images' pixels."""
         height, width = images.shape[-2:]
         padded = (height + -height % self.coarsest, width + -width % self.coarsest)
         return resize_to(scores, padded)[..., :height, :width]

@@ -38,7 +38,7 @@ class Naive(nn.Module):
 
 
 class Progressive(nn.Module):
-    """3x3 convolutions and doublings in turn, up to the picture's own size (PUP, section 3.3, (2)).
+    """3x3 convolutions and doublings in turn, up to the image's own size (PUP, section 3.3, (2)).
 
     Args:
         channels: of each map that comes in; the last is used.

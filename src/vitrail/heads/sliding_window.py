@@ -1,4 +1,4 @@
-"""Scores of every pixel of pictures of any size: whole or part by part, at several scales, mirrored too."""
+"""Scores of every pixel of images of any size: whole or part by part, at several scales, mirrored too."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ MANY_SCORES, SOFTMAX_AT_ONCE = 2**27, 2**24
 """So many scores become probabilities in place, so many at once: a copy of all would double the memory."""
 
 Score = Callable[[Tensor], Tensor]
-"""Pictures ``(B, C, H, W)`` to scores ``(B, K, H, W)``."""
+"""Images ``(B, C, H, W)`` to scores ``(B, K, H, W)``."""
 
 
 @dataclass(frozen=True)
@@ -65,14 +65,14 @@ def shares(
     """Return the probability of every class at every pixel, the mean over all scales and mirrorings.
 
     Args:
-        score: what scores pictures.
+        score: what scores images.
         images: ``(B, C, H, W)``, normalised.
-        size: height and width of what comes out; the pictures' own when absent.
-        part: height and width of the parts that are scored one by one; None scores the whole picture at once.
+        size: height and width of what comes out; the images' own when absent.
+        part: height and width of the parts that are scored one by one; None scores the whole image at once.
         overlap: share of a part that its neighbour covers too, at least; the scores of both are averaged.
-        scales: factors by which the pictures are scaled; each counts as much.
-        flip: whether the mirrored pictures are scored as well.
-        limit: above which size pictures are scored part by part without being asked.
+        scales: factors by which the images are scaled; each counts as much.
+        flip: whether the mirrored images are scored as well.
+        limit: above which size images are scored part by part without being asked.
 
     Returns:
         ``(B, K, *size)`` float32.
@@ -106,7 +106,7 @@ def to_probabilities(scores: Tensor) -> Tensor:
 
 
 def sliding(score: Score, images: Tensor, part: tuple[int, int], overlap: float = 1 / 3) -> Tensor:
-    """Score pictures part by part: ``(B, C, H, W)`` to ``(B, K, H, W)``, the mean where parts overlap."""
+    """Score images part by part: ``(B, C, H, W)`` to ``(B, K, H, W)``, the mean where parts overlap."""
     height, width = images.shape[-2:]
     total: Tensor | None = None
     counts = images.new_zeros(1, 1, height, width)
@@ -132,7 +132,7 @@ def starts(side: int, part: int, overlap: float) -> list[int]:
 
 
 def check_test(part: tuple[int, int] | None, overlap: float, scales: Sequence[float]) -> None:
-    """Check how pictures are to be scored.
+    """Check how images are to be scored.
 
     Raises:
         ConfigError: a value cannot work.

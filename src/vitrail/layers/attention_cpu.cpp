@@ -456,7 +456,7 @@ int64_t bytes_of(const Shape& s) {
     return measure.used();
 }
 
-// Where the heads of all sequences lie: B pictures of `length` rows each, which are one sequence or, with an index
+// Where the heads of all sequences lie: B images of `length` rows each, which are one sequence or, with an index
 // (windows, N), as many as there are windows. Sequence n has regions n % divisions.
 struct Layout {
     Shape shape;
@@ -486,15 +486,15 @@ struct Layout {
 extern "C" {
 
 // qkv (B, length, 3, K, E) and out (B, length, K, E) in bf16. index (windows, N) names the rows of each window of a
-// picture, or is null: then a picture is one sequence of N = length. regions (divisions, N), or null: a weight between
+// image, or is null: then an image is one sequence of N = length. regions (divisions, N), or null: a weight between
 // two of them is zero. bias (K, N, N) in fp32, transposed to (keys, queries), or null. statistics (B * windows, K, 2,
 // N): of each query the largest score, as a power of two, and one over the sum of its weights.
 void vitrail_attention_forward(const Half* qkv, const int32_t* index, const int32_t* regions, const float* bias,
-                               Half* out, float* statistics, int64_t pictures, int64_t length, int64_t windows,
+                               Half* out, float* statistics, int64_t images, int64_t length, int64_t windows,
                                int64_t tokens, int64_t heads, int64_t head, int64_t divisions, int64_t threads) {
     const Shape s{(int)tokens, (int)heads, (int)head};
     const Layout layout{s, length, windows, divisions, index, regions, bias};
-    const int64_t bytes = bytes_of<Forward>(s), items = pictures * windows * heads;
+    const int64_t bytes = bytes_of<Forward>(s), items = images * windows * heads;
 #pragma omp parallel num_threads(threads)
     {
         Forward pass;
@@ -514,11 +514,11 @@ void vitrail_attention_forward(const Half* qkv, const int32_t* index, const int3
 // sequences adds to its own, so that the sum's order is always the same.
 void vitrail_attention_backward(const Half* qkv, const int32_t* index, const int32_t* regions, const float* bias,
                                 const Half* out, const float* statistics, const Half* grad, Half* qkv_grad,
-                                float* bias_grad, int64_t pictures, int64_t length, int64_t windows, int64_t tokens,
+                                float* bias_grad, int64_t images, int64_t length, int64_t windows, int64_t tokens,
                                 int64_t heads, int64_t head, int64_t divisions, int64_t pieces, int64_t threads) {
     const Shape s{(int)tokens, (int)heads, (int)head};
     const Layout layout{s, length, windows, divisions, index, regions, bias};
-    const int64_t bytes = bytes_of<Backward>(s), sequences = pictures * windows;
+    const int64_t bytes = bytes_of<Backward>(s), sequences = images * windows;
 #pragma omp parallel num_threads(threads)
     {
         Backward pass;

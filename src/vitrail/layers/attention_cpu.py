@@ -131,7 +131,7 @@ def fused_attention(
         heads: K, which divides D.
         bias: ``(K, N, N)`` in fp32, added to the scores. A weight is zero where it is minus infinity, but every
             query must be left a key.
-        windows: ``(G, N)`` in int32: the tokens of each window of a picture, which is a sequence of its own, negative
+        windows: ``(G, N)`` in int32: the tokens of each window of an image, which is a sequence of its own, negative
             for padding, zero; every token in one window. When absent all T tokens are one sequence.
         regions: ``(R, N)`` in int32: tokens of different regions do not attend to each other; sequence b has regions
             b modulo R.
@@ -145,7 +145,7 @@ def fused_attention(
 
 
 def _sizes(qkv: Tensor, windows: Tensor | None, regions: Tensor | None, heads: int) -> tuple[int, ...]:
-    """Return pictures, their tokens, windows, tokens of each, heads, channels of a head, and kinds of regions."""
+    """Return images, their tokens, windows, tokens of each, heads, channels of a head, and kinds of regions."""
     batch, length, width = qkv.shape
     count, tokens = (1, length) if windows is None else windows.shape
     return batch, length, count, tokens, heads, width // 3 // heads, 1 if regions is None else regions.shape[0]

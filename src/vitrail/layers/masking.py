@@ -176,8 +176,8 @@ def mask_of_patches(patches: Iterable[int], grid: tuple[int, int]) -> Tensor:
     return _checked(hidden)
 
 
-def mask_of_picture(brightness: Tensor, grid: tuple[int, int]) -> Tensor:
-    """Hide the patches that are bright in a picture of the mask: ``(N,)`` bool.
+def mask_of_image(brightness: Tensor, grid: tuple[int, int]) -> Tensor:
+    """Hide the patches that are bright in an image of the mask: ``(N,)`` bool.
 
     Args:
         brightness: ``(H, W)`` in [0, 1]; it is laid over the whole input, and where a patch's mean is above 0.5 the
@@ -187,7 +187,7 @@ def mask_of_picture(brightness: Tensor, grid: tuple[int, int]) -> Tensor:
     Raises:
         ConfigError: none or all of the patches would be hidden.
     """
-    # At least a pixel for each patch, then the mean over each patch's own part of the picture.
+    # At least a pixel for each patch, then the mean over each patch's own part of the image.
     means = F.adaptive_avg_pool2d(brightness.float()[None, None], grid)
     return _checked((means > 0.5).flatten())
 

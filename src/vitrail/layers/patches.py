@@ -1,4 +1,4 @@
-"""Pictures to patches and back."""
+"""Images to patches and back."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ def check_images(images: Tensor, channels: int) -> None:
         InputError: it has another shape, or the type of images that are not normalised yet.
     """
     if images.ndim != 4 or images.shape[1] != channels:
-        raise InputError(f"expected pictures (B, {channels}, H, W), got a tensor of shape {tuple(images.shape)}")
+        raise InputError(f"expected images (B, {channels}, H, W), got a tensor of shape {tuple(images.shape)}")
     if not images.is_floating_point():
         kind = str(images.dtype).removeprefix("torch.")
         raise InputError(
@@ -39,21 +39,21 @@ def check_not_empty(images: Tensor) -> None:
 
 
 def grid_of(height: int, width: int, patch_size: int) -> tuple[int, int]:
-    """Return the grid ``(h, w)`` that covers a picture; a last, partly filled row or column counts."""
+    """Return the grid ``(h, w)`` that covers an image; a last, partly filled row or column counts."""
     return -(-height // patch_size), -(-width // patch_size)
 
 
 def pad_to_patches(images: Tensor, patch_size: int) -> Tensor:
     """Pad ``(B, C, H, W)`` with zeros at the bottom and right until patches cover it.
 
-    Zero is the mean colour of a normalised picture, so what is added carries no edge of its own.
+    Zero is the mean colour of a normalised image, so what is added carries no edge of its own.
     """
     bottom, right = -images.shape[-2] % patch_size, -images.shape[-1] % patch_size
     return F.pad(images, (0, right, 0, bottom)) if bottom or right else images
 
 
 def patchify(images: Tensor, patch_size: int) -> Tensor:
-    """Cut pictures into patches.
+    """Cut images into patches.
 
     Args:
         images: ``(B, C, H, W)`` with H and W multiples of P.
@@ -104,7 +104,7 @@ class PatchEmbedding(nn.Module):
         return self.patch_size
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
-        """Return the grid ``(h, w)`` of tokens for a picture of this size in pixels."""
+        """Return the grid ``(h, w)`` of tokens for an image of this size in pixels."""
         return grid_of(height, width, self.patch_size)
 
     def forward(self, images: Tensor, visible: Tensor | None = None) -> Tensor:

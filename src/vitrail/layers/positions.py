@@ -77,10 +77,10 @@ def resize_positions(
     if old == new:
         return positions
     front, places = positions[:, :prefix], positions[:, prefix:]
-    picture = places.unflatten(1, old).permute(0, 3, 1, 2).float()
+    image = places.unflatten(1, old).permute(0, 3, 1, 2).float()
     if mode == "bicubic":
-        picture = F.interpolate(picture, size=new, mode="bicubic", antialias=True, align_corners=False)
+        image = F.interpolate(image, size=new, mode="bicubic", antialias=True, align_corners=False)
     else:
-        picture = F.interpolate(picture, size=new, mode="bilinear", align_corners=True)
-    places = picture.permute(0, 2, 3, 1).flatten(1, 2).to(positions.dtype)
+        image = F.interpolate(image, size=new, mode="bilinear", align_corners=True)
+    places = image.permute(0, 2, 3, 1).flatten(1, 2).to(positions.dtype)
     return torch.cat([front, places], dim=1)

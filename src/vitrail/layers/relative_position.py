@@ -83,7 +83,7 @@ class RelativeKeys(nn.Module):
 
         Args:
             queries: ``(B, K, prefix + N, E)``, or ``(B, K, prefix + V, E)`` with ``visible``.
-            grid: ``(h, w)`` of the whole picture.
+            grid: ``(h, w)`` of the whole image.
             visible: ``(B, V)`` indices of the only patches there are.
 
         Returns:
@@ -188,9 +188,9 @@ def resize_bias_table(table: Tensor, old: tuple[int, int], new: tuple[int, int])
     if old == new:
         return table
     (old_h, old_w), (h, w) = ((2 * a - 1, 2 * b - 1) for a, b in (old, new))
-    picture = table.T.reshape(1, -1, old_h, old_w).float()
-    picture = F.interpolate(picture, size=(h, w), mode="bicubic", align_corners=False)
-    return picture.flatten(2)[0].T.to(table.dtype)
+    image = table.T.reshape(1, -1, old_h, old_w).float()
+    image = F.interpolate(image, size=(h, w), mode="bicubic", align_corners=False)
+    return image.flatten(2)[0].T.to(table.dtype)
 
 
 def square_grid(table: Tensor) -> tuple[int, int] | None:

@@ -41,7 +41,7 @@ class WindowAttention(Attention):
 
     Attributes:
         relative_position_bias_table: ``((2 M_h - 1) * (2 M_w - 1), K)``, or None; rows as in `offset_array`.
-        observe: when set, called with the weights ``(B * G, K, A, A)`` of every forward pass, picture by picture.
+        observe: when set, called with the weights ``(B * G, K, A, A)`` of every forward pass, image by image.
     """
 
     def __init__(
@@ -168,7 +168,7 @@ class WindowAttention(Attention):
         device = str(table.device)
         if torch.compiler.is_compiling() and torch.is_grad_enabled():
             # A compiler would look every score's row up anew where the bias is added, for each window of each
-            # picture, and scatter the gradient in the same way; the result of a matrix product it keeps.
+            # image, and scatter the gradient in the same way; the result of a matrix product it keeps.
             with torch.autocast(table.device.type, enabled=False):
                 chosen = table.T @ _bias_choice(device, *used, *self.window)
         else:

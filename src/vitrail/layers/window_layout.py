@@ -20,7 +20,7 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-# Index tables and masks of this many (size, window, shift, device) stay in memory; one picture size of a model
+# Index tables and masks of this many (size, window, shift, device) stay in memory; one image size of a model
 # with four stages needs about 25. They hold no weights, so forgetting or keeping them cannot change a result.
 REMEMBERED = 512
 
@@ -261,7 +261,7 @@ def _gather(tokens: Tensor, index: Tensor, holes: bool) -> Tensor:
     """Take tokens ``(B, T, D)`` at ``index`` ``(S,)``, zero where it is negative: ``(B, S, D)``."""
     batch, count, width = tokens.shape
     found = index.clamp(min=0) if holes else index
-    # Over all pictures at once: copying whole rows, five times as fast on a CPU as a gather along dimension 1.
+    # Over all images at once: copying whole rows, five times as fast on a CPU as a gather along dimension 1.
     start = torch.arange(batch, device=tokens.device).unsqueeze(1) * count
     taken = tokens.reshape(batch * count, width).index_select(0, (start + found).view(-1))
     taken = taken.view(batch, len(index), width)

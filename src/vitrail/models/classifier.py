@@ -42,7 +42,7 @@ class ImageClassifier(nn.Module):
         return self.backbone.depth
 
     def forward(self, images: Tensor) -> Tensor:
-        """Score pictures ``(B, C, H, W)``: logits ``(B, num_classes)``."""
+        """Score images ``(B, C, H, W)``: logits ``(B, num_classes)``."""
         return self.score(self.backbone.embed(images))
 
     def score(self, features: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a model costs: parameters, sequence length, and multiply-accumulates of one picture."""
+"""What a model costs: parameters, sequence length, and multiply-accumulates of one image."""
 
 from __future__ import annotations
 
@@ -43,13 +43,13 @@ COUNTERS: dict[type[nn.Module], Callable[[Any, Inputs, Tensor], int]] = {
 
 @dataclass(frozen=True)
 class Cost:
-    """What one picture costs.
+    """What one image costs.
 
     Attributes:
         parameters: how many there are, fixed positions included.
-        multiply_accumulates: of one forward pass with one picture; twice that is FLOPs.
+        multiply_accumulates: of one forward pass with one image; twice that is FLOPs.
         tokens: length of the sequence, the class token included; 0 for a model without tokens. For a masked
-            autoencoder that of the whole picture, though its encoder sees the visible part only.
+            autoencoder that of the whole image, though its encoder sees the visible part only.
     """
 
     parameters: int
@@ -63,19 +63,19 @@ def cost(model: nn.Module, image_size: int | tuple[int, int] | None = None) -> C
     Args:
         model: an `ImageClassifier`, a backbone, a `MAE` or a `MPP`, on any device; on ``"meta"`` even giants are
             counted at once.
-        image_size: height and width of the picture, in pixels; the model's own when absent.
+        image_size: height and width of the image, in pixels; the model's own when absent.
     """
     backbone = backbone_of(model)
     height, width = backbone.config.image_size if image_size is None else pair(image_size)
-    picture = torch.empty(1, backbone.config.channels, height, width, device="meta")
+    image = torch.empty(1, backbone.config.channels, height, width, device="meta")
     grid = backbone.token_grid(height, width)
     tokens = 0 if grid is None else grid[0] * grid[1] + backbone.prefix_tokens
     parameters = sum(parameter.numel() for parameter in model.parameters())
-    return Cost(parameters, multiply_accumulates(model, picture), tokens)
+    return Cost(parameters, multiply_accumulates(model, image), tokens)
 
 
-def multiply_accumulates(model: nn.Module, picture: Tensor, within: type[nn.Module] = nn.Module) -> int:
-    """Count a forward pass of ``picture``, ``(1, C, H, W)`` on the device ``"meta"``, by the shapes that occur.
+def multiply_accumulates(model: nn.Module, image: Tensor, within: type[nn.Module] = nn.Module) -> int:
+    """Count a forward pass of ``image``, ``(1, C, H, W)`` on the device ``"meta"``, by the shapes that occur.
 
     With ``within`` only what happens inside modules of that kind is counted.
     """
@@ -92,7 +92,7 @@ def multiply_accumulates(model: nn.Module, picture: Tensor, within: type[nn.Modu
         run: nn.Module = _MaskedPass(model) if isinstance(model, MAE) else model
         shapes = {name: tensor.to("meta") for name, tensor in (*run.named_parameters(), *run.named_buffers())}
         with torch.no_grad():
-            functional_call(run, shapes, (picture,))
+            functional_call(run, shapes, (image,))
     return sum(counted)
 
 
@@ -136,8 +136,8 @@ class _MaskedPass(nn.Module):
         super().__init__()
         self.model = model
 
-    def forward(self, picture: Tensor) -> Tensor:
-        grid = self.model.grid(picture)
+    def forward(self, image: Tensor) -> Tensor:
+        grid = self.model.grid(image)
         patches = grid[0] * grid[1]
         seen = visible_count(patches, self.model.config.mask_ratio)
         visible, hidden, restore = (
@@ -145,5 +145,5 @@ class _MaskedPass(nn.Module):
         )
         mask = torch.empty(1, patches, dtype=torch.bool, device="meta")
         parts = Split(visible, hidden, restore, mask)
-        decoded = self.model.decode(self.model.encode(picture, parts), parts, grid)
+        decoded = self.model.decode(self.model.encode(image, parts), parts, grid)
         return self.model.predict(decoded[:, self.model.encoder.prefix_tokens :])

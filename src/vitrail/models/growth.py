@@ -1,4 +1,4 @@
-"""How the cost of attention grows with the picture: Swin's formulas, and what is counted (Swin, section 3.2)."""
+"""How the cost of attention grows with the image: Swin's formulas, and what is counted (Swin, section 3.2)."""
 
 from __future__ import annotations
 
@@ -26,10 +26,10 @@ def window_msa(places: int, width: int, area: int) -> int:
 
 @dataclass(frozen=True)
 class Growth:
-    """What one picture of one size costs, in multiply-accumulates.
+    """What one image of one size costs, in multiply-accumulates.
 
     Attributes:
-        image_size: side of the picture, in pixels.
+        image_size: side of the image, in pixels.
         msa: of all attention layers by equation 1, if every token attended to all.
         window_msa: by equation 2; None for a model without windows.
         counted: of the attention layers as they are, padding and class token included.
@@ -44,11 +44,11 @@ class Growth:
 
 
 def growth(name: str, image_sizes: Sequence[int]) -> list[Growth]:
-    """Count a Swin or ViT for several picture sizes, without computing anything.
+    """Count a Swin or ViT for several image sizes, without computing anything.
 
     Args:
         name: a backbone with attention, as in `vitrail.list_models`.
-        image_sizes: sides of the pictures, in pixels.
+        image_sizes: sides of the images, in pixels.
     """
     with shapes_only():
         backbone = backbone_of(build_model(name))

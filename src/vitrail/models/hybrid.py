@@ -16,7 +16,7 @@ from vitrail.models.vit import ViT, ViTConfig
 class HybridConfig(ViTConfig):
     """The shape of a hybrid: that of its ViT, and of the ResNet in front.
 
-    ``patch_size`` is counted in pixels of the picture, as in any ViT; a patch of the ResNet's map has that
+    ``patch_size`` is counted in pixels of the image, as in any ViT; a patch of the ResNet's map has that
     divided by the ResNet's stride.
     """
 
@@ -54,7 +54,7 @@ SIZES: dict[str, HybridConfig] = {
 class HybridEmbedding(PatchEmbedding):
     """Patch tokens from a ResNet's map, in the place of those from pixels.
 
-    Every token has seen more of the picture than its own patch, so leaving patches out hides nothing: a hybrid
+    Every token has seen more of the image than its own patch, so leaving patches out hides nothing: a hybrid
     cannot be the encoder of a masked autoencoder. Parameter names are timm's.
 
     Attributes:
@@ -77,11 +77,11 @@ class HybridEmbedding(PatchEmbedding):
 
     @property
     def stride(self) -> int:
-        """Pixels of the picture between two neighbouring tokens."""
+        """Pixels of the image between two neighbouring tokens."""
         return self.pixels
 
     def grid(self, height: int, width: int) -> tuple[int, int]:
-        """Return the grid ``(h, w)`` of tokens for a picture of this size in pixels."""
+        """Return the grid ``(h, w)`` of tokens for an image of this size in pixels."""
         return grid_of(height, width, self.pixels)
 
     def forward(self, images: Tensor, visible: Tensor | None = None) -> Tensor:

@@ -111,7 +111,7 @@ class Decoder(nn.Module):
             tokens: ``(B, prefix + V, D)`` from the encoder; with mask tokens in the encoder ``(B, prefix + N, D)``,
                 the visible patches first.
             parts: which patches those are.
-            grid: ``(h, w)`` of the whole picture.
+            grid: ``(h, w)`` of the whole image.
             hidden_only: leave out of the last block what only visible patches would need.
 
         Returns:
@@ -162,11 +162,11 @@ class MAE(nn.Module):
         return self.config.encoder.patch_size
 
     def grid(self, images: Tensor) -> tuple[int, int]:
-        """Return the grid ``(h, w)`` of patches of a batch of pictures."""
+        """Return the grid ``(h, w)`` of patches of a batch of images."""
         return self.encoder.patch_embed.grid(*images.shape[-2:])
 
     def target(self, images: Tensor, places: Tensor | None = None) -> Tensor:
-        """Return what is to be predicted of pictures, as `MAEConfig.target` says.
+        """Return what is to be predicted of images, as `MAEConfig.target` says.
 
         Args:
             images: ``(B, C, H, W)``, normalised.
@@ -178,7 +178,7 @@ class MAE(nn.Module):
         return self.decoder.target(images, places)
 
     def new_mask(self, images: Tensor) -> Tensor:
-        """Draw a mask ``(B, N)`` for pictures, from torch's global random numbers."""
+        """Draw a mask ``(B, N)`` for images, from torch's global random numbers."""
         return draw_mask(self.config.masking, self.grid(images), self.config.mask_ratio, images.shape[0], images.device)
 
     def loss(self, images: Tensor, mask: Tensor | None = None) -> Tensor:
@@ -201,7 +201,7 @@ class MAE(nn.Module):
             mask: ``(B, N)``, 1 = hidden, the same number hidden in every row; drawn at random when absent.
 
         Raises:
-            ConfigError: the mask does not fit the pictures, or its rows hide different numbers of patches.
+            ConfigError: the mask does not fit the images, or its rows hide different numbers of patches.
         """
         parts = self.split(images, mask)
         decoded = self.decode(self.encode(images, parts), parts, self.grid(images))
@@ -211,14 +211,14 @@ class MAE(nn.Module):
         return MAEOutput(loss, take(shuffled, parts.restore), parts.mask)
 
     def split(self, images: Tensor, mask: Tensor | None = None) -> Split:
-        """List which patches of pictures are visible and which hidden; arguments and errors as in `forward`."""
+        """List which patches of images are visible and which hidden; arguments and errors as in `forward`."""
         check_not_empty(images)
         h, w = self.grid(images)
         if mask is None:
             mask = self.new_mask(images)
         if mask.shape != (images.shape[0], h * w):
             raise ConfigError(
-                f"a mask for these pictures has shape ({images.shape[0]}, {h * w}), one value for each patch of a "
+                f"a mask for these images has shape ({images.shape[0]}, {h * w}), one value for each patch of a "
                 f"{h}x{w} grid; this one has {tuple(mask.shape)}"
             )
         return split(mask.to(images.device).bool())

@@ -88,11 +88,11 @@ class MPP(nn.Module):
         return self.config.encoder.patch_size
 
     def grid(self, images: Tensor) -> tuple[int, int]:
-        """Return the grid ``(h, w)`` of patches of a batch of pictures."""
+        """Return the grid ``(h, w)`` of patches of a batch of images."""
         return self.encoder.patch_embed.grid(*images.shape[-2:])
 
     def forward(self, images: Tensor, source: Tensor | None = None) -> Tensor:
-        """Predict every patch from corrupted pictures.
+        """Predict every patch from corrupted images.
 
         Args:
             images: ``(B, C, H, W)``, normalised.
@@ -134,7 +134,7 @@ class MPP(nn.Module):
 
         Args:
             images: ``(B, C, H, W)``, normalised.
-            pixels: the same pictures in [0, 1].
+            pixels: the same images in [0, 1].
             mask: ``(B, N)`` bool, 1 = corrupted.
             source: as for `forward`.
         """

@@ -19,7 +19,7 @@ class Cut:
     Args:
         model: a classifier over a ViT.
         blocks: how many learn: 0, 0.5, or a whole number up to the model's depth.
-        image_size: height and width of the pictures, in pixels.
+        image_size: height and width of the images, in pixels.
 
     Raises:
         ConfigError: the backbone is no ViT, or has no such number of blocks.
@@ -46,7 +46,7 @@ class Cut:
 
     @property
     def numbers(self) -> int:
-        """Return how many numbers `frozen` gives for a picture."""
+        """Return how many numbers `frozen` gives for an image."""
         h, w = self.vit.token_grid(*self.image_size)
         return self.vit.width * (self.vit.prefix_tokens + h * w if self.blocks else 1)
 

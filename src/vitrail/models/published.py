@@ -29,7 +29,7 @@ class Published:
 
     Attributes:
         model: vitrail's name of the model.
-        image_size: height and width of the test pictures, in pixels; None where the source does not say.
+        image_size: height and width of the test images, in pixels; None where the source does not say.
         top1: accuracy on ImageNet-1k's validation set, in per cent.
         training: what the weights were trained on, and how.
         source: where the figure stands.

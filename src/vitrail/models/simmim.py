@@ -39,7 +39,7 @@ class SimMIMConfig:
         h, w = grid_of(*self.encoder.image_size, self.mask_unit)
         if h * w < FEWEST_UNITS:
             raise ConfigError(
-                f"pictures of {self.encoder.image_size[0]}x{self.encoder.image_size[1]} pixels have only {h}x{w} "
+                f"images of {self.encoder.image_size[0]}x{self.encoder.image_size[1]} pixels have only {h}x{w} "
                 f"squares of mask_unit {self.mask_unit} to hide; choose a smaller one"
             )
 
@@ -81,11 +81,11 @@ class SimMIM(nn.Module):
         return self.config.mask_unit
 
     def grid(self, images: Tensor) -> tuple[int, int]:
-        """Return how many squares there are to hide in a batch of pictures, ``(h, w)``."""
+        """Return how many squares there are to hide in a batch of images, ``(h, w)``."""
         return grid_of(images.shape[-2], images.shape[-1], self.mask_unit)
 
     def new_mask(self, images: Tensor) -> Tensor:
-        """Draw a random mask ``(B, N)`` for pictures, from torch's global random numbers."""
+        """Draw a random mask ``(B, N)`` for images, from torch's global random numbers."""
         h, w = self.grid(images)
         return random_mask(h * w, self.config.mask_ratio, images.shape[0], images.device)
 
@@ -100,7 +100,7 @@ class SimMIM(nn.Module):
             ``(B, C, H, W)``, in the scale of ``images``.
 
         Raises:
-            ConfigError: the mask does not fit the pictures.
+            ConfigError: the mask does not fit the images.
         """
         corrupt = None if mask is None else self._hiding(images, mask)
         tokens = self.encoder.forward_features(images, corrupt=corrupt).flatten(1, -2)[:, self.encoder.prefix_tokens :]
@@ -117,11 +117,11 @@ class SimMIM(nn.Module):
         return lambda tokens: torch.where(patches, token.to(tokens.dtype), tokens)
 
     def _spread(self, images: Tensor, mask: Tensor, times: int) -> Tensor:
-        """Lay a mask out over the picture, each square ``times`` places wide: ``(B, N)`` to ``(B, h, w)``."""
+        """Lay a mask out over the image, each square ``times`` places wide: ``(B, N)`` to ``(B, h, w)``."""
         h, w = self.grid(images)
         if mask.shape != (images.shape[0], h * w):
             raise ConfigError(
-                f"a mask for these pictures has shape ({images.shape[0]}, {h * w}), one value for each square of "
+                f"a mask for these images has shape ({images.shape[0]}, {h * w}), one value for each square of "
                 f"{self.mask_unit} pixels; this one has {tuple(mask.shape)}"
             )
         squares = mask.to(images.device).bool().view(images.shape[0], h, w)

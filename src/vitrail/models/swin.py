@@ -156,15 +156,15 @@ class SwinPatchEmbedding(PatchEmbedding):
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
 
     def forward(self, images: Tensor, partition: Partition) -> Tensor:  # type: ignore[override]
-        """``(B, C, H, W)`` to ``(B, T, D)``; pictures are padded to whole patches where needed."""
+        """``(B, C, H, W)`` to ``(B, T, D)``; images are padded to whole patches where needed."""
         tokens = super().forward(images)
         return self.norm(move(tokens, row_major(partition.h, partition.w), partition))
 
 
 class Swin(Backbone):
-    """A backbone: pictures to a map, to one map per stage, or to one vector each.
+    """A backbone: images to a map, to one map per stage, or to one vector each.
 
-    Pictures may have any height and width, from one pixel on. Parameter names are Microsoft's
+    Images may have any height and width, from one pixel on. Parameter names are Microsoft's
     (`layers.0.blocks.0.attn.qkv.weight`), without the tables of indices and masks that their files carry.
     """
 
@@ -194,7 +194,7 @@ class Swin(Backbone):
             nn.init.trunc_normal_(self.absolute_pos_embed, std=0.02)
 
     def _window(self, h: int, w: int) -> tuple[int, int]:
-        """Return the window of a stage whose map has this size in the pictures the model is built for."""
+        """Return the window of a stage whose map has this size in the images the model is built for."""
         if self.config.small_maps == "mask":
             return self.config.window
         regular, _ = fit_windows(h, w, self.config.window, shrink=True)
@@ -210,7 +210,7 @@ class Swin(Backbone):
         return found
 
     def tokens(self, images: Tensor, corrupt: Corrupt | None = None) -> Tensor:
-        """Embed the patches of pictures ``(B, C, H, W)``: ``(B, T, C)`` in the `layout` of the first block's windows.
+        """Embed the patches of images ``(B, C, H, W)``: ``(B, T, C)`` in the `layout` of the first block's windows.
 
         With ``corrupt``, which takes and returns embeddings row by row ``(B, N, C)``, others stand in their place.
         """
@@ -283,7 +283,7 @@ class Swin(Backbone):
         return [sum(self.config.depths[: stage + 1]) - 1 for stage in range(len(self.config.depths))]
 
     def embed(self, images: Tensor) -> Tensor:
-        """Describe each picture by one vector, the mean over the last map: ``(B, C, H, W)`` to ``(B, D)``."""
+        """Describe each image by one vector, the mean over the last map: ``(B, C, H, W)`` to ``(B, D)``."""
         return self.forward_features(images).mean(dim=(1, 2))
 
     def layer_of(self, name: str) -> int:

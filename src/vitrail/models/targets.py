@@ -34,7 +34,7 @@ class Pixels(nn.Module):
         self.size = patch_size**2 * channels
 
     def forward(self, images: Tensor, places: Tensor | None = None) -> Tensor:
-        """Return what is to be predicted of pictures ``(B, C, H, W)``.
+        """Return what is to be predicted of images ``(B, C, H, W)``.
 
         Args:
             images: normalised.
@@ -118,7 +118,7 @@ class Tokens(nn.Module):
     """Predict which of a vocabulary of tokens stands for a patch, by cross-entropy.
 
     Args:
-        tokenizer: tells the tokens of pictures; None until `use` gives one.
+        tokenizer: tells the tokens of images; None until `use` gives one.
         vocabulary: how many tokens there are.
 
     Attributes:
@@ -218,7 +218,7 @@ def new_target(
 
 
 def patches_of(images: Tensor, patch_size: int, places: Tensor | None = None) -> Tensor:
-    """Cut pictures ``(B, C, H, W)`` into patches ``(B, N, P * P * C)``, or take those at ``places`` ``(B, V)``."""
+    """Cut images ``(B, C, H, W)`` into patches ``(B, N, P * P * C)``, or take those at ``places`` ``(B, V)``."""
     patches = patchify(pad_to_patches(images, patch_size), patch_size)
     return patches if places is None else take(patches, places)
 

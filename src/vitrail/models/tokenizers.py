@@ -1,4 +1,4 @@
-"""Pictures as words: a token for each patch, for a masked autoencoder to predict (MAE, table 1d; BEiT)."""
+"""Images as words: a token for each patch, for a masked autoencoder to predict (MAE, table 1d; BEiT)."""
 
 from __future__ import annotations
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from vitrail.data.images import open_image
 from vitrail.data.transforms import to_tensor
 from vitrail.errors import ConfigError
-from vitrail.layers.masking import mask_of_patches, mask_of_picture
+from vitrail.layers.masking import mask_of_image, mask_of_patches
 from vitrail.models.backbone import Backbone
 
 NUMBERS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
@@ -41,7 +41,7 @@ def read_mask(text: str, encoder: Backbone) -> Tensor:
         raise ConfigError(f'the mask {text!r} is neither a picture file nor numbers of patches such as "0-9,14"')
     picture = open_image(Path(text).expanduser(), 1)
     _check_shape(text, picture.size, encoder.config.image_size, grid)
-    return mask_of_picture(to_tensor(picture)[0] / 255, grid)
+    return mask_of_image(to_tensor(picture)[0] / 255, grid)
 
 
 def _numbers(text: str) -> Iterator[int]:
