@@ -20,7 +20,7 @@ from vitrail.heads.registry import DETECTION_HEADS, SEGMENTATION_HEADS, head_for
 from vitrail.models.backbone import Backbone, backbone_of
 from vitrail.models.classifier import freeze
 from vitrail.models.cost import cost
-from vitrail.models.partial_fine_tuning import Cut
+from vitrail.models.partial_fine_tuning import PartialFineTuning
 from vitrail.models.registry import OBJECTIVES, build_model
 from vitrail.settings import Dense, PretrainSettings, TrainSettings
 from vitrail.tasks.recipes import RECIPES
@@ -191,9 +191,9 @@ def test_a_backbone_that_can_be_cut_in_two_computes_the_same_in_two_parts(kind: 
     model: Any = build_model(name, num_classes=3, image_size=SIDE, **options).eval()
     if not built(kind).splits_between_blocks:
         with pytest.raises(ConfigError, match="tune_blocks"):
-            Cut(model, blocks, (SIDE, SIDE))
+            PartialFineTuning(model, blocks, (SIDE, SIDE))
         return
-    cut = Cut(model, blocks, (SIDE, SIDE))
+    cut = PartialFineTuning(model, blocks, (SIDE, SIDE))
     assert torch.equal(cut.tuned(cut.frozen(images())), model(images()))
 
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vitrail.errors import ConfigError
-from vitrail.heads.multi_scale import Levels
+from vitrail.heads.multi_scale import MultiScaleFeatures
 from vitrail.heads.segmenter import KINDS, Segmenter, build
 from vitrail.models.backbone import spread
 from vitrail.models.registry import build_model
@@ -72,18 +72,18 @@ def test_every_trainable_parameter_gets_a_gradient(kind: str, head: str) -> None
 
 
 def test_a_plain_backbone_gives_strides_4_to_32_and_a_staged_one_its_own() -> None:
-    assert Levels(backbone("vit")).strides == (4, 8, 16, 32)
-    assert Levels(backbone("vit of fine patches")).strides == (4, 8, 16, 32)
-    assert Levels(backbone("vit of 14")).strides == (3.5, 7, 14, 28)
-    assert Levels(backbone("vit"), rescale=False).strides == (16,) * 4
-    assert Levels(backbone("swin")).strides == (4, 8, 16, 32)
-    assert Levels(backbone("swin")).channels == (32, 64, 128, 256)
+    assert MultiScaleFeatures(backbone("vit")).strides == (4, 8, 16, 32)
+    assert MultiScaleFeatures(backbone("vit of fine patches")).strides == (4, 8, 16, 32)
+    assert MultiScaleFeatures(backbone("vit of 14")).strides == (3.5, 7, 14, 28)
+    assert MultiScaleFeatures(backbone("vit"), rescale=False).strides == (16,) * 4
+    assert MultiScaleFeatures(backbone("swin")).strides == (4, 8, 16, 32)
+    assert MultiScaleFeatures(backbone("swin")).channels == (32, 64, 128, 256)
 
 
 @pytest.mark.parametrize("kind", ["vit", "swin", "bit", "hybrid"])
 def test_a_level_has_the_size_its_stride_says(kind: str) -> None:
     body = backbone(kind)
-    levels = Levels(body).eval()
+    levels = MultiScaleFeatures(body).eval()
     for stride, level in zip(levels.strides, levels(body, torch.randn(1, 3, 64, 96)), strict=True):
         assert level.shape[-2:] == (64 / stride, 96 / stride)
 

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from vitrail.errors import ConfigError
-from vitrail.heads.sliding_window import Limit, classes_of, shares, sliding, starts, to_probabilities
+from vitrail.heads.sliding_window import Limit, class_probabilities, classes_of, sliding, starts, to_probabilities
 
 
 def local(images: Tensor) -> Tensor:
@@ -55,22 +55,22 @@ def test_the_mean_over_mirrorings_does_not_change_when_the_picture_is_mirrored()
     layer = torch.nn.Conv2d(1, 3, 3, padding=1)
     images = torch.randn(1, 1, 9, 14)
     with torch.no_grad():
-        one = shares(layer, images, flip=True, scales=(0.5, 1.0, 1.5))
-        other = shares(layer, images.flip(-1), flip=True, scales=(0.5, 1.0, 1.5))
+        one = class_probabilities(layer, images, flip=True, scales=(0.5, 1.0, 1.5))
+        other = class_probabilities(layer, images.flip(-1), flip=True, scales=(0.5, 1.0, 1.5))
     assert torch.allclose(one, other.flip(-1), atol=1e-6)
     assert torch.allclose(one.sum(dim=1), torch.ones(1, 9, 14), atol=1e-6)
 
 
 def test_the_answer_has_the_size_that_is_asked_for() -> None:
-    found = shares(local, torch.randn(1, 1, 7, 5), (13, 21), part=(4, 4), scales=(0.1, 2.0))
+    found = class_probabilities(local, torch.randn(1, 1, 7, 5), (13, 21), window=(4, 4), scales=(0.1, 2.0))
     assert found.shape == (1, 3, 13, 21)
     assert classes_of(found).dtype == torch.uint8
 
 
-@pytest.mark.parametrize("options", [{"part": (0, 4)}, {"overlap": 1.0}, {"scales": ()}, {"scales": (1.0, 0.0)}])
+@pytest.mark.parametrize("options", [{"window": (0, 4)}, {"overlap": 1.0}, {"scales": ()}, {"scales": (1.0, 0.0)}])
 def test_what_cannot_work_is_refused(options: dict[str, object]) -> None:
     with pytest.raises(ConfigError):
-        shares(local, torch.randn(1, 1, 4, 4), **options)  # type: ignore[arg-type]
+        class_probabilities(local, torch.randn(1, 1, 4, 4), **options)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize(
@@ -85,14 +85,18 @@ def test_what_cannot_work_is_refused(options: dict[str, object]) -> None:
     ],
 )
 def test_images_above_a_size_are_scored_in_parts(strides: Any, trained_at: Any, size: Any, part: Any) -> None:
-    assert Limit.of(strides, trained_at).part_of(*size) == part
+    assert Limit.of(strides, trained_at).window_for(*size) == part
 
 
 def test_a_large_image_is_scored_as_if_its_parts_had_been_asked_for() -> None:
     images = torch.randn(1, 2, 30, 70)
     limit = Limit(1000, (16, 16))
-    assert torch.equal(shares(corner, images, limit=limit), shares(corner, images, part=(16, 16)))
-    assert torch.equal(shares(local, images, limit=Limit(2100, (16, 16))), shares(local, images))
+    assert torch.equal(
+        class_probabilities(corner, images, limit=limit), class_probabilities(corner, images, window=(16, 16))
+    )
+    assert torch.equal(
+        class_probabilities(local, images, limit=Limit(2100, (16, 16))), class_probabilities(local, images)
+    )
 
 
 def test_many_scores_become_the_same_probabilities_in_place(monkeypatch: pytest.MonkeyPatch) -> None:

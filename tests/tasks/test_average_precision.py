@@ -8,7 +8,7 @@ import pytest
 import torch
 
 from vitrail.data.rle import encode
-from vitrail.heads.detections import Found
+from vitrail.heads.detections import Detections
 from vitrail.tasks.detection.average_precision import NAMES, class_precisions, to_results, twelve_figures
 
 
@@ -84,7 +84,7 @@ def test_a_found_mask_is_pasted_where_its_box_is() -> None:
     masks = torch.ones(2, 28, 28)
     masks[1, :, :14] = 0
     boxes = torch.tensor([[10.0, 20, 30, 60], [-5, -5, 5, 5]])
-    found = Found(boxes, torch.tensor([0.9, 0.8]), torch.tensor([0, 1]), masks)
+    found = Detections(boxes, torch.tensor([0.9, 0.8]), torch.tensor([0, 1]), masks)
     whole = found.pasted(0, 100, 80)
     assert whole[20:60, 10:30].all()
     assert whole.sum() == 40 * 20

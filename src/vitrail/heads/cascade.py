@@ -13,7 +13,7 @@ from torchvision.ops import clip_boxes_to_image
 from vitrail.heads.mask_rcnn import (
     BOX_POOL,
     SAMPLING,
-    Precisely,
+    Float32Output,
     RegionDetector,
     mask_parts,
     new_box_head,
@@ -82,13 +82,15 @@ class CascadeHeads(nn.Module):
     ) -> dict[str, Tensor]:
         losses: dict[str, Tensor] = {}
         for number, (stage, weight) in enumerate(zip(self._stages(), LOSS_WEIGHTS, strict=True), start=1):
-            regions, matched, labels, wanted = stage.select_training_samples(regions, targets)
-            scores, boxes = self._look(stage, features, regions, sizes)
-            told = torch.cat(labels)
-            inside = told > 0
-            near = F.smooth_l1_loss(boxes[inside], torch.cat(wanted)[inside], beta=SMOOTH_BELOW, reduction="sum")
-            losses[f"loss_classifier_{number}"] = weight * F.cross_entropy(scores, told)
-            losses[f"loss_box_reg_{number}"] = weight * near / max(1, len(told))
+            regions, matched, labels, box_targets = stage.select_training_samples(regions, targets)
+            scores, boxes = self._judge(stage, features, regions, sizes)
+            every_label = torch.cat(labels)
+            foreground = every_label > 0
+            box_loss = F.smooth_l1_loss(
+                boxes[foreground], torch.cat(box_targets)[foreground], beta=SMOOTH_BELOW, reduction="sum"
+            )
+            losses[f"loss_classifier_{number}"] = weight * F.cross_entropy(scores, every_label)
+            losses[f"loss_box_reg_{number}"] = weight * box_loss / max(1, len(every_label))
             if number == 1:
                 losses["loss_mask"] = _mask_loss(stage, features, regions, sizes, targets, matched, labels)
             regions = _refined(stage, boxes, regions, sizes)
@@ -97,25 +99,26 @@ class CascadeHeads(nn.Module):
     def _find(
         self, features: dict[str, Tensor], regions: list[Tensor], sizes: list[tuple[int, int]]
     ) -> list[dict[str, Tensor]]:
-        shares = []
+        class_probabilities = []
         last, boxes = self._stages()[-1], torch.empty(0)
         for stage in self._stages():
-            scores, boxes = self._look(stage, features, regions, sizes)
-            shares.append(scores.softmax(dim=-1))
+            scores, boxes = self._judge(stage, features, regions, sizes)
+            class_probabilities.append(scores.softmax(dim=-1))
             if stage is not last:
                 regions = _refined(stage, boxes, regions, sizes)
-        scores = torch.stack(shares).mean(dim=0).log()
+        scores = torch.stack(class_probabilities).mean(dim=0).log()
         every_class = boxes.repeat(1, self.num_classes + 1)
         found = zip(*last.postprocess_detections(scores, every_class, regions, sizes), strict=True)
         results = [{"boxes": b, "scores": s, "labels": k} for b, s, k in found]
         first = self._stages()[0]
         masks = first.mask_roi_pool(features, [one["boxes"] for one in results], sizes)
         masks = first.mask_predictor(first.mask_head(masks))
-        for one, share in zip(results, maskrcnn_inference(masks, [one["labels"] for one in results]), strict=True):
-            one["masks"] = share
+        probabilities = maskrcnn_inference(masks, [one["labels"] for one in results])
+        for one, mask in zip(results, probabilities, strict=True):
+            one["masks"] = mask
         return results
 
-    def _look(
+    def _judge(
         self, stage: Any, features: dict[str, Tensor], regions: list[Tensor], sizes: list[tuple[int, int]]
     ) -> tuple[Tensor, Tensor]:
         return stage.box_predictor(stage.box_head(stage.box_roi_pool(features, regions, sizes)))
@@ -144,7 +147,7 @@ def _stage(dense: Dense, num_classes: int, overlap: float, weights: tuple[float,
     return RoIHeads(
         region_pool(dense, BOX_POOL),
         head,
-        Precisely(AnyClass(dense.hidden, num_classes)),
+        Float32Output(AnyClass(dense.hidden, num_classes)),
         **sampling,
         batch_size_per_image=dense.regions,
         **mask_parts(dense, num_classes if masks else 0),
@@ -166,15 +169,15 @@ def _mask_loss(
     matched: list[Tensor],
     labels: list[Tensor],
 ) -> Tensor:
-    inside = [torch.where(told > 0)[0] for told in labels]
-    kept = [part[which] for part, which in zip(regions, inside, strict=True)]
+    foreground = [torch.where(own > 0)[0] for own in labels]
+    kept = [part[which] for part, which in zip(regions, foreground, strict=True)]
     logits = stage.mask_predictor(stage.mask_head(stage.mask_roi_pool(features, kept, sizes)))
     return maskrcnn_loss(
         logits,
         kept,
         [target["masks"] for target in targets],
         [target["labels"] for target in targets],
-        [part[which] for part, which in zip(matched, inside, strict=True)],
+        [part[which] for part, which in zip(matched, foreground, strict=True)],
     )
 
 

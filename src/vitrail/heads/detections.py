@@ -13,7 +13,7 @@ PASTED_AT = 0.5
 
 
 @dataclass(frozen=True)
-class Found:
+class Detections:
     """What a detector finds in one image, best first.
 
     Attributes:
@@ -31,19 +31,19 @@ class Found:
     def __len__(self) -> int:
         return len(self.boxes)
 
-    def scaled(self, tall: float, wide: float) -> Found:
+    def scaled(self, tall: float, wide: float) -> Detections:
         """Return the same in pixels of which an image is ``tall`` and ``wide`` times as many."""
         return replace(self, boxes=self.boxes * self.boxes.new_tensor([wide, tall, wide, tall]))
 
-    def keep(self, which: Tensor) -> Found:
+    def keep(self, which: Tensor) -> Detections:
         """Return some of the objects, by a mask of bools or by numbers."""
         masks = None if self.masks is None else self.masks[which]
-        return Found(self.boxes[which], self.scores[which], self.classes[which], masks)
+        return Detections(self.boxes[which], self.scores[which], self.classes[which], masks)
 
-    def cpu(self) -> Found:
+    def cpu(self) -> Detections:
         """Return a copy on the CPU, in float32."""
         masks = None if self.masks is None else self.masks.float().cpu()
-        return Found(self.boxes.float().cpu(), self.scores.float().cpu(), self.classes.cpu(), masks)
+        return Detections(self.boxes.float().cpu(), self.scores.float().cpu(), self.classes.cpu(), masks)
 
     def pasted(self, number: int, height: int, width: int) -> Tensor:
         """Return the mask of an object in an image of ``height`` x ``width`` pixels, bool ``(H, W)``.

@@ -13,17 +13,17 @@ from torch import Tensor, nn
 from torchvision.ops import box_convert, clip_boxes_to_image, generalized_box_iou
 
 from vitrail.errors import ConfigError
-from vitrail.heads.detections import Found
+from vitrail.heads.detections import Detections
 from vitrail.heads.pyramid import UNUSED
 from vitrail.layers.positions import sincos_2d
 from vitrail.models.backbone import Backbone
 from vitrail.settings import Dense
 
 # Section 3.1 and appendix A.4: weights of the losses, also those of matching, and that of "no object".
-L1_WEIGHT, GIOU_WEIGHT, NOTHING_WEIGHT = 5.0, 2.0, 0.1
+L1_WEIGHT, GIOU_WEIGHT, NO_OBJECT_WEIGHT = 5.0, 2.0, 0.1
 HEAD_WIDTH = 32
 DROPOUT = 0.1
-SHOWN_MOST = 100
+MAX_DETECTIONS = 100
 
 
 def build(backbone: Backbone, dense: Dense, num_classes: int) -> Detr:
@@ -74,7 +74,7 @@ class Detr(nn.Module):
 
     def forward(
         self, images: Tensor, sizes: Sequence[tuple[int, int]], targets: list[dict[str, Tensor]] | None = None
-    ) -> dict[str, Tensor] | list[Found]:
+    ) -> dict[str, Tensor] | list[Detections]:
         """Return losses in training mode, else what is found; arguments as for `RegionDetector`."""
         scores, boxes = self.decode(images, sizes)
         if self.training:
@@ -91,17 +91,17 @@ class Detr(nn.Module):
         level = self.project(self.backbone.feature_maps(images)[-1])
         h, w = level.shape[-2:]
         positions = sincos_2d((h, w), level.shape[1]).to(level.device)
-        beyond = _beyond(sizes, images.shape[-2:], h, w).to(level.device)
+        padding = key_padding_mask(sizes, images.shape[-2:], h, w).to(level.device)
         memory = level.flatten(2).transpose(1, 2).float()
         for layer in self.encoder_layers:
-            memory = layer(memory, positions, memory, positions, beyond)
+            memory = layer(memory, positions, memory, positions, padding)
         queries = self.queries.expand(len(images), -1, -1)
-        found, said = torch.zeros_like(queries), []
+        hidden_states, outputs = torch.zeros_like(queries), []
         for layer in self.decoder_layers:
-            found = layer(found, queries, memory, positions, beyond)
-            said.append(self.norm(found))
-        every = torch.stack(said)
-        return self.classify(every).float(), self.box(every).float().sigmoid()
+            hidden_states = layer(hidden_states, queries, memory, positions, padding)
+            outputs.append(self.norm(hidden_states))
+        decoder_outputs = torch.stack(outputs)
+        return self.classify(decoder_outputs).float(), self.box(decoder_outputs).float().sigmoid()
 
     @torch.no_grad()
     def cross_attention(self, images: Tensor, sizes: Sequence[tuple[int, int]]) -> Tensor:
@@ -123,7 +123,7 @@ class Detr(nn.Module):
             last.observe = None
         h, w = (math.ceil(side / self.backbone.strides[-1]) for side in images.shape[-2:])
         maps = recorded[0].unflatten(-1, (h, w))
-        return torch.stack([of_one[_best(said)[0]] for of_one, said in zip(maps, scores[-1], strict=True)])
+        return torch.stack([own[_best(queries)[0]] for own, queries in zip(maps, scores[-1], strict=True)])
 
     @property
     def depth(self) -> int:
@@ -162,14 +162,18 @@ class Layer(nn.Module):
         self.norm3 = nn.LayerNorm(width)
         self.dropout = nn.Dropout(DROPOUT)
 
-    def forward(self, tokens: Tensor, places: Tensor, memory: Tensor, positions: Tensor, beyond: Tensor) -> Tensor:
-        """``(B, N, D)`` to the same; ``beyond`` ``(B, M)`` is True where the memory is no image."""
-        where = tokens + places
-        mixed, _ = self.own(where, where, tokens, beyond if self.cross is None else None, need_weights=False)
+    def forward(
+        self, tokens: Tensor, positions: Tensor, memory: Tensor, memory_positions: Tensor, padding: Tensor
+    ) -> Tensor:
+        """``(B, N, D)`` to the same; ``padding`` ``(B, M)`` is True where the memory is no image."""
+        placed = tokens + positions
+        mixed, _ = self.own(placed, placed, tokens, padding if self.cross is None else None, need_weights=False)
         tokens = self.norm1(tokens + self.dropout(mixed))
         if self.cross is not None and self.norm2 is not None:
             watched = self.observe is not None
-            seen, weights = self.cross(tokens + places, memory + positions, memory, beyond, need_weights=watched)
+            seen, weights = self.cross(
+                tokens + positions, memory + memory_positions, memory, padding, need_weights=watched
+            )
             if self.observe is not None:
                 self.observe(weights)
             tokens = self.norm2(tokens + self.dropout(seen))
@@ -187,69 +191,69 @@ def set_losses(
         sizes: height and width of each image.
         targets: ``boxes`` in pixels and ``labels`` from 1 of each image.
     """
-    wanted = [
+    box_targets = [
         box_convert(target["boxes"] / _scale(target["boxes"], size), "xyxy", "cxcywh")
         for target, size in zip(targets, sizes, strict=True)
     ]
     labels = [t["labels"] for t in targets]
     count = max(1, sum(map(len, labels)))
     weights = torch.ones(scores.shape[-1], device=scores.device)
-    weights[0] = NOTHING_WEIGHT
+    weights[0] = NO_OBJECT_WEIGHT
     totals = {"loss_class": scores.new_zeros(()), "loss_l1": scores.new_zeros(()), "loss_giou": scores.new_zeros(())}
     for layer_scores, layer_boxes in zip(scores, boxes, strict=True):
-        told = torch.zeros(layer_scores.shape[:2], dtype=torch.int64, device=scores.device)
-        for b, (own_labels, own_boxes) in enumerate(zip(labels, wanted, strict=True)):
+        matched_labels = torch.zeros(layer_scores.shape[:2], dtype=torch.int64, device=scores.device)
+        for b, (own_labels, own_boxes) in enumerate(zip(labels, box_targets, strict=True)):
             rows, columns = match(layer_scores[b], layer_boxes[b], own_labels, own_boxes)
-            told[b, rows] = own_labels[columns]
-            near, goal = layer_boxes[b, rows], own_boxes[columns]
-            totals["loss_l1"] = totals["loss_l1"] + L1_WEIGHT * (near - goal).abs().sum() / count
-            overlap = generalized_box_iou(_corners(near), _corners(goal)).diagonal()
+            matched_labels[b, rows] = own_labels[columns]
+            predicted, matched_boxes = layer_boxes[b, rows], own_boxes[columns]
+            totals["loss_l1"] = totals["loss_l1"] + L1_WEIGHT * (predicted - matched_boxes).abs().sum() / count
+            overlap = generalized_box_iou(_corners(predicted), _corners(matched_boxes)).diagonal()
             totals["loss_giou"] = totals["loss_giou"] + GIOU_WEIGHT * (1 - overlap).sum() / count
-        loss = F.cross_entropy(layer_scores.flatten(0, 1), told.flatten(), weights)
+        loss = F.cross_entropy(layer_scores.flatten(0, 1), matched_labels.flatten(), weights)
         totals["loss_class"] = totals["loss_class"] + loss
     return totals
 
 
 @torch.no_grad()
-def match(scores: Tensor, boxes: Tensor, labels: Tensor, wanted: Tensor) -> tuple[Tensor, Tensor]:
+def match(scores: Tensor, boxes: Tensor, labels: Tensor, targets: Tensor) -> tuple[Tensor, Tensor]:
     """Give each object a query of its own, at the least cost altogether (equation 1; Hungarian algorithm).
 
     Args:
         scores: ``(Q, K + 1)``, "no object" first.
         boxes: ``(Q, 4)``: middle, width, height.
         labels: ``(n,)``, from 1.
-        wanted: ``(n, 4)`` likewise.
+        targets: ``(n, 4)`` likewise.
 
     Returns:
         Queries and objects, ``(m,)`` each with m the lesser of Q and n.
     """
-    cost = -scores.softmax(dim=-1)[:, labels] + L1_WEIGHT * torch.cdist(boxes, wanted, p=1)
-    cost = cost - GIOU_WEIGHT * generalized_box_iou(_corners(boxes), _corners(wanted))
+    cost = -scores.softmax(dim=-1)[:, labels] + L1_WEIGHT * torch.cdist(boxes, targets, p=1)
+    cost = cost - GIOU_WEIGHT * generalized_box_iou(_corners(boxes), _corners(targets))
     # A query whose values are not finite makes every assignment as bad as any other.
     rows, columns = linear_sum_assignment(cost.nan_to_num(1e4, 1e4, 1e4).cpu().numpy())
     return torch.as_tensor(rows, device=boxes.device), torch.as_tensor(columns, device=boxes.device)
 
 
-def _found(scores: Tensor, boxes: Tensor, size: tuple[int, int]) -> Found:
-    best, shares, classes = _best(scores)
+def _found(scores: Tensor, boxes: Tensor, size: tuple[int, int]) -> Detections:
+    best, confidences, classes = _best(scores)
     corners = _corners(boxes[best])
-    return Found(clip_boxes_to_image(corners * _scale(corners, size), size), shares, classes)
+    return Detections(clip_boxes_to_image(corners * _scale(corners, size), size), confidences, classes)
 
 
 def _best(scores: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """Return the queries ``(Q, K + 1)`` that are most sure of something, best first, how sure, and of which class."""
-    shares, classes = scores.softmax(dim=-1)[:, 1:].max(dim=-1)
-    best = shares.argsort(descending=True)[:SHOWN_MOST]
-    return best, shares[best], classes[best]
+    confidences, classes = scores.softmax(dim=-1)[:, 1:].max(dim=-1)
+    best = confidences.argsort(descending=True)[:MAX_DETECTIONS]
+    return best, confidences[best], classes[best]
 
 
-def _beyond(sizes: Sequence[tuple[int, int]], padded: Sequence[int], h: int, w: int) -> Tensor:
-    """Return where a map is no image: bool ``(B, h * w)``."""
+def key_padding_mask(sizes: Sequence[tuple[int, int]], padded: Sequence[int], h: int, w: int) -> Tensor:
+    """Return which places of a map are padding and no image: bool ``(B, h * w)``."""
     rows = torch.tensor([[(y + 0.5) * padded[0] / h >= height for y in range(h)] for height, _ in sizes])
     columns = torch.tensor([[(x + 0.5) * padded[1] / w >= width for x in range(w)] for _, width in sizes])
-    beyond = (rows[:, :, None] | columns[:, None, :]).flatten(1)
-    beyond[:, 0] = False  # an image smaller than half a place still is somewhere
-    return beyond
+    padding = (rows[:, :, None] | columns[:, None, :]).flatten(1)
+    padding[:, 0] = False  # an image smaller than half a place still is somewhere
+    return padding
 
 
 def _corners(boxes: Tensor) -> Tensor:

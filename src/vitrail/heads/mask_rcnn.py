@@ -19,7 +19,7 @@ from torchvision.ops.poolers import initLevelMapper
 
 from vitrail.errors import ConfigError
 from vitrail.heads.convolution import new_norm
-from vitrail.heads.detections import Found
+from vitrail.heads.detections import Detections
 from vitrail.heads.pyramid import STRIDES, Pyramid
 from vitrail.models.backbone import Backbone
 from vitrail.settings import Dense
@@ -49,7 +49,7 @@ class RegionDetector(nn.Module):
 
     def forward(
         self, images: Tensor, sizes: Sequence[tuple[int, int]], targets: list[dict[str, Tensor]] | None = None
-    ) -> dict[str, Tensor] | list[Found]:
+    ) -> dict[str, Tensor] | list[Detections]:
         """Return losses in training mode, else what is found in each image.
 
         Args:
@@ -59,12 +59,12 @@ class RegionDetector(nn.Module):
         """
         features = self.features(images)
         regions, region_losses = self.proposals(ImageList(images, list(sizes)), features, targets)
-        found, losses = self.heads(features, regions, list(sizes), targets)
+        detections, losses = self.heads(features, regions, list(sizes), targets)
         if self.training:
             return region_losses | losses
         return [
-            Found(one["boxes"], one["scores"], one["labels"] - 1, one["masks"][:, 0] if "masks" in one else None)
-            for one in found
+            Detections(one["boxes"], one["scores"], one["labels"] - 1, one["masks"][:, 0] if "masks" in one else None)
+            for one in detections
         ]
 
     def features(self, images: Tensor) -> dict[str, Tensor]:
@@ -102,7 +102,7 @@ class RegionDetector(nn.Module):
         return {f"pyramid.{name}" for name in self.pyramid.no_weight_decay()}
 
 
-class Precisely(nn.Module):
+class Float32Output(nn.Module):
     """A part whose results leave it as float32, whatever it computes in: boxes and losses are made of them."""
 
     def __init__(self, part: nn.Module) -> None:
@@ -159,7 +159,7 @@ def new_proposals(dense: Dense) -> RegionProposalNetwork:
     """Return a region proposal network with one size of anchor for each stride, in three aspects."""
     strides = (*STRIDES, 2 * STRIDES[-1])
     anchors = AnchorGenerator(tuple((round(dense.anchor_size * stride),) for stride in strides), (ASPECTS,) * 5)
-    head = Precisely(RPNHead(dense.width, len(ASPECTS), conv_depth=2 if dense.box_head == "conv" else 1))
+    head = Float32Output(RPNHead(dense.width, len(ASPECTS), conv_depth=2 if dense.box_head == "conv" else 1))
     most = {"training": 2 * dense.proposals, "testing": dense.proposals}
     return RegionProposalNetwork(
         anchors,
@@ -191,7 +191,7 @@ def new_box_head(dense: Dense, num_classes: int) -> tuple[nn.Module, nn.Module]:
         head: nn.Module = FastRCNNConvFCHead(shape, [dense.width] * CONVOLUTIONS, [dense.hidden], norm_layer(dense))
     else:
         head = TwoMLPHead(dense.width * BOX_POOL**2, dense.hidden)
-    return head, Precisely(FastRCNNPredictor(dense.hidden, num_classes + 1))
+    return head, Float32Output(FastRCNNPredictor(dense.hidden, num_classes + 1))
 
 
 def mask_parts(dense: Dense, num_classes: int) -> dict[str, Any]:
@@ -202,7 +202,7 @@ def mask_parts(dense: Dense, num_classes: int) -> dict[str, Any]:
     return {
         "mask_roi_pool": region_pool(dense, MASK_POOL),
         "mask_head": MaskRCNNHeads(dense.width, layers, 1, norm_layer(dense)),
-        "mask_predictor": Precisely(MaskRCNNPredictor(dense.width, dense.width, num_classes + 1)),
+        "mask_predictor": Float32Output(MaskRCNNPredictor(dense.width, dense.width, num_classes + 1)),
     }
 
 

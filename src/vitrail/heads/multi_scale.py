@@ -13,7 +13,7 @@ FINEST_STRIDE = 4
 NORM_EPS = 1e-6  # As a ViT's own norms; Swin's have 1e-5.
 
 
-class Levels(nn.Module):
+class MultiScaleFeatures(nn.Module):
     """Maps of a backbone, finest first, each under a LayerNorm of its own.
 
     A backbone of several stages (Swin, BiT) gives a map for each stage, normalised as in the Swin paper's dense models.

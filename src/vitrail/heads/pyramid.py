@@ -10,7 +10,7 @@ from torch import Tensor, nn
 
 from vitrail.errors import ConfigError
 from vitrail.heads.convolution import ChannelNorm, new_norm, resize_to
-from vitrail.heads.multi_scale import Levels
+from vitrail.heads.multi_scale import MultiScaleFeatures
 from vitrail.models.backbone import Backbone
 from vitrail.models.vit_windows import windowed_map
 
@@ -59,7 +59,7 @@ class Pyramid(nn.Module):
             raise ConfigError("windows are for a plain ViT with the pyramid simple")
         self.backbone = backbone
         self.windows = windows
-        self.levels = None if kind == "simple" else Levels(backbone)
+        self.levels = None if kind == "simple" else MultiScaleFeatures(backbone)
         self.join = Simple(backbone, width) if self.levels is None else _network(self.levels, width, group_norm)
         for name, parameter in backbone.named_parameters():
             if name.startswith(UNUSED) and not (kind == "simple" and name.startswith("norm.")):
@@ -131,7 +131,7 @@ def _level(channels: int, doublings: int, width: int) -> nn.Sequential:
     return nn.Sequential(*layers)
 
 
-def _network(levels: Levels, width: int, group_norm: bool) -> nn.Module:
+def _network(levels: MultiScaleFeatures, width: int, group_norm: bool) -> nn.Module:
     from torchvision.ops import FeaturePyramidNetwork  # Takes seconds to import.
 
     norm = (lambda channels: new_norm("group", channels)) if group_norm else None

@@ -9,7 +9,7 @@ from torch import Tensor, nn
 
 from vitrail.errors import ConfigError, nearest
 from vitrail.heads.convolution import Classify, ConvNormReLU, resize_to
-from vitrail.heads.multi_scale import Levels
+from vitrail.heads.multi_scale import MultiScaleFeatures
 from vitrail.heads.setr import MultiLevel, Naive, Progressive
 from vitrail.heads.upernet import UperNet
 from vitrail.layers.patches import pad_to_patches
@@ -58,29 +58,29 @@ class Kind:
         rescale: whether those are brought to several strides.
     """
 
-    build: Callable[[Levels, int, Dense], nn.Module]
+    build: Callable[[MultiScaleFeatures, int, Dense], nn.Module]
     auxiliary: slice
     levels: int = 4
     rescale: bool = False
 
 
-def _upernet(levels: Levels, num_classes: int, dense: Dense) -> nn.Module:
+def _upernet(levels: MultiScaleFeatures, num_classes: int, dense: Dense) -> nn.Module:
     return UperNet(levels.channels, num_classes, dense.width, dense.norm, dense.dropout)
 
 
-def _naive(levels: Levels, num_classes: int, dense: Dense) -> nn.Module:
+def _naive(levels: MultiScaleFeatures, num_classes: int, dense: Dense) -> nn.Module:
     return Naive(levels.channels, num_classes, dense.width, dense.norm, dense.dropout)
 
 
-def _progressive(levels: Levels, num_classes: int, dense: Dense) -> nn.Module:
+def _progressive(levels: MultiScaleFeatures, num_classes: int, dense: Dense) -> nn.Module:
     return Progressive(levels.channels, num_classes, dense.width, dense.norm, dense.dropout, stride=levels.strides[-1])
 
 
-def _multi_level(levels: Levels, num_classes: int, dense: Dense) -> nn.Module:
+def _multi_level(levels: MultiScaleFeatures, num_classes: int, dense: Dense) -> nn.Module:
     return MultiLevel(levels.channels, num_classes, dense.width, dense.norm, dense.dropout, levels.strides)
 
 
-def _linear(levels: Levels, num_classes: int, dense: Dense) -> nn.Module:
+def _linear(levels: MultiScaleFeatures, num_classes: int, dense: Dense) -> nn.Module:
     return LinearHead(levels.channels, num_classes, dense.dropout)
 
 
@@ -113,7 +113,7 @@ class Segmenter(nn.Module):
         kind = KINDS[dense.head]
         self.num_classes = num_classes
         self.backbone = backbone
-        self.levels = Levels(backbone, kind.levels, kind.rescale, dense.norm)
+        self.levels = MultiScaleFeatures(backbone, kind.levels, kind.rescale, dense.norm)
         self.head = kind.build(self.levels, num_classes, dense)
         self.scored = tuple(range(len(self.levels.channels))[kind.auxiliary]) if dense.auxiliary else ()
         kernel = 3 if dense.head == "upernet" else 1

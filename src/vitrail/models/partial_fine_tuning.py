@@ -10,7 +10,7 @@ from vitrail.models.classifier import ImageClassifier
 from vitrail.models.vit import ViT
 
 
-class Cut:
+class PartialFineTuning:
     """Where a classifier is cut, and both parts as functions.
 
     Above the cut are the last blocks, the final norm and the head; half a block is the MLP of the last one. With no
@@ -78,7 +78,7 @@ class Cut:
         """Return the parameters below the cut by their names in the model."""
         return {name: p for name, p in self.model.named_parameters() if not self._learns(name)}
 
-    def still(self) -> list[nn.Module]:
+    def frozen_modules(self) -> list[nn.Module]:
         """Return the modules below the cut, whose dropout is never to act."""
         whole = [
             self.vit.patch_embed,

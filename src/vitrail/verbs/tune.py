@@ -11,7 +11,7 @@ from vitrail.config import Augment
 from vitrail.data.features import EvalFeatureBatches, FeatureBatches, Features, room_for
 from vitrail.data.sources import Pictures, training_pictures
 from vitrail.errors import ConfigError
-from vitrail.models.partial_fine_tuning import Cut
+from vitrail.models.partial_fine_tuning import PartialFineTuning
 from vitrail.output import say
 from vitrail.settings import TrainSettings
 from vitrail.tasks.classification.tuning import TunedBlocks
@@ -38,7 +38,7 @@ class Tuning:
     """
 
     plan: Plan
-    cut: Cut
+    cut: PartialFineTuning
     folder: Path
 
     @classmethod

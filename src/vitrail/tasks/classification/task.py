@@ -17,7 +17,7 @@ from vitrail.data.batches import EvalBatches
 from vitrail.data.requested import RequestedImage, model_input
 from vitrail.data.sources import Pictures, Source, open_source
 from vitrail.errors import ConfigError, DataError
-from vitrail.models.partial_fine_tuning import Cut
+from vitrail.models.partial_fine_tuning import PartialFineTuning
 from vitrail.models.registry import ModelSpec
 from vitrail.output import say_table
 from vitrail.serialize import dumps
@@ -82,7 +82,7 @@ class ClassificationTask(Supervised):
         """Return cross-entropy with smoothed and, if asked, mixed labels; of all blocks or of the last ones."""
         settings, preprocessing = run.settings, run.description.preprocessing
         if settings.tune_blocks is not None:
-            cut = Cut(model, settings.tune_blocks, preprocessing.image_size)
+            cut = PartialFineTuning(model, settings.tune_blocks, preprocessing.image_size)
             loss: Classification = TunedBlocks(cut, preprocessing, settings.smoothing, settings.augment)
         else:
             loss = Classification(model, preprocessing, settings.smoothing, settings.augment)

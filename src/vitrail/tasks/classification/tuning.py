@@ -8,14 +8,15 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vitrail.config import Augment, Preprocessing
-from vitrail.models.partial_fine_tuning import Cut
+from vitrail.models.partial_fine_tuning import PartialFineTuning
 from vitrail.tasks.classification.loss import Classification, smooth_targets
 
 
 class TunedBlocks(Classification):
     """Cross-entropy of a classifier of which only what is above a cut learns.
 
-    A batch may hold ``features``, what `Cut.frozen` gives, in place of ``image``: the same is learned either way.
+    A batch may hold ``features``, what `PartialFineTuning.frozen` gives, in place of ``image``: the same is learned
+    either way.
 
     Args:
         cut: where the classifier is cut; what is below stops learning.
@@ -25,7 +26,11 @@ class TunedBlocks(Classification):
     """
 
     def __init__(
-        self, cut: Cut, preprocessing: Preprocessing, smoothing: float = 0.0, augment: Augment | None = None
+        self,
+        cut: PartialFineTuning,
+        preprocessing: Preprocessing,
+        smoothing: float = 0.0,
+        augment: Augment | None = None,
     ) -> None:
         super().__init__(cut.model, preprocessing, smoothing, augment)
         self.cut = cut
@@ -34,7 +39,7 @@ class TunedBlocks(Classification):
     def train(self, mode: bool = True) -> TunedBlocks:
         """Switch dropout on or off, but for the part that does not learn: there it never acts."""
         super().train(mode)
-        for module in self.cut.still():
+        for module in self.cut.frozen_modules():
             module.eval()
         return self
 

@@ -10,7 +10,7 @@ from typing import Any
 
 from vitrail.data.objects import ObjectPictures
 from vitrail.data.rle import encode
-from vitrail.heads.detections import Found
+from vitrail.heads.detections import Detections
 
 _PRECISIONS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
 _RECALLS = ("ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large")
@@ -18,12 +18,12 @@ NAMES = (*_PRECISIONS, *_RECALLS)
 """The twelve figures in COCO's order: precision over IoU 0.50 to 0.95, at 0.50 and 0.75, and by area (below 32^2, up to
 96^2, and above, in pixels); recall with 1, 10 and 100 detections a picture, and by area."""
 
-Detections = list[dict[str, Any]]
+CocoResults = list[dict[str, Any]]
 """COCO's results: ``image_id``, ``category_id`` (both from 0, one more for the latter), ``bbox``, ``score``, and with
 masks ``segmentation``."""
 
 
-def to_results(found: Found, number: int, height: int, width: int) -> Detections:
+def to_results(found: Detections, number: int, height: int, width: int) -> CocoResults:
     """Turn what was found in picture ``number``, of this height and width, into COCO's results."""
     results = []
     found = found.cpu()
@@ -60,7 +60,7 @@ def truth_of(pictures: ObjectPictures, class_names: Sequence[str]) -> dict[str, 
     return {"images": images, "annotations": annotations, "categories": categories}
 
 
-def twelve_figures(truth: dict[str, Any], results: Detections, masks: bool = False) -> dict[str, float]:
+def twelve_figures(truth: dict[str, Any], results: CocoResults, masks: bool = False) -> dict[str, float]:
     """Return COCO's twelve figures by the names in `NAMES`, nan where there is nothing to measure.
 
     Args:
@@ -76,7 +76,9 @@ def twelve_figures(truth: dict[str, Any], results: Detections, masks: bool = Fal
     return {name: value if value >= 0 else math.nan for name, value in zip(NAMES, figures, strict=True)}
 
 
-def class_precisions(truth: dict[str, Any], results: Detections, masks: bool = False) -> dict[int, tuple[float, float]]:
+def class_precisions(
+    truth: dict[str, Any], results: CocoResults, masks: bool = False
+) -> dict[int, tuple[float, float]]:
     """Return AP and AP50 of each category by its id, nan where no picture has one."""
     evaluated = evaluate(truth, results, masks)
     ids = sorted(category["id"] for category in truth["categories"])
@@ -87,7 +89,7 @@ def class_precisions(truth: dict[str, Any], results: Detections, masks: bool = F
     return {id_: (_mean(precision[:, :, k, 0, -1]), _mean(precision[0, :, k, 0, -1])) for k, id_ in enumerate(ids)}
 
 
-def evaluate(truth: dict[str, Any], results: Detections, masks: bool) -> Any:
+def evaluate(truth: dict[str, Any], results: CocoResults, masks: bool) -> Any:
     """Run COCO's evaluation; None where nothing was found, which the package cannot take."""
     from faster_coco_eval import COCO, COCOeval_faster
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from vitrail.config import Preprocessing
 from vitrail.data.normalise import Normalise
 from vitrail.data.objects import Objects
-from vitrail.heads.detections import Found
+from vitrail.heads.detections import Detections
 
 PADDED_TO = 32
 
@@ -43,7 +43,7 @@ class Detection(nn.Module):
         return {"loss": torch.stack(list(losses.values())).sum(), **losses}
 
     @torch.no_grad()
-    def find(self, batch: dict[str, Any]) -> list[Found]:
+    def find(self, batch: dict[str, Any]) -> list[Detections]:
         """Find the objects in each picture of a batch, in pixels of the picture itself.
 
         Each picture is looked at alone, filled up to a multiple of 32: what is found in it does not depend on the

@@ -7,7 +7,7 @@ from typing import Any
 
 from vitrail.console import percent
 from vitrail.output import say, say_table
-from vitrail.tasks.detection.average_precision import NAMES, Detections, class_precisions, twelve_figures
+from vitrail.tasks.detection.average_precision import NAMES, CocoResults, class_precisions, twelve_figures
 from vitrail.tasks.left_out import say_measured
 
 
@@ -53,7 +53,7 @@ class DetectionEvaluation:
 def summarise(
     split: str,
     truth: dict[str, Any],
-    results: Detections,
+    results: CocoResults,
     names: tuple[str, ...],
     damaged: tuple[str, ...],
     with_masks: bool,

@@ -17,9 +17,9 @@ from vitrail.console import percent
 from vitrail.data.joint import JointTransform
 from vitrail.data.objects import no_objects
 from vitrail.figures.objects import draw_objects
-from vitrail.heads.detections import Found
+from vitrail.heads.detections import Detections
 from vitrail.settings import Dense
-from vitrail.tasks.detection.average_precision import Detections, to_results
+from vitrail.tasks.detection.average_precision import CocoResults, to_results
 from vitrail.tasks.detection.loss import Detection
 from vitrail.training import distributed
 from vitrail.training.interfaces import Batch
@@ -46,10 +46,10 @@ class Detected:
     size: tuple[int, int] = field(default=(0, 0), repr=False)
 
 
-def find_all(task: nn.Module, batches: Iterable[Batch]) -> Detections:
+def find_all(task: nn.Module, batches: Iterable[Batch]) -> CocoResults:
     """Find the objects in the pictures of all processes: COCO's results, the same in every process."""
     device = device_of(task)
-    results: Detections = []
+    results: CocoResults = []
     for batch in batches:
         found = cast(Detection, task).find(to_device(batch, device))
         numbers, sizes = batch["index"].tolist(), batch["original"].tolist()
@@ -59,7 +59,7 @@ def find_all(task: nn.Module, batches: Iterable[Batch]) -> Detections:
     return sorted(everywhere, key=lambda one: one["image_id"])
 
 
-def find(task: Detection, picture: Image.Image, description: Description) -> Found:
+def find(task: Detection, picture: Image.Image, description: Description) -> Detections:
     """Find the objects in one picture, in its own pixels."""
     image, _ = whole_picture(description)(picture, no_objects(picture.size))
     batch = {
@@ -70,7 +70,7 @@ def find(task: Detection, picture: Image.Image, description: Description) -> Fou
     return task.find(to_device(batch, device_of(task)))[0]
 
 
-def drawn_objects(picture: Image.Image, found: Found, names: tuple[str, ...]) -> Image.Image:
+def drawn_objects(picture: Image.Image, found: Detections, names: tuple[str, ...]) -> Image.Image:
     """Draw what was found in a picture, the best on top."""
     order = found.scores.argsort()
     found = found.keep(order).cpu()
@@ -114,7 +114,7 @@ def write_coco(detected: list[Detected], description: Description, file: Path) -
     file.write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
 
 
-def to_detected(file: str, picture: Image.Image, found: Found, names: tuple[str, ...], drawn: str) -> Detected:
+def to_detected(file: str, picture: Image.Image, found: Detections, names: tuple[str, ...], drawn: str) -> Detected:
     """Say what was found in a picture in plain words; ``drawn`` is where it was drawn."""
     objects = tuple(
         {

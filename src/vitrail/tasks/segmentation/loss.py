@@ -14,7 +14,7 @@ from vitrail.config import Preprocessing
 from vitrail.data.normalise import Normalise
 from vitrail.data.segments import VOID
 from vitrail.heads.segmenter import Segmenter
-from vitrail.heads.sliding_window import Limit, classes_of, shares
+from vitrail.heads.sliding_window import Limit, class_probabilities, classes_of
 
 SMALLEST_SHARE = 1e-12
 
@@ -27,7 +27,7 @@ class Segmentation(nn.Module):
         preprocessing: how its pictures are normalised.
         auxiliary: weight of each auxiliary head's loss; 0.4 in the published UperNets and SETRs.
         smoothing: share of the target that is spread evenly over all classes, in [0, 1).
-        **test: how pictures are measured, as `vitrail.heads.sliding_window.shares` takes it (part, scales, flip).
+        **test: how pictures are measured, as `vitrail.heads.sliding_window.class_probabilities` takes it.
     """
 
     def __init__(
@@ -48,8 +48,8 @@ class Segmentation(nn.Module):
         """How many pictures were so large that they were scored part by part without being asked."""
         strides = model.backbone.strides if isinstance(model, Segmenter) else (1, 1)
         self.limit = Limit.of(strides, preprocessing.image_size)
-        self.asked_in_parts = test.get("part") is not None
-        self.probabilities: Callable[..., Tensor] = partial(shares, model, limit=self.limit, **test)
+        self.asked_in_parts = test.get("window") is not None
+        self.probabilities: Callable[..., Tensor] = partial(class_probabilities, model, limit=self.limit, **test)
 
     def forward(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         """Return ``loss`` for ``image`` (B, C, H, W) uint8 and ``semantic`` (B, H, W) uint8, `VOID` for void."""
@@ -86,7 +86,7 @@ class Segmentation(nn.Module):
 
     def window_of(self, images: Tensor) -> tuple[int, int] | None:
         """Return the parts by which pictures ``(B, C, h, w)`` are scored since they are large; None if they are not."""
-        return None if self.asked_in_parts else self.limit.part_of(images.shape[-2], images.shape[-1])
+        return None if self.asked_in_parts else self.limit.window_for(images.shape[-2], images.shape[-1])
 
     def layer_of(self, name: str) -> int:
         """Return the layer a parameter belongs to, for layer-wise decay of the learning rate."""

@@ -127,7 +127,7 @@ class SegmentationTask(Supervised):
             )
         read = len(pictures) - len(damaged)
         large = sum(distributed.gather(task.in_parts))
-        notes = (*measured.notes, *((in_parts(large, task.limit.part),) if large else ()))
+        notes = (*measured.notes, *((in_parts(large, task.limit.window),) if large else ()))
         return summarise(measured.split, read, totals, description.class_names, damaged, notes)
 
     def predict(
@@ -154,7 +154,7 @@ class SegmentationTask(Supervised):
             with precision.autocast():
                 classes = classify_pixels(task, picture, description, device)
             told = write_segments(image.name, picture, classes, description, out / unused_name(image.stem, used))
-            part = task.limit.part if task.in_parts > before else None
+            part = task.limit.window if task.in_parts > before else None
             yield replace(_shortened(told, settings.top), part=part)
 
     def print(self, settings: PredictSettings, predictions: Iterator[Segments], out: Path) -> None:
@@ -186,7 +186,7 @@ class SegmentationTask(Supervised):
             truths.append(pictures.segments(number) if isinstance(pictures, SegmentPictures) else None)
             found.append(classify_pixels(task, picture, description, device))
         if task.in_parts:
-            say(in_parts(task.in_parts, task.limit.part))
+            say(in_parts(task.in_parts, task.limit.window))
         names = [Path(name).name for name in pictures.names]
         drawn = {"segments": figures.panel(shown, truths, found, description.class_names, names)}
         drawn["maps"] = _draw_maps(task, shown[:MAPS_DRAWN], description, device)
@@ -247,8 +247,9 @@ def _whole(pictures: SegmentPictures, description: Description, cache: Any = "of
 
 
 def _scoring(scoring: Scoring) -> dict[str, Any]:
-    options = {**vars(scoring), "part": pair(scoring.part) if scoring.part else None}
-    check_test(options["part"], scoring.overlap, scoring.scales)
+    options = dict(vars(scoring))
+    options["window"] = pair(part) if (part := options.pop("part")) else None
+    check_test(options["window"], scoring.overlap, scoring.scales)
     return options
 
 
