@@ -26,7 +26,7 @@ def load_backbone(model: Any, weights: WeightsFile) -> str:
     Raises:
         WeightsError: they cannot be read, or do not belong to the backbone.
     """
-    if not weights.is_own or weights.description.task == "classify":
+    if not (weights.is_own and weights.description.has_dense_head):
         return f"backbone: {load_weights(model.backbone, weights, adapt=ADAPT)}"
     state = weights.named_tensors
     inside = {name.partition(INSIDE)[2]: tensor for name, tensor in state.items() if INSIDE in name}

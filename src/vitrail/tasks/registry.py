@@ -60,10 +60,7 @@ def _loaded(spec: Spec) -> Task:
 
 def task_of(description: Description) -> Task:
     """Return what a checkpoint's model was trained for."""
-    prefix = description.model.name.partition("_")[0]
-    # Checkpoints written before objectives were tasks call all that is not dense "classify".
-    is_objective = description.task == "classify" and prefix in names("pretrain")
-    return find_task(prefix if is_objective else description.task)
+    return find_task(description.task)
 
 
 def task_to_learn(settings: Any) -> Task:

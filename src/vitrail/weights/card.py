@@ -83,7 +83,7 @@ def safe(text: object) -> str:
 def _size(description: Description) -> str:
     """Say how large the model is; of a detector or segmenter, its backbone."""
     options = dict(description.model.options)
-    if description.task != "classify":
+    if description.has_dense_head:
         options["num_classes"] = 0
     with shapes_only():
         counted: Any = cost(build_model(description.model.name, **options), description.preprocessing.image_size)

@@ -40,11 +40,11 @@ def open_checkpoint(source: str | Path) -> tuple[nn.Module, Description]:
     with preserved():
         model = build_described(description)
     state = read_state(file)
-    if description.task == "classify":
+    if description.has_dense_head:
+        _load_exactly(model, state, file)
+    else:
         _, fitted = fit_state(model, state, str(file))
         model.load_state_dict(fitted, strict=False)
-    else:
-        _load_exactly(model, state, file)
     return model.eval(), description
 
 
@@ -75,7 +75,7 @@ def build_described(description: Description) -> nn.Module:
         ConfigError: its options do not fit together.
     """
     model, options = description.model, description.model.options
-    if description.task == "classify":
+    if not description.has_dense_head:
         return build_model(model.name, **options)
     backbone = backbone_of(build_model(model.name, **{**options, "num_classes": 0}))
     return put_head(backbone, from_json(Dense, description.dense), len(description.class_names))

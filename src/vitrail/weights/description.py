@@ -8,7 +8,8 @@ from typing import Any, Literal
 
 from vitrail.config import Preprocessing, from_json, to_json
 from vitrail.errors import VitrailError, WeightsError
-from vitrail.models.registry import ModelSpec
+from vitrail.heads.registry import HEADS
+from vitrail.models.registry import OBJECTIVES, ModelSpec
 from vitrail.training.checkpoint import CONFIG, is_checkpoint, resolve
 from vitrail.weights.beside import inside
 from vitrail.weights.paths import path_of
@@ -24,7 +25,7 @@ class Description:
         preprocessing: how a picture becomes its input.
         class_names: of a classifier, in the order of its outputs.
         settings: of the run that made it, as JSON.
-        task: what it was trained for, as in `vitrail.settings.TrainSettings`.
+        task: what it was trained for, a key of `vitrail.tasks.registry.TASKS`.
         dense: of a detector or segmenter the `vitrail.settings.Dense` it was built with, as JSON.
         category_ids: of a detector what its data set calls each class; empty where classes are called 1, 2, ...
         data: counts and digests of the images of the run, by split, as `vitrail.data.image_list.ImageList.summary`
@@ -39,6 +40,17 @@ class Description:
     dense: dict[str, Any] = field(default_factory=dict)
     category_ids: tuple[int | str, ...] = ()
     data: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """Name the objective of a self-supervised model: earlier versions called all that is not dense "classify"."""
+        objective = self.model.name.partition("_")[0]
+        if self.task == "classify" and objective in OBJECTIVES:
+            object.__setattr__(self, "task", objective)
+
+    @property
+    def has_dense_head(self) -> bool:
+        """Whether the model finds objects or segments: a backbone under a head for every place."""
+        return self.task in HEADS
 
     @property
     def is_classifier(self) -> bool:
