@@ -3,6 +3,7 @@
 import json
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -177,3 +178,21 @@ def test_a_model_without_a_description_is_refused(model, tmp_path):
         save_pretrained(model, tmp_path / "x")
     with pytest.raises(WeightsError, match="no weights file"):
         from_pretrained(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("source", "said"),
+    [(7, "not int"), (None, "not NoneType"), ("a\0b", "null character"), ("~nobody/run", "there is no weights file")],
+)
+def test_what_is_no_path_is_refused_in_a_sentence(source: Any, said: str, tmp_path: Path) -> None:
+    with pytest.raises(WeightsError, match=said):
+        save_pretrained(source, tmp_path / "out")
+    with pytest.raises(WeightsError, match=said):
+        from_pretrained(source)
+
+
+def test_wrong_types_are_refused_in_a_sentence(tmp_path: Path) -> None:
+    wrong: Any = {"name": "vit"}
+    with pytest.raises(WeightsError, match="not dict"):
+        save_pretrained(torch.nn.Linear(1, 1), tmp_path / "out", wrong)
+    assert not (tmp_path / "out").exists()

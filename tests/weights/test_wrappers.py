@@ -2,6 +2,7 @@
 
 import argparse
 import json
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -223,6 +224,7 @@ def test_one_shard_of_several_names_what_to_give(tmp_path):
     [
         ("https://example.org/vit.pth", "is an address"),
         ("s3://bucket/vit.pth", "is an address"),
+        (Path("https://example.org/vit.pth"), "https://example.org/vit.pth is an address"),
         ("google/vit-base-patch16-224", "hf download"),
     ],
 )

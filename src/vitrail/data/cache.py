@@ -27,6 +27,9 @@ _PROBES = 16
 class PictureCache:
     """Pictures of mode RGB or L by number, up to a budget of bytes; nothing is ever thrown out.
 
+    A file that changes while a run goes on is not read again: the run learns on from what it read first, and says what
+    changed when it is resumed.
+
     The memory is one anonymous shared mapping: forked workers read and fill the same one, pages never written
     cost nothing, and the size of /dev/shm does not matter. Where workers are spawned instead of forked
     (macOS, Windows) a worker gets a cache without budget, and decodes.

@@ -207,7 +207,7 @@ def with_validation(source: Source, share: float, seed: int) -> Source:
         return replace(source, notes=(*source.notes, note))
     note = (
         f"{NO_SPLIT}: {len(held):,} of {len(pictures):,} training pictures, "
-        f"chosen by seed {seed}, are kept out of training for validation."
+        f"chosen by seed {seed}, {'is' if len(held) == 1 else 'are'} kept out of training for validation."
     )
     train, validation = pictures.subset(_others(pictures, held)), pictures.subset(held)
     return replace(source, train=train, validation=validation, notes=(*source.notes, note))

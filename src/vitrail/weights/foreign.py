@@ -98,8 +98,9 @@ def shard_of(path: Path) -> str:
 
 def what_address(source: str) -> str:
     """Say that a name is an address or a repository's and not a file's; "" where it looks like a file's."""
-    if ADDRESS.match(source):
-        return f"{source} is an address, not a file; download it first, and give the file"
+    if scheme := ADDRESS.match(source):
+        address = f"{scheme[0]}/{source[scheme.end() :].lstrip('/')}"  # a path has lost one of two slashes
+        return f"{address} is an address, not a file; download it first, and give the file"
     if REPOSITORY.fullmatch(source) and not Path(source).suffix and not Path(source).parent.exists():
         return (
             f"there is no file or folder {source}; if a repository on the Hugging Face hub is meant, fetch it first "

@@ -50,13 +50,16 @@ def save_pretrained(source: str | Path | nn.Module, folder: str | Path, descript
 
 
 def _save(source: str | Path | nn.Module, target: Path, description: Description | None, repository: str) -> Path:
+    if not isinstance(description, Description | None):
+        raise WeightsError(f"a description is a vitrail.weights.description.Description, not {_type(description)}")
     if isinstance(source, nn.Module):
         if description is None:
             raise WeightsError("to save a model say what it is: save_pretrained(model, folder, description=...)")
         model, metrics = source, {}
     else:
-        model, found = _open(Path(source).expanduser())
-        description, metrics = description or found, _metrics(Path(source).expanduser())
+        path = path_of(source)
+        model, found = _open(path)
+        description, metrics = description or found, _metrics(path)
     try:
         target.mkdir(parents=True, exist_ok=True)
         state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
@@ -117,7 +120,7 @@ def push_to_hub(
         MissingExtra: huggingface_hub is not installed.
     """
     hub = _hub("pushing to a hub")
-    if not REPOSITORY.fullmatch(repository):
+    if not isinstance(repository, str) or not REPOSITORY.fullmatch(repository):
         raise WeightsError(f"a repository is named OWNER/NAME, not {repository!r}")
     with tempfile.TemporaryDirectory() as folder:
         _save(source, Path(folder), description, repository)
@@ -129,6 +132,10 @@ def push_to_hub(
             reason = f"{repository} could not be pushed ({_reason(error)})"
             raise WeightsError(f"{reason}; is it yours, and are you logged in (hf auth login)?") from None
     return str(address)
+
+
+def _type(value: object) -> str:
+    return type(value).__name__
 
 
 def _open(path: Path, num_heads: int | None = None) -> tuple[nn.Module, Description]:
