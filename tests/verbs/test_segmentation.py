@@ -210,7 +210,7 @@ def test_a_large_image_is_scored_by_sliding_window_everywhere_and_it_is_said(
     segmenter: Path, streets: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("vitrail.heads.sliding_window.LARGEST_WHOLE", 50 * 50)
-    monkeypatch.setattr("vitrail.heads.sliding_window.USUAL_PART", 40)
+    monkeypatch.setattr("vitrail.heads.sliding_window.USUAL_WINDOW", 40)
     large = tmp_path / "large.png"
     Image.fromarray(np.random.RandomState(5).randint(0, 255, (40, 200, 3)).astype(np.uint8)).save(large)
     (found,) = vitrail.predict(str(segmenter), [large], out=str(tmp_path / "a"))
@@ -223,6 +223,6 @@ def test_a_large_image_is_scored_by_sliding_window_everywhere_and_it_is_said(
         assert main([verb, str(segmenter), str(large), "--out", str(tmp_path / verb)]) == 0
         assert "1 large image was scored by sliding window, in parts of 40 x 40" in capsys.readouterr().out
     monkeypatch.setattr("vitrail.heads.sliding_window.LARGEST_WHOLE", 1000)
-    monkeypatch.setattr("vitrail.heads.sliding_window.USUAL_PART", 33)
+    monkeypatch.setattr("vitrail.heads.sliding_window.USUAL_WINDOW", 33)
     said = vitrail.evaluate(str(segmenter), str(streets), split="validation")
     assert "2 large images were scored by sliding window" in said.notes[0]
