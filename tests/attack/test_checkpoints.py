@@ -188,3 +188,11 @@ def test_names_in_a_checkpoint_are_text_on_its_card_and_on_the_terminal(tmp_path
     assert not any(bad in card for bad in ("<script", "<img", "\n# Title", "\n# z", "\x1b", "[link](", "`y`"))
     assert "\\[link\\]" in card
     assert "epochs: 3" in card
+
+
+@pytest.mark.parametrize("task", ["classify", "mae", "mpp", "simmim"])
+def test_every_task_there_is_can_stand_in_a_checkpoint(task, tmp_path):
+    run = whole("vit", tmp_path)
+    file = run / "checkpoints" / "step_00000001" / "config.json"
+    file.write_text(json.dumps({**json.loads(file.read_text()), "task": task}))
+    assert describe(run).task == task

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 from vitrail.config import Preprocessing, from_json, to_json
 from vitrail.errors import VitrailError, WeightsError
@@ -36,7 +36,7 @@ class Description:
     preprocessing: Preprocessing
     class_names: tuple[str, ...] = ()
     settings: dict[str, Any] = field(default_factory=dict)
-    task: Literal["classify", "detect", "segment"] = "classify"
+    task: str = "classify"
     dense: dict[str, Any] = field(default_factory=dict)
     category_ids: tuple[int | str, ...] = ()
     data: dict[str, Any] = field(default_factory=dict)
@@ -83,11 +83,23 @@ def read_description(file: Path) -> Description:
     try:
         description = from_json(Description, read_config(file))
         check_preprocessing(description.preprocessing)
+        _check_task(description)
         _check_classes(description)
     except (OSError, ValueError, VitrailError) as error:
         reason = f"{error.strerror or error}" if isinstance(error, OSError) else f"{error}"
         raise WeightsError(f"{file} is damaged ({reason}); take another checkpoint of the run") from None
     return description
+
+
+def _check_task(description: Description) -> None:
+    """Refuse a task that there is not.
+
+    Raises:
+        ValueError: there is no such task.
+    """
+    known = ("classify", *HEADS, *OBJECTIVES)
+    if description.task not in known:
+        raise ValueError(f"there is no task {description.task[:40]!r}, only {', '.join(known)}")
 
 
 def _check_classes(description: Description) -> None:
