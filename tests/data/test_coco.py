@@ -179,3 +179,17 @@ def test_masks_of_real_polygons_are_those_of_coco_but_for_their_border() -> None
             ours = known.mask(annotation)  # type: ignore[attr-defined]
             around = np.abs(np.diff(np.pad(theirs, 1).astype(int), axis=0)).sum()
             assert (ours ^ theirs).sum() <= 2 * around + 4
+
+
+@pytest.mark.parametrize(
+    ("labels", "text", "name"),
+    [("labels/train/1.txt", "0 0.5 0.5 0.2 0.2\n", "YOLO"), ("Annotations/1.xml", "<annotation/>", "Pascal VOC")],
+)
+def test_the_layout_of_another_detection_set_is_named(labels: str, text: str, name: str, tmp_path: Path) -> None:
+    images = "JPEGImages/1.png" if name == "Pascal VOC" else "images/train/1.png"
+    for file in (tmp_path / labels, tmp_path / images):
+        file.parent.mkdir(parents=True)
+    (tmp_path / labels).write_text(text)
+    Image.new("RGB", (30, 20)).save(tmp_path / images)
+    with pytest.raises(DataError, match=f"looks like a {name} set: convert its labels"):
+        open_coco(tmp_path)

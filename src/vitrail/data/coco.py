@@ -17,6 +17,7 @@ from vitrail.data import rle
 from vitrail.data.coco_checks import Annotation, Effect, cut, each_mistake, mistakes, nothing_to_learn
 from vitrail.data.coco_file import Id, category_names, order_of, read_annotations
 from vitrail.data.file_rules import named
+from vitrail.data.layouts import recognise
 from vitrail.data.objects import ObjectPictures, Objects, check_size
 from vitrail.data.sources import SPLIT_WORDS, Source, with_validation
 from vitrail.data.turned import shown_size
@@ -150,7 +151,7 @@ def open_coco(
         instead = f"; in annotations is {named(others)}" if others else ""
         raise DataError(
             f"{root} has no annotations/instances_train.json{instead}; objects are learned from COCO's format, with "
-            'the pictures in images/train, or from the word "scenes"'
+            f'the pictures in images/train, or from the word "scenes"{_looks_like(root)}'
         )
     read = {split: read_annotations(file) for split, file in files.items()}
     own = category_names(read["train"], files["train"]) if "train" in read else {}
@@ -170,6 +171,14 @@ def open_coco(
     if not class_names and validation is None:
         _refuse_empty_parts(found, seed)
     return found
+
+
+def _looks_like(root: Path) -> str:
+    """Say which other layout a folder has, and how it becomes COCO's; "" where it has none that is known."""
+    layout = recognise(root)
+    if layout is None or layout.task != "detect" or not layout.needed:
+        return ""
+    return f"; this looks like a {layout.name} set: {layout.needed}"
 
 
 def annotation_files(root: Path) -> dict[str, Path]:

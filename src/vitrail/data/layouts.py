@@ -59,6 +59,7 @@ class DenseLayout:
         readable: whether vitrail reads it as it is.
         sentence: why it is no set of classes, and what to do; for people.
         masks: folders whose images are masks.
+        needed: what makes it readable, half a sentence; "" where it is.
     """
 
     name: str
@@ -66,6 +67,7 @@ class DenseLayout:
     readable: bool
     sentence: str
     masks: tuple[Path, ...] = ()
+    needed: str = ""
 
 
 _ANNOTATION_NAME = re.compile("annot|coco|instances|label|result")
@@ -301,7 +303,7 @@ def _foreign(root: Path, what: str, task: str, needed: str) -> DenseLayout:
         f"{root} looks like a {what} for {goal}, not for telling classes apart; "
         f"to learn from it with --task {task}, {needed}"
     )
-    return DenseLayout(what.split(" set")[0], task, False, sentence)
+    return DenseLayout(what.split(" set")[0], task, False, sentence, needed=needed)
 
 
 def _convert(kind: str) -> str:
