@@ -5,10 +5,13 @@ import pytest
 import vitrail.settings
 from vitrail.arguments import options_of, parse
 from vitrail.cli import VERBS, main
+from vitrail.config import names_of
 from vitrail.errors import VitrailError
+from vitrail.help import short_help
 from vitrail.settings import EvaluateSettings, PredictSettings, PretrainSettings, TrainSettings
 from vitrail.synonyms import EXPLAINED, SETTINGS
 from vitrail.synonyms import VERBS as VERB_WORDS
+from vitrail.tasks.registry import TASKS
 
 
 def refusal(command: str, *words: str) -> str:
@@ -65,7 +68,9 @@ def test_the_answer_is_an_option_of_this_very_command() -> None:
 
 
 def test_every_synonym_leads_to_a_setting_that_exists() -> None:
-    known = {name for verb in VERBS.values() for name in options_of(getattr(vitrail.settings, verb.settings))}
+    kinds = [getattr(vitrail.settings, verb.settings) for verb in VERBS.values()]
+    kinds += [spec.settings for spec in TASKS.values()]
+    known = {name for kind in kinds for name in options_of(kind)}
     positional = {"--data", "--source"}
     for name in SETTINGS:
         assert f"--{name.replace('_', '-')}" in known | positional, name
@@ -146,3 +151,33 @@ def test_a_switch_is_taken_alone_and_with_its_truth(words: list[str], expected: 
     assert parse("train", TrainSettings, ["x", *words]).loader.balanced is expected
     negated = parse("pretrain", PretrainSettings, ["x", "--no-normalize-target"])
     assert negated.normalize_target is False
+
+
+def test_help_shows_what_most_people_set_and_all_of_it_where_that_is_asked_for(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    for words in (["train", "--help"], ["train", "--task", "detect", "--help"], ["pretrain", "-h"]):
+        with pytest.raises(SystemExit):
+            main(words)
+        shown = capsys.readouterr().out
+        assert 15 <= shown.count("\n  --") <= 20
+        assert "--help-all" in shown
+    with pytest.raises(SystemExit):
+        main(["train", "--task", "detect", "--help-all"])
+    shown = capsys.readouterr().out
+    assert "--dense.anchor-size" in shown
+    assert "--dense.ignore" not in shown
+    assert "--augment.mixup" not in shown
+
+
+def test_every_option_that_help_shows_first_exists_and_is_explained() -> None:
+    for spec in TASKS.values():
+        assert set(spec.settings.FIRST) <= set(names_of(spec.settings))
+        recipe = spec.recipes[spec.auto(None)]
+        assert short_help(spec.verb, spec.settings, recipe).count("\n\n") >= 3
+
+
+def test_a_recipe_of_a_task_is_enough_to_ask_for_the_task() -> None:
+    assert parse("train", TrainSettings, ["x", "--recipe", "detect_small"]).task == "detect"
+    assert parse("pretrain", PretrainSettings, ["x", "--recipe", "mpp_published"]).objective == "mpp"
+    assert "is for --task detect" in refusal("train", "x", "--task", "segment", "--recipe", "detect_small")

@@ -18,6 +18,7 @@ FLOORS = {
     "output": 0,
     "defence": 0,
     "ranges": 0,
+    "help": 0,
     "meaning": 0,
     "synonyms": 0,
     "settings": 0,

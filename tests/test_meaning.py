@@ -12,10 +12,17 @@ from vitrail.errors import VitrailError
 from vitrail.meaning import RULES, check_meant
 from vitrail.settings import PretrainSettings, TrainSettings
 from vitrail.tasks.recipes import RECIPES, recipe_name
+from vitrail.tasks.registry import TASKS
 
 IDLE = [
-    ("train x --dense.width 64", "--dense.width is for --task detect or segment"),
-    ("train x --dense.head upernet", "--dense.head"),
+    ("train x --dense.width 64", "it belongs to --task detect or --task segment"),
+    ("train x --task detect --dense.ignore 3", "it belongs to --task segment"),
+    ("train x --task segment --dense.queries 3", "it belongs to --task detect"),
+    ("train x --task detect --loader.balanced", "it belongs to --task classify"),
+    ("train x --task detect --dense.head detr --dense.samples 3", "no part in the head detr"),
+    ("train x --task detect --dense.queries 3", "is for --dense.head detr"),
+    ("train x --task detect --dense.jitter none --dense.jitter-scale 0.3 3", "no effect"),
+    ("train x --task segment --dense.head linear --dense.width 32", "no part in the head linear"),
     ("train x --cache-features off", "--cache-features goes with --tune-blocks"),
     ("train x --freeze 2 --tune-blocks 1", "exclude each other"),
     ("train x --augment.rand-augment 0 --augment.rand-augment-ops 3", "RandAugment, which is off"),
@@ -25,11 +32,11 @@ IDLE = [
     ("train x --optim.kind sgd --optim.betas 0.5 0.6", "--optim.kind adamw"),
     ("train x --schedule.kind constant --schedule.min-factor 0.1", "does not fall"),
     ("train x --augment.crop none --augment.crop-scale 0.5 1", "--augment.crop random"),
-    ("pretrain x --loader.balanced", "pretraining looks at none"),
+    ("pretrain x --loader.balanced", "has no option '--loader.balanced'"),
     ("pretrain x --labels 10", "no labels are learned from here"),
     ("pretrain x --components 5", "--target pca"),
     ("pretrain x --vocabulary 5", "--target tokens"),
-    ("pretrain x --objective mpp --no-normalize-target", "a setting of mae"),
+    ("pretrain x --objective mpp --no-normalize-target", "it belongs to --objective mae"),
     ("pretrain x --target pca --no-normalize-target", "says nothing"),
     ("pretrain x --mask 0-3 --mask-ratio 0.5", "that of --mask"),
     ("pretrain x --mask 0-3 --masking block", "exclude each other"),
@@ -67,6 +74,8 @@ def test_every_rule_is_tried_above() -> None:
         kind = VERBS[words.split()[0]].settings
         tried |= {(kind, said) for said in (rule.reason for rule in RULES.get(kind, ())) if said}
     assert {(kind, rule.reason) for kind, rules in RULES.items() for rule in rules} <= tried
+    for rule in {rule for spec in TASKS.values() for rule in spec.settings.RULES}:
+        assert any(part in rule.reason or rule.reason[:12] in part for _, part in IDLE), rule.reason
 
 
 @pytest.mark.parametrize("name", [name for kind in RECIPES for name in RECIPES[kind]])
@@ -82,7 +91,7 @@ def test_what_a_recipe_says_is_not_held_against_who_changes_another_setting() ->
 
 
 def test_python_refuses_the_same() -> None:
-    with pytest.raises(VitrailError, match=r"dense\.width is for --task"):
+    with pytest.raises(VitrailError, match=r"dense\.width is a setting of --task"):
         vitrail.train("digits", dense={"width": 32})
     with pytest.raises(VitrailError, match="components"):
         vitrail.pretrain("digits", components=3)
@@ -91,8 +100,11 @@ def test_python_refuses_the_same() -> None:
 
 
 def test_defaults_are_never_refused() -> None:
-    for kind, rules in RULES.items():
-        cls = getattr(vitrail.settings, kind)
+    for kind, rules in [
+        *((getattr(vitrail.settings, name), rules) for name, rules in RULES.items()),
+        *((spec.settings, spec.settings.RULES) for spec in TASKS.values()),
+    ]:
+        cls = kind
         fields = [name for name, field in cls.__dataclass_fields__.items() if field.default is field.default_factory]
         assert rules
         check_meant(cls(**dict.fromkeys(fields, "x")))

@@ -12,11 +12,17 @@ from vitrail.arguments import options_of, parse
 from vitrail.cli import VERBS
 from vitrail.config import check, make, replace
 from vitrail.errors import VitrailError
-from vitrail.ranges import RANGES, Range
-from vitrail.settings import TrainSettings
+from vitrail.ranges import RANGES, Range, range_of
+from vitrail.tasks.classification.settings import ClassifySettings
 from vitrail.tasks.recipes import RECIPES
+from vitrail.tasks.registry import TASKS
 
 KINDS = {name: getattr(vitrail.settings, verb.settings) for name, verb in VERBS.items()}
+COMMANDS = [
+    *((name, "", kind) for name, kind in KINDS.items() if name not in ("train", "pretrain")),
+    *((spec.verb, spec.option, spec.settings) for spec in TASKS.values()),
+]
+"""Every command, with what chooses its settings, and these."""
 NEEDED = {
     "pretrain": ["x"],
     "train": ["x"],
@@ -37,46 +43,56 @@ def is_numeric(hint: object) -> bool:
     return hint in (int, float) or any(is_numeric(option) for option in options)
 
 
-def numbers() -> Iterator[tuple[str, str]]:
-    for command, kind in KINDS.items():
-        yield from ((command, name) for name, option in options_of(kind).items() if is_numeric(option.type))
+def numbers() -> Iterator[tuple[str, str, type, str]]:
+    seen = set()
+    for command, choice, kind in COMMANDS:
+        for name, option in options_of(kind).items():
+            if is_numeric(option.type) and (command, name, option.kind) not in seen:
+                seen.add((command, name, option.kind))
+                yield command, choice, kind, name
 
 
-def words(command: str, option: str, value: str) -> list[str]:
-    hint = options_of(KINDS[command])[option].type
+def words(command: str, choice: str, kind: type, option: str, value: str) -> list[str]:
+    hint = options_of(kind)[option].type
     lengths = [len(typing.get_args(hint))] if typing.get_origin(hint) is tuple else [1]
     count = 1 if typing.get_origin(hint) is tuple and typing.get_args(hint)[-1] is Ellipsis else lengths[0]
     kinds = typing.get_args(hint)
     if any(typing.get_origin(one) is tuple for one in kinds) and int not in kinds and float not in kinds:
         tuples = [one for one in kinds if typing.get_origin(one) is tuple]
         count = 1 if typing.get_args(tuples[0])[-1] is Ellipsis else len(typing.get_args(tuples[0]))
-    return [*NEEDED.get(command, []), option, *[value] * count]
+    return [*NEEDED.get(command, []), *choice.split(), option, *[value] * count]
 
 
-@pytest.mark.parametrize(("command", "option"), list(numbers()))
-def test_a_number_out_of_range_is_refused_with_its_name_and_its_range(command: str, option: str) -> None:
-    found = options_of(KINDS[command])[option]
-    allowed = RANGES[found.kind.__name__][found.name]
+@pytest.mark.parametrize(("command", "choice", "kind", "option"), list(numbers()))
+def test_a_number_out_of_range_is_refused_with_its_name_and_its_range(
+    command: str, choice: str, kind: type, option: str
+) -> None:
+    found = options_of(kind)[option]
+    allowed = range_of(found.kind, found.name)
+    assert allowed is not None
     for value in ("nan", "inf", "-inf", "-1", "0", "1e300", str(10**12)):
         number = float(value)
         if allowed.holds(number):
             continue
         with pytest.raises(VitrailError) as refusal:
-            parse(command, KINDS[command], words(command, option, value))
+            parse(command, KINDS[command], words(command, choice, kind, option, value))
         assert option in str(refusal.value)
         assert "\n" not in str(refusal.value)
 
 
-@pytest.mark.parametrize("kind", [*KINDS.values()])
+@pytest.mark.parametrize("kind", [kind for _, _, kind in COMMANDS])
 def test_no_number_is_without_a_range(kind: type) -> None:
     for name, option in options_of(kind).items():
         if is_numeric(option.type):
-            assert option.name in RANGES[option.kind.__name__], f"{name} of {kind.__name__} has no range"
+            assert range_of(option.kind, option.name), f"{name} of {kind.__name__} has no range"
 
 
 def test_no_range_is_left_of_a_setting_that_went() -> None:
-    kinds = {option.kind.__name__: option.kind for kind in KINDS.values() for option in options_of(kind).values()}
-    for kind, ranges in RANGES.items():
+    options = [option.kind for _, _, kind in COMMANDS for option in options_of(kind).values()]
+    kinds = {cls.__name__: cls for kind in options for cls in kind.__mro__ if dataclasses.is_dataclass(cls)}
+    stated = {name: cls.__dict__["RANGES"] for name, cls in kinds.items() if "RANGES" in cls.__dict__}
+    assert stated
+    for kind, ranges in {**RANGES, **stated}.items():
         assert set(ranges) <= {field.name for field in dataclasses.fields(kinds[kind])}
 
 
@@ -90,7 +106,7 @@ def test_every_recipe_is_in_range(recipe: object) -> None:
     check(recipe)
 
 
-@pytest.mark.parametrize("kind", [*KINDS.values()])
+@pytest.mark.parametrize("kind", [kind for _, _, kind in COMMANDS])
 def test_every_default_is_in_range(kind: type) -> None:
     needed = [field.name for field in dataclasses.fields(kind) if field.default is field.default_factory]
     check(make(kind, **dict.fromkeys(needed, "x")))
@@ -111,7 +127,10 @@ def test_every_default_is_in_range(kind: type) -> None:
     ],
 )
 def test_python_refuses_the_same_numbers_in_one_sentence(changes: dict, said: str) -> None:
-    for give in (lambda: make(TrainSettings, data="x", **changes), lambda: replace(TrainSettings(data="x"), **changes)):
+    for give in (
+        lambda: make(ClassifySettings, data="x", **changes),
+        lambda: replace(ClassifySettings(data="x"), **changes),
+    ):
         with pytest.raises(VitrailError) as refusal:
             give()
         assert said in str(refusal.value)
@@ -119,4 +138,4 @@ def test_python_refuses_the_same_numbers_in_one_sentence(changes: dict, said: st
 
 def test_a_settings_class_given_as_a_whole_is_checked_too() -> None:
     with pytest.raises(VitrailError, match=r"optim\.ema"):
-        replace(TrainSettings(data="x"), optim=vitrail.settings.Optim(ema=2))
+        replace(ClassifySettings(data="x"), optim=vitrail.settings.Optim(ema=2))

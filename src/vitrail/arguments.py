@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import itertools
 import types
 import typing
 from collections.abc import Iterator
@@ -16,14 +15,19 @@ from typing import Any
 
 from vitrail.coerce import called as takes
 from vitrail.coerce import coerce
-from vitrail.config import check, names_of
+from vitrail.config import check, hints_of, names_of
 from vitrail.errors import ConfigError, VitrailError, nearest
+from vitrail.help import show_help
 from vitrail.meaning import check_meant
 from vitrail.ranges import check_range
-from vitrail.settings import PretrainSettings, TrainSettings
 from vitrail.synonyms import by_meaning
+from vitrail.tasks.asked import owner_of
+from vitrail.tasks.recipes import VERBS, find_recipe, spec_asked
+from vitrail.tasks.registry import TASKS
+from vitrail.tasks.spec import Spec
 
 HELP = ("-h", "--help")
+HELP_ALL = "--help-all"
 
 
 @dataclass(frozen=True)
@@ -58,29 +62,69 @@ class Option:
         if values == ["None"] and type(None) in typing.get_args(self.type):
             return values
         several = self.most != 1 and not (len(values) == 1 and _takes_one(self.type))
-        read = [_read(self.type, value) for value in values]
+        read = [_meaning(self.type, value) for value in values]
         value = coerce(called, self.type, read if several else read[0])
-        check_range(self.kind.__name__, self.name, value, called)
+        check_range(self.kind, self.name, value, called)
         return [str(one) for one in (value if isinstance(value, tuple) else (value,))]
+
+
+@dataclass(frozen=True)
+class Given:
+    """The words after a command, read once: words without an option, and the options with their values, in order."""
+
+    plain: tuple[str, ...]
+    options: tuple[tuple[str, list[str]], ...]
+
+    def value(self, option: str) -> str | None:
+        """Return the value of an option; the last one counts."""
+        return next((values[0] for name, values in reversed(self.options) if name == option and values), None)
+
+    def asks_for(self, *options: str) -> bool:
+        """Whether one of some options is there."""
+        return any(name in options for name, _ in self.options)
 
 
 def parse(command: str, kind: type, words: list[str]) -> Any:
     """Turn the words after a command into its settings; what is not given comes from the command's recipe.
 
+    Of a command that learns, the settings are those of the task that the words name, and no other task's.
+
     Raises:
         VitrailError: an option is not known, a value does not fit, or a word is missing or too many.
     """
-    known = options_of(kind)
-    if not any(word in HELP for word in words):
-        words = _checked(command, kind, known, words)
+    learns = kind in VERBS
+    kinds = [spec.settings for spec in TASKS.values() if spec.verb == command] if learns else [kind]
+    given = _read(words, {name: option for one in kinds for name, option in options_of(one).items()})
+    spec = _spec(kind, given) if learns else None
+    base = _recipe(kind, spec, given) if spec else None
+    kind = spec.settings if spec else kind
+    if given.asks_for(*HELP, HELP_ALL):
+        show_help(command, kind, base, everything=given.asks_for(HELP_ALL) or spec is None)
+        raise SystemExit(0)
+    settings = _built(command, kind, base, _checked(command, kind, spec, given))
+    check(settings, called=lambda name: option_named(name))
+    check_meant(settings, base, option_named)
+    return settings
+
+
+def _built(command: str, kind: type, base: Any, words: list[str]) -> Any:
     import tyro
 
-    default = {"default": _recipe(kind, words)} if kind in (TrainSettings, PretrainSettings) else {}
+    default = {} if base is None else {"default": base}
     description = (kind.__doc__ or "").strip()
-    settings = tyro.cli(kind, args=words, prog=f"vitrail {command}", description=description, **default)
-    check(settings, called=lambda name: option_named(name))
-    check_meant(settings, default.get("default"), option_named)
-    return settings
+    return tyro.cli(kind, args=words, prog=f"vitrail {command}", description=description, **default)
+
+
+def _spec(kind: type, given: Given) -> Spec:
+    """Return the task that the words ask for."""
+    choice = "--task" if VERBS[kind] == "train" else "--objective"
+    return spec_asked(VERBS[kind], given.value(choice), given.value("--recipe") or "auto")
+
+
+def _recipe(kind: type, spec: Spec, given: Given) -> Any:
+    """Return the settings of the recipe that the words ask for, so that help shows its values as defaults."""
+    name, weights = given.value("--recipe") or "auto", given.value("--weights")
+    return find_recipe(kind, name, weights, task=spec.name)
 
 
 def option_named(name: str, value: str = "") -> str:
@@ -92,7 +136,7 @@ def option_named(name: str, value: str = "") -> str:
 def options_of(kind: type, prefix: str = "") -> dict[str, Option]:
     """Return the options of a settings class by how the command line spells them."""
     found: dict[str, Option] = {}
-    for name, hint in typing.get_type_hints(kind).items():
+    for name, hint in hints_of(kind).items():
         word = f"{prefix}{name}"
         if dataclasses.is_dataclass(hint) and isinstance(hint, type):
             found |= options_of(hint, f"{word}.")
@@ -118,22 +162,29 @@ def positionals(kind: type) -> dict[str, Any]:
     }
 
 
-def _checked(command: str, kind: type, known: dict[str, Option], words: list[str]) -> list[str]:
-    """Return the words, each checked and as it is read; those without an option first, wherever they stood."""
-    plain, checked = [], []
+def _read(words: list[str], known: dict[str, Option]) -> Given:
+    """Read the words after a command by what the options of all its tasks take."""
+    plain: list[str] = []
+    options = []
     for option, values in _grouped(known, words):
-        if option is None:
-            plain += values
-            _check_count(command, kind, plain)
-            continue
-        name, given = option
+        plain += values
+        options += [] if option is None else [option]
+    return Given(tuple(plain), tuple(options))
+
+
+def _checked(command: str, kind: type, spec: Spec | None, given: Given) -> list[str]:
+    """Return the words, each checked and as it is read; those without an option first, wherever they stood."""
+    known = options_of(kind)
+    checked = []
+    for name, values in given.options:
         if name not in known:
-            raise VitrailError(f"vitrail {command} has no option {name!r}{_hint(command, kind, known, name)}")
-        checked += _switched(known, name, given) if known[name].switch else [name, *known[name].check(given, name)]
-    missing = list(_required(kind))[len(plain) :]
+            raise VitrailError(f"vitrail {command} has no option {name!r}{_hint(command, kind, spec, known, name)}")
+        checked += _switched(known, name, values) if known[name].switch else [name, *known[name].check(values, name)]
+    _check_count(command, kind, given.plain)
+    missing = list(_required(kind))[len(given.plain) :]
     if missing:
         raise VitrailError(f"vitrail {command} needs {' and '.join(missing)}; see: vitrail {command} --help")
-    return plain + checked
+    return [*given.plain, *checked]
 
 
 def _switched(known: dict[str, Option], name: str, given: list[str]) -> list[str]:
@@ -175,14 +226,15 @@ def _is_option(word: str) -> bool:
     return False
 
 
-def _check_count(command: str, kind: type, words: list[str]) -> None:
+def _check_count(command: str, kind: type, words: tuple[str, ...]) -> None:
     """Refuse one word more than a command takes."""
     hints = positionals(kind)
     if any(_most_values(hint) is None for hint in hints.values()) or len(words) <= len(hints):
         return
     wanted = " and ".join(name.upper() for name in hints) or "no word without an option"
     raise VitrailError(
-        f"vitrail {command} takes {wanted}, and {words[-1]!r} is one word too many; see: vitrail {command} --help"
+        f"vitrail {command} takes {wanted}, and {words[len(hints)]!r} is one word too many; "
+        f"see: vitrail {command} --help"
     )
 
 
@@ -190,18 +242,26 @@ def _required(kind: type) -> Iterator[str]:
     """Name the words that a command cannot do without; those of a recipe are asked for where data is opened."""
     for field in dataclasses.fields(kind):
         needed = field.default is field.default_factory is dataclasses.MISSING
-        if field.name in positionals(kind) and needed and kind not in (TrainSettings, PretrainSettings):
+        if field.name in positionals(kind) and needed and not issubclass(kind, tuple(VERBS)):
             yield field.name.upper()
 
 
-def _hint(command: str, kind: type, known: dict[str, Option], option: str) -> str:
-    """Say which option is meant: by what it is called elsewhere, or by its letters."""
+def _hint(command: str, kind: type, spec: Spec | None, known: dict[str, Option], option: str) -> str:
+    """Say which option is meant: one of another task, by what it is called elsewhere, or by its letters."""
+    if spec and (owner := owner_of(_setting_named(option), spec)):
+        return f" for {spec.option}; it belongs to {owner}"
     advice = by_meaning(option, list(names_of(kind)), lambda name, value: repr(option_named(name, value)))
     if advice:
         return f"; {advice}"
     if not option.startswith("--"):
         return f"; a file of that name is ./{option}"
-    return nearest(option, [*known, "--help"]) or f"; see: vitrail {command} --help"
+    return nearest(option, [*known, "--help", HELP_ALL]) or f"; see: vitrail {command} --help"
+
+
+def _setting_named(option: str) -> str:
+    """Return the dotted name of the setting that an option stands for, a switch's also where it is switched off."""
+    heading, dot, leaf = option.removeprefix("--").replace("-", "_").rpartition(".")
+    return f"{heading}{dot}{leaf.removeprefix('no_')}"
 
 
 def _most_values(hint: Any) -> int | None:
@@ -215,7 +275,7 @@ def _most_values(hint: Any) -> int | None:
     return 1
 
 
-def _read(hint: Any, word: str) -> Any:
+def _meaning(hint: Any, word: str) -> Any:
     """Return a word as what it may mean where text alone would not be taken: truth, a whole number, a choice of one."""
     kinds = [hint, *typing.get_args(hint)]
     if bool in kinds and word.lower() in ("true", "false"):
@@ -236,25 +296,6 @@ def _takes_one(hint: Any) -> bool:
     if isinstance(hint, types.UnionType) or typing.get_origin(hint) is typing.Union:
         return any(_takes_one(option) for option in options if option is not type(None))
     return typing.get_origin(hint) is not tuple
-
-
-def _recipe(kind: type, words: list[str]) -> Any:
-    """Return the settings of the recipe these words ask for, so that help shows its values as defaults."""
-    from vitrail.tasks.recipes import find_recipe
-
-    asked = _value(words, "--recipe") or "auto"
-    told = {name: _value(words, f"--{name}") for name in ("weights", "objective", "task")}
-    return find_recipe(kind, asked, **told)
-
-
-def _value(words: list[str], option: str) -> str | None:
-    """Return what follows an option, given as ``--option value`` or ``--option=value``."""
-    for word, following in itertools.zip_longest(words, words[1:]):
-        if word == option:
-            return following
-        if word.startswith(f"{option}="):
-            return word.removeprefix(f"{option}=")
-    return None
 
 
 __all__ = ["Option", "option_named", "options_of", "parse", "positionals"]

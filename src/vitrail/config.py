@@ -44,8 +44,18 @@ class Preprocessing:
 
 
 @dataclass(frozen=True)
-class Augment:
-    """What is done to a training picture, drawn anew for each picture and epoch."""
+class JointAugment:
+    """What is done to a training image whatever is learned from it, drawn anew for each image and epoch."""
+
+    flip: float = 0.5
+    """Probability of a left-right flip."""
+    color_jitter: float = 0.0
+    """Strength of the change of brightness, contrast and saturation; 0 is off."""
+
+
+@dataclass(frozen=True)
+class ImageAugment(JointAugment):
+    """What is done to a training image of which nothing else is labelled."""
 
     crop: Literal["random", "fixed", "none"] = "random"
     """random: random resized crop; fixed: a random place at fixed size; none: as in evaluation."""
@@ -53,16 +63,18 @@ class Augment:
     """Smallest and largest share of the picture's area that a random resized crop keeps."""
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
     """Narrowest and widest width/height of a random resized crop."""
-    flip: float = 0.5
-    """Probability of a left-right flip."""
-    color_jitter: float = 0.0
-    """Strength of the change of brightness, contrast and saturation; 0 is off."""
     rand_augment: int = 0
     """Magnitude of RandAugment, 1 to 30; 0 is off."""
     rand_augment_ops: int = 2
     """Operations a picture gets from RandAugment."""
     erasing: float = 0.0
     """Probability that one rectangle is replaced by noise."""
+
+
+@dataclass(frozen=True)
+class Augment(ImageAugment):
+    """What is done to a training image that has a label as a whole."""
+
     mixup: float = 0.0
     """Alpha of mixup's Beta distribution; 0 is off."""
     cutmix: float = 0.0
@@ -74,17 +86,23 @@ class Augment:
 
 
 @dataclass(frozen=True)
-class Loader:
+class ImageLoader:
     """How pictures get from the disk to the model."""
 
     workers: int = -1
     """Processes that load pictures; 0 loads in the main process, -1 chooses by the machine."""
     cache: Literal["auto", "on", "off"] = "auto"
     """Keep decoded pictures in memory; auto does so when all of them fit easily."""
-    balanced: bool = False
-    """Draw every class equally often."""
     views: int = 0
     """Show each picture in so many fixed random views, one epoch after the other; 0: in a new one every time."""
+
+
+@dataclass(frozen=True)
+class Loader(ImageLoader):
+    """How pictures that have a label as a whole get from the disk to the model."""
+
+    balanced: bool = False
+    """Draw every class equally often."""
 
 
 @dataclass(frozen=True)
@@ -124,6 +142,7 @@ class Run:
     """How a run is carried out; nothing here changes what is learned but seed and precision."""
 
     seed: int = 0
+    """Of all that is drawn at random."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
@@ -183,8 +202,10 @@ def _dotted(*names: str) -> str:
 
 
 @functools.cache
-def _hints(kind: type) -> dict[str, Any]:
-    return typing.get_type_hints(kind)
+def hints_of(kind: type) -> dict[str, Any]:
+    """Return the types of a settings class's settings, by name."""
+    hints = typing.get_type_hints(kind)
+    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}  # type: ignore[arg-type]
 
 
 def check_choices(config: Any) -> None:
@@ -193,7 +214,7 @@ def check_choices(config: Any) -> None:
     Raises:
         ConfigError: one has not; the nearest right values are named.
     """
-    for name, hint in typing.get_type_hints(type(config)).items():
+    for name, hint in hints_of(type(config)).items():
         choices = typing.get_args(hint)
         if typing.get_origin(hint) is Literal and getattr(config, name) not in choices:
             near = nearest(str(getattr(config, name)), map(str, choices))
@@ -234,7 +255,7 @@ def replace(config: T, **changes: Any) -> T:
 def _changes(kind: type, config: Any, changes: dict[str, Any], called: str) -> dict[str, Any]:
     """Return changes to a config of a class as its own types, each checked; without a config, to its defaults."""
     names = {field.name for field in dataclasses.fields(kind)}
-    hints = _hints(kind) if _is_settings(kind) else {}
+    hints = hints_of(kind) if _is_settings(kind) else {}
     found = {}
     for name, value in changes.items():
         if name not in names:
@@ -243,12 +264,27 @@ def _changes(kind: type, config: Any, changes: dict[str, Any], called: str) -> d
         if isinstance(value, dict) and (nested := _nested(kind, config, name)) is not None:
             value = dataclasses.replace(nested, **_changes(type(nested), nested, value, path))
         elif hint is not None:
-            value = coerce.coerce(path, hint, _listed(hint, value))
-            check_range(kind.__name__, name, value, path)
+            value = coerce.coerce(path, hint, _listed(hint, _narrowed(path, hint, value)))
+            check_range(kind, name, value, path)
             if dataclasses.is_dataclass(value) and not isinstance(value, type):
                 check(value, called=f"{path}.{{name}}".format)
         found[name] = value
     return found
+
+
+def _narrowed(path: str, hint: Any, value: Any) -> Any:
+    """Return a dataclass as the class that is wanted where it is of a larger one: what is more must be at its default.
+
+    Raises:
+        ConfigError: something is set that the class does not have.
+    """
+    if not (isinstance(hint, type) and isinstance(value, hint) and type(value) is not hint and _is_settings(hint)):
+        return value
+    names = {field.name for field in dataclasses.fields(hint)}  # type: ignore[arg-type]
+    for field in dataclasses.fields(value):
+        if field.name not in names and getattr(value, field.name) != field.default:
+            raise ConfigError(f"{hint.__name__} has no setting {_dotted(path, field.name)!r}")
+    return hint(**{name: getattr(value, name) for name in names})
 
 
 def _listed(hint: Any, value: Any) -> Any:
@@ -273,7 +309,7 @@ def _nested(kind: type, config: Any, name: str) -> Any:
 
 def _is_settings(kind: type) -> bool:
     """Whether a class holds settings that people give; others hold models and data, whose types are not converted."""
-    return kind.__module__ in ("vitrail.config", "vitrail.settings")
+    return kind.__module__ == "vitrail.config" or "settings" in kind.__module__.split(".")
 
 
 def check(config: Any, called: Callable[..., str] = "{name}".format) -> None:
@@ -291,12 +327,12 @@ def check(config: Any, called: Callable[..., str] = "{name}".format) -> None:
         if dataclasses.is_dataclass(value):
             check(value, lambda name, outer=field.name: called(name=f"{outer}.{name}"))
         else:
-            check_range(type(config).__name__, field.name, value, called(name=field.name))
+            check_range(type(config), field.name, value, called(name=field.name))
 
 
 def names_of(kind: type, prefix: str = "") -> Iterator[str]:
     """List the settings of a class and of those in it by their dotted names."""
-    for name, hint in _hints(kind).items():
+    for name, hint in hints_of(kind).items():
         if dataclasses.is_dataclass(hint) and isinstance(hint, type):
             yield from names_of(hint, f"{prefix}{name}.")
         else:
@@ -319,6 +355,9 @@ __all__ = [
     "IMAGENET_MEAN",
     "IMAGENET_STD",
     "Augment",
+    "ImageAugment",
+    "ImageLoader",
+    "JointAugment",
     "Loader",
     "Optim",
     "Preprocessing",
@@ -327,6 +366,7 @@ __all__ = [
     "check",
     "check_choices",
     "from_json",
+    "hints_of",
     "make",
     "meant",
     "names_of",

@@ -40,10 +40,15 @@ def check_meant(settings: Any, baseline: Any = None, spelt: Callable[[str], str]
         ConfigError: one means nothing; the message says why.
     """
     changed = set(_changed(settings, baseline if baseline is not None else _defaults(settings)))
-    for rule in RULES.get(type(settings).__name__, ()):
+    for rule in rules_of(type(settings)):
         for name in sorted(changed):
             if any(name == one or name.startswith(f"{one}.") for one in rule.names) and rule.idle(settings):
                 raise ConfigError(f"{spelt(name)} {rule.reason}")
+
+
+def rules_of(kind: type) -> tuple[Rule, ...]:
+    """Return the rules of a settings class: its own, as ``RULES``, else the table's."""
+    return getattr(kind, "RULES", RULES.get(kind.__name__, ()))
 
 
 def _changed(settings: Any, baseline: Any, prefix: str = "") -> Iterator[str]:
@@ -65,12 +70,35 @@ def _defaults(settings: Any) -> Any:
     return type(settings)(**needed)
 
 
-_OF_TRAINING = (
+OF_TRAINING = (
+    Rule(("optim.betas",), lambda s: s.optim.kind != "adamw", "is for --optim.kind adamw; sgd and lars have momentum"),
+    Rule(("optim.momentum",), lambda s: s.optim.kind == "adamw", "is for --optim.kind sgd or lars; adamw has betas"),
+    Rule(
+        ("schedule.min_factor",),
+        lambda s: s.schedule.kind == "constant",
+        "is where a falling rate ends, and --schedule.kind constant does not fall",
+    ),
+)
+"""Of every run that trains."""
+
+NO_JITTER = Rule(("dense.jitter_scale",), lambda s: s.dense.jitter == "none", "has no effect with --dense.jitter none")
+"""Of runs that learn from parts of images."""
+
+OF_WHOLE_IMAGES = (
     Rule(
         ("augment.rand_augment_ops",),
         lambda s: not s.augment.rand_augment,
         "is for RandAugment, which is off; give --augment.rand-augment too",
     ),
+    Rule(
+        ("augment.crop_scale", "augment.crop_ratio"),
+        lambda s: s.augment.crop != "random",
+        "is for --augment.crop random",
+    ),
+)
+"""Of runs that learn from images as a whole."""
+
+OF_MIXING = (
     Rule(
         ("augment.mix_probability",),
         lambda s: not (s.augment.mixup or s.augment.cutmix),
@@ -81,53 +109,10 @@ _OF_TRAINING = (
         lambda s: not (s.augment.mixup and s.augment.cutmix),
         "chooses between mixup and cutmix; give both --augment.mixup and --augment.cutmix",
     ),
-    Rule(("optim.betas",), lambda s: s.optim.kind != "adamw", "is for --optim.kind adamw; sgd and lars have momentum"),
-    Rule(("optim.momentum",), lambda s: s.optim.kind == "adamw", "is for --optim.kind sgd or lars; adamw has betas"),
-    Rule(
-        ("schedule.min_factor",),
-        lambda s: s.schedule.kind == "constant",
-        "is where a falling rate ends, and --schedule.kind constant does not fall",
-    ),
 )
-
-_CROPPED = Rule(
-    ("augment.crop_scale", "augment.crop_ratio"),
-    lambda s: s.augment.crop != "random" and getattr(s, "task", "classify") == "classify",
-    "is for --augment.crop random",
-)
+"""Of runs that may mix images and their labels."""
 
 RULES: dict[str, tuple[Rule, ...]] = {
-    "TrainSettings": (
-        *_OF_TRAINING,
-        _CROPPED,
-        Rule(("dense",), lambda s: s.task == "classify", "is for --task detect or segment, not to classify"),
-        Rule(("cache_features",), lambda s: s.tune_blocks is None, "goes with --tune-blocks; give that too"),
-        Rule(
-            ("freeze",),
-            lambda s: s.tune_blocks is not None and s.freeze > 0,
-            "and --tune-blocks exclude each other: tuning the last blocks freezes all below them; give one",
-        ),
-    ),
-    "PretrainSettings": (
-        *_OF_TRAINING,
-        _CROPPED,
-        Rule(("loader.balanced",), lambda s: s.loader.balanced, "needs labels, and pretraining looks at none"),
-        Rule(
-            ("normalize_target",),
-            lambda s: s.objective != "mae",
-            "is a setting of mae; of the other objectives --target says all",
-        ),
-        Rule(
-            ("normalize_target",),
-            lambda s: not s.normalize_target and s.target not in ("auto", "normalized", "pixels"),
-            "is for pixels; with this --target it says nothing",
-        ),
-        Rule(("components",), lambda s: s.target != "pca", "is for --target pca"),
-        Rule(("vocabulary", "tokenizer"), lambda s: s.target != "tokens", "is for --target tokens"),
-        Rule(("vocabulary",), lambda s: s.tokenizer != "kmeans", "is that of the tokenizer; leave it out"),
-        Rule(("mask_ratio",), lambda s: s.mask is not None, "is that of --mask, which hides the same patches always"),
-        Rule(("masking",), lambda s: s.mask is not None, "and --mask exclude each other; give one"),
-    ),
     "PredictSettings": (
         Rule(("json",), lambda s: s.json and s.format == "csv", "and --format csv contradict each other; give one"),
     ),
@@ -169,7 +154,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
     ),
     "DoctorSettings": (Rule(("ignore",), lambda s: not s.data, "is of masks; name the data set to check"),),
 }
-"""Of each settings class, what means nothing where."""
+"""Of each settings class, what means nothing where. Those of runs that train are in the classes themselves."""
 
 
-__all__ = ["RULES", "Rule", "check_meant"]
+__all__ = ["NO_JITTER", "OF_MIXING", "OF_TRAINING", "OF_WHOLE_IMAGES", "RULES", "Rule", "check_meant", "rules_of"]

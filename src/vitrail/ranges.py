@@ -71,7 +71,7 @@ FACTOR = Range(0, 100, above=True)
 BLOCKS = Range(0, 1_000)
 
 RANGES: dict[str, dict[str, Range]] = {
-    "Architecture": {
+    "BackboneArchitecture": {
         "patch_size": Range(1, 1_024),
         "width": CHANNELS,
         "depth": DEPTH,
@@ -83,43 +83,27 @@ RANGES: dict[str, dict[str, Range]] = {
         "embed_width": CHANNELS,
         "window": Range(1, 1_024),
         "head_width": CHANNELS,
-        "representation": Range(0, 65_536),
         "dropout": PROBABILITY,
         "attention_dropout": PROBABILITY,
         "drop_path": PROBABILITY,
     },
-    "Dense": {
-        "width": CHANNELS,
-        "hidden": CHANNELS,
-        "anchor_size": Range(0, 1_024, above=True),
-        "proposals": Range(1, 100_000),
-        "regions": Range(1, 100_000),
-        "samples": Range(1, 16),
-        "queries": Range(1, 100_000),
-        "layers": Range(1, 100),
-        "windows": Range(0, 1_024),
-        "jitter_scale": Range(0, 100, above=True, rising=True),
-        "longest": Range(1, 100),
-        "short_side": SIDE,
-        "ignore": Range(0, 65_535),
-        "auxiliary": Range(0, 100),
-        "dropout": PROBABILITY,
-    },
+    "Architecture": {"representation": Range(0, 65_536)},
     "Scoring": {"part": SIDE, "overlap": PROBABILITY, "scales": FACTOR},
-    "Augment": {
+    "JointAugment": {"flip": SHARE, "color_jitter": Range(0, 10)},
+    "ImageAugment": {
         "crop_scale": Range(0, 1, above=True, rising=True),
         "crop_ratio": Range(0, 100, above=True, rising=True),
-        "flip": SHARE,
-        "color_jitter": Range(0, 10),
         "rand_augment": Range(0, 30),
         "rand_augment_ops": Range(1, 100),
         "erasing": SHARE,
+    },
+    "Augment": {
         "mixup": Range(0, 1_000),
         "cutmix": Range(0, 1_000),
         "mix_probability": SHARE,
         "mix_switch": SHARE,
     },
-    "Loader": {"workers": WORKERS, "views": Range(0, 1_000_000)},
+    "ImageLoader": {"workers": WORKERS, "views": Range(0, 1_000_000)},
     "Optim": {
         "betas": PROBABILITY,
         "momentum": PROBABILITY,
@@ -139,32 +123,6 @@ RANGES: dict[str, dict[str, Range]] = {
         "picture_every": EPOCHS_BETWEEN,
         "patience": Range(0, MOST),
         "timeout": Range(1, 1_000_000),
-    },
-    "TrainSettings": {
-        "epochs": EPOCHS,
-        "batch_size": COUNT,
-        "lr": RATE,
-        "lr_for_batch": Range(0, MOST),
-        "image_size": SIDE,
-        "labels": LABELS,
-        "validation_share": PROBABILITY,
-        "smoothing": PROBABILITY,
-        "freeze": Range(0, 1_001),
-        "tune_blocks": BLOCKS,
-    },
-    "PretrainSettings": {
-        "epochs": EPOCHS,
-        "batch_size": COUNT,
-        "lr": RATE,
-        "lr_for_batch": Range(0, MOST),
-        "image_size": SIDE,
-        "validation_share": PROBABILITY,
-        "mask_ratio": HIDDEN,
-        "mask_unit": SIDE,
-        "decoder_width": CHANNELS,
-        "decoder_depth": DEPTH,
-        "components": CHANNELS,
-        "vocabulary": Range(2, 65_536),
     },
     "EvaluateSettings": {"batch_size": COUNT, "workers": WORKERS},
     "PredictSettings": {"top": COUNT, "threshold": SHARE, "batch_size": COUNT},
@@ -206,14 +164,24 @@ RANGES: dict[str, dict[str, Range]] = {
     "WeightsSettings": {"num_heads": Range(1, 1_024)},
     "DoctorSettings": {"ignore": Range(0, 65_535)},
 }
-"""Of each settings class, the range of each number; of several numbers, that of each."""
+"""Of each settings class, the range of each number; of several numbers, that of each. Those of runs that train and of
+tasks are in the classes themselves, as ``RANGES``."""
 
 
-def check_range(kind: str, name: str, value: Any, called: str) -> None:
+def range_of(kind: type, name: str) -> Range | None:
+    """Return the range of a setting of a class: one that the class or one below it states, else the table's."""
+    for cls in kind.__mro__:
+        own = cls.__dict__.get("RANGES", RANGES.get(cls.__name__, {}))
+        if name in own:
+            return own[name]
+    return None
+
+
+def check_range(kind: type, name: str, value: Any, called: str) -> None:
     """Check one setting of a settings class; None and what is no number are left alone.
 
     Args:
-        kind: the class's name.
+        kind: the class.
         name: the setting's.
         value: a number, or several.
         called: what the setting is called in a message.
@@ -221,7 +189,7 @@ def check_range(kind: str, name: str, value: Any, called: str) -> None:
     Raises:
         ConfigError: the number, or one of several, is out of range.
     """
-    allowed = RANGES.get(kind, {}).get(name)
+    allowed = range_of(kind, name)
     numbers = [one for one in (value if isinstance(value, tuple) else (value,)) if _is_number(one)]
     if allowed is None or not numbers:
         return
@@ -239,4 +207,4 @@ def _is_number(value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool)
 
 
-__all__ = ["RANGES", "Range", "check_range"]
+__all__ = ["RANGES", "Range", "check_range", "range_of"]

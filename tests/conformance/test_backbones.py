@@ -14,6 +14,7 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
+from vitrail.config import from_json, to_json
 from vitrail.errors import ConfigError
 from vitrail.figures.record import record_attention
 from vitrail.heads.registry import DETECTION_HEADS, SEGMENTATION_HEADS, head_for, put_head
@@ -22,7 +23,7 @@ from vitrail.models.classifier import freeze
 from vitrail.models.cost import cost
 from vitrail.models.partial_fine_tuning import PartialFineTuning
 from vitrail.models.registry import OBJECTIVES, build_model
-from vitrail.settings import Dense, PretrainSettings, TrainSettings
+from vitrail.settings import Dense, PretrainSettings
 from vitrail.tasks.recipes import RECIPES
 from vitrail.weights.load import load_weights
 
@@ -276,7 +277,7 @@ def test_the_model_of_every_recipe_can_be_built(kind: type, name: str) -> None:
     assert sum(tensor.numel() for tensor in model.parameters()) > 0
 
 
-def _model_of(settings: TrainSettings | PretrainSettings) -> nn.Module:
+def _model_of(settings: Any) -> nn.Module:
     options = {key: value for key, value in dataclasses.asdict(settings.architecture).items() if value is not None}
     options["image_size"] = settings.image_size or 224
     name = "vit_ti16" if settings.model == "auto" else settings.model
@@ -285,4 +286,5 @@ def _model_of(settings: TrainSettings | PretrainSettings) -> nn.Module:
     if settings.task == "classify":
         return build_model(name, **options)
     backbone = backbone_of(build_model(name, num_classes=0, **options))
-    return put_head(backbone, dataclasses.replace(settings.dense, head=head_for(settings.task, settings.dense.head)), 3)
+    chosen = dataclasses.replace(settings.dense, head=head_for(settings.task, settings.dense.head))
+    return put_head(backbone, from_json(Dense, to_json(chosen)), 3)

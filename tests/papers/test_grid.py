@@ -7,7 +7,8 @@ from tests.verbs.conftest import QUICK
 from vitrail.config import from_json
 from vitrail.errors import TrainingError
 from vitrail.papers.grid import Column, Filled, Row, Table, pretrained, run_table, trained
-from vitrail.settings import PretrainSettings, TrainSettings
+from vitrail.tasks.classification.settings import ClassifySettings
+from vitrail.tasks.mae.settings import MAESettings
 
 
 def counting(calls: list[tuple[str, int]], name: str, share: float) -> Row:
@@ -80,8 +81,8 @@ def test_an_unfinished_table_has_empty_places_and_concludes_nothing() -> None:
 def test_a_cell_pretrains_then_trains_from_that_with_its_own_seed(tmp_path: Path) -> None:
     from vitrail.weights.description import describe
 
-    first = from_json(PretrainSettings, {"data": "digits", **QUICK, "decoder_width": 32, "decoder_depth": 1})
-    then = from_json(TrainSettings, {"data": "digits", **QUICK})
+    first = from_json(MAESettings, {"data": "digits", **QUICK, "decoder_width": 32, "decoder_depth": 1})
+    then = from_json(ClassifySettings, {"data": "digits", **QUICK})
     figures = pretrained(first, then)(3, tmp_path)
     assert {"pretrain_loss", "top1", "mean_class"} <= figures.keys()
     settings = describe(tmp_path / "train").settings
@@ -92,5 +93,5 @@ def test_a_cell_pretrains_then_trains_from_that_with_its_own_seed(tmp_path: Path
 def test_a_cell_measures_what_the_run_never_saw(tmp_path: Path) -> None:
     import vitrail
 
-    figures = trained(from_json(TrainSettings, {"data": "digits", **QUICK}))(0, tmp_path)
+    figures = trained(from_json(ClassifySettings, {"data": "digits", **QUICK}))(0, tmp_path)
     assert figures["top1"] == pytest.approx(vitrail.evaluate(str(tmp_path / "train"), "digits", split="test").top1)

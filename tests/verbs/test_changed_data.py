@@ -17,6 +17,7 @@ from vitrail.data.sources import Source
 from vitrail.errors import DataError
 from vitrail.models.registry import ModelSpec
 from vitrail.settings import PretrainSettings, TrainSettings
+from vitrail.tasks.registry import find_spec
 from vitrail.training import checkpoint
 from vitrail.verbs.split import run_split, with_images
 from vitrail.weights.description import Description, description_json
@@ -69,8 +70,8 @@ OWN: dict[str, Callable[[Records], Records]] = {
 def settings_of(task: str, data: Path, out: Path, seed: int) -> TrainSettings | PretrainSettings:
     run = Run(seed=seed)
     if task == "pretrain":
-        return PretrainSettings(data=str(data), out=str(out), run=run, validation_share=0.3)
-    return TrainSettings(data=str(data), out=str(out), run=run, task=task, validation_share=0.3)  # type: ignore[arg-type]
+        return find_spec("mae").settings(data=str(data), out=str(out), run=run, validation_share=0.3)
+    return find_spec(task).settings(data=str(data), out=str(out), run=run, validation_share=0.3)
 
 
 def begin(settings: TrainSettings | PretrainSettings) -> Source:

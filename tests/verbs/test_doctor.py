@@ -15,8 +15,7 @@ from tests.data.test_layouts import LAYOUTS, make
 from vitrail import cli
 from vitrail.data.sources import open_source
 from vitrail.errors import DataError, VitrailError
-from vitrail.settings import TrainSettings
-from vitrail.tasks.registry import find_task
+from vitrail.tasks.registry import find_spec, find_task
 
 
 def image(path: Path, seed: int) -> None:
@@ -153,7 +152,7 @@ def test_training_and_doctor_agree_on_any_folder(paths):
             fine = not (data["mistakes"] or data["damaged"] or data["duplicates"])
         except VitrailError:
             data, fine = {"task": "classify"}, False
-        asked = TrainSettings(data=str(root), task=data["task"] or "classify")
+        asked = find_spec(data["task"] or "classify").settings(data=str(root))
         try:
             find_task(asked.task).open(asked)
             opened = True

@@ -6,12 +6,12 @@ from pathlib import Path
 import pytest
 
 from vitrail.errors import ConfigError
-from vitrail.settings import PretrainSettings
+from vitrail.tasks.mae.settings import MAESettings
 from vitrail.verbs.folder import open_folder
 
 
 def asked(out: Path, lr: float) -> Path:
-    return open_folder(str(out), "pretrain", "digits", PretrainSettings(data="digits", lr=lr))
+    return open_folder(str(out), "pretrain", "digits", MAESettings(data="digits", lr=lr))
 
 
 def test_a_run_refused_before_it_began_leaves_its_folder_to_the_mended_command(tmp_path: Path) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import shutil
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -14,21 +13,28 @@ import vitrail
 from tests.support.forks import finish_together
 from tests.verbs.data_sets import WRITERS, class_folders, csv_file, records, write_anew
 from tests.verbs.test_changed_data import begin, contents, settings_of
-from vitrail.config import Loader, Run
+from vitrail.config import Loader, Run, replace
 from vitrail.data.image_list import FILE, list_images, root_of
 from vitrail.data.sources import open_source
 from vitrail.errors import DataError
-from vitrail.settings import Architecture, Dense, PretrainSettings, TrainSettings
+from vitrail.settings import Architecture, PretrainSettings, TrainSettings
+from vitrail.tasks.classification.settings import ClassifySettings
+from vitrail.tasks.mae.settings import MAESettings
+from vitrail.tasks.registry import find_spec
 from vitrail.training.checkpoint import resolve
-from vitrail.verbs import pretrain, train
+from vitrail.verbs import train
 from vitrail.verbs.carry_out import carry_out
 from vitrail.verbs.measured import Measured, choose_split, known_split
+from vitrail.verbs.prepare import prepare
 from vitrail.verbs.split import run_split
 from vitrail.weights.description import describe
 
 VIT = Architecture(patch_size=16, width=16, depth=1, num_heads=1)
 SWIN = Architecture(embed_width=32, depths=(1, 1, 1, 1), window=4)
-SMALL = Dense(width=16, hidden=16, anchor_size=4.0, proposals=20, regions=8)
+SMALL: dict[str, dict[str, Any]] = {
+    "detect": {"width": 16, "hidden": 16, "anchor_size": 4.0, "proposals": 20, "regions": 8},
+    "segment": {"width": 16, "jitter": "crop"},
+}
 LAYOUTS = {"classify": "class folders", "segment": "images with masks", "detect": "COCO", "pretrain": "any folder"}
 SEEDS = (1, 2, 3)
 
@@ -37,11 +43,10 @@ def tiny(task: str, data: Path, out: Path, seed: int) -> TrainSettings | Pretrai
     shared: dict[str, Any] = {"image_size": 32, "batch_size": 4, "epochs": 1, "loader": Loader(workers=0)}
     shared |= {"data": str(data), "out": str(out), "run": Run(seed=seed, device="cpu")}
     if task == "pretrain":
-        return PretrainSettings(**shared, architecture=VIT, decoder_width=16, decoder_depth=1)
+        return MAESettings(**shared, architecture=VIT, decoder_width=16, decoder_depth=1)
     if task == "classify":
-        return TrainSettings(**shared, architecture=VIT)
-    dense = replace(SMALL, jitter="crop") if task == "segment" else SMALL
-    return TrainSettings(**shared, task=task, model="swin_t", architecture=SWIN, dense=dense)  # type: ignore[arg-type]
+        return ClassifySettings(**shared, architecture=VIT)
+    return replace(find_spec(task).settings(**shared, model="swin_t", architecture=SWIN), dense=SMALL[task])
 
 
 def trained(task: str, data: Path, out: Path, seed: int) -> set[int]:
@@ -49,7 +54,7 @@ def trained(task: str, data: Path, out: Path, seed: int) -> set[int]:
     settings = tiny(task, data, out, seed)
     source = run_split(settings)
     if isinstance(settings, PretrainSettings):
-        carry_out(pretrain.prepare(settings, source))
+        carry_out(prepare(settings, source))
     else:
         train.learn(settings, source)
     return contents(source.train)

@@ -59,9 +59,9 @@ def test_an_encoder_that_cannot_be_masked_is_refused(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("words", "answer"),
     [
-        (["--objective", "mpp", "--mask", "0-3"], "--mask is a setting of mae"),
-        (["--objective", "simmim", "--masking", "block"], "--masking is a setting of mae"),
-        (["--mask-unit", "8"], "--mask-unit is a setting of simmim; mae has no use for it"),
+        (["--objective", "mpp", "--mask", "0-3"], "'--mask' for --objective mpp; it belongs to --objective mae"),
+        (["--objective", "simmim", "--masking", "block"], "it belongs to --objective mae"),
+        (["--mask-unit", "8"], "it belongs to --objective simmim"),
         (["--augment.mixup", "0.8"], "pretraining has none"),
         (["--architecture.patch-size", "64"], "choose 64x64 pixels (--image-size)"),
         (["--architecture.patch-size", "0"], "patch-size must be a number from 1"),

@@ -168,7 +168,7 @@ def test_a_vit_is_trained_from_weights_under_other_heads(head: str, tmp_path: Pa
     ("changes", "error", "message"),
     [
         ({"dense": {**DENSE, "head": "mask_rcnn", "ignore": 1}}, ConfigError, "mask_rcnn cannot segment"),
-        ({"dense": {"jitter": "large", "ignore": 1}}, ConfigError, "jitter is crop or none"),
+        ({"dense": {"jitter": "large", "ignore": 1}}, ConfigError, "dense.jitter"),
         ({"dense": {**DENSE, "ignore": 300}}, DataError, "within 0 to 255"),
         ({"labels": 0.5}, ConfigError, "for a classifier"),
         ({"augment": {"mixup": 0.5}, "dense": {**DENSE, "ignore": 1}}, ConfigError, "mixup"),

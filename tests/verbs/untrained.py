@@ -9,7 +9,8 @@ from safetensors.torch import save_file
 
 from vitrail.config import Preprocessing, to_json
 from vitrail.models.registry import ModelSpec
-from vitrail.settings import Dense, TrainSettings
+from vitrail.settings import Dense
+from vitrail.tasks.registry import find_spec
 from vitrail.weights.checkpoint import build_described
 from vitrail.weights.description import Description, description_json
 
@@ -43,7 +44,7 @@ def untrained(folder: Path, task: str = "classify", model: str = "vit_ti16", see
         ModelSpec(model, {**shape, **head}),
         Preprocessing(image_size=(32, 32)),
         () if pretrains else NAMES,
-        to_json(TrainSettings(data="digits", task=task)),  # type: ignore[arg-type]
+        to_json(find_spec(task).settings(data="digits")),
         task,
         dense,
     )

@@ -11,7 +11,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from vitrail.config import Augment, Preprocessing
+from vitrail.config import JointAugment, Preprocessing
 from vitrail.data.segments import VOID
 from vitrail.data.transforms import resize, to_tensor
 from vitrail.errors import ConfigError
@@ -109,20 +109,17 @@ def scaled(picture: Image.Image, short_side: int | None) -> Tensor:
 
 
 def random_cut(
-    augment: Augment, preprocessing: Preprocessing, scale: tuple[float, float], short_side: int | None
+    augment: JointAugment, preprocessing: Preprocessing, scale: tuple[float, float], short_side: int | None
 ) -> RandomCut:
     """Build what is done to a training picture: scaling, cutting, flip and colours.
 
     Raises:
-        ConfigError: a setting cannot work, or has no meaning for segments.
+        ConfigError: a setting cannot work.
     """
     if not 0 < scale[0] <= scale[1]:
         raise ConfigError(f"scale must be two rising factors above 0, not {scale}")
     if short_side is not None and short_side < 1:
         raise ConfigError(f"short_side must be 1 or more pixels, not {short_side}")
-    for name in ("mixup", "cutmix", "rand_augment", "erasing"):
-        if getattr(augment, name):
-            raise ConfigError(f"{name} is for classes of whole pictures; turn it off to learn segments")
     steps = []
     if augment.color_jitter:
         from torchvision.transforms import v2  # Takes seconds to import, and most recipes do without.

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 from torch import Tensor
 
-from vitrail.config import Augment
+from vitrail.config import JointAugment
 from vitrail.data.objects import Objects
 from vitrail.data.transforms import to_tensor
 from vitrail.errors import ConfigError
@@ -93,15 +93,12 @@ class JointTransform:
         return v2.ColorJitter(*(3 * [self.color_jitter]))(image)
 
 
-def training_transform(size: int, dense: Any, augment: Augment) -> JointTransform:
-    """Return what training pictures go through, by `vitrail.settings.Dense` and `Augment`.
+def training_transform(size: int, dense: Any, augment: JointAugment) -> JointTransform:
+    """Return what training pictures go through, by the options of a detector and what is done to every image.
 
     Raises:
-        ConfigError: a setting cannot work, or has no meaning for objects.
+        ConfigError: a setting cannot work.
     """
-    for name in ("mixup", "cutmix", "rand_augment", "erasing"):
-        if getattr(augment, name):
-            raise ConfigError(f"{name} is for classes of whole pictures; turn it off to learn objects")
     return JointTransform(size, dense.longest, dense.jitter, dense.jitter_scale, augment.flip, augment.color_jitter)
 
 

@@ -17,7 +17,7 @@ import torch.nn.functional as F
 from PIL import Image
 from torch import Tensor
 
-from vitrail.config import Augment, Preprocessing
+from vitrail.config import ImageAugment, Preprocessing
 from vitrail.errors import ConfigError
 
 Box = tuple[int, int, int, int]
@@ -56,7 +56,7 @@ class Transform:
         return image.contiguous()
 
 
-def train_transform(augment: Augment, preprocessing: Preprocessing) -> Transform:
+def train_transform(augment: ImageAugment, preprocessing: Preprocessing) -> Transform:
     """Build what is done to a training picture: crop, flip, colours, RandAugment, erasing, in this order.
 
     Raises:
@@ -286,7 +286,7 @@ def _check_preprocessing(preprocessing: Preprocessing) -> None:
         raise ConfigError(f"crop_share must lie above 0 and at most at 1, not {preprocessing.crop_share}")
 
 
-def _check_augment(augment: Augment) -> None:
+def _check_augment(augment: ImageAugment) -> None:
     if not 0 < augment.crop_scale[0] <= augment.crop_scale[1] <= 1:
         raise ConfigError(f"crop_scale must be two rising shares within 0 to 1, not {augment.crop_scale}")
     if not 0 < augment.crop_ratio[0] <= augment.crop_ratio[1]:

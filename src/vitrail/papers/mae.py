@@ -11,6 +11,7 @@ from vitrail.config import replace, to_json
 from vitrail.papers.grid import Column, Figures, Filled, Work
 from vitrail.papers.small import pretraining, training
 from vitrail.settings import PaperSettings, PretrainSettings, TrainSettings
+from vitrail.tasks.classification.settings import ClassifySettings
 from vitrail.tasks.recipes import find_recipe
 from vitrail.verbs import pretrain, train
 from vitrail.verbs.carry_out import Result, carry_out
@@ -39,19 +40,19 @@ def first(settings: PaperSettings, **changes: Any) -> PretrainSettings:
     return replace(base, optim=find_recipe(PretrainSettings, "mae_small").optim, **changes)
 
 
-def then(settings: PaperSettings, labels: float = LABELS, epochs: float = TUNING_EPOCHS) -> TrainSettings:
+def then(settings: PaperSettings, labels: float = LABELS, epochs: float = TUNING_EPOCHS) -> ClassifySettings:
     """Return the fine-tuning that follows, as `finetune_small` does it."""
     base = training(replace(settings, epochs=None), epochs, labels=labels, batch_size=32)
     return as_recipe(base, find_recipe(TrainSettings, "finetune_small"))
 
 
-def as_recipe(base: TrainSettings, recipe: TrainSettings) -> TrainSettings:
+def as_recipe(base: ClassifySettings, recipe: ClassifySettings) -> ClassifySettings:
     """Return settings with the rate, the regularisation and the pooling of a recipe."""
     shape = {"pool": recipe.architecture.pool, "drop_path": recipe.architecture.drop_path}
     return replace(base, lr=recipe.lr, optim=recipe.optim, smoothing=recipe.smoothing, architecture=shape)
 
 
-def cell(settings: PretrainSettings, after: TrainSettings) -> Work:
+def cell(settings: PretrainSettings, after: ClassifySettings) -> Work:
     """Return a cell that pretrains, probes and fine-tunes.
 
     Its figures: ``top1``, ``probe``, ``knn`` on the held-out pictures, ``minutes`` and ``loss`` of the pretraining.
@@ -82,17 +83,17 @@ def encoded(settings: PretrainSettings, seed: int, folder: Path) -> Result:
     key = hashlib.blake2b(json.dumps(to_json(settings), sort_keys=True).encode(), digest_size=6).hexdigest()
     out = folder.parents[2] / "paper-mae-encoders" / key / f"seed_{seed}"
     settings = replace(settings, out=str(out), run=replace(settings.run, seed=seed))
-    after = TrainSettings(data=settings.data, run=settings.run)
+    after = ClassifySettings(data=settings.data, run=settings.run)
     return carry_out(replace(pretrain.prepare(settings, run_split(settings, as_for=after)), draw=None))
 
 
-def tuned(settings: TrainSettings, seed: int, weights: Path, out: Path) -> float:
+def tuned(settings: ClassifySettings, seed: int, weights: Path, out: Path) -> float:
     """Fine-tune from an encoder; return the accuracy on the held-out pictures."""
     settings = replace(settings, weights=str(weights), out=str(out), run=replace(settings.run, seed=seed))
     return learned(settings, out)[0]
 
 
-def learned(settings: TrainSettings, out: Path) -> tuple[float, float]:
+def learned(settings: ClassifySettings, out: Path) -> tuple[float, float]:
     """Train a classifier; return its accuracy on the held-out pictures, and the seconds it took."""
     result = train.learn(settings, run_split(settings))
     return evaluate(str(out), settings.data).top1, result.summary["seconds"]

@@ -9,6 +9,7 @@ from vitrail.papers.grid import Column, Figures, Filled, Row, Table, Work
 from vitrail.papers.mae import as_recipe, encoded, first, learned
 from vitrail.papers.small import training
 from vitrail.settings import PaperSettings, PretrainSettings, TrainSettings
+from vitrail.tasks.classification.settings import ClassifySettings
 from vitrail.tasks.recipes import find_recipe
 
 # Share of the labels, and passes over them when fine-tuning.
@@ -45,14 +46,14 @@ def row_name(share: float, *, pretrained: bool) -> str:
     return f"{share:.0%} of the labels, {'pretrained' if pretrained else 'from scratch'}".replace("%", " %")
 
 
-def by_recipe(base: TrainSettings, name: str) -> TrainSettings:
+def by_recipe(base: ClassifySettings, name: str) -> ClassifySettings:
     """Return settings with the rate, regularisation, pooling and mixing of a recipe; crops are the table's choice."""
     recipe = find_recipe(TrainSettings, name)
     mixing = replace(base.augment, mixup=recipe.augment.mixup, cutmix=recipe.augment.cutmix)
     return replace(as_recipe(base, recipe), augment=mixing)
 
 
-def _pretrained(pretraining: PretrainSettings, after: TrainSettings) -> Work:
+def _pretrained(pretraining: PretrainSettings, after: ClassifySettings) -> Work:
     """Pretrain, once for all shares, and fine-tune; every share counts the whole time of the pretraining."""
 
     def work(seed: int, folder: Path) -> Figures:
@@ -64,7 +65,7 @@ def _pretrained(pretraining: PretrainSettings, after: TrainSettings) -> Work:
     return work
 
 
-def _as_long(pretraining: PretrainSettings, after: TrainSettings, scratch: TrainSettings) -> Work:
+def _as_long(pretraining: PretrainSettings, after: ClassifySettings, scratch: ClassifySettings) -> Work:
     """Train from scratch for as many epochs as fit into the time of the pretrained row, which is done before."""
 
     def work(seed: int, folder: Path) -> Figures:

@@ -7,7 +7,8 @@ from pathlib import Path
 from vitrail.config import replace
 from vitrail.papers.grid import Column, Figures, Filled, Row, Table, Work
 from vitrail.papers.mae import SOURCE, encoded, first, learned, then
-from vitrail.settings import PaperSettings, PretrainSettings, TrainSettings
+from vitrail.settings import PaperSettings, PretrainSettings
+from vitrail.tasks.classification.settings import ClassifySettings
 from vitrail.verbs.probe import probe
 from vitrail.verbs.tune import STILL
 
@@ -49,7 +50,7 @@ def _probed(base: PretrainSettings) -> Work:
     return work
 
 
-def _tuned(base: PretrainSettings, after: TrainSettings) -> Work:
+def _tuned(base: PretrainSettings, after: ClassifySettings) -> Work:
     def work(seed: int, folder: Path) -> Figures:
         encoder, out = encoded(base, seed, folder), folder / "train"
         run = replace(after.run, seed=seed)

@@ -5,7 +5,9 @@ from __future__ import annotations
 from typing import Any
 
 from vitrail.config import Augment, Loader, Optim, Run, Schedule, replace
-from vitrail.settings import Architecture, PaperSettings, PretrainSettings, TrainSettings
+from vitrail.settings import Architecture, PaperSettings, PretrainSettings
+from vitrail.tasks.classification.settings import ClassifySettings
+from vitrail.tasks.registry import find_spec
 
 # 64 tokens of 64 pixels a side; wide enough to learn, narrow enough for one processor core.
 NARROW = Architecture(patch_size=8, width=96, depth=4, num_heads=3)
@@ -16,20 +18,20 @@ DIGITS = Architecture(patch_size=4, width=64, depth=4, num_heads=4)
 DIGITS_SIZE = 32
 
 
-def training(settings: PaperSettings, epochs: float, **changes: Any) -> TrainSettings:
+def training(settings: PaperSettings, epochs: float, **changes: Any) -> ClassifySettings:
     """Return the settings of a classifier from scratch at the scale that is asked for.
 
     Args:
         settings: what the user said; what was not said is chosen for small pictures.
         epochs: passes over the training pictures where the user says nothing.
-        **changes: fields of `TrainSettings` that the table itself decides on.
+        **changes: fields of `ClassifySettings` that the table itself decides on.
     """
-    return replace(_common(TrainSettings(data=settings.data), settings, epochs), **changes)
+    return replace(_common(ClassifySettings(data=settings.data), settings, epochs), **changes)
 
 
-def pretraining(settings: PaperSettings, epochs: float, **changes: Any) -> PretrainSettings:
+def pretraining(settings: PaperSettings, epochs: float, objective: str = "mae", **changes: Any) -> PretrainSettings:
     """Return the settings of a pretraining at the scale that is asked for; arguments as for `training`."""
-    return replace(_common(PretrainSettings(data=settings.data), settings, epochs), **changes)
+    return replace(_common(find_spec(objective).settings(data=settings.data), settings, epochs), **changes)
 
 
 def _common(base: Any, settings: PaperSettings, epochs: float) -> Any:

@@ -14,7 +14,8 @@ from vitrail.data.normalise import Normalise
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Pictures
 from vitrail.data.transforms import eval_transform, train_transform
-from vitrail.settings import PretrainSettings, TrainSettings
+from vitrail.settings import PretrainSettings
+from vitrail.tasks.classification.settings import ClassifySettings
 from vitrail.weights.description import Description
 
 Extra = Callable[[Tensor], dict[str, Any]]
@@ -41,7 +42,7 @@ def eval_samples(
 def image_samples(
     pictures: Pictures,
     training: bool,
-    settings: TrainSettings | PretrainSettings,
+    settings: ClassifySettings | PretrainSettings,
     preprocessing: Preprocessing,
     extra: Extra | None = None,
 ) -> Samples:

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 from torch import nn
 
 from vitrail.config import Preprocessing, to_json
+from vitrail.console import percent
 from vitrail.data.requested import RequestedImage
 from vitrail.data.sources import Source, open_source
 from vitrail.errors import ConfigError, nearest
@@ -18,7 +19,6 @@ from vitrail.models.registry import BACKBONES, OBJECTIVES, ModelSpec, option_nam
 from vitrail.models.vit import ViTConfig
 from vitrail.settings import EvaluateSettings, PredictSettings, PretrainSettings, peak_lr
 from vitrail.tasks.inputs import Extra, image_samples
-from vitrail.tasks.registry import TASKS
 from vitrail.tasks.task import Figures, Learning, Measured, RunContext, Task
 from vitrail.weights.description import Description
 from vitrail.weights.load import load_weights
@@ -32,23 +32,21 @@ class Objective(Task):
     def loss(self, model: Any, run: RunContext) -> tuple[nn.Module, Extra]:
         """Return the loss around a model, and what draws for each image what is hidden of it."""
 
-    def target(self, settings: PretrainSettings) -> dict[str, Any]:
+    def hides(self, settings: Any) -> str:
+        """Say how much of an image the model does not see, as the end of a sentence."""
+        return f", {percent(settings.mask_ratio)} of each image hidden"
+
+    def learns(self, settings: Any, description: Description) -> str:
+        """Say that nothing is learned of classes."""
+        return f"none: {self.spec.name} learns without labels{self.hides(settings)}"
+
+    def target(self, settings: Any) -> dict[str, Any]:
         """Return what the model's options say of its target.
 
         Raises:
             ConfigError: the objective has no such target.
         """
         return {}
-
-    def check(self, settings: PretrainSettings) -> None:
-        """Refuse settings of another objective, and mixed labels."""
-        for other in TASKS.values():
-            for name in other.own if other.name != self.spec.name else ():
-                if getattr(settings, name) != getattr(PretrainSettings, name):
-                    option = f"--{name.replace('_', '-')}"
-                    raise ConfigError(f"{option} is a setting of {other.name}; {self.spec.name} has no use for it")
-        if settings.augment.mixup or settings.augment.cutmix:
-            raise ConfigError("mixup and cutmix mix labels, and pretraining has none; leave them at 0")
 
     def open(self, settings: PretrainSettings) -> Source:
         """Open images; what labels they have are left aside."""

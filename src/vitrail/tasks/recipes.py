@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Any
 
 from vitrail.errors import ConfigError, nearest
-from vitrail.settings import PretrainSettings, TrainSettings
-from vitrail.tasks.registry import TASKS, find_spec
+from vitrail.settings.training import PretrainSettings, TrainSettings
+from vitrail.tasks.registry import TASKS, find_spec, names
+from vitrail.tasks.spec import Spec
 
 VERBS: dict[type, str] = {TrainSettings: "train", PretrainSettings: "pretrain"}
 
@@ -22,6 +23,23 @@ def recipes_of(verb: str) -> dict[str, Any]:
 RECIPES: dict[type, dict[str, Any]] = {kind: recipes_of(verb) for kind, verb in VERBS.items()}
 
 
+def verb_of(kind: type) -> str:
+    """Return the command that a settings class is of, a task's own or what all of them share."""
+    return next(verb for shared, verb in VERBS.items() if issubclass(kind, shared))
+
+
+def spec_asked(verb: str, task: str | None = None, recipe: str = "auto") -> Spec:
+    """Return the task that is asked for: by its name, else by a recipe of its, else the first that a command learns.
+
+    Raises:
+        ConfigError: there is no such task.
+    """
+    if task is not None:
+        return find_spec(task, verb)
+    owners = [spec for spec in TASKS.values() if spec.verb == verb and recipe in spec.recipes]
+    return owners[0] if owners else find_spec(names(verb)[0])
+
+
 def find_recipe(
     kind: type, name: str, weights: str | None = None, objective: str | None = None, task: str | None = None
 ) -> Any:
@@ -31,24 +49,25 @@ def find_recipe(
         kind: `TrainSettings` or `PretrainSettings`.
         name: the recipe's name; "auto" takes the small-data recipe for what is to be done.
         weights: where the weights to start from are, if any.
-        objective: what is to be learned without labels; mae by default.
-        task: what is to be learned with labels; classify by default.
+        objective: what is to be learned without labels; by default what the recipe is for, else mae.
+        task: what is to be learned with labels; by default what the recipe is for, else classify.
 
     Raises:
-        ConfigError: no such recipe or objective; the nearest right names are given.
+        ConfigError: no such recipe or objective, or one of another task; the nearest right names are given.
     """
-    recipes = RECIPES[kind]
-    name = recipe_name(kind, name, weights, objective, task)
-    if name not in recipes:
-        raise ConfigError(f"there is no recipe {name!r}{nearest(name, recipes) or '.'} All: {', '.join(recipes)}")
-    return recipes[name]
+    spec = spec_asked(verb_of(kind), objective or task, name)
+    found = name if name != "auto" else spec.auto(weights)
+    if found in spec.recipes:
+        return spec.recipes[found]
+    every = recipes_of(spec.verb)
+    if found in every:
+        owner = spec_asked(spec.verb, recipe=found)
+        raise ConfigError(f"the recipe {found} is for {owner.option}, not for {spec.option}")
+    raise ConfigError(f"there is no recipe {found!r}{nearest(found, every) or '.'} All: {', '.join(every)}")
 
 
 def recipe_name(
     kind: type, name: str, weights: str | None = None, objective: str | None = None, task: str | None = None
 ) -> str:
     """Return the name of a recipe: of the one that "auto" stands for, else as given; arguments as of `find_recipe`."""
-    if name != "auto":
-        return name
-    asked = (objective or "mae") if kind is PretrainSettings else (task or "classify")
-    return find_spec(asked, VERBS[kind]).auto(weights)
+    return name if name != "auto" else spec_asked(verb_of(kind), objective or task).auto(weights)

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from vitrail.errors import ConfigError, nearest
+from vitrail.settings.training import PretrainSettings, TrainSettings
 from vitrail.tasks.classification.spec import CLASSIFY
 from vitrail.tasks.detection.spec import DETECT
 from vitrail.tasks.mae.spec import MAE
@@ -63,9 +64,17 @@ def task_of(description: Description) -> Task:
     return find_task(description.task)
 
 
-def task_to_learn(settings: Any) -> Task:
-    """Return the task that settings of ``vitrail train`` or ``pretrain`` ask for."""
-    return find_task(getattr(settings, "objective", None) or settings.task)
+def task_to_learn(settings: TrainSettings | PretrainSettings) -> Task:
+    """Return the task that settings of a run are of.
+
+    Raises:
+        ConfigError: they name another one.
+    """
+    named = settings.objective if isinstance(settings, PretrainSettings) else settings.task
+    spec = find_spec(named)
+    if not isinstance(settings, spec.settings):
+        raise ConfigError(f"{spec.option} needs {spec.settings.__name__}, and these are {type(settings).__name__}")
+    return find_task(named)
 
 
 __all__ = ["TASKS", "find_spec", "find_task", "names", "task_of", "task_to_learn"]

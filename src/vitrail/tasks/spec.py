@@ -6,6 +6,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal
 
+from vitrail.settings.training import PretrainSettings, TrainSettings
+
 if TYPE_CHECKING:
     from vitrail.tasks.task import Task
 
@@ -18,19 +20,24 @@ class Spec:
         name: what ``--task`` or ``--objective`` calls it, and a checkpoint.
         verb: the command that learns it: with labels, or without.
         noun: what a model of it is called in sentences, with its article.
+        settings: the class of what a run of it can be told.
         recipes: settings known to work, by name.
         auto: the name of the recipe where none is asked for, by the weights that a run starts from.
-        own: of an objective, settings that mean nothing to the others.
         load: returns the task itself; only this imports torch.
     """
 
     name: str
     verb: Literal["train", "pretrain"]
     noun: str
+    settings: type[TrainSettings] | type[PretrainSettings]
     recipes: Mapping[str, Any]
     auto: Callable[[str | None], str]
     load: Callable[[], Task]
-    own: tuple[str, ...] = ()
+
+    @property
+    def option(self) -> str:
+        """How a command line asks for it."""
+        return f"--{'task' if self.verb == 'train' else 'objective'} {self.name}"
 
 
 __all__ = ["Spec"]

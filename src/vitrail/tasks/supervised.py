@@ -9,7 +9,7 @@ from typing import Any
 from vitrail.errors import ConfigError
 from vitrail.models.classifier import freeze
 from vitrail.settings import EvaluateSettings, PredictSettings, TrainSettings
-from vitrail.tasks.meant import check_evaluation, check_prediction, check_training
+from vitrail.tasks.meant import check_evaluation, check_prediction
 from vitrail.tasks.task import Task
 from vitrail.weights.description import Description
 from vitrail.weights.weights_file import WeightsFile
@@ -17,10 +17,6 @@ from vitrail.weights.weights_file import WeightsFile
 
 class Supervised(Task):
     """A task of ``vitrail train``."""
-
-    def check(self, settings: TrainSettings) -> None:
-        """Refuse options that mean nothing to the task or its head."""
-        check_training(settings)
 
     def initialise(self, model: Any, settings: TrainSettings, weights: WeightsFile | None) -> Iterator[str]:
         """Load weights and freeze the lowest layers, where either is asked for."""

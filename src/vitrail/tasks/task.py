@@ -12,6 +12,7 @@ from PIL import Image
 from torch import nn
 
 from vitrail.config import Preprocessing
+from vitrail.console import shortened
 from vitrail.data.requested import RequestedImage
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Pictures, Source
@@ -54,11 +55,13 @@ class Learning:
         loss: the module around the model whose ``forward`` of a batch returns ``{"loss": ...}``.
         samples: turns images into samples, for training or not.
         measure: turns the loss module and its batches into metrics; by default sums and counts add up.
+        balanced: every class is drawn equally often.
     """
 
     loss: nn.Module
     samples: Callable[[Pictures, bool], Samples]
     measure: Measure = measure
+    balanced: bool = False
 
 
 @dataclass(frozen=True)
@@ -92,14 +95,6 @@ class Task(ABC):
     # --- a run -----------------------------------------------------------------------------------------------
 
     @abstractmethod
-    def check(self, settings: Any) -> None:
-        """Refuse settings of a run that mean nothing to the task.
-
-        Raises:
-            ConfigError: one does not; the message names it.
-        """
-
-    @abstractmethod
     def open(self, settings: Any) -> Source:
         """Open the data to train on, as they lie where ``validation_share`` is 0.
 
@@ -118,6 +113,10 @@ class Task(ABC):
     @abstractmethod
     def initialise(self, model: Any, settings: Any, weights: WeightsFile | None) -> Iterator[str]:
         """Give a new model the weights that a run starts from, if any, and say what became of them."""
+
+    def learns(self, settings: Any, description: Description) -> str:
+        """Say what classes a run learns, for the lines at its start."""
+        return f"{len(description.class_names):,}: {shortened(description.class_names)}"
 
     @abstractmethod
     def prepare(self, model: Any, run: RunContext) -> Learning:

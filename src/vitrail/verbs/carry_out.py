@@ -54,6 +54,7 @@ class Plan:
     Attributes:
         samples: makes samples of pictures, for training or not.
         measure: turns a task and its batches into metrics; by default sums and counts add up.
+        balanced: every class is drawn equally often.
         draw: draws what the task makes of pictures, every ``run.picture_every`` epochs.
     """
 
@@ -65,6 +66,7 @@ class Plan:
     samples: Callable[[Pictures, bool], Samples]
     measure: Callable[[nn.Module, Iterable[Batch]], dict[str, float]] = measure
     draw: Draw | None = None
+    balanced: bool = False
 
 
 def carry_out(plan: Plan, batches: Batches | None = None, evaluate: Evaluate | None = None) -> Result:
@@ -151,7 +153,7 @@ def train_batches(plan: Plan, pin_memory: bool = False) -> TrainBatches:
         settings.loader.workers,
         distributed.rank(),
         distributed.world(),
-        settings.loader.balanced,
+        plan.balanced,
         pin_memory,
         settings.run.timeout,
     )

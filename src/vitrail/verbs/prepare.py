@@ -47,7 +47,17 @@ def prepare(settings: TrainSettings | PretrainSettings, source: Source, weights:
         with given_back_if_refused(folder):
             learning = task.prepare(model, RunContext(settings, description, source, folder))
     draw = drawer(folder, description, source)
-    return Plan(settings, source, folder, learning.loss, description, learning.samples, learning.measure, draw)
+    return Plan(
+        settings,
+        source,
+        folder,
+        learning.loss,
+        description,
+        learning.samples,
+        learning.measure,
+        draw,
+        learning.balanced,
+    )
 
 
 __all__ = ["prepare"]

@@ -5,19 +5,16 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vitrail.config import make, replace
 from vitrail.data.sources import Source
-from vitrail.meaning import check_meant
 from vitrail.settings import PretrainSettings
-from vitrail.tasks.recipes import find_recipe
-from vitrail.tasks.registry import task_to_learn
+from vitrail.tasks.asked import settings_asked
 from vitrail.training import distributed
-from vitrail.verbs.carry_out import Plan, Result, carry_out
+from vitrail.verbs.carry_out import Result, carry_out
 from vitrail.verbs.finish import finish
 from vitrail.verbs.folder import default_folder
 from vitrail.verbs.held_out import check_share
 from vitrail.verbs.place import check_place
-from vitrail.verbs.prepare import prepare as prepare_run
+from vitrail.verbs.prepare import prepare
 from vitrail.verbs.split import run_split
 
 
@@ -36,11 +33,7 @@ def pretrain(data: str | Path, *, recipe: str = "auto", **settings: Any) -> Resu
         VitrailError: data, settings or weights cannot be used; nothing was trained.
         Interrupted: asked to stop; the same call goes on.
     """
-    asked = make(PretrainSettings, data=data, recipe=recipe, **settings)
-    base = find_recipe(PretrainSettings, asked.recipe, asked.weights, asked.objective)
-    asked_for = replace(base, data=data, recipe=recipe, **settings)
-    check_meant(asked_for, base)
-    return run(asked_for)
+    return run(settings_asked(PretrainSettings, data, recipe, settings))
 
 
 @distributed.processes()
@@ -58,9 +51,3 @@ def learn(settings: PretrainSettings, source: Source) -> Result:
     result = carry_out(prepare(settings, source))
     finish(result, "Pretraining", source)
     return result
-
-
-def prepare(settings: PretrainSettings, source: Source) -> Plan:
-    """Build what is to be trained on an open source, with the weights it starts from and its run folder."""
-    task_to_learn(settings).check(settings)
-    return prepare_run(settings, source)

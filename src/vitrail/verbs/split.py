@@ -29,6 +29,7 @@ from vitrail.data.image_list import (
 from vitrail.data.sources import Pictures, Source, with_validation
 from vitrail.errors import DataError
 from vitrail.settings import PretrainSettings, TrainSettings
+from vitrail.tasks.classification.settings import ClassifySettings
 from vitrail.tasks.registry import task_to_learn
 from vitrail.training import distributed
 from vitrail.training.checkpoint import is_checkpoint, newest_described, resolve
@@ -77,7 +78,7 @@ def open_undivided(settings: TrainSettings | PretrainSettings) -> Source:
 
 def divide(pool: Source, settings: TrainSettings | PretrainSettings) -> Source:
     """Divide data as a new run does: hold images out by the seed, and keep as many labels as are asked for."""
-    labels = settings.labels if isinstance(settings, TrainSettings) else 1.0
+    labels = settings.labels if isinstance(settings, ClassifySettings) else 1.0
     return divide_by(pool, settings.data, settings.run.seed, settings.validation_share, labels)
 
 

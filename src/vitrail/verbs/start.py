@@ -24,7 +24,7 @@ from vitrail.models.registry import (
     encoder_name,
     resolve_name,
 )
-from vitrail.settings import Architecture, Size
+from vitrail.settings import BackboneArchitecture, Size
 from vitrail.weights.weights_file import WeightsFile
 
 DEFAULT_MODEL = "vit_ti16"
@@ -58,7 +58,7 @@ class Start:
 def choose_start(
     name: str,
     weights: WeightsFile | None,
-    architecture: Architecture,
+    architecture: BackboneArchitecture,
     pictures: Pictures,
     image_size: Size | None,
     channels: int,

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from vitrail.console import percent, quoted, shortened
+from vitrail.console import quoted
 from vitrail.output import say
 from vitrail.settings import PretrainSettings, TrainSettings, peak_lr
 from vitrail.tasks.recipes import recipe_name
+from vitrail.tasks.registry import task_to_learn
 from vitrail.training import distributed
 from vitrail.training.precision import device as pick_device
 from vitrail.training.precision import resolve
@@ -35,19 +36,13 @@ def start_lines(plan: Any, batches: Any) -> Iterator[tuple[str, str]]:
     splits = {"train": source.train, "validation": source.validation, "test": source.test}
     counts = (f"{name} {len(images):,}" for name, images in splits.items() if images is not None and len(images))
     yield "images", f"{', '.join(counts)} of {quoted(settings.data)}"
-    yield "classes", _classes(settings, plan.description)
+    yield "classes", task_to_learn(settings).learns(settings, plan.description)
     yield "model", _model(plan.task, plan.description)
     yield "weights", _weights(settings)
     yield "recipe", _recipe(settings, batches.steps_per_epoch)
     yield "device", _device(settings)
     goes_on = (plan.folder / "checkpoints" / "last").exists()
     yield "run folder", f"{quoted(plan.folder)}{' (goes on where it was)' if goes_on else ''}"
-
-
-def _classes(settings: TrainSettings | PretrainSettings, description: Description) -> str:
-    if isinstance(settings, PretrainSettings):
-        return f"none: {settings.objective} learns without labels, {percent(settings.mask_ratio)} of each image hidden"
-    return f"{len(description.class_names):,}: {shortened(description.class_names)}"
 
 
 def _model(task: Any, description: Description) -> str:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from vitrail.config import make, replace
 from vitrail.data.sources import Source
-from vitrail.meaning import check_meant
 from vitrail.settings import TrainSettings
-from vitrail.tasks.recipes import find_recipe
-from vitrail.tasks.registry import task_to_learn
+from vitrail.tasks.asked import settings_asked
+from vitrail.tasks.classification.settings import ClassifySettings
 from vitrail.training import distributed
 from vitrail.verbs.carry_out import Result, carry_out
 from vitrail.verbs.finish import finish
@@ -39,17 +37,12 @@ def train(data: str | Path, *, recipe: str = "auto", **settings: Any) -> Result:
         VitrailError: data, settings or weights cannot be used; nothing was trained.
         Interrupted: asked to stop; the same call goes on.
     """
-    asked = make(TrainSettings, data=data, recipe=recipe, **settings)
-    base = find_recipe(TrainSettings, asked.recipe, asked.weights, task=asked.task)
-    asked_for = replace(base, data=data, recipe=recipe, **settings)
-    check_meant(asked_for, base)
-    return run(asked_for)
+    return run(settings_asked(TrainSettings, data, recipe, settings))
 
 
 @distributed.processes()
 def run(settings: TrainSettings) -> Result:
     """Train as the settings say; `train` explains."""
-    task_to_learn(settings).check(settings)
     check_place(settings.out, default_folder("train", settings.data), [settings.data])
     source = run_split(settings)
     check_share(settings, source)
@@ -61,4 +54,6 @@ def run(settings: TrainSettings) -> Result:
 def learn(settings: TrainSettings, source: Source) -> Result:
     """Train on an open source, and leave it at that: no pictures, no report."""
     plan = prepare(settings, source)
-    return carry_out(plan) if settings.tune_blocks is None else Tuning.of(plan).carry_out()
+    if isinstance(settings, ClassifySettings) and settings.tune_blocks is not None:
+        return Tuning.of(plan).carry_out()
+    return carry_out(plan)

@@ -13,7 +13,7 @@ from vitrail.data.sources import Pictures, training_pictures
 from vitrail.errors import ConfigError
 from vitrail.models.partial_fine_tuning import PartialFineTuning
 from vitrail.output import say
-from vitrail.settings import TrainSettings
+from vitrail.tasks.classification.settings import ClassifySettings
 from vitrail.tasks.classification.tuning import TunedBlocks
 from vitrail.training import distributed
 from vitrail.training.measure import measure
@@ -50,7 +50,7 @@ class Tuning:
         Raises:
             ConfigError: it is another task.
         """
-        assert isinstance(plan.settings, TrainSettings)
+        assert isinstance(plan.settings, ClassifySettings)
         if not isinstance(plan.task, TunedBlocks):
             raise ConfigError(f"tune_blocks works for task classify; to {plan.settings.task} use freeze")
         return cls(plan, plan.task.cut, folder or features_folder(plan.settings.weights, plan.folder))
@@ -86,8 +86,8 @@ class Tuning:
         return lambda task: measure(task, batches)
 
     @property
-    def _settings(self) -> TrainSettings:
-        assert isinstance(self.plan.settings, TrainSettings)
+    def _settings(self) -> ClassifySettings:
+        assert isinstance(self.plan.settings, ClassifySettings)
         return self.plan.settings
 
     def _batches(self) -> FeatureBatches:

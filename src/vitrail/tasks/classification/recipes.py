@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from vitrail.config import Augment, Optim, Schedule, replace
-from vitrail.settings import Architecture, TrainSettings
+from vitrail.settings.models import Architecture
+from vitrail.tasks.classification.settings import ClassifySettings
 
 _PUBLISHED_AUGMENT = Augment(crop_scale=(0.08, 1.0), rand_augment=9, erasing=0.25, mixup=0.8, cutmix=1.0)
 
 
-def _mae_finetune(lr_at_256: float, layer_decay: float, drop_path: float, epochs: int, model: str) -> TrainSettings:
+def _mae_finetune(lr_at_256: float, layer_decay: float, drop_path: float, epochs: int, model: str) -> ClassifySettings:
     """Fine-tune a pretrained MAE as published (He et al. 2022, appendix A.1; the official FINETUNE notes)."""
-    return TrainSettings(
+    return ClassifySettings(
         data="",
         model=model,
         epochs=epochs,
@@ -25,7 +26,7 @@ def _mae_finetune(lr_at_256: float, layer_decay: float, drop_path: float, epochs
 
 
 # From an encoder pretrained here, on a few thousand pictures: mean pooling and a higher rate (docs/papers/mae.md).
-_FINETUNE_SMALL = TrainSettings(
+_FINETUNE_SMALL = ClassifySettings(
     data="",
     epochs=30,
     batch_size=64,
@@ -35,9 +36,9 @@ _FINETUNE_SMALL = TrainSettings(
     schedule=Schedule(warmup_epochs=3),
 )
 
-SUPERVISED_RECIPES: dict[str, TrainSettings] = {
+SUPERVISED_RECIPES: dict[str, ClassifySettings] = {
     # Measured on a few thousand pictures: docs/log.md.
-    "scratch": TrainSettings(
+    "scratch": ClassifySettings(
         data="",
         epochs=60,
         batch_size=64,
@@ -46,7 +47,7 @@ SUPERVISED_RECIPES: dict[str, TrainSettings] = {
         augment=Augment(crop_scale=(0.35, 1.0), rand_augment=5, mixup=0.2, cutmix=0.5),
         schedule=Schedule(warmup_epochs=5),
     ),
-    "finetune": TrainSettings(
+    "finetune": ClassifySettings(
         data="",
         epochs=5,
         batch_size=64,

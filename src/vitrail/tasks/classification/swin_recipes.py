@@ -7,7 +7,8 @@ beside RandAugment.
 from __future__ import annotations
 
 from vitrail.config import Augment, Optim, Schedule
-from vitrail.settings import Architecture, TrainSettings
+from vitrail.settings.models import Architecture
+from vitrail.tasks.classification.settings import ClassifySettings
 
 BATCH = 1024
 
@@ -16,9 +17,9 @@ _AUGMENT = Augment(crop_scale=(0.08, 1.0), rand_augment=9, erasing=0.25, mixup=0
 
 def _from_scratch(
     model: str, drop_path: float, epochs: int = 300, warmup: int = 20, lr_at_512: float = 5e-4, batch: int = BATCH
-) -> TrainSettings:
+) -> ClassifySettings:
     """ImageNet-1k (Swin, section 4.1), or 22k with other numbers; the rate ends at a hundredth."""
-    return TrainSettings(
+    return ClassifySettings(
         data="",
         model=model,
         epochs=epochs,
@@ -32,9 +33,9 @@ def _from_scratch(
     )
 
 
-def _finetuning(model: str, image_size: int, window: int, drop_path: float) -> TrainSettings:
+def _finetuning(model: str, image_size: int, window: int, drop_path: float) -> ClassifySettings:
     """Fine-tuning on ImageNet-1k, at a larger size or after 22k (section 4.1 and the repository's settings)."""
-    return TrainSettings(
+    return ClassifySettings(
         data="",
         model=model,
         epochs=30,
@@ -48,9 +49,9 @@ def _finetuning(model: str, image_size: int, window: int, drop_path: float) -> T
     )
 
 
-SWIN_RECIPES: dict[str, TrainSettings] = {
+SWIN_RECIPES: dict[str, ClassifySettings] = {
     # A few thousand pictures on a small machine (docs/papers/swin.md).
-    "swin_scratch": TrainSettings(
+    "swin_scratch": ClassifySettings(
         data="",
         model="swin_t",
         epochs=60,
@@ -61,7 +62,7 @@ SWIN_RECIPES: dict[str, TrainSettings] = {
         schedule=Schedule(warmup_epochs=5),
     ),
     # From an encoder pretrained here: `finetune_small` without the pooling, which only a ViT has a choice of.
-    "swin_finetune_small": TrainSettings(
+    "swin_finetune_small": ClassifySettings(
         data="",
         epochs=30,
         batch_size=64,
@@ -82,7 +83,7 @@ SWIN_RECIPES: dict[str, TrainSettings] = {
     "swin_l_384_22k_to_1k": _finetuning("swin_l_384", 384, 12, 0.2),
     # After SimMIM (Xie et al. 2022, section 4.1, and the repository's settings): rate 5e-3 for a batch of 2048,
     # windows of 7 at 224 pixels.
-    "simmim_finetune": TrainSettings(
+    "simmim_finetune": ClassifySettings(
         data="",
         model="swin_b",
         epochs=100,

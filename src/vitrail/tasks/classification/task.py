@@ -21,7 +21,7 @@ from vitrail.models.partial_fine_tuning import PartialFineTuning
 from vitrail.models.registry import ModelSpec
 from vitrail.output import say_table
 from vitrail.serialize import dumps
-from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings, TrainSettings
+from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings
 from vitrail.tasks.attention import attention_options
 from vitrail.tasks.classification.figures import draw_answers
 from vitrail.tasks.classification.loss import Classification
@@ -33,6 +33,7 @@ from vitrail.tasks.classification.predictions import (
     write_csv,
     write_predictions,
 )
+from vitrail.tasks.classification.settings import ClassifySettings
 from vitrail.tasks.classification.spec import CLASSIFY
 from vitrail.tasks.classification.tuning import TunedBlocks
 from vitrail.tasks.inputs import eval_samples, image_samples, inputs_of
@@ -53,7 +54,7 @@ class ClassificationTask(Supervised):
 
     spec = CLASSIFY
 
-    def open(self, settings: TrainSettings) -> Source:
+    def open(self, settings: ClassifySettings) -> Source:
         """Open labelled pictures; ``--labels`` chooses among them once some are held out (`vitrail.verbs.split`)."""
         source = open_source(settings.data, seed=settings.run.seed, validation_share=settings.validation_share)
         if len(source.class_names) < 2:
@@ -68,7 +69,7 @@ class ClassificationTask(Supervised):
         return relabelled(source, names, data) if labels else source
 
     def describe(
-        self, settings: TrainSettings, backbone: ModelSpec, preprocessing: Preprocessing, source: Source
+        self, settings: ClassifySettings, backbone: ModelSpec, preprocessing: Preprocessing, source: Source
     ) -> Description:
         """Describe the model with a head for the data's classes."""
         model = replace(backbone, options={**backbone.options, "num_classes": len(source.class_names)})
@@ -86,7 +87,11 @@ class ClassificationTask(Supervised):
             loss: Classification = TunedBlocks(cut, preprocessing, settings.smoothing, settings.augment)
         else:
             loss = Classification(model, preprocessing, settings.smoothing, settings.augment)
-        return Learning(loss, lambda pictures, training: image_samples(pictures, training, settings, preprocessing))
+        return Learning(
+            loss,
+            lambda pictures, training: image_samples(pictures, training, settings, preprocessing),
+            balanced=settings.loader.balanced,
+        )
 
     def check_evaluation(self, settings: EvaluateSettings, description: Description) -> None:
         """Refuse an encoder without classes, and options that mean nothing to a classifier."""

@@ -25,7 +25,7 @@ from vitrail.heads.registry import BOX_HEADS, head_for
 from vitrail.models.registry import ModelSpec
 from vitrail.output import say, say_table
 from vitrail.serialize import dumps
-from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings, TrainSettings
+from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings
 from vitrail.tasks.backbone_weights import load_backbone
 from vitrail.tasks.detection.average_precision import truth_of, twelve_figures
 from vitrail.tasks.detection.figures import draw
@@ -40,6 +40,7 @@ from vitrail.tasks.detection.predictor import (
     whole_picture,
     write_coco,
 )
+from vitrail.tasks.detection.settings import DetectSettings
 from vitrail.tasks.detection.spec import DETECT
 from vitrail.tasks.drawn_names import make_folder, own_names, unused_name
 from vitrail.tasks.left_out import unread
@@ -61,10 +62,8 @@ class DetectionTask(Supervised):
 
     spec = DETECT
 
-    def open(self, settings: TrainSettings) -> Source:
+    def open(self, settings: DetectSettings) -> Source:
         """Open pictures with COCO's annotations, or draw scenes."""
-        if settings.labels != 1.0:
-            raise ConfigError("--labels counts labelled pictures for a classifier; objects are learned from all")
         masks = settings.dense.head not in BOX_HEADS
         return _open(settings.data, masks, seed=settings.run.seed, validation_share=settings.validation_share)
 
@@ -80,7 +79,7 @@ class DetectionTask(Supervised):
         return source
 
     def describe(
-        self, settings: TrainSettings, backbone: ModelSpec, preprocessing: Preprocessing, source: Source
+        self, settings: DetectSettings, backbone: ModelSpec, preprocessing: Preprocessing, source: Source
     ) -> Description:
         """Describe backbone, head and classes."""
         dense = replace(settings.dense, head=head_for(settings.task, settings.dense.head))

@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from vitrail.config import Augment, Optim, Schedule
-from vitrail.settings import PretrainSettings
+from vitrail.config import ImageAugment, Optim, Schedule
+from vitrail.tasks.mae.settings import MAESettings
 
 # He et al. 2022, table 1e, by the names there; all but the first flip. The strength of the colour jitter is not told:
 # 0.4 is what most use.
-MAE_AUGMENTS: dict[str, Augment] = {
-    "none": Augment(crop="none", flip=0.0),
-    "crop, fixed size": Augment(crop="fixed"),
-    "crop, rand size": Augment(crop_scale=(0.2, 1.0)),
-    "crop + color jit": Augment(crop_scale=(0.2, 1.0), color_jitter=0.4),
+MAE_AUGMENTS: dict[str, ImageAugment] = {
+    "none": ImageAugment(crop="none", flip=0.0),
+    "crop, fixed size": ImageAugment(crop="fixed"),
+    "crop, rand size": ImageAugment(crop_scale=(0.2, 1.0)),
+    "crop + color jit": ImageAugment(crop_scale=(0.2, 1.0), color_jitter=0.4),
 }
 
 
-def _published(model: str, epochs: int = 800) -> PretrainSettings:
+def _published(model: str, epochs: int = 800) -> MAESettings:
     """Pretrain as published (He et al. 2022, appendix A.1): lr 1.5e-4 x batch / 256, 40 epochs of warm-up."""
-    return PretrainSettings(
+    return MAESettings(
         data="",
         model=model,
         epochs=epochs,
@@ -31,16 +31,16 @@ def _published(model: str, epochs: int = 800) -> PretrainSettings:
     )
 
 
-MAE_RECIPES: dict[str, PretrainSettings] = {
+MAE_RECIPES: dict[str, MAESettings] = {
     # A few thousand pictures on a small machine: a lighter decoder, a rate that does not need a large batch.
-    "mae_small": PretrainSettings(
+    "mae_small": MAESettings(
         data="",
         epochs=100,
         batch_size=64,
         lr=1e-3,
         decoder_width=256,
         decoder_depth=2,
-        augment=Augment(crop_scale=(0.3, 1.0)),
+        augment=ImageAugment(crop_scale=(0.3, 1.0)),
         optim=Optim(betas=(0.9, 0.95), weight_decay=0.05, clip=1.0),
         schedule=Schedule(warmup_epochs=5),
     ),

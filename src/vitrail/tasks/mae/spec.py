@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vitrail.tasks.mae.recipes import MAE_RECIPES
+from vitrail.tasks.mae.settings import MAESettings
 from vitrail.tasks.spec import Spec
 
 if TYPE_CHECKING:
@@ -17,9 +18,4 @@ def _load() -> Task:
     return MAETask()
 
 
-OWN = (
-    *("masking", "mask", "mask_tokens_in", "decoder_width", "decoder_depth"),
-    *("components", "vocabulary", "tokenizer", "target_from"),
-)
-
-MAE = Spec("mae", "pretrain", "a masked autoencoder", MAE_RECIPES, lambda weights: "mae_small", _load, OWN)
+MAE = Spec("mae", "pretrain", "a masked autoencoder", MAESettings, MAE_RECIPES, lambda weights: "mae_small", _load)

@@ -22,8 +22,8 @@ from vitrail.models.mae import MAE
 from vitrail.models.targets import Pixels, Tokens, patches_of
 from vitrail.models.tokenizers import Tokenizer
 from vitrail.output import say
-from vitrail.settings import PretrainSettings
 from vitrail.tasks.inputs import eval_samples
+from vitrail.tasks.mae.settings import MAESettings
 from vitrail.training import distributed
 
 FILE = "target.safetensors"
@@ -35,7 +35,7 @@ PATCHES = 50_000
 
 
 def prepare_target(
-    mae: MAE, settings: PretrainSettings, preprocessing: Preprocessing, pictures: Pictures, folder: Path
+    mae: MAE, settings: MAESettings, preprocessing: Preprocessing, pictures: Pictures, folder: Path
 ) -> None:
     """Give a masked autoencoder what its target needs: fitted on training pictures, another run's, or the user's.
 

@@ -9,11 +9,12 @@ from torch import nn
 
 from vitrail.data.sources import Pictures, training_pictures
 from vitrail.errors import ConfigError
-from vitrail.settings import LookSettings, PretrainSettings
+from vitrail.settings import LookSettings
 from vitrail.tasks.inputs import Extra, inputs_of
 from vitrail.tasks.mae.figures import check_masks, draw_reconstructions
 from vitrail.tasks.mae.loss import Reconstruction
 from vitrail.tasks.mae.mask_file import read_mask
+from vitrail.tasks.mae.settings import MAESettings
 from vitrail.tasks.mae.spec import MAE
 from vitrail.tasks.mae.targets import prepare_target, tokenizer_named
 from vitrail.tasks.masks import MaskDrawer
@@ -27,7 +28,7 @@ class MAETask(Objective):
 
     spec = MAE
 
-    def target(self, settings: PretrainSettings) -> dict[str, Any]:
+    def target(self, settings: MAESettings) -> dict[str, Any]:
         """Return what is predicted; by default pixels normalised by each patch's own mean and deviation."""
         if settings.target == "normalized" and not settings.normalize_target:
             raise ConfigError("--target normalized and --no-normalize-target contradict; give one of them")

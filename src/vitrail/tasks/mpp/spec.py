@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vitrail.tasks.mpp.recipes import MPP_RECIPES
+from vitrail.tasks.mpp.settings import MPPSettings
 from vitrail.tasks.spec import Spec
 
 if TYPE_CHECKING:
@@ -17,4 +18,4 @@ def _load() -> Task:
     return MPPTask()
 
 
-MPP = Spec("mpp", "pretrain", "a masked patch predictor", MPP_RECIPES, lambda weights: "mpp_small", _load)
+MPP = Spec("mpp", "pretrain", "a masked patch predictor", MPPSettings, MPP_RECIPES, lambda weights: "mpp_small", _load)

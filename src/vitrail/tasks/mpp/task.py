@@ -8,10 +8,11 @@ from PIL import Image
 from torch import nn
 
 from vitrail.data.sources import Pictures, training_pictures
-from vitrail.settings import LookSettings, PretrainSettings
+from vitrail.settings import LookSettings
 from vitrail.tasks.attention import attention_options, draw_attention
 from vitrail.tasks.inputs import Extra, eval_samples, inputs_of
 from vitrail.tasks.mpp.loss import CorruptionDrawer, PatchPrediction, majority_colour
+from vitrail.tasks.mpp.settings import MPPSettings
 from vitrail.tasks.mpp.spec import MPP
 from vitrail.tasks.objective import Objective
 from vitrail.tasks.task import RunContext
@@ -26,7 +27,7 @@ class MPPTask(Objective):
 
     spec = MPP
 
-    def target(self, settings: PretrainSettings) -> dict[str, Any]:
+    def target(self, settings: MPPSettings) -> dict[str, Any]:
         """Return what is predicted; by default each patch's mean colour."""
         return {"target": "color" if settings.target == "auto" else settings.target}
 

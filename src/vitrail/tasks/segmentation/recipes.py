@@ -2,34 +2,36 @@
 
 from __future__ import annotations
 
-from vitrail.config import Augment, Optim, Schedule
-from vitrail.settings import Architecture, Dense, Head, TrainSettings
+from vitrail.config import JointAugment, Optim, Schedule
+from vitrail.settings.models import BackboneArchitecture
+from vitrail.tasks.segmentation.settings import SegmentationHead, SegmentationOptions, SegmentSettings
 
 # The published recipes count steps on ADE20K, whose training split has 20,210 pictures.
 ADE20K_PICTURES = 20_210
 
 
 def _published(
-    model: str, head: Head, width: int, batch_size: int, lr: float, optim: Optim, drop_path: float = 0.0
-) -> TrainSettings:
+    model: str, head: SegmentationHead, width: int, batch_size: int, lr: float, optim: Optim, drop_path: float = 0.0
+) -> SegmentSettings:
     """Return what the published recipes share.
 
     160,000 steps with a rate that falls linearly, the first 1,500 of them warm-up; pictures whose shorter side is
     scaled to 512 times 0.5 to 2, crops of 512; an auxiliary loss at weight 0.4.
     """
     epoch = ADE20K_PICTURES / batch_size
-    return TrainSettings(
+    return SegmentSettings(
         data="",
-        task="segment",
         model=model,
         epochs=160_000 / epoch,
         batch_size=batch_size,
         lr=lr,
         image_size=512,
         smoothing=0.0,
-        architecture=Architecture(drop_path=drop_path),
-        augment=Augment(flip=0.5, color_jitter=0.4),
-        dense=Dense(head, width=width, norm="batch", jitter="crop", jitter_scale=(0.5, 2.0), short_side=512),
+        architecture=BackboneArchitecture(drop_path=drop_path),
+        augment=JointAugment(flip=0.5, color_jitter=0.4),
+        dense=SegmentationOptions(
+            head, width=width, norm="batch", jitter="crop", jitter_scale=(0.5, 2.0), short_side=512
+        ),
         optim=optim,
         schedule=Schedule(kind="linear", warmup_epochs=1_500 / epoch),
     )
@@ -43,18 +45,17 @@ _MAE = Optim(weight_decay=0.05, layer_decay=0.65, clip=0.0)
 # times this rate, which is not possible here, and the rate falls by a power of 0.9 instead of linearly.
 _SETR = Optim(kind="sgd", momentum=0.9, weight_decay=0.0, clip=0.0)
 
-SEGMENTATION_RECIPES: dict[str, TrainSettings] = {
+SEGMENTATION_RECIPES: dict[str, SegmentSettings] = {
     # A few hundred pictures on a small machine: docs/papers/dense.md.
-    "segment_small": TrainSettings(
+    "segment_small": SegmentSettings(
         data="",
-        task="segment",
         epochs=40,
         batch_size=8,
         lr=1e-3,
         smoothing=0.0,
-        architecture=Architecture(drop_path=0.1),
-        augment=Augment(flip=0.5, color_jitter=0.3),
-        dense=Dense(width=64, norm="group", jitter="crop", jitter_scale=(0.5, 1.5)),
+        architecture=BackboneArchitecture(drop_path=0.1),
+        augment=JointAugment(flip=0.5, color_jitter=0.3),
+        dense=SegmentationOptions(width=64, norm="group", jitter="crop", jitter_scale=(0.5, 1.5)),
         optim=Optim(layer_decay=0.85),
         schedule=Schedule(warmup_epochs=2),
     ),

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vitrail.tasks.segmentation.recipes import SEGMENTATION_RECIPES
+from vitrail.tasks.segmentation.settings import SegmentSettings
 from vitrail.tasks.spec import Spec
 
 if TYPE_CHECKING:
@@ -17,4 +18,6 @@ def _load() -> Task:
     return SegmentationTask()
 
 
-SEGMENT = Spec("segment", "train", "a segmenter", SEGMENTATION_RECIPES, lambda weights: "segment_small", _load)
+SEGMENT = Spec(
+    "segment", "train", "a segmenter", SegmentSettings, SEGMENTATION_RECIPES, lambda weights: "segment_small", _load
+)

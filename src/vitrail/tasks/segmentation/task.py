@@ -18,6 +18,7 @@ from vitrail.data.batches import EvalBatches
 from vitrail.data.cuts import Whole, random_cut, scaled
 from vitrail.data.images import open_image, with_channels
 from vitrail.data.requested import RequestedImage, files_of
+from vitrail.data.scenes import is_scenes
 from vitrail.data.segment_folders import NAMES_FILE, check_masks, is_segments, open_segments, read_names
 from vitrail.data.segments import SegmentPictures, SegmentSamples
 from vitrail.data.sources import Pictures, Source
@@ -31,13 +32,14 @@ from vitrail.heads.sliding_window import check_test, classes_of
 from vitrail.models.registry import ModelSpec
 from vitrail.output import say, say_table
 from vitrail.serialize import dumps
-from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings, Scoring, TrainSettings
+from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings, Scoring
 from vitrail.tasks.backbone_weights import load_backbone
 from vitrail.tasks.drawn_names import make_folder, own_names, unused_name
 from vitrail.tasks.left_out import unread
 from vitrail.tasks.segmentation.files import Segments, write_segments
 from vitrail.tasks.segmentation.loss import Segmentation
 from vitrail.tasks.segmentation.metrics import SegmentEvaluation, summarise
+from vitrail.tasks.segmentation.settings import SegmentationOptions, SegmentSettings
 from vitrail.tasks.segmentation.spec import SEGMENT
 from vitrail.tasks.supervised import Supervised
 from vitrail.tasks.task import Learning, Measured, RunContext
@@ -57,10 +59,10 @@ class SegmentationTask(Supervised):
 
     spec = SEGMENT
 
-    def open(self, settings: TrainSettings) -> Source:
+    def open(self, settings: SegmentSettings) -> Source:
         """Open pictures with masks, or draw scenes."""
-        if settings.labels != 1.0:
-            raise ConfigError("--labels counts labelled pictures for a classifier; segments are learned from all masks")
+        if is_scenes(settings.data):
+            _check_scenes(settings.dense)
         names = read_names(settings.dense.classes) if settings.dense.classes else ()
         source = open_segments(
             settings.data,
@@ -81,7 +83,7 @@ class SegmentationTask(Supervised):
         return open_segments(data, ignore=ignore, class_names=names, validation_share=0.0, for_evaluation=True)
 
     def describe(
-        self, settings: TrainSettings, backbone: ModelSpec, preprocessing: Preprocessing, source: Source
+        self, settings: SegmentSettings, backbone: ModelSpec, preprocessing: Preprocessing, source: Source
     ) -> Description:
         """Describe backbone, head and classes."""
         dense = replace(settings.dense, head=head_for(settings.task, settings.dense.head))
@@ -193,6 +195,13 @@ class SegmentationTask(Supervised):
         return drawn
 
 
+def _check_scenes(dense: SegmentationOptions) -> None:
+    """Refuse what is for masks in files: drawn scenes have no void, and know their classes."""
+    for name in ("ignore", "classes"):
+        if getattr(dense, name) != getattr(SegmentationOptions, name):
+            raise ConfigError(f"--dense.{name} is for masks in files, and scenes are drawn; leave it out")
+
+
 def _samples(run: RunContext, pictures: Pictures, training: bool) -> SegmentSamples:
     """Return parts of images for training, whole ones for evaluation."""
     settings, description = run.settings, run.description
@@ -201,8 +210,6 @@ def _samples(run: RunContext, pictures: Pictures, training: bool) -> SegmentSamp
     if not training:
         return _whole(pictures, description, cache)
     dense = settings.dense
-    if dense.jitter not in SCALES:
-        raise ConfigError(f"--dense.jitter is {' or '.join(SCALES)} to learn segments, not {dense.jitter}")
     scale = SCALES[dense.jitter] or dense.jitter_scale
     cut = random_cut(settings.augment, preprocessing, scale, dense.short_side)
     return SegmentSamples(pictures, cut, settings.run.seed, preprocessing.channels, cache, views=settings.loader.views)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vitrail.tasks.simmim.recipes import SIMMIM_RECIPES
+from vitrail.tasks.simmim.settings import SimMIMSettings
 from vitrail.tasks.spec import Spec
 
 if TYPE_CHECKING:
@@ -17,4 +18,4 @@ def _load() -> Task:
     return SimMIMTask()
 
 
-SIMMIM = Spec("simmim", "pretrain", "a SimMIM", SIMMIM_RECIPES, lambda weights: "simmim_small", _load, ("mask_unit",))
+SIMMIM = Spec("simmim", "pretrain", "a SimMIM", SimMIMSettings, SIMMIM_RECIPES, lambda weights: "simmim_small", _load)

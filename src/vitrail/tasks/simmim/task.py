@@ -8,8 +8,7 @@ from PIL import Image
 from torch import nn
 
 from vitrail.data.sources import Pictures
-from vitrail.errors import ConfigError
-from vitrail.settings import LookSettings, PretrainSettings
+from vitrail.settings import LookSettings
 from vitrail.tasks.inputs import Extra, inputs_of
 from vitrail.tasks.masks import MaskDrawer
 from vitrail.tasks.objective import Objective
@@ -24,12 +23,6 @@ class SimMIMTask(Objective):
     """Predicting the pixels of hidden squares."""
 
     spec = SIMMIM
-
-    def target(self, settings: PretrainSettings) -> dict[str, Any]:
-        """Return nothing: SimMIM predicts pixels."""
-        if settings.target not in ("auto", "pixels"):
-            raise ConfigError(f"simmim predicts pixels; there is no --target {settings.target} of it")
-        return {}
 
     def loss(self, model: Any, run: RunContext) -> tuple[nn.Module, Extra]:
         """Return the absolute error over hidden squares, and what draws these."""

@@ -1,0 +1,262 @@
+"""What each verb can be told: one frozen dataclass a verb, the same on the command line and in Python.
+
+Nothing here imports torch; `vitrail.cli` parses into these. Those of runs that train are in `vitrail.settings.training`
+and, of each task, in its own folder.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Annotated, Literal
+
+import tyro
+
+from vitrail.settings.models import Architecture, Scoring, Size
+
+
+@dataclass(frozen=True)
+class EvaluateSettings:
+    """Measure a trained model on labelled pictures."""
+
+    checkpoint: tyro.conf.Positional[str]
+    """A run folder or a checkpoint; of a run, the best one."""
+    data: tyro.conf.Positional[str]
+    """The pictures: a folder, a CSV, or "digits"."""
+    split: Literal["auto", "train", "validation", "test", "all"] = "auto"
+    """auto: test where there is one, else all images that the run did not learn from."""
+    batch_size: int = 128
+    scoring: Scoring = field(default_factory=Scoring)
+    workers: int = -1
+    """Processes that load pictures; -1 chooses by the machine."""
+    device: str = "auto"
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    json: bool = False
+    """Print one JSON object instead of a table."""
+
+
+@dataclass(frozen=True)
+class PredictSettings:
+    """Say what is in pictures."""
+
+    checkpoint: tyro.conf.Positional[str]
+    """A run folder or a checkpoint of a trained model; of a run, the best one."""
+    pictures: tyro.conf.Positional[tuple[str, ...]]
+    """Files, folders or globs."""
+    top: int = 3
+    """How many classes to name for each picture."""
+    format: Literal["table", "json", "csv"] = "table"
+    """json: one object a line."""
+    json: bool = False
+    """The same as --format json."""
+    out: str | None = None
+    """Where a detector or segmenter leaves what it drew and found; RUN/predictions by default."""
+    threshold: float = 0.5
+    """Score below which a detected object is left out."""
+    scoring: Scoring = field(default_factory=Scoring)
+    batch_size: int = 32
+    device: str = "auto"
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+
+
+@dataclass(frozen=True)
+class ProbeSettings:
+    """Measure what an encoder is worth: nearest neighbours, linear classifiers, and its last blocks tuned alone."""
+
+    weights: tyro.conf.Positional[str]
+    """A run folder, a checkpoint or a weights file, of any backbone."""
+    data: tyro.conf.Positional[str]
+    """Labelled pictures with held-out ones: a folder, a CSV, or "digits" (embedded)."""
+    out: str | None = None
+    """Where features are kept; by default beside the run, or in runs/probe-NAME for a weights file."""
+    model: str = "auto"
+    """A name from `vitrail models`; auto: the one the weights belong to."""
+    image_size: Size | None = None
+    """Side of the input in pixels, or height and width; by default that of the run, or of the pictures."""
+    channels: Literal[1, 3] | None = None
+    """3 for colour, 1 for grey; by default those of the run, else 3."""
+    labels: float = 1.0
+    """Labelled pictures learned from (above 1) or their share (at most 1)."""
+    pool: Literal["auto", "class", "mean"] = "auto"
+    """Features of a ViT: class token, or mean of the patches; auto: as it was trained."""
+    neighbours: int = 20
+    """How many nearest pictures vote."""
+    temperature: float = 0.07
+    """Of their votes: a smaller one lets the nearest count for more."""
+    rates: tuple[float, ...] = (0.1, 0.3, 1, 3, 10, 30, 100, 300)
+    """Learning rates of the linear probe, each x batch / 256; the first one is MAE's. None: no linear probe."""
+    epochs: int = 90
+    """Of the linear probe."""
+    batch_size: int = 256
+    """Of the linear probe; MAE's is 16384."""
+    tune_blocks: tuple[float, ...] = (0.5, 1)
+    """Tune so many last blocks of a ViT, as `vitrail train --tune-blocks` does; 0.5 is the MLP of the last one."""
+    tune_epochs: float = 30
+    """Of tuning the last blocks."""
+    seed: int = 0
+    workers: int = -1
+    """Processes that load pictures; -1 chooses by the machine."""
+    device: str = "auto"
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    json: bool = False
+    """Print one JSON object instead of a table."""
+
+
+@dataclass(frozen=True)
+class PlanSettings:
+    """Measure this machine, and say how to train on it in the hours there are: batch, rate, epochs, disk, command."""
+
+    data: tyro.conf.Positional[str]
+    """A folder of pictures, a CSV, or "digits" (embedded)."""
+    objective: Literal["mae", "mpp", "classify"] = "mae"
+    """What is to be learned: two ways without labels, or to tell classes apart."""
+    hours: float = 8
+    """How long training may take."""
+    model: str = "auto"
+    """A name from `vitrail models`; auto: the one the weights belong to, else vit_ti16."""
+    weights: str | None = None
+    """Start from a weights file, a checkpoint or a run folder."""
+    recipe: str = "auto"
+    """A name from `vitrail models --recipes`."""
+    image_size: Size | None = None
+    """Side of the input in pixels, or height and width; by default that of the pictures, at most 224."""
+    channels: Literal[1, 3] = 3
+    """3 for colour, 1 for grey."""
+    batch_size: int | None = None
+    """Pictures per step; by default the recipe's, or more where there are many pictures."""
+    architecture: Architecture = field(default_factory=Architecture)
+    seconds: float = 30
+    """About how long to measure."""
+    workers: int = -1
+    """Processes that load pictures; 0 loads in the main process, -1 chooses by the machine."""
+    device: str = "auto"
+    precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    json: bool = False
+    """Print one JSON object instead of sentences."""
+
+
+@dataclass(frozen=True)
+class LookSettings:
+    """Draw what a model sees: reconstructions, attention, curves, and a report of it all."""
+
+    checkpoint: tyro.conf.Positional[str]
+    """A run folder or a checkpoint; of a run, the best one."""
+    pictures: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Files, folders or globs; by default some of the run's own held-out pictures."""
+    out: str | None = None
+    """Where the pictures go; RUN/look by default."""
+    count: int = 6
+    """How many pictures at most."""
+    mask_ratio: tuple[float, ...] = ()
+    """Mask ratios to draw (masked autoencoders); by default the one it was trained with."""
+    masking: tuple[Literal["random", "block", "grid"], ...] = ()
+    """Kinds of masks to draw; by default the one it was trained with, and one panel of all."""
+    mask: str | None = None
+    """Hide these patches instead; a picture, bright where hidden, or numbers such as "0-9,14"."""
+    seeds: tuple[int, ...] = (0,)
+    """A mask is drawn for each seed."""
+    pixel: tuple[int, int] | None = None
+    """Row and column in the model's input of the pixel whose attention in a Swin is drawn; by default where the answer
+    comes from most."""
+    layers: tuple[int, ...] = ()
+    """Blocks whose heads are drawn, from 0, or negative from the end: of a ViT, their attention (by default of the last
+    one); of a Swin, their biases (of the last one of each stage)."""
+
+
+@dataclass(frozen=True)
+class TourSettings:
+    """The whole line in minutes: pretrain, fine-tune with few labels, compare with scratch, look."""
+
+    data: str = "digits"
+    """Pictures with labels: a folder per class, a CSV, or "digits" (embedded)."""
+    task: Literal["classify", "detect", "segment"] = "classify"
+    """To detect and segment, two small backbones are trained and compared, on drawn scenes by default."""
+    out: str | None = None
+    """Where the runs and the report go; runs/tour-NAME by default."""
+    labels: float | None = None
+    """Labelled pictures used (above 1) or their share (at most 1); by default 10 for each class."""
+    pretrain_epochs: float | None = None
+    """Passes over all pictures without their labels; by default some 80,000 pictures are seen."""
+    train_epochs: float | None = None
+    """Passes over the labelled pictures; by default some 10,000 pictures are seen."""
+    seed: int = 0
+
+
+@dataclass(frozen=True)
+class PaperSettings:
+    """Run a table of the papers for several seeds, and set the papers' own figures beside."""
+
+    name: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="[TABLE]")]] = ""
+    """The table; without one, all tables are listed."""
+    data: str = "digits"
+    """Pictures with labels: a folder per class, a CSV, or "digits" (embedded)."""
+    seeds: int = 3
+    """Every setting is run for the seeds 0 up to this."""
+    out: str | None = None
+    """The folder of the table; runs/paper-TABLE by default. A table that is there goes on where it was."""
+    epochs: float | None = None
+    """Passes over the training pictures of each run; by default the table's own choice."""
+    model: str | None = None
+    """The model; by default a narrow one that one processor core can train."""
+    image_size: Size | None = None
+    """Side of the input in pixels, or height and width; 64 for the narrow model, else as for `vitrail train`."""
+    workers: int = -1
+    """Processes that load pictures; 0 loads in the main process, -1 chooses by the machine."""
+    device: str = "auto"
+
+
+@dataclass(frozen=True)
+class ModelsSettings:
+    """List the models: how large they are, what a picture costs them, and how good they are known to be."""
+
+    pattern: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="[PATTERN]")]] = ""
+    """Only names that contain this; by default all backbones."""
+    image_sizes: tuple[int, ...] = (224, 384)
+    """Sides of the pictures that tokens and multiply-accumulates are counted for, in pixels."""
+    recipes: bool = False
+    """List the recipes instead."""
+    flops: bool = False
+    """Instead, how attention by the Swin paper's formulas and as counted, and whole models, grow from 224 to 1024
+    pixels; by default of swin_t and vit_s16."""
+    figure: str | None = None
+    """With flops: draw it into this PNG file."""
+    json: bool = False
+    """Print JSON instead of a table, with every published figure."""
+
+
+@dataclass(frozen=True)
+class WeightsSettings:
+    """Say what a weights file holds, write it for another library, check it, or push it to a model hub."""
+
+    action: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="inspect|convert|verify|push")]]
+    """inspect: layout, model, normalisation; convert: to another library's layout, with the files it keeps beside;
+    verify: every tensor is there, finite and has a way back, and the same as in --source; push: to a model hub."""
+    file: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="FILE")]]
+    """A weights file of anybody's, a folder of a model hub, a checkpoint or a run folder."""
+    to: str | None = None
+    """convert: vitrail, timm, huggingface, torchvision, google, big_vision, mae or swin. push: OWNER/NAME."""
+    out: str | None = None
+    """convert: the folder, or the file, to write."""
+    source: str | None = None
+    """verify: the file it was made from; tensors and outputs of both are compared."""
+    picture: str | None = None
+    """verify: what both are shown; noise by default."""
+    num_heads: int | None = None
+    """convert: number of heads, where neither the file nor its size says it."""
+    encoder_only: bool = False
+    """convert: leave out a masked autoencoder's decoder."""
+    private: bool = False
+    """push: only for you to see."""
+    json: bool = False
+    """Print one JSON object instead of sentences."""
+
+
+@dataclass(frozen=True)
+class DoctorSettings:
+    """Say what is installed and used here, and check a data set before anyone waits for it."""
+
+    data: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="[DATA]")]] = ""
+    """A data set to check: a folder, a CSV, or "digits"."""
+    ignore: int = 255
+    """The value in masks that means void; 255 always does."""
+    json: bool = False
+    """Print one JSON object instead of tables."""

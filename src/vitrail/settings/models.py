@@ -1,0 +1,143 @@
+"""Settings of models: of a backbone, and of what stands on it. Nothing here imports torch."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+Size = int | tuple[int, int]
+"""One number for a square, or height and width."""
+
+
+@dataclass(frozen=True)
+class BackboneArchitecture:
+    """Changes to the named backbone; None leaves what the name (or the weights' own model) says.
+
+    Each belongs to some kinds of models; one that the named model does not know is refused.
+    """
+
+    patch_size: int | None = None
+    """P, in pixels."""
+    width: int | None = None
+    """D of a ViT; a new width keeps 64 channels a head unless num_heads is given."""
+    depth: int | None = None
+    """Number of blocks of a ViT."""
+    num_heads: int | None = None
+    mlp_ratio: float | None = None
+    pool: Literal["class", "mean", "attention"] | None = None
+    """class token, mean of the patch tokens, or a learned query over them."""
+    class_token: bool | None = None
+    """Whether a ViT has a class token; without one it pools by mean or attention."""
+    positions: str | None = None
+    """ViT: learned, learned_2d, sincos_2d, relative, relative_bias, none. Swin: relative, absolute, both, none,
+    relative_alone."""
+    positions_at: Literal["stem", "layers", "layers_shared"] | None = None
+    """Where a ViT's positions come in: before the first block; before every block, each with its own; or the same."""
+    position_resize: Literal["bicubic", "bilinear"] | None = None
+    """How positions are fitted to another size: bicubic as timm does, or corner-aligned bilinear as Google does."""
+    depths: tuple[int, ...] | None = None
+    """Blocks of each stage of a BiT or Swin."""
+    widen: int | None = None
+    """Factor of all channel numbers of a BiT."""
+    stem_depths: tuple[int, ...] | None = None
+    """Blocks of each stage of a hybrid's ResNet."""
+    embed_width: int | None = None
+    """Width of a Swin's first stage."""
+    window: Size | None = None
+    """A Swin's window, in tokens."""
+    shift: bool | None = None
+    """Whether every second block of a Swin shifts its windows."""
+    head_width: int | None = None
+    """Width of a Swin's attention heads."""
+    small_maps: Literal["mask", "shrink"] | None = None
+    """A Swin's map smaller than its window: pad and mask it, or shrink the window to it as Microsoft's code does."""
+    dropout: float | None = None
+    attention_dropout: float | None = None
+    drop_path: float | None = None
+    """Stochastic depth of the last block; it rises linearly from 0 at the first."""
+
+
+@dataclass(frozen=True)
+class Architecture(BackboneArchitecture):
+    """Changes to the named backbone and to a classifier's head; None leaves what the name or the weights say."""
+
+    representation: int | None = None
+    """Length of a hidden layer with tanh before the head, as ViT is pretrained with; 0 for none."""
+    head_init: Literal["small", "zero"] | None = None
+    """How the head starts out; zero: with exactly even scores, as ViT is fine-tuned."""
+
+
+Head = Literal[
+    "auto",
+    "mask_rcnn",
+    "faster_rcnn",
+    "cascade_mask_rcnn",
+    "detr",
+    "upernet",
+    "setr_naive",
+    "setr_pup",
+    "setr_mla",
+    "linear",
+]
+
+
+@dataclass(frozen=True)
+class Dense:
+    """What finds or outlines things in a picture, above the backbone; of no use to a classifier."""
+
+    head: Head = "auto"
+    """To detect: mask_rcnn (auto), faster_rcnn, cascade_mask_rcnn, detr. To segment: upernet (auto), setr_*, linear."""
+    pyramid: Literal["auto", "fpn", "simple", "blocks"] = "auto"
+    """fpn: over a backbone's stages; of a ViT, simple (ViTDet): from its last map; blocks (MAE): from four blocks."""
+    width: int = 256
+    """Channels of every map above the backbone."""
+    hidden: int = 1024
+    """Width of the hidden layers that judge a region, or of the MLPs in a DETR."""
+    norm: Literal["none", "group", "batch"] = "none"
+    """Group norm after the convolutions of pyramid and heads; batch: of a segmenter, as published."""
+    box_head: Literal["mlp", "conv"] = "mlp"
+    """What judges a region: two hidden layers; or four convolutions and one hidden layer, as in ViTDet."""
+    anchor_size: float = 8.0
+    """Side of an anchor in strides of its map: 8 makes 32 pixels of the finest."""
+    proposals: int = 1000
+    """Most regions that are looked at closely; twice as many while training."""
+    regions: int = 512
+    """Regions of a picture from which its classes and boxes are learned."""
+    samples: int = 2
+    """Points a side at which each cell of a region is read off the map; 1 is the fastest."""
+    queries: int = 100
+    """Most objects that a DETR finds."""
+    layers: int = 6
+    """Of a DETR's encoder, and of its decoder."""
+    windows: int = 0
+    """Attention of a ViT within windows of so many tokens, but for four blocks; 0 is global everywhere."""
+    jitter: Literal["none", "multiscale", "large", "crop"] = "multiscale"
+    """none: one size; multiscale: sizes by jitter_scale; large: cut or padded to a square; crop: cut to image_size."""
+    jitter_scale: tuple[float, float] = (0.8, 1.25)
+    """Smallest and largest factor of the size of a training picture."""
+    longest: float = 5 / 3
+    """The longer side is at most so many times image_size; the shorter one then is smaller than that."""
+    short_side: int | None = None
+    """To segment: what a picture's shorter side is scaled to before all else; None leaves pictures as they are."""
+    ignore: int = 255
+    """To segment: the value in the masks that means void; 255 always does."""
+    classes: str | None = None
+    """To segment: a text file with the name of one class a line; by default classes.txt in the data's folder."""
+    auxiliary: float = 0.4
+    """To segment: weight of the loss of each auxiliary head; 0 for none."""
+    dropout: float = 0.1
+    """To segment: probability that a channel is left out before the last, linear layer."""
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How a segmenter scores a picture: more passes, better figures."""
+
+    part: Size | None = None
+    """Score pictures part by part, each of this height and width in pixels; None scores them whole."""
+    overlap: float = 1 / 3
+    """Share of a part that its neighbour covers too; their scores are averaged."""
+    scales: tuple[float, ...] = (1.0,)
+    """Factors by which pictures are scaled; the mean over all is taken."""
+    flip: bool = False
+    """Score mirrored pictures as well."""

@@ -1,0 +1,47 @@
+"""What training a classifier can be told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import ClassVar, Literal
+
+from vitrail.config import Augment, Loader
+from vitrail.meaning import OF_MIXING, OF_TRAINING, OF_WHOLE_IMAGES, Rule
+from vitrail.ranges import LABELS, PROBABILITY, Range
+from vitrail.settings.models import Architecture
+from vitrail.settings.training import TrainSettings
+
+
+@dataclass(frozen=True)
+class ClassifySettings(TrainSettings):
+    """Train a classifier, from scratch or from given weights."""
+
+    FIRST: ClassVar[tuple[str, ...]] = (*TrainSettings.FIRST, "labels", "architecture.patch_size", "augment.mixup")
+    RANGES: ClassVar[dict[str, Range]] = {
+        "labels": LABELS,
+        "smoothing": PROBABILITY,
+        "tune_blocks": Range(0, 1_000),
+    }
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        *OF_TRAINING,
+        *OF_WHOLE_IMAGES,
+        *OF_MIXING,
+        Rule(("cache_features",), lambda s: s.tune_blocks is None, "goes with --tune-blocks; give that too"),
+        Rule(
+            ("freeze",),
+            lambda s: s.tune_blocks is not None and s.freeze > 0,
+            "and --tune-blocks exclude each other: tuning the last blocks freezes all below them; give one",
+        ),
+    )
+
+    labels: float = 1.0
+    """Use this share of the training labels (at most 1), or this many pictures (above 1)."""
+    smoothing: float = 0.1
+    """Label smoothing."""
+    tune_blocks: float | None = None
+    """Only the last so many blocks of a ViT and the head learn: 0.5 is the MLP of the last one, 0 the head alone."""
+    cache_features: Literal["auto", "on", "off"] = "auto"
+    """With tune_blocks: compute what the other blocks make of each picture once, and keep it on disk."""
+    architecture: Architecture = field(default_factory=Architecture)
+    augment: Augment = field(default_factory=Augment)
+    loader: Loader = field(default_factory=Loader)
