@@ -15,8 +15,9 @@ from torch import Tensor
 
 import vitrail
 from vitrail.cli import main
-from vitrail.config import Preprocessing
+from vitrail.config import Preprocessing, from_json
 from vitrail.models.registry import ModelSpec, backbone_of
+from vitrail.tasks import registry
 from vitrail.tasks.registry import task_of
 from vitrail.weights.description import Description, description_json
 from vitrail.weights.weights_file import WeightsFile
@@ -78,8 +79,14 @@ def test_a_checkpoint_of_an_earlier_version_says_its_real_task(name: str, runs: 
     assert description.is_classifier == (name not in TASKS)
 
 
-def test_a_new_checkpoint_of_a_masked_autoencoder_names_its_task() -> None:
-    assert description_json(Description(ModelSpec("mae_vit_ti16"), Preprocessing()))["task"] == "mae"
+@pytest.mark.parametrize("task", registry.TASKS)
+def test_a_new_checkpoint_of_any_task_says_it_and_is_read_again(task: str) -> None:
+    supervised = task in registry.names("train")
+    spec = ModelSpec("vit_ti16" if supervised else f"{task}_vit_ti16")
+    description = Description(spec, Preprocessing(), task=task if supervised else "classify")  # type: ignore[arg-type]
+    written = description_json(description)
+    assert written["task"] == task
+    assert from_json(Description, written) == description
 
 
 def test_a_run_that_an_earlier_version_began_goes_on_as_if_it_had_ended_it(runs: Path) -> None:

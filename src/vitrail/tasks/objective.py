@@ -69,7 +69,7 @@ class Objective(Task):
         own = {name: getattr(settings, name) for name in sorted(names)} | self.target(settings)
         _check_whole_patches(backbone, self.spec.name)
         model = ModelSpec(f"{self.spec.name}_{backbone.name}", {**backbone.options, **own})
-        return Description(model, preprocessing, settings=to_json(settings), task=self.spec.name)
+        return Description(model, preprocessing, settings=to_json(settings))  # its task follows from the model
 
     def initialise(self, model: Any, settings: PretrainSettings, weights: WeightsFile | None) -> Iterator[str]:
         """Say what the rate comes to where it follows the batch, and load weights where they are asked for."""
