@@ -12,6 +12,7 @@ import vitrail
 from vitrail.cli import main
 from vitrail.errors import WeightsError
 from vitrail.models.registry import build_model
+from vitrail.weights.convert import convert
 from vitrail.weights.inspect import inspect, verify
 from vitrail.weights.load import load_weights
 
@@ -101,6 +102,30 @@ def test_what_no_model_here_computes_is_refused_with_its_parts_by_every_way(name
         assert "partial=True" not in str(refused.value)
 
 
+def test_what_no_model_here_computes_is_not_written_under_other_names(tmp_path):
+    file = saved(theirs("deit3_small_patch16_224", SMALL), tmp_path)
+    for layout in ("vitrail", "timm", "huggingface", "google"):
+        with pytest.raises(WeightsError, match="cannot be converted: it holds layer scale"):
+            convert(file, layout, tmp_path / "out")
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"hidden_act": "gelu_pytorch_tanh"}, "approximated by tanh (hidden_act gelu_pytorch_tanh)"),
+        ({"layer_norm_eps": 1e-12}, "layer_norm_eps 1e-12 to a variance; here it is 1e-06"),
+    ],
+)
+def test_what_is_computed_nearly_as_it_was_trained_is_listed(config, said, tmp_path):
+    file = saved(theirs("vit_small_patch16_224", SMALL), tmp_path)
+    assert inspect(file).approximations == ()
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    (sentence,) = inspect(file).approximations
+    assert said in sentence
+    assert sentence in str(inspect(file))
+
+
 def test_verify_says_what_is_not_known(tmp_path):
     verification = verify(saved(theirs("deit3_small_patch16_224", SMALL), tmp_path))
     assert any("layer scale" in problem for problem in verification.problems)
@@ -111,6 +136,7 @@ def test_verify_says_what_is_not_known(tmp_path):
     [
         ({"hidden_act": "quick_gelu"}, "quick_gelu"),
         ({"layer_norm_eps": 1e-3}, "layer_norm_eps"),
+        ({"qkv_bias": False}, "qkv_bias"),
         ({"architecture": "vit_base_patch32_clip_quickgelu_224"}, "quickgelu"),
         ({"architecture": "vit_base_patch16_224", "model_args": {"act_layer": "relu"}}, "act_layer"),
         ({"architecture": "vit_base_patch16_224", "global_pool": "avg"}, "global_pool"),

@@ -1,4 +1,7 @@
-"""What files beside weights say of the function they belong to and no tensor shows: refused where it is another one."""
+"""What files beside weights say of the function they belong to and no tensor shows: refused where it is another one.
+
+What is computed here nearly as it was trained is no reason to refuse; `approximations` lists it.
+"""
 
 from __future__ import annotations
 
@@ -6,8 +9,13 @@ import re
 from collections.abc import Collection
 from typing import Any
 
-# Approximations of GELU by tanh differ from it by 1e-3 at most, which no recognition notices (vitrail.weights.google).
-ACTIVATIONS = frozenset({"gelu", "gelu_new", "gelu_fast", "gelu_tanh", "gelu_pytorch_tanh", "gelu_python"})
+TANH_GELU = frozenset({"gelu_new", "gelu_fast", "gelu_tanh", "gelu_pytorch_tanh"})
+"""Approximations of GELU by tanh, which differ from it by 5e-4 at most (`vitrail.weights.google`)."""
+
+ACTIVATIONS = TANH_GELU | {"gelu", "gelu_python"}
+
+FLAX = ("google", "big_vision")
+"""Layouts of files that were trained with Flax' GELU, which is the tanh approximation."""
 
 LARGEST_EPS = 1e-5
 """Every model here adds 1e-6 or 1e-5 to a variance; published ones add at most this."""
@@ -62,7 +70,27 @@ def contradiction(config: dict[str, Any], names: Collection[str]) -> str:
     eps = config.get("layer_norm_eps")
     if isinstance(eps, float) and eps > LARGEST_EPS:
         return f"config.json beside it says layer_norm_eps {eps:g}, where every model of vitrail's has 1e-6 or 1e-5"
+    if config.get("qkv_bias") is False and any(name.endswith("attn.qkv.bias") for name in names):
+        return "config.json beside it says qkv_bias false, and the file has biases of queries, keys and values"
     return _of_timm(config, names)
+
+
+def approximations(config: dict[str, Any], layout: str, eps: float) -> tuple[str, ...]:
+    """Say what a model was trained with that is computed here in a slightly different way, a sentence each.
+
+    Args:
+        config: what ``config.json`` beside the weights holds.
+        layout: whose names the file uses.
+        eps: what the norms of the model add to a variance here.
+    """
+    found = []
+    activation, theirs = config.get("hidden_act"), config.get("layer_norm_eps")
+    if layout in FLAX or (isinstance(activation, str) and activation in TANH_GELU):
+        why = f"hidden_act {activation}" if activation in TANH_GELU else "Flax"
+        found.append(f"GELU was approximated by tanh ({why}); here it is exact, which differs by up to 5e-4")
+    if isinstance(theirs, float) and theirs != eps:
+        found.append(f"norms added layer_norm_eps {theirs:g} to a variance; here it is {eps:g}")
+    return tuple(found)
 
 
 def _of_timm(config: dict[str, Any], names: Collection[str]) -> str:

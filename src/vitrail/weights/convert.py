@@ -22,7 +22,7 @@ from vitrail.weights.detect import layout_for, layout_named
 from vitrail.weights.files import NOTES, State
 from vitrail.weights.paths import path_of
 from vitrail.weights.sidecars import sidecars
-from vitrail.weights.weights_file import WeightsFile
+from vitrail.weights.weights_file import WeightsFile, unknown_parts
 
 SUFFIXES = {".safetensors": ".safetensors", ".npz": ".npz", ".pth": ".pth", ".pt": ".pth", ".bin": ".pth"}
 
@@ -99,6 +99,7 @@ def convert(
     weights = weights.without(ABOVE) if encoder_only else weights
     name, layout = layout_for(to, weights.tensors)
     target, kind = _target(path_of(out), to, layout.suffix)
+    _check_known_parts(weights)
     _check_heads(weights)
     _check_above(name, weights.tensors)
     try:
@@ -125,6 +126,12 @@ def _target(out: Path, to: str, suffix: str) -> tuple[Path, str]:
         fitting = ".npz" if suffix == ".npz" else ".safetensors or .pth"
         raise WeightsError(f"{target} cannot hold the layout {to!r}; give a folder, or a name that ends in {fitting}")
     return target, kind
+
+
+def _check_known_parts(weights: WeightsFile) -> None:
+    """Refuse tensors of other families: under another library's names they would be taken for what they are not."""
+    if parts := unknown_parts(weights.tensors):
+        raise WeightsError(f"{weights.path} cannot be converted: {parts}")
 
 
 def _check_heads(weights: WeightsFile) -> None:

@@ -36,6 +36,7 @@ class Inspection:
         class_names: of a classifier; empty where nobody wrote them.
         unknown: why no model of vitrail's computes what the tensors were trained for; "" where one does.
         assumed: what no tensor shows and nothing beside the file says; "" where nothing is assumed.
+        approximations: what the model was trained with that is computed here slightly differently, a sentence each.
         note: a sentence where the file holds averaged (EMA) weights as well; else "".
     """
 
@@ -53,6 +54,7 @@ class Inspection:
     class_names: tuple[str, ...] = ()
     unknown: str = ""
     assumed: str = ""
+    approximations: tuple[str, ...] = ()
     note: str = ""
 
     def __str__(self) -> str:
@@ -70,6 +72,7 @@ class Inspection:
                 *([f"  classes        {_listed(self.class_names)}"] if self.class_names else []),
                 *([f"  averaged       {self.note}"] if self.note else []),
                 *([f"  assumed        {self.assumed}"] if self.assumed else []),
+                *(f"  differs        {sentence}" for sentence in self.approximations),
                 *([f"  build it       {_call(self.model)}"] if self.model else []),
                 *([f"  not known      {self.unknown}"] if self.unknown else []),
             )
@@ -110,6 +113,7 @@ def _inspection(weights: WeightsFile) -> Inspection:
         class_names=weights.class_names,
         unknown=unknown,
         assumed=weights.assumption if not unknown else "",
+        approximations=weights.approximations if not unknown else (),
         note=weights.note,
     )
 

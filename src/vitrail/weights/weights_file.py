@@ -13,11 +13,13 @@ import torch
 from vitrail.coerce import coerce
 from vitrail.config import Preprocessing
 from vitrail.errors import VitrailError, WeightsError
+from vitrail.layers.block import NORM_EPS
 from vitrail.models.registry import ModelSpec, backbone_of, build_model
+from vitrail.models.swin import NORM_EPS as SWIN_NORM_EPS
 from vitrail.training.checkpoint import MODEL, is_checkpoint, resolve
 from vitrail.weights import google
 from vitrail.weights.beside import CONFIG, class_names_of, heads_of, inside, read_json
-from vitrail.weights.contradictions import contradiction
+from vitrail.weights.contradictions import approximations, contradiction
 from vitrail.weights.description import Description, read_description
 from vitrail.weights.detect import translate
 from vitrail.weights.exact import describe_unknown, why_not_exact
@@ -209,7 +211,7 @@ class WeightsFile:
         try:
             spec = self.described_spec or self._likely_spec()
         except WeightsError as error:
-            reason = _parts_of(self.tensors) or str(error).removeprefix(UNKNOWN).strip("()")
+            reason = unknown_parts(self.tensors) or str(error).removeprefix(UNKNOWN).strip("()")
             raise WeightsError(f"{self.path} belongs to no model known here: {reason}") from None
         if reason := contradiction(self.config, self.tensors.keys()) or why_not_exact(spec, self.tensors):
             raise WeightsError(f"{self.path} belongs to no model known here: {reason}")
@@ -220,6 +222,12 @@ class WeightsFile:
             return spec_of(self.tensors, self.num_heads, self.preprocessing.image_size)
         except WeightsError:  # the preprocessing may be for another size than the positions
             return spec_of(self.tensors, self.num_heads)
+
+    @cached_property
+    def approximations(self) -> tuple[str, ...]:
+        """What the model was trained with that is computed here in a slightly different way, a sentence each."""
+        eps = SWIN_NORM_EPS if hasattr(self.backbone_config, "window") else NORM_EPS
+        return approximations(self.config, self.layout, eps)
 
     @cached_property
     def backbone_config(self) -> Any:
@@ -242,7 +250,7 @@ class WeightsFile:
         return part
 
 
-DERIVED = ("shape", "assumption", "spec", "backbone_config", "description")
+DERIVED = ("shape", "assumption", "approximations", "spec", "backbone_config", "description")
 """What is found out from the tensors, and not the same for a part of them."""
 
 
@@ -270,7 +278,7 @@ def _has_free_heads(names: Collection[str]) -> bool:
     return "blocks.0.norm1.weight" in names and not any(name.endswith(".keys") for name in names)
 
 
-def _parts_of(names: Collection[str]) -> str:
+def unknown_parts(names: Collection[str]) -> str:
     """Say which parts of other families tensors are; "" where none is known."""
     own = re.compile(r"attn_pool\.|relative\.|layers\..*relative_position_bias_table$")
     foreign = [name for name in names if parts_of([name]) and not own.match(name)]
