@@ -143,6 +143,15 @@ def test_changed_files_are_opened_exactly_or_answered_in_one_sentence(
     assert 0.2 * count < refused, "the changes are too small to find anything"
 
 
+def test_an_image_whose_name_is_too_long_is_named_by_doctor_and_training(root: Path) -> None:
+    content = sound()
+    content["images"][0]["file_name"] = "a" * 5000
+    (root / "annotations" / "instances_train.json").write_text(json.dumps(content))
+    assert doctor_objects(root)
+    content["annotations"][0]["bbox"] = "x"
+    assert answer(root, json.dumps(content).encode())
+
+
 RECORD = b'{"id":1,"image_id":0,"category_id":3,"bbox":[1,1,9,9]'
 HEAD = json.dumps({key: value for key, value in sound().items() if key != "annotations"}).encode()[:-1]
 

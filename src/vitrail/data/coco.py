@@ -209,8 +209,9 @@ def pictures_folder(root: Path, file: Path) -> Path:
 def image_file(root: Path, folder: Path, name: str) -> Path:
     """Find an image by its name, which is told from its split's folder, from the root or from ``images`` on."""
     for path in (folder / name, root / name, root / "images" / name):
-        if path.is_file():
-            return path
+        with contextlib.suppress(OSError):  # a name that is too long, say; opening it tells so
+            if path.is_file():
+                return path
     return folder / name
 
 
