@@ -23,7 +23,7 @@ from vitrail.figures.record import device_of, evaluating
 from vitrail.figures.statistics import estimate_statistics
 from vitrail.layers.patches import pad_to_patches, patchify, unpatchify
 from vitrail.models.mae import MAE
-from vitrail.models.targets import Pixels, patch_statistics
+from vitrail.models.targets import patch_statistics
 
 Statistics = Literal["estimated", "true"]
 
@@ -100,7 +100,7 @@ def reconstruct(mae: MAE, images: Tensor, mask: Tensor, statistics: Statistics =
     target = mae.decoder.target
     with evaluating(mae):
         predicted = target.to_patches(mae(images.to(device), mask.to(device)).predicted.float()).cpu()
-        sayable = None if isinstance(target, Pixels) else target.shown(mae.target(images.to(device))).cpu()
+        sayable = None if target.is_pixels else target.shown(mae.target(images.to(device))).cpu()
     images, mask = images.detach().float().cpu(), mask.cpu().bool()
     patches = patchify(pad_to_patches(images, size), size)
     if mae.config.target == "normalized":

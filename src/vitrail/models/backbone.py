@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
-from typing import Any
+from typing import Any, ClassVar, Literal, Protocol
 
 from torch import Tensor, nn
 
@@ -37,6 +37,26 @@ def run_blocks(steps: Sequence[Step], tokens: Tensor, keep: Collection[int] = ()
         if number in keep:
             kept.append(tokens)
     return tokens, kept
+
+
+Family = Literal["vit", "hybrid", "bit", "swin"]
+
+
+class BackboneConfig(Protocol):
+    """The shape of a backbone: a frozen dataclass, with more fields of each family's own."""
+
+    family: ClassVar[Family]
+    """Whose layout and whose names the weights have in the files of others."""
+
+    @property
+    def image_size(self) -> tuple[int, int]:
+        """Height and width that the model is built for, in pixels."""
+        ...
+
+    @property
+    def channels(self) -> int:
+        """C, of the images."""
+        ...
 
 
 class Backbone(nn.Module, ABC):

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import ClassVar
 
 from torch import Tensor
 
 from vitrail.errors import ConfigError
 from vitrail.layers.patches import PatchEmbedding, grid_of
+from vitrail.models.backbone import Family
 from vitrail.models.resnet import ResNet, ResNetConfig
 from vitrail.models.vit import ViT, ViTConfig
 
@@ -19,6 +21,8 @@ class HybridConfig(ViTConfig):
     ``patch_size`` is counted in pixels of the image, as in any ViT; a patch of the ResNet's map has that
     divided by the ResNet's stride.
     """
+
+    family: ClassVar[Family] = "hybrid"
 
     stem_depths: tuple[int, ...] = (3, 4, 9)
     """Blocks of the ResNet's stages; none is the 7x7 convolution and the max-pool alone."""

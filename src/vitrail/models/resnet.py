@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import ClassVar
 
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -16,7 +17,7 @@ from vitrail.errors import ConfigError
 from vitrail.layers.block import drop_path, drop_path_rates
 from vitrail.layers.patches import check_images
 from vitrail.layers.std_conv import Padding, StdConv2d, pad_same
-from vitrail.models.backbone import Backbone, Step, run_blocks
+from vitrail.models.backbone import Backbone, Family, Step, run_blocks
 
 GROUPS = 32
 NORM_EPS = 1e-5
@@ -25,6 +26,8 @@ NORM_EPS = 1e-5
 @dataclass(frozen=True)
 class ResNetConfig:
     """The shape of a ResNet (BiT, section 3.2) and its regularisation."""
+
+    family: ClassVar[Family] = "bit"
 
     image_size: tuple[int, int] = (224, 224)
     """Height and width it is trained with; any other size works as well."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -16,7 +16,7 @@ from vitrail.layers.patches import PatchEmbedding, check_images, grid_of
 from vitrail.layers.positions import resize_positions
 from vitrail.layers.window_attention import WindowAttention
 from vitrail.layers.window_layout import Partition, fit_windows, merge, move, row_major
-from vitrail.models.backbone import Backbone, Step, run_blocks
+from vitrail.models.backbone import Backbone, Family, Step, run_blocks
 from vitrail.models.vit import Corrupt
 
 NORM_EPS = 1e-5  # PyTorch's default, with which all published Swin weights were trained.
@@ -25,6 +25,8 @@ NORM_EPS = 1e-5  # PyTorch's default, with which all published Swin weights were
 @dataclass(frozen=True)
 class SwinConfig:
     """The shape of a Swin (paper, section 3.3 and table 7), the switches of its ablation and its regularisation."""
+
+    family: ClassVar[Family] = "swin"
 
     image_size: tuple[int, int] = (224, 224)
     """Height and width that absolute positions are made for; any other size works too."""

@@ -25,7 +25,12 @@ class Pixels(nn.Module):
 
     Attributes:
         size: how many numbers are predicted for a patch, P * P * C.
+        is_pixels: whether the target is a patch's own pixels, and nothing has to be fitted.
+        classifies: whether one of several tokens is predicted.
     """
+
+    is_pixels, classifies = True, False
+    fitted = True
 
     def __init__(self, patch_size: int, channels: int, normalize: bool) -> None:
         super().__init__()
@@ -58,6 +63,11 @@ class Pixels(nn.Module):
         """Return the patches that are predicted; of normalised ones the pattern alone."""
         return predicted
 
+    shown = to_patches
+
+    def fit(self, patches: Tensor) -> None:
+        """Fit nothing: pixels need no fitting."""
+
 
 class Coefficients(nn.Module):
     """Predict the largest coefficients of a patch in the principal components of all patches, by squared error.
@@ -68,6 +78,7 @@ class Coefficients(nn.Module):
         components: ``(K, P * P * C)``, orthonormal, the most important first.
     """
 
+    is_pixels, classifies = False, False
     mean: Tensor
     components: Tensor
 
@@ -124,6 +135,8 @@ class Tokens(nn.Module):
     Attributes:
         size: how many scores are predicted for a patch, one for each token.
     """
+
+    is_pixels, classifies = False, True
 
     def __init__(self, tokenizer: Tokenizer | None, vocabulary: int) -> None:
         super().__init__()
@@ -215,6 +228,17 @@ def new_target(
         own = KMeansTokenizer(patch_size, channels, vocabulary) if tokenizer == "kmeans" else None
         return Tokens(own, vocabulary)
     return Pixels(patch_size, channels, normalize=kind == "normalized")
+
+
+def use_tokenizer(target: Target, tokenizer: Tokenizer) -> None:
+    """Give a target that predicts tokens a tokenizer of the user's.
+
+    Raises:
+        ConfigError: the target predicts no tokens, or those of another vocabulary.
+    """
+    if not isinstance(target, Tokens):
+        raise ConfigError("a tokenizer is for the target tokens; this model predicts pixels or coefficients")
+    target.use(tokenizer)
 
 
 def patches_of(images: Tensor, patch_size: int, places: Tensor | None = None) -> Tensor:

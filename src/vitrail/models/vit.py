@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any, ClassVar, Literal
 
 import torch
 from torch import Tensor, nn
@@ -15,7 +15,7 @@ from vitrail.layers.attention import Attention, Bias
 from vitrail.layers.block import NORM_EPS, Block, drop_path_rates, initialise
 from vitrail.layers.patches import PatchEmbedding, check_images, take
 from vitrail.layers.pooling import AttentionPool
-from vitrail.models.backbone import Backbone, Step, run_blocks
+from vitrail.models.backbone import Backbone, Family, Step, run_blocks
 from vitrail.models.vit_positions import PositionKind, PositionPlace, PositionScheme
 
 Corrupt = Callable[[Tensor], Tensor]
@@ -25,6 +25,8 @@ Corrupt = Callable[[Tensor], Tensor]
 @dataclass(frozen=True)
 class ViTConfig:
     """The shape of a ViT (paper, table 1) and its regularisation."""
+
+    family: ClassVar[Family] = "vit"
 
     image_size: tuple[int, int] = (224, 224)
     """Height and width the positions are made for; any other size works too, and resizes them."""

@@ -9,7 +9,6 @@ from torch import Tensor, nn
 
 from vitrail.errors import WeightsError
 from vitrail.models.registry import backbone_of
-from vitrail.models.swin import Swin
 from vitrail.weights import swin
 from vitrail.weights.exact import POST_NORM, describe_unknown, why_not_exact
 from vitrail.weights.files import State
@@ -122,10 +121,10 @@ def check_representation(model: nn.Module, dropped: list[str], fitted: State, st
 def check_windows(model: nn.Module, state: State, origin: str) -> None:
     """Refuse a Swin whose stages have windows of sizes that no Swin here has: resized, it were another function."""
     backbone = backbone_of(model)
-    if not isinstance(backbone, Swin) or not any(swin.is_fitted(name) for name in state):
+    if not backbone.has_windows or not any(swin.is_fitted(name) for name in state):
         return
     windows = stage_windows(sizes_of(state))
-    own = [stage.window[0] for stage in backbone.layers]  # type: ignore[union-attr]
+    own = [stage[0].window_h for stage in backbone.windows(*backbone.config.image_size)]
     if windows != own and any(later > first for first, later in itertools.pairwise(windows)):
         raise WeightsError(
             f"{origin} has windows of {'/'.join(map(str, windows))} tokens in its stages, as Swin-S3's; no model of "

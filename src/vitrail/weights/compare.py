@@ -111,15 +111,15 @@ def _outputs(weights: WeightsFile, model_of: WeightsFile, images: Tensor) -> Ten
     with preserved():
         model: Any = build_model(spec.name, **spec.options)
     load_weights(model, weights)
-    return _compute(model.eval(), images)
+    return _compute(model.eval(), images, spec.name.startswith("mae_"))
 
 
-def _compute(model: Any, images: Tensor) -> Tensor:
+def _compute(model: Any, images: Tensor, reconstructs: bool) -> Tensor:
     encoder: nn.Module | None = getattr(model, "encoder", None)
     if encoder is None:
         return model(images)
     features = encoder.forward_features(images)  # type: ignore[operator]
-    if not hasattr(model, "decoder"):
+    if not reconstructs:
         return features
     height, width = model.grid(images)
     mask = torch.arange(height * width).remainder(4).ne(0).unsqueeze(0)

@@ -7,7 +7,7 @@ from torch import Tensor
 from vitrail.errors import WeightsError
 from vitrail.layers.positions import resize_positions
 from vitrail.layers.relative_position import fit_bias_table, square_grid, stretch_keys
-from vitrail.models.vit import ViT
+from vitrail.models.backbone import Backbone
 
 
 def is_fitted(name: str) -> bool:
@@ -15,7 +15,7 @@ def is_fitted(name: str) -> bool:
     return name in ("pos_embed.x", "pos_embed.y") or name.startswith("relative.")
 
 
-def fit(backbone: ViT, name: str, tensor: Tensor) -> Tensor:
+def fit(backbone: Backbone, name: str, tensor: Tensor) -> Tensor:
     """Fit positions of rows or columns, relative keys or a table of relative biases to the backbone's grid.
 
     Args:
@@ -26,7 +26,7 @@ def fit(backbone: ViT, name: str, tensor: Tensor) -> Tensor:
     Raises:
         WeightsError: a table was made for no square grid.
     """
-    h, w = backbone.patch_embed.grid(*backbone.config.image_size)
+    h, w = backbone.token_grid(*backbone.config.image_size) or (0, 0)
     prefix = backbone.prefix_tokens
     if name.startswith("pos_embed."):
         wanted = w if name.endswith(".x") else h

@@ -15,8 +15,6 @@ from torch import Tensor, nn
 from vitrail.errors import ConfigError, WeightsError, nearest
 from vitrail.layers.positions import resize_positions
 from vitrail.models.registry import backbone_of
-from vitrail.models.swin import Swin
-from vitrail.models.vit import ViT
 from vitrail.weights import grids, swin
 from vitrail.weights.checks import (
     check_belongs,
@@ -206,9 +204,10 @@ def _fit(
         return ("loaded" if fitted.shape == tensor.shape else "resized"), fitted
     if tensor.shape == target.shape:
         return "loaded", tensor
-    if isinstance(backbone := backbone_of(model), Swin) and swin.is_fitted(plain):
+    backbone = backbone_of(model)
+    if backbone.has_windows and swin.is_fitted(plain):
         return "resized", swin.fit(backbone, plain, tensor)
-    if isinstance(backbone, ViT) and grids.is_fitted(plain):
+    if backbone.attention_layers() and not backbone.has_windows and grids.is_fitted(plain):
         return "resized", _checked(grids.fit(backbone, plain, tensor), target, plain, tensor, state, origin)
     if plain.startswith("head.") and "classes" in adapt:
         return "dropped", None

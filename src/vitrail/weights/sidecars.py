@@ -7,8 +7,11 @@ from typing import Any
 
 from vitrail.config import Preprocessing, to_json
 from vitrail.layers.block import NORM_EPS
+from vitrail.models.backbone import Family
 from vitrail.models.registry import ALIASES, BACKBONES
 from vitrail.models.swin import NORM_EPS as SWIN_NORM_EPS
+from vitrail.models.swin import SwinConfig
+from vitrail.models.vit import ViTConfig
 from vitrail.weights.beside import CONFIG, PROCESSOR
 from vitrail.weights.weights_file import WeightsFile
 
@@ -51,7 +54,7 @@ def _for_transformers(weights: WeightsFile) -> dict[str, dict[str, Any]]:
 
 def transformers_config(weights: WeightsFile) -> dict[str, Any]:
     """Return what ``config.json`` holds for a ViT, ViTMAE or Swin of transformers."""
-    backbone = weights.backbone_config
+    backbone = _shape_of(weights)
     height, width = backbone.image_size
     config = {
         "image_size": height if height == width else [height, width],
@@ -60,7 +63,7 @@ def transformers_config(weights: WeightsFile) -> dict[str, Any]:
         "hidden_act": "gelu",
         "qkv_bias": True,
     }
-    swin = hasattr(backbone, "window")
+    swin = backbone.family == "swin"
     config |= _swin_fields(backbone) if swin else _vit_fields(backbone)
     family = "Swin" if swin else "ViT"
     config["architectures"] = [f"{family}ForImageClassification" if _classes(weights) else f"{family}Model"]
@@ -70,7 +73,13 @@ def transformers_config(weights: WeightsFile) -> dict[str, Any]:
     return config | (_mae_fields(weights.spec.options) if weights.spec.name.startswith("mae_") else {})
 
 
-def _vit_fields(backbone: Any) -> dict[str, Any]:
+def _shape_of(weights: WeightsFile) -> Any:
+    """Return the config of the backbone, of whatever family; `sidecars` asks for no other weights."""
+    assert weights.backbone_config is not None
+    return weights.backbone_config
+
+
+def _vit_fields(backbone: ViTConfig) -> dict[str, Any]:
     return {
         "model_type": "vit",
         "hidden_size": backbone.width,
@@ -81,7 +90,7 @@ def _vit_fields(backbone: Any) -> dict[str, Any]:
     }
 
 
-def _swin_fields(backbone: Any) -> dict[str, Any]:
+def _swin_fields(backbone: SwinConfig) -> dict[str, Any]:
     return {
         "model_type": "swin",
         "embed_dim": backbone.embed_width,
@@ -94,7 +103,7 @@ def _swin_fields(backbone: Any) -> dict[str, Any]:
     }
 
 
-def _swin_heads(backbone: Any) -> list[int]:
+def _swin_heads(backbone: SwinConfig) -> list[int]:
     return [2**stage * backbone.embed_width // backbone.head_width for stage in range(len(backbone.depths))]
 
 
@@ -166,14 +175,14 @@ def _for_timm(weights: WeightsFile) -> dict[str, dict[str, Any]]:
     names = {own: theirs for theirs, own in reversed(ALIASES.items()) if not theirs.startswith("deit")}
     if weights.spec.name not in names or weights.spec.options.get("representation"):
         return {}
-    backbone, p, named = weights.backbone_config, weights.preprocessing, vars(BACKBONES[weights.spec.name][1])
+    backbone, p, named = _shape_of(weights), weights.preprocessing, vars(BACKBONES[weights.spec.name][1])
     options = {n: v for n, v in vars(backbone).items() if v != named[n] and n not in REGULARISATION}
-    if hasattr(backbone, "widen"):
+    if backbone.family == "bit":
         options.pop("image_size", None)
-    if not options.keys() <= TIMM_OPTIONS.keys() - _fixed_by_timm(backbone):
+    if not options.keys() <= TIMM_OPTIONS.keys() - _fixed_by_timm(backbone.family):
         return {}
     arguments = {TIMM_OPTIONS[name]: _timms(name, value) for name, value in options.items()}
-    if "embed_width" in options or ("depths" in options and hasattr(backbone, "window")):
+    if "embed_width" in options or ("depths" in options and backbone.family == "swin"):
         arguments["num_heads"] = _swin_heads(backbone)
     pretrained = {
         "input_size": [p.channels, *p.image_size],
@@ -190,9 +199,9 @@ def _for_timm(weights: WeightsFile) -> dict[str, dict[str, Any]]:
     return {CONFIG: config | ({"model_args": arguments} if arguments else {})}
 
 
-def _fixed_by_timm(backbone: Any) -> set[str]:
+def _fixed_by_timm(family: Family) -> set[str]:
     """Return options that belong to the name of a model in timm: its BiT's depths, its hybrids' patches."""
-    return {"depths"} if hasattr(backbone, "widen") else {"patch_size"} if hasattr(backbone, "stem_depths") else set()
+    return {"depths"} if family == "bit" else {"patch_size"} if family == "hybrid" else set()
 
 
 def _timms(name: str, value: Any) -> Any:

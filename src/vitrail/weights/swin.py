@@ -17,7 +17,7 @@ from vitrail.errors import WeightsError
 from vitrail.layers.positions import resize_positions
 from vitrail.layers.relative_position import offset_array, resize_bias_table, square_grid
 from vitrail.layers.window_layout import fit_windows, regions
-from vitrail.models.swin import Swin
+from vitrail.models.backbone import Backbone
 from vitrail.weights.files import State
 from vitrail.weights.rename import Row, Table, from_plain_names, fuse, split, to_plain_names
 
@@ -221,7 +221,7 @@ def is_fitted(name: str) -> bool:
     return name.endswith(BIAS_TABLE) or name == "absolute_pos_embed"
 
 
-def fit(backbone: Swin, name: str, tensor: Tensor) -> Tensor:
+def fit(backbone: Backbone, name: str, tensor: Tensor) -> Tensor:
     """Fit a bias table to the backbone's window, or absolute positions to its picture size, where they differ.
 
     Args:
@@ -242,6 +242,7 @@ def fit(backbone: Swin, name: str, tensor: Tensor) -> Tensor:
                 f"{name} has {tensor.shape[1]} places, which is no square grid; build the model with the image_size "
                 "of the weights, which then takes pictures of any size"
             )
-        grid = backbone.patch_embed.grid(*backbone.config.image_size)
+        grid = backbone.token_grid(*backbone.config.image_size) or (0, 0)
         return resize_positions(tensor, (side, side), grid, prefix=0)
-    return resize_bias_table(tensor, _window_of(tensor, name), backbone.layers[int(name.split(".")[1])].window)  # type: ignore[arg-type]
+    attention: Any = backbone.get_submodule(name.rpartition(".")[0])
+    return resize_bias_table(tensor, _window_of(tensor, name), attention.window)

@@ -14,7 +14,8 @@ from vitrail.coerce import coerce
 from vitrail.config import Preprocessing
 from vitrail.errors import VitrailError, WeightsError
 from vitrail.layers.block import NORM_EPS
-from vitrail.models.registry import ModelSpec, backbone_of, build_model
+from vitrail.models.backbone import BackboneConfig, backbone_of
+from vitrail.models.registry import ModelSpec, build_model
 from vitrail.models.swin import NORM_EPS as SWIN_NORM_EPS
 from vitrail.training.checkpoint import MODEL, is_checkpoint, resolve
 from vitrail.weights import google
@@ -226,11 +227,12 @@ class WeightsFile:
     @cached_property
     def approximations(self) -> tuple[str, ...]:
         """What the model was trained with that is computed here in a slightly different way, a sentence each."""
-        eps = SWIN_NORM_EPS if hasattr(self.backbone_config, "window") else NORM_EPS
+        config = self.backbone_config
+        eps = SWIN_NORM_EPS if config is not None and config.family == "swin" else NORM_EPS
         return approximations(self.config, self.layout, eps)
 
     @cached_property
-    def backbone_config(self) -> Any:
+    def backbone_config(self) -> BackboneConfig | None:
         """The config of the model's backbone; None where no model here has these tensors."""
         try:
             return backbone_config(self.spec)
@@ -264,7 +266,7 @@ def tensors_path(source: str | Path) -> Path:
     return inside(resolve(path), MODEL) if is_checkpoint(path) else path
 
 
-def backbone_config(model: ModelSpec) -> Any:
+def backbone_config(model: ModelSpec) -> BackboneConfig | None:
     """Return the config of a model's backbone with all that follows from its options; None if it cannot be built."""
     try:
         with torch.device("meta"):

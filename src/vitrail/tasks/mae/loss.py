@@ -11,7 +11,7 @@ from vitrail.config import Preprocessing
 from vitrail.data.normalise import Normalise
 from vitrail.layers.patches import unpatchify
 from vitrail.models.mae import MAE
-from vitrail.models.targets import Pixels, Tokens, patches_of
+from vitrail.models.targets import patches_of
 from vitrail.tasks.baseline import neighbour_mean
 
 
@@ -44,7 +44,7 @@ class Reconstruction(nn.Module):
         target, guess = self.model.target(images, parts.hidden), self._guess(images, mask)
         count = torch.tensor(len(images), device=images.device)
         sums = {"loss": (self.model.loss_of(images, parts).double() * count, count)}
-        if isinstance(self.model.decoder.target, Tokens):
+        if self.model.decoder.target.classifies:
             best = self.model(images, mask).predicted.argmax(dim=-1, keepdim=True)
             right = {
                 "accuracy": best[mask] == target.flatten(0, 1),
@@ -58,7 +58,7 @@ class Reconstruction(nn.Module):
     def _guess(self, images: Tensor, mask: Tensor) -> Tensor:
         """Return what would be predicted, ``(B, N, ...)``, of pictures filled with the mean of visible neighbours."""
         grid, size = self.model.grid(images), self.model.patch_size
-        if isinstance(self.model.decoder.target, Pixels):
+        if self.model.decoder.target.is_pixels:
             return neighbour_mean(self.model.target(images), mask, grid, images.shape[1])
         filled = neighbour_mean(patches_of(images, size), mask, grid, images.shape[1])
         return self.model.target(unpatchify(filled, size, grid))

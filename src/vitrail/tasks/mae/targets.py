@@ -19,7 +19,7 @@ from vitrail.data.normalise import Normalise
 from vitrail.data.sources import Pictures
 from vitrail.errors import ConfigError, WeightsError
 from vitrail.models.mae import MAE
-from vitrail.models.targets import Pixels, Tokens, patches_of
+from vitrail.models.targets import patches_of, use_tokenizer
 from vitrail.models.tokenizers import Tokenizer
 from vitrail.output import say
 from vitrail.tasks.inputs import eval_samples
@@ -46,12 +46,12 @@ def prepare_target(
         WeightsError: another run's target is for other patches.
     """
     target = mae.decoder.target
-    if isinstance(target, Pixels):
+    if target.is_pixels:
         if settings.target_from:
             raise ConfigError("--target-from is for --target pca or tokens; pixels need nothing that is fitted")
         return
-    if isinstance(target, Tokens) and settings.tokenizer != "kmeans":
-        target.use(checked(tokenizer_named(settings.tokenizer), mae))
+    if target.classifies and settings.tokenizer != "kmeans":
+        use_tokenizer(target, checked(tokenizer_named(settings.tokenizer), mae))
         return
     facts = _facts(mae, preprocessing)
     if settings.target_from:
