@@ -13,6 +13,7 @@ __version__ = "0.1.0"
 if TYPE_CHECKING:
     from vitrail.errors import VitrailError as VitrailError
     from vitrail.models.registry import list_models as list_models
+    from vitrail.tasks.open_model import open_model as open_model
     from vitrail.verbs.doctor import doctor as doctor
     from vitrail.verbs.evaluate import evaluate as evaluate
     from vitrail.verbs.look import look as look
@@ -43,6 +44,7 @@ _HOMES = {
     "list_models": "vitrail.models.registry",
     "load_weights": "vitrail.weights.load",
     "look": "vitrail.verbs.look",
+    "open_model": "vitrail.tasks.open_model",
     "open_checkpoint": "vitrail.weights.checkpoint",
     "plan": "vitrail.verbs.plan",
     "predict": "vitrail.verbs.predict",

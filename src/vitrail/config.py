@@ -309,7 +309,8 @@ def _nested(kind: type, config: Any, name: str) -> Any:
 
 def _is_settings(kind: type) -> bool:
     """Whether a class holds settings that people give; others hold models and data, whose types are not converted."""
-    return kind.__module__ == "vitrail.config" or "settings" in kind.__module__.split(".")
+    modules = [cls.__module__ for cls in kind.__mro__]
+    return "vitrail.config" in modules or any("settings" in module.split(".") for module in modules)
 
 
 def check(config: Any, called: Callable[..., str] = "{name}".format) -> None:

@@ -9,15 +9,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
-from vitrail.config import Preprocessing
 from vitrail.data.images import MAX_PIXELS, open_image, with_channels
 from vitrail.data.named_files import find_pictures
-from vitrail.data.normalise import Normalise
-from vitrail.data.transforms import eval_transform
 from vitrail.errors import DataError, ImageError
 
 ACCEPTED = (
@@ -209,27 +205,21 @@ def files_of(images: Sequence[RequestedImage]) -> list[Path]:
     return [image.path for image in images if image.path is not None]
 
 
-def model_input(
-    images: Sequence[RequestedImage], preprocessing: Preprocessing
-) -> tuple[Tensor, list[ImageError | None]]:
-    """Read images as a model wants them.
+def opened(images: Sequence[RequestedImage], channels: int) -> tuple[list[Image.Image], list[ImageError | None]]:
+    """Open images.
 
     Returns:
-        ``(B, C, H, W)`` float, normalised, of the images that could be read, in order; and for each image of the
-        request None, or why it could not be read.
+        Those that could be read, in order; and for each image of the request None, or why it could not be read.
     """
-    transform = eval_transform(preprocessing)
-    tensors: list[Tensor] = []
+    read: list[Image.Image] = []
     errors: list[ImageError | None] = []
     for image in images:
         try:
-            tensors.append(transform(image.open(preprocessing.channels)))
+            read.append(image.open(channels))
             errors.append(None)
         except ImageError as error:
             errors.append(error)
-    if not tensors:
-        return torch.empty(0, preprocessing.channels, *preprocessing.image_size), errors
-    return Normalise(preprocessing.mean, preprocessing.std)(torch.stack(tensors)), errors
+    return read, errors
 
 
-__all__ = ["ACCEPTED", "RequestedImage", "files_of", "model_input", "requested_images"]
+__all__ = ["ACCEPTED", "RequestedImage", "files_of", "opened", "requested_images"]

@@ -20,6 +20,7 @@ from vitrail.models.vit import ViTConfig
 from vitrail.settings import EvaluateSettings, PredictSettings, PretrainSettings, peak_lr
 from vitrail.tasks.inputs import Extra, image_samples
 from vitrail.tasks.task import Figures, Learning, Measured, RunContext, Task
+from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
 from vitrail.weights.load import load_weights
 from vitrail.weights.weights_file import WeightsFile
@@ -94,6 +95,10 @@ class Objective(Task):
     def evaluate(self, measured: Measured, model: Any, description: Description, settings: EvaluateSettings) -> Figures:
         """Refuse: there are no classes to measure."""
         self._refuse(settings.checkpoint, description)
+
+    def predictor(self, model: Any, description: Description, runtime: Runtime) -> NoReturn:
+        """Refuse: there are no classes to predict."""
+        self._refuse("this model", description)
 
     def check_prediction(self, settings: PredictSettings, description: Description) -> None:
         """Refuse: there are no classes to predict."""

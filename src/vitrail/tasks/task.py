@@ -19,9 +19,11 @@ from vitrail.data.sources import Pictures, Source
 from vitrail.models.registry import ModelSpec
 from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings
 from vitrail.tasks.look_options import check_options
+from vitrail.tasks.predictor import Predictor
 from vitrail.tasks.spec import Spec
 from vitrail.training.interfaces import Batch
 from vitrail.training.measure import measure
+from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
 from vitrail.weights.weights_file import WeightsFile
 
@@ -142,6 +144,14 @@ class Task(ABC):
 
         Raises:
             DataError: there is nothing to measure.
+        """
+
+    @abstractmethod
+    def predictor(self, model: Any, description: Description, runtime: Runtime) -> Predictor[Any]:
+        """Return a trained model as a function of images.
+
+        Raises:
+            ConfigError: it predicts nothing of images.
         """
 
     @abstractmethod

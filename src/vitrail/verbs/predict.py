@@ -36,7 +36,7 @@ def predict(checkpoint: str | Path, pictures: Any, **settings: Any) -> list[Any]
 
     Returns:
         One prediction for each image in the order of the request, one asked for twice twice: a `Prediction` of a
-        classifier (probabilities in [0, 1]), a `vitrail.tasks.detection.predictor.Detected` of a detector (boxes in
+        classifier (probabilities in [0, 1]), a `vitrail.tasks.detection.found.Detected` of a detector (boxes in
         pixels), a `vitrail.tasks.segmentation.files.Segments` of a segmenter (shares of the pixels). One that cannot
         be read has an ``error`` in its place. In ``file`` an image in memory is called ``image N``, N its place from 0.
 

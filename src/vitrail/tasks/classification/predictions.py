@@ -4,12 +4,10 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TextIO
-
-from torch import Tensor
 
 from vitrail.errors import ConfigError
 from vitrail.serialize import dumps
@@ -39,17 +37,6 @@ class Prediction:
     def probability(self) -> float | None:
         """The best class's probability in [0, 1], None for a damaged image."""
         return self.classes[0][1] if self.classes else None
-
-
-def best_classes(
-    probabilities: Tensor, top: int, class_names: tuple[str, ...]
-) -> Iterator[tuple[tuple[str, float], ...]]:
-    """Yield for each row of ``(B, K)`` its ``top`` best classes with their probabilities, best first."""
-    if not len(probabilities):
-        return
-    best = probabilities.topk(min(top, len(class_names)), dim=1)
-    for numbers, values in zip(best.indices.tolist(), best.values.tolist(), strict=True):
-        yield tuple((class_names[number], value) for number, value in zip(numbers, values, strict=True))
 
 
 def refuse_meaningless(settings: PredictSettings) -> None:

@@ -14,7 +14,7 @@ from PIL import Image
 from vitrail.config import Preprocessing, replace, to_json
 from vitrail.console import percent
 from vitrail.data.batches import EvalBatches
-from vitrail.data.requested import RequestedImage, model_input
+from vitrail.data.requested import RequestedImage, opened
 from vitrail.data.sources import Pictures, Source, open_source
 from vitrail.errors import ConfigError, DataError
 from vitrail.models.partial_fine_tuning import PartialFineTuning
@@ -28,11 +28,11 @@ from vitrail.tasks.classification.loss import Classification
 from vitrail.tasks.classification.metrics import Counts, Evaluation, summarise
 from vitrail.tasks.classification.predictions import (
     Prediction,
-    best_classes,
     refuse_meaningless,
     write_csv,
     write_predictions,
 )
+from vitrail.tasks.classification.predictor import ClassPredictor
 from vitrail.tasks.classification.settings import ClassifySettings
 from vitrail.tasks.classification.spec import CLASSIFY
 from vitrail.tasks.classification.tuning import TunedBlocks
@@ -42,8 +42,8 @@ from vitrail.tasks.supervised import Supervised
 from vitrail.tasks.task import Learning, Measured, RunContext
 from vitrail.training import distributed
 from vitrail.training.measure import to_device
-from vitrail.training.precision import device as pick_device
-from vitrail.training.precision import keep_large_buffers, resolve
+from vitrail.training.precision import keep_large_buffers
+from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
 from vitrail.weights.load import load_weights
 from vitrail.weights.weights_file import WeightsFile
@@ -102,16 +102,15 @@ class ClassificationTask(Supervised):
         self, measured: Measured, model: Any, description: Description, settings: EvaluateSettings
     ) -> Evaluation:
         """Score every picture and count, over all processes."""
-        device = pick_device(settings.device, distributed.local_rank())
+        runtime = Runtime.of(settings)
         keep_large_buffers()
-        loss = Classification(model, description.preprocessing).to(device).eval()
-        precision = resolve(settings.precision, device)
+        loss = Classification(model, description.preprocessing).to(runtime.device).eval()
         samples = eval_samples(measured.pictures, description.preprocessing)
         batches = EvalBatches(samples, settings.batch_size, settings.workers, distributed.rank(), distributed.world())
         counted, known = [], len(description.class_names)
         for batch in batches:
-            with torch.no_grad(), precision.autocast():
-                logits = loss.logits(to_device(batch, device)).cpu()
+            with torch.no_grad(), runtime.precision.autocast():
+                logits = loss.logits(to_device(batch, runtime.device)).cpu()
             counted.append(Counts.of(logits, batch["label"]))
         counts = Counts.total(distributed.gather(Counts.total(counted, known)), known)
         damaged = unread(batches)
@@ -134,22 +133,24 @@ class ClassificationTask(Supervised):
         out: Path,
     ) -> Iterator[Prediction]:
         """Name the best classes of each image, in the order of the request; damaged ones say why."""
-        device = pick_device(settings.device)
-        model.to(device)
-        precision = resolve(settings.precision, device)
+        predictor = ClassPredictor(model, description, Runtime.of(settings), settings.batch_size)
         kept: list[Prediction] = []
         for start in range(0, len(images), settings.batch_size):
             batch = images[start : start + settings.batch_size]
-            pixels, errors = model_input(batch, description.preprocessing)
-            with torch.inference_mode(), precision.autocast():
-                shares = model(pixels.to(device)).float().softmax(dim=1).cpu() if len(pixels) else pixels
-            answers = iter(best_classes(shares, settings.top, description.class_names))
+            read, errors = opened(batch, description.preprocessing.channels)
+            answers = iter(predictor(read))
             for image, error in zip(batch, errors, strict=True):
-                answer = Prediction(image.name, error=error.reason) if error else Prediction(image.name, next(answers))
+                classes = () if error else next(answers).top(settings.top)
+                answer = Prediction(image.name, classes, error.reason if error else None)
                 kept += [answer] if settings.out else []
                 yield answer
         if settings.out:
             write_predictions(kept, settings)
+
+    def predictor(self, model: Any, description: Description, runtime: Runtime) -> ClassPredictor:
+        """Return the model as a function of images."""
+        _check_classifier("this model", description)
+        return ClassPredictor(model, description, runtime)
 
     def print(self, settings: PredictSettings, predictions: Iterator[Prediction], out: Path) -> None:
         """Print a table, or picture after picture where the format allows."""

@@ -23,8 +23,8 @@ from vitrail.figures.objects import colour_of, draw_objects, outlined
 from vitrail.figures.scales import attention_legend, attention_map
 from vitrail.figures.segments import below, legend
 from vitrail.heads.detr import Detr
+from vitrail.tasks.detection.found import drawn_objects, find, whole_picture
 from vitrail.tasks.detection.loss import PADDED_TO, Detection
-from vitrail.tasks.detection.predictor import drawn_objects, find, whole_picture
 from vitrail.weights.description import Description
 
 SHOWN_FROM = 0.5

@@ -29,17 +29,16 @@ from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings
 from vitrail.tasks.backbone_weights import load_backbone
 from vitrail.tasks.detection.average_precision import truth_of, twelve_figures
 from vitrail.tasks.detection.figures import draw
-from vitrail.tasks.detection.loss import Detection
-from vitrail.tasks.detection.metrics import DetectionEvaluation, summarise
-from vitrail.tasks.detection.predictor import (
+from vitrail.tasks.detection.found import (
     Detected,
     drawn_objects,
-    find,
     find_all,
-    to_detected,
     whole_picture,
     write_coco,
 )
+from vitrail.tasks.detection.loss import Detection
+from vitrail.tasks.detection.metrics import DetectionEvaluation, summarise
+from vitrail.tasks.detection.predictor import ObjectPredictor
 from vitrail.tasks.detection.settings import DetectSettings
 from vitrail.tasks.detection.spec import DETECT
 from vitrail.tasks.drawn_names import make_folder, own_names, unused_name
@@ -48,8 +47,8 @@ from vitrail.tasks.supervised import Supervised
 from vitrail.tasks.task import Learning, Measured, RunContext
 from vitrail.training import distributed
 from vitrail.training.interfaces import Batch
-from vitrail.training.precision import device as pick_device
-from vitrail.training.precision import keep_large_buffers, resolve
+from vitrail.training.precision import keep_large_buffers
+from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
 from vitrail.weights.weights_file import WeightsFile
 
@@ -116,15 +115,14 @@ class DetectionTask(Supervised):
             raise DataError(
                 f"the {measured.split} pictures of {measured.data} show no object: there is nothing to measure"
             )
-        device = pick_device(settings.device, distributed.local_rank())
+        runtime = Runtime.of(settings)
         keep_large_buffers()
-        task = Detection(model, description.preprocessing).to(device).eval()
-        precision = resolve(settings.precision, device)
+        task = Detection(model, description.preprocessing).to(runtime.device).eval()
         samples = ObjectSamples(
             pictures, whole_picture(description), 0, description.preprocessing.channels, False, "off"
         )
         batches = EvalBatches(samples, settings.batch_size, settings.workers, distributed.rank(), distributed.world())
-        with torch.inference_mode(), precision.autocast():
+        with torch.inference_mode(), runtime.precision.autocast():
             results = find_all(task, batches)
         damaged = unread(batches)
         notes = (*measured.of_source, *measured.notes)
@@ -141,9 +139,7 @@ class DetectionTask(Supervised):
         """Find the objects in each picture and draw them; COCO's JSON is complete once all are done."""
         make_folder(out)
         used = own_names(files_of(images), out)
-        device = pick_device(settings.device)
-        task = Detection(model, description.preprocessing).to(device).eval()
-        precision = resolve(settings.precision, device)
+        predictor = ObjectPredictor(model, description, Runtime.of(settings), settings.threshold)
         all_found: list[Detected] = []
         for image in images:
             try:
@@ -151,14 +147,16 @@ class DetectionTask(Supervised):
             except ImageError as error:
                 yield Detected(image.name, error=error.reason)
                 continue
-            with torch.inference_mode(), precision.autocast():
-                found = find(task, picture, description)
-            found = found.keep(found.scores >= settings.threshold).cpu()
+            (found,) = predictor([picture])
             drawn = out / f"{unused_name(image.stem, used)}.png"
-            drawn_objects(picture, found, description.class_names).save(drawn)
-            all_found.append(to_detected(image.name, picture, found, description.class_names, str(drawn)))
+            drawn_objects(picture, found.detections, description.class_names).save(drawn)
+            all_found.append(Detected(image.name, found.objects(), str(drawn), size=picture.size))
             yield all_found[-1]
         write_coco(all_found, description, out / "predictions.json")
+
+    def predictor(self, model: Any, description: Description, runtime: Runtime) -> ObjectPredictor:
+        """Return the model as a function of images."""
+        return ObjectPredictor(model, description, runtime)
 
     def print(self, settings: PredictSettings, predictions: Iterator[Detected], out: Path) -> None:
         """Print a table, or picture after picture where the format allows."""

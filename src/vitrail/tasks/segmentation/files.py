@@ -10,6 +10,7 @@ from PIL import Image
 
 from vitrail.data.segments import Labelling
 from vitrail.figures import segments as figures
+from vitrail.tasks.segmentation.predictor import PixelClasses
 from vitrail.weights.description import Description
 
 
@@ -35,13 +36,13 @@ class Segments:
 
 
 def write_segments(
-    name: str, picture: Image.Image, classes: np.ndarray, description: Description, out: Path
+    name: str, picture: Image.Image, found: PixelClasses, description: Description, out: Path
 ) -> Segments:
     """Write a picture's classes uint8 ``(H, W)`` as ``OUT.png`` and laid over it as ``OUT_overlay.png``.
 
     The index picture holds the values of the masks the model learned from, under a palette of the classes' colours.
     """
-    names = description.class_names
+    names, classes = description.class_names, found.classes
     labelling = Labelling(description.dense["ignore"], len(names))
     colours = figures.palette(len(names))
     values = labelling.to_values(classes)
@@ -49,7 +50,4 @@ def write_segments(
     mask, drawn = out.with_name(f"{out.name}.png"), out.with_name(f"{out.name}_overlay.png")
     figures.index_picture(values, [places.get(value, (0, 0, 0)) for value in range(256)]).save(mask)
     figures.overlay(picture, classes, colours).save(drawn)
-    counts = np.bincount(classes.ravel(), minlength=len(names))
-    order = [number for number in np.argsort(-counts, kind="stable").tolist() if counts[number]]
-    shares = tuple((names[number], float(counts[number] / classes.size)) for number in order)
-    return Segments(name, str(mask), str(drawn), shares)
+    return Segments(name, str(mask), str(drawn), found.shares(), part=found.window)

@@ -8,11 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from PIL import Image
 
-from vitrail.config import Preprocessing, pair, replace, to_json
+from vitrail.config import Preprocessing, replace, to_json
 from vitrail.console import percent
 from vitrail.data.batches import EvalBatches
 from vitrail.data.cuts import Whole, random_cut, scaled
@@ -28,25 +27,25 @@ from vitrail.errors import ConfigError, DataError, ImageError
 from vitrail.figures import segments as figures
 from vitrail.figures.maps import maps_panel
 from vitrail.heads.registry import head_for
-from vitrail.heads.sliding_window import check_test, classes_of
 from vitrail.models.registry import ModelSpec
 from vitrail.output import say, say_table
 from vitrail.serialize import dumps
-from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings, Scoring
+from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings
 from vitrail.tasks.backbone_weights import load_backbone
 from vitrail.tasks.drawn_names import make_folder, own_names, unused_name
 from vitrail.tasks.left_out import unread
 from vitrail.tasks.segmentation.files import Segments, write_segments
 from vitrail.tasks.segmentation.loss import Segmentation
 from vitrail.tasks.segmentation.metrics import SegmentEvaluation, summarise
+from vitrail.tasks.segmentation.predictor import PixelPredictor, classify_pixels, scoring_options
 from vitrail.tasks.segmentation.settings import SegmentationOptions, SegmentSettings
 from vitrail.tasks.segmentation.spec import SEGMENT
 from vitrail.tasks.supervised import Supervised
 from vitrail.tasks.task import Learning, Measured, RunContext
 from vitrail.training import distributed
 from vitrail.training.measure import add_up
-from vitrail.training.precision import device as pick_device
-from vitrail.training.precision import keep_large_buffers, resolve
+from vitrail.training.precision import keep_large_buffers
+from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
 from vitrail.weights.weights_file import WeightsFile
 
@@ -112,13 +111,13 @@ class SegmentationTask(Supervised):
         """Count the pixels of every class that are right, over all processes."""
         pictures = measured.pictures
         assert isinstance(pictures, SegmentPictures)
-        device = pick_device(settings.device, distributed.local_rank())
+        runtime = Runtime.of(settings)
         keep_large_buffers()
-        task = Segmentation(model, description.preprocessing, **_scoring(settings.scoring)).to(device)
+        task = Segmentation(model, description.preprocessing, **scoring_options(settings.scoring)).to(runtime.device)
         batches = EvalBatches(
             _whole(pictures, description), 1, settings.workers, distributed.rank(), distributed.world()
         )
-        with resolve(settings.precision, device).autocast():
+        with runtime.precision.autocast():
             totals = add_up(task, batches)
         damaged = unread(batches)
         if not totals:
@@ -141,9 +140,7 @@ class SegmentationTask(Supervised):
         out: Path,
     ) -> Iterator[Segments]:
         """Write an index picture and an overlay for each picture."""
-        device = pick_device(settings.device)
-        task = Segmentation(model, description.preprocessing, **_scoring(settings.scoring)).to(device).eval()
-        precision = resolve(settings.precision, device)
+        predictor = PixelPredictor(model, description, Runtime.of(settings), settings.scoring)
         make_folder(out)
         used = own_names(files_of(images), out)
         for image in images:
@@ -152,12 +149,13 @@ class SegmentationTask(Supervised):
             except ImageError as error:
                 yield Segments(image.name, error=error.reason)
                 continue
-            before = task.in_parts
-            with precision.autocast():
-                classes = classify_pixels(task, picture, description, device)
-            told = write_segments(image.name, picture, classes, description, out / unused_name(image.stem, used))
-            part = task.limit.window if task.in_parts > before else None
-            yield replace(_shortened(told, settings.top), part=part)
+            (found,) = predictor([picture])
+            written = write_segments(image.name, picture, found, description, out / unused_name(image.stem, used))
+            yield _shortened(written, settings.top)
+
+    def predictor(self, model: Any, description: Description, runtime: Runtime) -> PixelPredictor:
+        """Return the model as a function of images."""
+        return PixelPredictor(model, description, runtime)
 
     def print(self, settings: PredictSettings, predictions: Iterator[Segments], out: Path) -> None:
         """Print a table, or picture after picture as JSON."""
@@ -215,16 +213,6 @@ def _samples(run: RunContext, pictures: Pictures, training: bool) -> SegmentSamp
     return SegmentSamples(pictures, cut, settings.run.seed, preprocessing.channels, cache, views=settings.loader.views)
 
 
-@torch.inference_mode()
-def classify_pixels(
-    task: Segmentation, picture: Image.Image, description: Description, device: torch.device
-) -> np.ndarray:
-    """Return the class of every pixel of a picture of mode RGB or L, uint8 ``(H, W)``."""
-    image = scaled(picture, description.dense["short_side"])[None].to(device)
-    found = task.predict(image, (picture.height, picture.width))
-    return classes_of(found)[0].cpu().numpy()
-
-
 def in_parts(count: int, part: tuple[int, int]) -> str:
     """Say that pictures were scored by sliding window."""
     what = "1 large image was" if count == 1 else f"{count:,} large images were"
@@ -251,13 +239,6 @@ def _whole(pictures: SegmentPictures, description: Description, cache: Any = "of
     whole = Whole(description.dense["short_side"])
     channels = description.preprocessing.channels
     return SegmentSamples(pictures, whole, 0, channels, cache, own_sizes=True)
-
-
-def _scoring(scoring: Scoring) -> dict[str, Any]:
-    options = dict(vars(scoring))
-    options["window"] = pair(part) if (part := options.pop("part")) else None
-    check_test(options["window"], scoring.overlap, scoring.scales)
-    return options
 
 
 @torch.inference_mode()

@@ -1,0 +1,137 @@
+"""A trained model in Python: predict, embed, preprocess, attention."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor
+
+from vitrail.data.normalise import Normalise
+from vitrail.data.requested import requested_images
+from vitrail.data.transforms import eval_transform
+from vitrail.errors import DataError
+from vitrail.figures.attention import AttentionMaps, attention_maps
+from vitrail.models.backbone import backbone_of
+from vitrail.tasks.predictor import Predictor
+from vitrail.tasks.registry import task_of
+from vitrail.training.runtime import Runtime
+from vitrail.weights.checkpoint import open_checkpoint
+from vitrail.weights.description import Description
+
+EMBEDDED_AT_ONCE = 32
+"""Images in a forward pass."""
+
+
+def open_model(checkpoint: str | Path, *, device: str = "auto", precision: str = "fp32") -> OpenModel:
+    """Open a trained model.
+
+    Args:
+        checkpoint: a run folder (of a run, the best checkpoint) or a checkpoint.
+        device: auto, cpu, cuda, cuda:1 or mps.
+        precision: fp32, bf16, fp16, or auto: bf16 where the hardware computes in it.
+
+    Raises:
+        WeightsError: there is no checkpoint, or it is damaged.
+        ConfigError: there is no such device, or it does not compute in this precision.
+    """
+    model, description = open_checkpoint(checkpoint)
+    return OpenModel(model, description, Runtime.named(device, precision))
+
+
+class OpenModel:
+    """A trained model; `open_model` opens one.
+
+    An image, below, is all that `vitrail.predict` takes as one: the name of a file, a PIL image, a uint8 array
+    ``(H, W, C)`` or tensor ``(C, H, W)``, bytes, or a file opened in binary mode. It may have any size.
+
+    Attributes:
+        model: the module, in evaluation mode.
+        description: what its checkpoint says: classes, preprocessing, settings.
+    """
+
+    def __init__(self, model: Any, description: Description, runtime: Runtime) -> None:
+        self.model = model.to(runtime.device).eval()
+        self.description = description
+        self.runtime = runtime
+        self._predictor: Predictor[Any] | None = None
+
+    def predict(self, images: Any) -> Any:
+        """Say what is in an image, or in several.
+
+        Returns:
+            For one image its result, for a list or tuple of them a list: `ClassProbabilities` of a classifier,
+            `FoundObjects` of a detector, `PixelClasses` of a segmenter. Each has ``to_dict()``.
+
+        Raises:
+            ConfigError: the model was pretrained without labels and predicts nothing.
+            ImageError: an image cannot be read.
+        """
+        self._predictor = self._predictor or task_of(self.description).predictor(
+            self.model, self.description, self.runtime
+        )
+        found = self._predictor([image.open(self._channels) for image in requested_images(images)])
+        return found if isinstance(images, list | tuple) else _only(found)
+
+    def embed(self, images: Any) -> Tensor:
+        """Describe images by vectors.
+
+        Args:
+            images: one image, or several.
+
+        Returns:
+            float32 ``(B, D)`` on the CPU, a row for each image: what the backbone gives a head.
+
+        Raises:
+            ImageError: an image cannot be read.
+        """
+        backbone, rows = backbone_of(self.model), []
+        with torch.inference_mode(), self.runtime.precision.autocast():
+            for some in self._inputs(images).split(EMBEDDED_AT_ONCE):
+                rows.append(backbone.embed(some.to(self.runtime.device)).float().cpu())
+        return torch.cat(rows)
+
+    def preprocess(self, image: Any) -> Tensor:
+        """Return an image as the model takes it: float32 ``(C, H, W)``, normalised, of the model's input size.
+
+        Raises:
+            ImageError: it cannot be read.
+        """
+        return _only(list(self._inputs(image)))
+
+    def attention(self, image: Any, layer: int = -1) -> AttentionMaps:
+        """Map what a ViT attends to in an image.
+
+        Args:
+            image: one image.
+            layer: whose heads are mapped, from 0, or negative from the end.
+
+        Returns:
+            ``rollout`` (1, h, w) through all layers and ``heads`` (1, K, h, w) of one: shares of the attention.
+
+        Raises:
+            ConfigError: the model's tokens do not all see each other, or it has no such layer.
+            ImageError: the image cannot be read.
+        """
+        return attention_maps(self.model, self.preprocess(image)[None], layer)
+
+    @property
+    def _channels(self) -> int:
+        return self.description.preprocessing.channels
+
+    def _inputs(self, images: Any) -> Tensor:
+        """Return images ``(B, C, H, W)`` float32, normalised, on the CPU."""
+        preprocessing = self.description.preprocessing
+        transform = eval_transform(preprocessing)
+        read = [transform(image.open(self._channels)) for image in requested_images(images)]
+        return Normalise(preprocessing.mean, preprocessing.std)(torch.stack(read))
+
+
+def _only(found: list[Any]) -> Any:
+    if len(found) != 1:
+        raise DataError(f"these are {len(found)} images and not one; give several as a list")
+    return found[0]
+
+
+__all__ = ["OpenModel", "open_model"]
