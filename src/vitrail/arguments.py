@@ -29,6 +29,9 @@ from vitrail.tasks.spec import Spec
 HELP = ("-h", "--help")
 HELP_ALL = "--help-all"
 
+TRUTHS = ("true", "false", "yes", "no", "on", "off", "1", "0")
+"""Words after a switch that are meant as its value, not as data."""
+
 
 @dataclass(frozen=True)
 class Option:
@@ -210,7 +213,7 @@ def _grouped(known: dict[str, Option], words: list[str]) -> Iterator[tuple[tuple
         values = [value] if equals else []
         while rest and not equals and not _is_option(rest[0]) and (most is None or len(values) < most):
             values.append(rest.pop(0))
-        if name in known and known[name].switch and rest and rest[0].lower() in ("true", "false"):
+        if name in known and known[name].switch and rest and rest[0].lower() in TRUTHS:
             values.append(rest.pop(0))
         yield (name, values), []
 
@@ -253,6 +256,8 @@ def _hint(command: str, kind: type, spec: Spec | None, known: dict[str, Option],
     advice = by_meaning(option, list(names_of(kind)), lambda name, value: repr(option_named(name, value)))
     if advice:
         return f"; {advice}"
+    if by_meaning(option, ["out"]):
+        return f"; vitrail {command} prints its answer and writes no file"
     if not option.startswith("--"):
         return f"; a file of that name is ./{option}"
     return nearest(option, [*known, "--help", HELP_ALL]) or f"; see: vitrail {command} --help"
