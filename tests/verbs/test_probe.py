@@ -136,3 +136,14 @@ def test_settings_are_never_chosen_by_the_pictures_that_are_measured() -> None:
 def test_a_probe_that_measures_nothing_is_refused(asked: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match="must be"):
         vitrail.probe("nowhere", "digits", **asked)
+
+
+def test_a_probe_says_what_it_decided_once_and_nothing_of_a_folder_that_does_not_stay(
+    pretrained: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    words = ["--epochs", "2", "--labels", "100", "--tune-blocks", "1", "--tune-epochs", "1"]
+    assert main(["probe", str(pretrained), "digits", *words]) == 0
+    said = capsys.readouterr().out
+    assert said.count(f", as in {pretrained}") == 1
+    assert "run folder" not in said
+    assert "last 1 block tuned" in said

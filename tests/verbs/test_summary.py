@@ -10,6 +10,7 @@ import pytest
 
 import vitrail
 import vitrail.settings
+from tests.verbs.data_sets import class_folders, records
 from vitrail.arguments import options_of
 from vitrail.cli import VERBS, main, parse
 from vitrail.verbs.carry_out import Result
@@ -179,3 +180,15 @@ def hints_in_the_code() -> list[tuple[str, str]]:
 @pytest.mark.parametrize(("verb", "option"), hints_in_the_code())
 def test_hints_in_the_code_are_commands_that_the_parser_takes(verb: str, option: str) -> None:
     assert option == "--help" or option in options_of(getattr(vitrail.settings, VERBS[verb].settings))
+
+
+def test_a_training_that_is_refused_says_nothing_but_why(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    class_folders(tmp_path / "data", records(4))
+    words = [*TINY, "--image-size", "None", "--validation-share", "0", "--run.patience", "3"]
+    assert main(["train", "data", *words]) == 2
+    printed = capsys.readouterr()
+    assert "patience counts evaluations" in printed.err
+    assert not printed.out

@@ -56,6 +56,7 @@ class Plan:
         measure: turns a task and its batches into metrics; by default sums and counts add up.
         balanced: every class is drawn equally often.
         draw: draws what the task makes of pictures, every ``run.picture_every`` epochs.
+        notes: what was found and decided on the way, each a sentence, said once training does start.
     """
 
     settings: TrainSettings | PretrainSettings
@@ -67,6 +68,7 @@ class Plan:
     measure: Callable[[nn.Module, Iterable[Batch]], dict[str, float]] = measure
     draw: Draw | None = None
     balanced: bool = False
+    notes: tuple[str, ...] = ()
 
 
 def carry_out(plan: Plan, batches: Batches | None = None, evaluate: Evaluate | None = None) -> Result:

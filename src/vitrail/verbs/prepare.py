@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import Any
 
 from vitrail.data.sources import Source, training_pictures
-from vitrail.output import say
 from vitrail.seeding import seeded
 from vitrail.settings import PretrainSettings, TrainSettings
 from vitrail.tasks.registry import task_to_learn
@@ -41,8 +40,7 @@ def prepare(settings: TrainSettings | PretrainSettings, source: Source, weights:
     description = with_images(task.describe(settings, start.model, start.preprocessing, source), source)
     with seeded(settings.run.seed):
         model: Any = build_described(description)
-        for note in (*source.notes, *start.notes, *task.initialise(model, settings, weights)):
-            say(note)
+        notes = (*source.notes, *start.notes, *task.initialise(model, settings, weights))
         folder = open_folder(settings.out, task.spec.verb, settings.data, settings)
         with given_back_if_refused(folder):
             learning = task.prepare(model, RunContext(settings, description, source, folder))
@@ -57,6 +55,7 @@ def prepare(settings: TrainSettings | PretrainSettings, source: Source, weights:
         learning.measure,
         draw,
         learning.balanced,
+        notes,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import io
 import math
 import sys
 import tempfile
@@ -15,13 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from vitrail.config import Preprocessing, make, replace, to_json
+from vitrail.config import make, replace, to_json
 from vitrail.console import percent
 from vitrail.data.sources import Pictures, Source, open_source, stratified, with_validation
-from vitrail.errors import ConfigError, DataError
+from vitrail.errors import ConfigError, DataError, WeightsError
 from vitrail.meaning import check_meant
 from vitrail.models.backbone import Backbone, backbone_of
 from vitrail.output import say, say_table
+from vitrail.paths import user_path
 from vitrail.seeding import preserved
 from vitrail.serialize import dumps
 from vitrail.settings import Architecture, ProbeSettings, TrainSettings
@@ -36,7 +38,7 @@ from vitrail.verbs.folder import short_name
 from vitrail.verbs.measured import HELD_OUT, divided_as
 from vitrail.verbs.next_steps import after_probe, say_next
 from vitrail.verbs.place import check_place
-from vitrail.verbs.start import choose_start
+from vitrail.verbs.start import Start, choose_start
 from vitrail.verbs.tune import STILL, Tuning
 from vitrail.weights.create import create_model
 from vitrail.weights.load import load_weights
@@ -144,6 +146,8 @@ def _probe(settings: ProbeSettings) -> Probed:
     keep_large_buffers()
     weights = open_weights(settings.weights)
     source = _open(settings, weights)
+    for note in source.notes:
+        say(note)
     if len(source.class_names) < 2:
         raise DataError(f"{settings.data} has {len(source.class_names)} classes; a probe needs two or more")
     parts = split(source, settings)
@@ -165,7 +169,7 @@ def _open(settings: ProbeSettings, weights: WeightsFile) -> Source:
     """Open the pictures; where the encoder's run knew them, what it held out is held out here too."""
     pool = open_source(settings.data, validation_share=0.0)
     if weights.is_own:
-        known = divided_as(Path(settings.weights).expanduser(), weights.description, settings.data, pool)
+        known = divided_as(user_path(settings.weights, WeightsError), weights.description, settings.data, pool)
         if known.is_own and known.count(*HELD_OUT):
             return known.to_probe()
         if known.is_own:
@@ -205,17 +209,19 @@ def split(source: Source, settings: ProbeSettings) -> Parts:
 
 def _features(settings: ProbeSettings, weights: WeightsFile, parts: Parts) -> tuple[Table, Backbone]:
     """Describe all pictures by the encoder, or read again what was computed before; return the encoder too."""
-    spec, preprocessing = _start(settings, weights, parts.train)
+    start = _start(settings, weights, parts.train)
+    for note in start.notes:
+        say(note)
     with preserved():
-        backbone = backbone_of(create_model(spec.name, num_classes=0, **spec.options))
+        backbone = backbone_of(create_model(start.model.name, num_classes=0, **start.model.options))
     say(f"{settings.weights}: {load_weights(backbone, weights, adapt=('classes', 'channels'))}")
     device = pick_device(settings.device)
     extraction = Extraction(
-        what=f"embed-{spec.options.get('pool', 'own')}",
+        what=f"embed-{start.model.options.get('pool', 'own')}",
         model=backbone,
         weights=backbone.state_dict(),
         extract=backbone.embed,
-        preprocessing=preprocessing,
+        preprocessing=start.preprocessing,
         folder=_folder(settings),
         device=device,
         precision=resolve(settings.precision, device),
@@ -230,16 +236,13 @@ def _features(settings: ProbeSettings, weights: WeightsFile, parts: Parts) -> tu
     return Table(features, labels), backbone
 
 
-def _start(settings: ProbeSettings, weights: WeightsFile, pictures: Pictures) -> tuple[Any, Preprocessing]:
+def _start(settings: ProbeSettings, weights: WeightsFile, pictures: Pictures) -> Start:
     """Decide on the backbone and its input as `vitrail train` does; a checkpoint keeps its own size and channels."""
     size, channels = settings.image_size, settings.channels
     if weights.is_own:
         own = weights.description.preprocessing
         size, channels = size or own.image_size, channels or own.channels
-    start = choose_start(settings.model, weights, _pooled(settings), pictures, size, channels or 3)
-    for note in start.notes:
-        say(note)
-    return start.model, start.preprocessing
+    return choose_start(settings.model, weights, _pooled(settings), pictures, size, channels or 3)
 
 
 def _channels(settings: ProbeSettings) -> int:
@@ -254,7 +257,7 @@ def _pooled(settings: ProbeSettings) -> Architecture:
 
 def _folder(settings: ProbeSettings) -> Path:
     out = settings.out or f"runs/probe-{short_name(settings.weights)}"
-    return Path(out).expanduser() / "features" if settings.out else features_folder(settings.weights, Path(out))
+    return user_path(out, ConfigError) / "features" if settings.out else features_folder(settings.weights, Path(out))
 
 
 def _neighbours(settings: ProbeSettings, table: Table, classes: int) -> Score:
@@ -298,7 +301,8 @@ def _tuned(settings: ProbeSettings, weights: WeightsFile, parts: Parts, source: 
     """Train the last blocks from features of the others; the best epoch is chosen as everywhere."""
     began = time.monotonic()
     source = replace(source, train=parts.train, validation=parts.choose, test=None)
-    with tempfile.TemporaryDirectory() as out:
+    # What a training says of itself is said of the probe already, and its folder does not stay.
+    with tempfile.TemporaryDirectory() as out, contextlib.redirect_stdout(io.StringIO()):
         plan = train.prepare(_tuning_settings(settings, weights, blocks, out), source, weights)
         tuning = Tuning.of(plan, _folder(settings))
         result = tuning.carry_out()
@@ -312,7 +316,7 @@ def _tuned(settings: ProbeSettings, weights: WeightsFile, parts: Parts, source: 
 
 
 def _tuning_settings(settings: ProbeSettings, weights: WeightsFile, blocks: float, out: str) -> TrainSettings:
-    _, preprocessing = _start(settings, weights, Pictures((), (), ()))
+    preprocessing = _start(settings, weights, Pictures((), (), ())).preprocessing
     recipe = find_recipe(TrainSettings, "finetune_small")
     epochs = settings.tune_epochs
     return replace(

@@ -26,8 +26,9 @@ def say_start(plan: Any, batches: Any) -> None:
         plan: a `vitrail.verbs.carry_out.Plan`.
         batches: what is trained on.
     """
-    for name, value in start_lines(plan, batches):
-        say(f"{name:<{WIDTH}}{value}")
+    lines = [f"{name:<{WIDTH}}{value}" for name, value in start_lines(plan, batches)]
+    for line in (*plan.notes, *lines):
+        say(line)
 
 
 def start_lines(plan: Any, batches: Any) -> Iterator[tuple[str, str]]:
