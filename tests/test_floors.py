@@ -22,6 +22,7 @@ FLOORS = {
     "meaning": 0,
     "synonyms": 0,
     "settings": 0,
+    "paths": 0,
     "serialize": 0,
     "seeding": 0,
     "layers": 1,

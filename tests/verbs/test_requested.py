@@ -201,7 +201,7 @@ def test_an_open_file_is_left_where_it_stood(classifier: Path, folder: Path) -> 
         (np.zeros((0, 4, 3), np.uint8), "shape"),
         (np.zeros(4, np.uint8), "shape"),
         ("", "empty name"),
-        ("n" * 5000, "cannot be looked for"),
+        ("n" * 5000, "cannot be the path of a file"),
         (["missing.png", "absent"], "missing.png"),
     ],
 )

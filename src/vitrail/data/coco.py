@@ -23,6 +23,7 @@ from vitrail.data.sources import SPLIT_WORDS, Source, with_validation
 from vitrail.data.turned import shown_size
 from vitrail.data.wrapper_folders import enter, note_of_entering
 from vitrail.errors import DataError, nearest
+from vitrail.paths import user_path
 
 LOOKED_AT = 200
 """So many images of a split are compared with the sizes their annotations say before training begins."""
@@ -139,7 +140,7 @@ def open_coco(
     Raises:
         DataError: there is no such folder or file, or its annotations cannot be used.
     """
-    root = Path(source).expanduser()
+    root = user_path(source)
     if not root.is_dir():
         siblings = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
         raise DataError(f"there is no folder {str(source)!r}{nearest(root.name, [*siblings, 'scenes'])}")

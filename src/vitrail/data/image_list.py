@@ -27,6 +27,7 @@ from vitrail.data.objects import ObjectPictures
 from vitrail.data.segments import SegmentPictures
 from vitrail.data.sources import Pictures, Source
 from vitrail.errors import DataError
+from vitrail.paths import user_path
 from vitrail.serialize import read_regular
 
 FILE = "images.tsv.gz"
@@ -165,7 +166,7 @@ def list_images(parts: Iterable[tuple[str, Pictures]], root: Path, class_names: 
 
 def root_of(data: str | Path) -> Path:
     """Return the folder that the names of a data set's images begin below; of a CSV file that in which it lies."""
-    path = Path(data).expanduser()
+    path = user_path(data)
     return path if path.is_dir() else path.parent
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 
 from vitrail.data.file_rules import is_junk, list_images, no_images
 from vitrail.errors import DataError, nearest
+from vitrail.paths import user_path
 
 
 def find_pictures(named: Sequence[str]) -> list[Path]:
@@ -34,7 +35,7 @@ def _meant_by(name: str) -> list[Path]:
 
 
 def _files_of(name: str) -> list[Path]:
-    path = Path(name).expanduser()
+    path = user_path(name)
     if path.is_file():
         return [path]
     if path.is_dir():

@@ -98,9 +98,9 @@ class Scene:
         return classes
 
 
-def is_scenes(data: str) -> bool:
+def is_scenes(data: Any) -> bool:
     """Whether a user's word for a data set means drawn scenes."""
-    return data == "scenes" or data.startswith("scenes:")
+    return isinstance(data, str) and (data == "scenes" or data.startswith("scenes:"))
 
 
 def open_scenes(data: str = "scenes") -> Source:

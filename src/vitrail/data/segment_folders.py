@@ -21,6 +21,7 @@ from vitrail.data.sources import Pictures, Source, with_validation
 from vitrail.data.turned import shown_size
 from vitrail.data.wrapper_folders import enter, note_of_entering
 from vitrail.errors import DataError, ImageError, nearest
+from vitrail.paths import user_path
 
 NAMES_FILE = "classes.txt"
 MOST_UNREAD = 0.5
@@ -57,7 +58,7 @@ def open_segments(
     """
     if is_scenes(str(source)):
         return _scenes(str(source))
-    root = Path(source).expanduser()
+    root = user_path(source)
     if not root.is_dir():
         siblings = [entry.name for entry in root.parent.iterdir()] if root.parent.is_dir() else []
         raise DataError(f"there is no folder {str(source)!r}{nearest(root.name, [*siblings, 'scenes'])}")
@@ -88,7 +89,7 @@ def open_segments(
 
 def is_segments(source: str | Path) -> bool:
     """Whether a folder holds pictures and masks side by side."""
-    root = Path(source).expanduser()
+    root = user_path(source)
     return all(any((root / name).is_dir() for name in names) for names in (PICTURE_FOLDERS, MASK_FOLDERS))
 
 
@@ -222,9 +223,7 @@ def read_names(file: str | Path) -> tuple[str, ...]:
         DataError: there are none, or one stands twice.
     """
     try:
-        names = tuple(
-            line.strip() for line in Path(file).expanduser().read_text("utf-8-sig").splitlines() if line.strip()
-        )
+        names = tuple(line.strip() for line in user_path(file).read_text("utf-8-sig").splitlines() if line.strip())
     except (OSError, UnicodeDecodeError) as error:
         raise DataError(f"the class names cannot be read from {file} ({error})") from None
     if len(names) < 2 or len(set(names)) < len(names):

@@ -17,6 +17,7 @@ from vitrail.data.csv_files import TABLE_SUFFIXES, open_csv
 from vitrail.data.file_rules import SPLIT_WORDS
 from vitrail.data.listing import Listing, lookalikes
 from vitrail.errors import DataError, nearest
+from vitrail.paths import user_path
 
 if TYPE_CHECKING:
     from vitrail.data.image_list import ImageList
@@ -126,7 +127,7 @@ def open_source(
     """
     if not 0 <= validation_share < 1:
         raise DataError(f"validation_share must be at least 0 and below 1, not {validation_share}")
-    path = Path(os.path.expanduser(source))  # noqa: PTH111  (leaves the home of an unknown user as it is)
+    path = user_path(source)
     is_folder, is_file = os.path.isdir(path), os.path.isfile(path)  # noqa: PTH112, PTH113  (no name is an error)
     if str(source) == "digits":
         opened = _digits()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
-from pathlib import Path
+
+from vitrail.errors import WeightsError
+from vitrail.paths import user_path
 
 
 def pretrained_here(weights: str) -> str | None:
@@ -14,7 +16,7 @@ def pretrained_here(weights: str) -> str | None:
     Args:
         weights: a run folder, a checkpoint, a pointer to one, or any other path, which is none.
     """
-    path = Path(weights).expanduser()
+    path = user_path(weights, WeightsError)
     try:
         if path.is_file() and path.name in ("best", "last"):
             path = path.parent / path.read_text().strip()

@@ -32,6 +32,7 @@ from vitrail.data.turned import orientation
 from vitrail.data.wrapper_folders import enter
 from vitrail.errors import DataError, ImageError
 from vitrail.output import say, say_table
+from vitrail.paths import user_path
 from vitrail.serialize import dumps
 from vitrail.settings import DoctorSettings
 from vitrail.verbs.image_findings import Copies, Depths
@@ -133,7 +134,7 @@ def check(data: str, ignore: int = 255) -> Check:
     """
     if is_scenes(data):
         return _check_scenes(data)
-    if is_coco(place := enter(Path(data).expanduser(), is_coco)):
+    if is_coco(place := enter(user_path(data), is_coco)):
         return check_objects(place)
     found = Check()
     source = _open(data, ignore, found)
@@ -267,7 +268,7 @@ def _open(data: str, ignore: int, found: Check) -> Source:
     Raises:
         DataError: it cannot be opened at all, or was made for a task that cannot be learned from it as it is.
     """
-    root = Path(data).expanduser()
+    root = user_path(data)
     dense = recognise(enter(root, is_segments)) if root.is_dir() else None
     if dense and not dense.readable:
         raise OtherTask(dense.sentence)

@@ -17,6 +17,8 @@ from vitrail.data.normalise import Normalise
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Pictures
 from vitrail.data.transforms import eval_transform, train_transform
+from vitrail.errors import WeightsError
+from vitrail.paths import user_path
 from vitrail.training import distributed
 from vitrail.training.checkpoint import is_checkpoint, resolve
 from vitrail.training.measure import to_device
@@ -100,7 +102,7 @@ class Extraction:
 
 def features_folder(weights: str | None, otherwise: Path) -> Path:
     """Return where features are kept: beside the run that the weights are of, for all that start from it."""
-    if weights is not None and is_checkpoint(path := Path(weights).expanduser()):
+    if weights is not None and is_checkpoint(path := user_path(weights, WeightsError)):
         checkpoint = resolve(path)
         run = checkpoint.parents[1] if checkpoint.parent.name == "checkpoints" else checkpoint
         return run / "features"

@@ -14,6 +14,7 @@ from typing import Any
 from vitrail.config import to_json
 from vitrail.errors import ConfigError, VitrailError
 from vitrail.output import say
+from vitrail.paths import user_path
 from vitrail.serialize import read_regular, write_json
 from vitrail.training.checkpoint import resolve
 from vitrail.training.distributed import is_main
@@ -167,7 +168,7 @@ def default_folder(verb: str, data: str) -> Path:
 
 def run_folder(out: str | None, verb: str, data: str) -> Path:
     """Return where a run leaves what it makes."""
-    return Path(out).expanduser() if out else default_folder(verb, data)
+    return user_path(out, ConfigError) if out else default_folder(verb, data)
 
 
 def is_same_run(old: dict[str, Any], settings: Any) -> bool:
@@ -214,4 +215,4 @@ def _differing(old: dict[str, Any], new: dict[str, Any]) -> list[str]:
 def short_name(data: str) -> str:
     """Return what a data set is called in the names of folders: its last part, without a suffix."""
     # Drawn scenes have a colon in their name, which not every file system takes.
-    return Path(data).expanduser().resolve().stem.replace(":", "-") if data != "digits" else data
+    return user_path(data).resolve().stem.replace(":", "-") if data != "digits" else data

@@ -11,9 +11,10 @@ from PIL import Image
 
 from vitrail.config import check_choices, replace
 from vitrail.data.requested import requested_images
-from vitrail.errors import ConfigError
+from vitrail.errors import ConfigError, WeightsError
 from vitrail.figures.curves import draw_curves
 from vitrail.output import say
+from vitrail.paths import user_path
 from vitrail.settings import LookSettings
 from vitrail.tasks.registry import task_of
 from vitrail.verbs.measured import known_split
@@ -56,7 +57,7 @@ def run(settings: LookSettings) -> list[Path]:
 
 
 def _look(settings: LookSettings, images: Any) -> list[Path]:
-    root = Path(settings.checkpoint).expanduser()
+    root = user_path(settings.checkpoint, WeightsError)
     out = check_place(
         settings.out, (root if root.is_dir() else Path()) / "look", settings.pictures if settings.out else ()
     )

@@ -10,7 +10,8 @@ from pathlib import Path
 from vitrail.data.changes import seen_as
 from vitrail.data.image_list import TEST, TRAIN, UNUSED, VALIDATION, ImageList, parts_of, read_list
 from vitrail.data.sources import Pictures, Source
-from vitrail.errors import DataError
+from vitrail.errors import DataError, WeightsError
+from vitrail.paths import user_path
 from vitrail.tasks.registry import task_of
 from vitrail.tasks.task import Measured
 from vitrail.training.checkpoint import resolve
@@ -183,7 +184,7 @@ def _list_of(
     Raises:
         DataError: they are the run's own images, but no longer the same ones.
     """
-    known = read_list(resolve(Path(checkpoint).expanduser()))
+    known = read_list(resolve(user_path(checkpoint, WeightsError)))
     if known is not None:
         return known, ""
     nothing = ImageList((), (), (), ())
@@ -218,7 +219,7 @@ def _same_place(data: str, before: str | None) -> bool:
     """Whether two names mean the same data; where the second leads nowhere any more, the last part of both decides."""
     if before is None or data == before:
         return data == before
-    one, other = Path(data).expanduser(), Path(before).expanduser()
+    one, other = user_path(data), user_path(before)
     if other.exists():
         return one.resolve() == other.resolve()
     return one.resolve().name == other.name

@@ -13,6 +13,7 @@ from vitrail.data.segment_folders import is_segments
 from vitrail.data.sources import open_source
 from vitrail.errors import DataError
 from vitrail.output import say
+from vitrail.paths import user_path
 from vitrail.weights.description import Description
 
 IMAGES = 4
@@ -91,7 +92,7 @@ def _fine_tuning(folder: str | Path, description: Description) -> list[str]:
 
 def task_of(data: str) -> str | None:
     """Return what `vitrail train` learns from a data set; None where it has no labels, or is not there any more."""
-    if is_scenes(data) or (data and is_coco(Path(data).expanduser())):
+    if is_scenes(data) or (data and is_coco(user_path(data))):
         return "detect"
     if data and is_segments(data):
         return "segment"

@@ -10,8 +10,10 @@ from typing import Any
 from PIL import Image
 
 from vitrail.console import figure
+from vitrail.errors import WeightsError
 from vitrail.figures.report import Section, write_report
 from vitrail.output import shown
+from vitrail.paths import user_path
 from vitrail.training.checkpoint import pointed, resolve
 from vitrail.verbs.next_steps import after_training
 from vitrail.weights.description import Description, describe
@@ -92,7 +94,7 @@ def write_look(
         drawn: figures of the checkpoint, by name.
         curves: figures of the whole run.
     """
-    folder = Path(checkpoint).expanduser()
+    folder = user_path(checkpoint, WeightsError)
     return write_report(
         path,
         title=f"A look at {folder.resolve().name}",

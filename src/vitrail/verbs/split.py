@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 
 from vitrail.config import replace
 from vitrail.data.changes import check_classes, compare
@@ -27,7 +26,8 @@ from vitrail.data.image_list import (
     together,
 )
 from vitrail.data.sources import Pictures, Source, with_validation
-from vitrail.errors import DataError
+from vitrail.errors import DataError, WeightsError
+from vitrail.paths import user_path
 from vitrail.settings import PretrainSettings, TrainSettings
 from vitrail.tasks.classification.settings import ClassifySettings
 from vitrail.tasks.registry import task_to_learn
@@ -147,7 +147,7 @@ def _with_warnings(source: Source, settings: TrainSettings | PretrainSettings) -
 
 def _labels_seen(weights: str | None) -> set[int] | None:
     """Return the contents of the images that the weights' run has learned from with their labels."""
-    if weights is None or not is_checkpoint(path := Path(weights).expanduser()):
+    if weights is None or not is_checkpoint(path := user_path(weights, WeightsError)):
         return None
     if not describe(path).class_names:
         return None

@@ -12,6 +12,7 @@ from vitrail.heads.registry import put_head
 from vitrail.layers.shapes_only import shapes_only
 from vitrail.models.backbone import backbone_of
 from vitrail.models.registry import build_model
+from vitrail.paths import user_path
 from vitrail.seeding import preserved
 from vitrail.settings import Dense
 from vitrail.training.checkpoint import check_whole, resolve
@@ -33,7 +34,7 @@ def open_checkpoint(source: str | Path) -> tuple[nn.Module, Description]:
         WeightsError: there is no checkpoint, or it is damaged.
     """
     description = describe(source)
-    checkpoint = resolve(Path(source).expanduser())
+    checkpoint = resolve(user_path(source, WeightsError))
     file = inside(checkpoint, "model.safetensors")
     _check_fits(description, file)
     check_whole(checkpoint)

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TextIO
 
 from vitrail.errors import ConfigError
+from vitrail.paths import user_path
 from vitrail.serialize import dumps
 from vitrail.settings import PredictSettings, Scoring
 
@@ -66,7 +67,7 @@ def write_predictions(predictions: list[Prediction], settings: PredictSettings) 
 
     The JSON file is one list of objects with ``file``, ``classes`` and ``error``.
     """
-    out = Path(settings.out or "").expanduser()
+    out = user_path(settings.out or "", ConfigError)
     if settings.json or settings.format == "json":
         file, text = out / "predictions.json", dumps([vars(one) for one in predictions], indent=1)
     else:

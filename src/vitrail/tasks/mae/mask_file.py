@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from pathlib import Path
 
 from torch import Tensor
 
@@ -13,6 +12,7 @@ from vitrail.data.transforms import to_tensor
 from vitrail.errors import ConfigError
 from vitrail.layers.masking import mask_of_image, mask_of_patches
 from vitrail.models.backbone import Backbone
+from vitrail.paths import user_path
 
 NUMBERS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
@@ -37,9 +37,9 @@ def read_mask(text: str, encoder: Backbone) -> Tensor:
     numbers = re.sub(r"\s", "", text)
     if NUMBERS.fullmatch(numbers):
         return mask_of_patches(_numbers(numbers), grid)
-    if not Path(text).expanduser().is_file():
+    if not user_path(text, ConfigError).is_file():
         raise ConfigError(f'the mask {text!r} is neither a picture file nor numbers of patches such as "0-9,14"')
-    picture = open_image(Path(text).expanduser(), 1)
+    picture = open_image(user_path(text, ConfigError), 1)
     _check_shape(text, picture.size, encoder.config.image_size, grid)
     return mask_of_image(to_tensor(picture)[0] / 255, grid)
 

@@ -22,6 +22,7 @@ from vitrail.models.mae import MAE
 from vitrail.models.targets import patches_of, use_tokenizer
 from vitrail.models.tokenizers import Tokenizer
 from vitrail.output import say
+from vitrail.paths import user_path
 from vitrail.tasks.inputs import eval_samples
 from vitrail.tasks.mae.settings import MAESettings
 from vitrail.training import distributed
@@ -55,7 +56,7 @@ def prepare_target(
         return
     facts = _facts(mae, preprocessing)
     if settings.target_from:
-        _load(mae, Path(settings.target_from).expanduser(), facts)
+        _load(mae, user_path(settings.target_from, ConfigError), facts)
     if distributed.is_main() and not (folder / FILE).is_file():
         if not target.fitted:
             target.fit(training_patches(mae, pictures, preprocessing))

@@ -29,6 +29,7 @@ from vitrail.figures.maps import maps_panel
 from vitrail.heads.registry import head_for
 from vitrail.models.registry import ModelSpec
 from vitrail.output import say, say_table
+from vitrail.paths import user_path
 from vitrail.serialize import dumps
 from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings
 from vitrail.tasks.backbone_weights import load_backbone
@@ -75,7 +76,7 @@ class SegmentationTask(Supervised):
     def reopen(self, description: Description, data: str) -> Source:
         """Open pictures with masks, or draw scenes, of the segmenter's classes."""
         known, names = description.settings, description.class_names
-        named = enter(Path(data).expanduser(), is_segments) / NAMES_FILE
+        named = enter(user_path(data), is_segments) / NAMES_FILE
         if known.get("data") != data and named.is_file() and read_names(named) != names:
             raise DataError(f"{named} names other classes than the model knows: {', '.join(names[:8])}")
         ignore = description.dense["ignore"]
