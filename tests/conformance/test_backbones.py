@@ -92,6 +92,16 @@ def test_a_map_after_any_block_can_be_had(kind: str) -> None:
 
 
 @every
+@pytest.mark.parametrize("inner", [False, True], ids=["maps", "maps of all blocks"])
+def test_exactly_what_is_said_to_have_no_part_in_maps_gets_no_gradient(kind: str, inner: bool) -> None:
+    backbone = copy.deepcopy(built(kind))
+    after = range(backbone.depth) if inner else ()
+    sum(level.square().sum() for level in backbone.feature_maps(images(), after)).backward()  # type: ignore[union-attr]
+    dead = {name for name, tensor in backbone.named_parameters() if tensor.requires_grad and tensor.grad is None}
+    assert dead == set(backbone.without_part_in_maps(after))
+
+
+@every
 @torch.no_grad()
 def test_an_image_is_described_alike_whatever_its_batch_and_none_gives_none(kind: str) -> None:
     backbone, given = built(kind).double(), images(40, 56).double()

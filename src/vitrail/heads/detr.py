@@ -14,9 +14,8 @@ from torchvision.ops import box_convert, clip_boxes_to_image, generalized_box_io
 
 from vitrail.errors import ConfigError
 from vitrail.heads.detections import Detections
-from vitrail.heads.pyramid import UNUSED
 from vitrail.layers.positions import sincos_2d
-from vitrail.models.backbone import Backbone
+from vitrail.models.backbone import Backbone, freeze_unused
 from vitrail.settings import Dense
 
 # Section 3.1 and appendix A.4: weights of the losses, also those of matching, and that of "no object".
@@ -67,10 +66,7 @@ class Detr(nn.Module):
         self.box = nn.Sequential(
             nn.Linear(width, width), nn.ReLU(), nn.Linear(width, width), nn.ReLU(), nn.Linear(width, 4)
         )
-        plain = backbone.is_plain
-        for name, parameter in backbone.named_parameters():
-            if name.startswith(UNUSED) and not (plain and name.startswith("norm.")):
-                parameter.requires_grad_(False)
+        freeze_unused(backbone)
 
     def forward(
         self, images: Tensor, sizes: Sequence[tuple[int, int]], targets: list[dict[str, Tensor]] | None = None

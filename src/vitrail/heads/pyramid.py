@@ -11,15 +11,12 @@ from torch import Tensor, nn
 from vitrail.errors import ConfigError
 from vitrail.heads.convolution import ChannelNorm, new_norm, resize_to
 from vitrail.heads.multi_scale import MultiScaleFeatures
-from vitrail.models.backbone import Backbone
+from vitrail.models.backbone import Backbone, freeze_unused
 from vitrail.models.vit_windows import windowed_map
 
 PyramidKind = Literal["auto", "fpn", "simple", "blocks"]
 STRIDES = (4, 8, 16, 32)
 NORM_EPS = 1e-6
-
-# What makes one vector of an image has no part in its maps, and would never get a gradient.
-UNUSED = ("norm.", "fc_norm.", "attn_pool.")
 
 
 class Pyramid(nn.Module):
@@ -61,9 +58,7 @@ class Pyramid(nn.Module):
         self.windows = windows
         self.levels = None if kind == "simple" else MultiScaleFeatures(backbone)
         self.join = Simple(backbone, width) if self.levels is None else _network(self.levels, width, group_norm)
-        for name, parameter in backbone.named_parameters():
-            if name.startswith(UNUSED) and not (kind == "simple" and name.startswith("norm.")):
-                parameter.requires_grad_(False)
+        freeze_unused(backbone, () if self.levels is None else self.levels.blocks)
 
     def forward(self, images: Tensor) -> list[Tensor]:
         """Return the maps of images ``(B, C, H, W)``, ``(B, width, h, w)`` each, finest first.

@@ -13,11 +13,8 @@ from vitrail.heads.multi_scale import MultiScaleFeatures
 from vitrail.heads.setr import MultiLevel, Naive, Progressive
 from vitrail.heads.upernet import UperNet
 from vitrail.layers.patches import pad_to_patches
-from vitrail.models.backbone import Backbone
+from vitrail.models.backbone import Backbone, freeze_unused
 from vitrail.settings import Dense
-
-# What only serves to make one vector of an image; a segmenter has no use for it, and it would never get a gradient.
-UNUSED = ("norm.", "fc_norm.", "attn_pool.")
 
 
 class LinearHead(nn.Module):
@@ -121,9 +118,7 @@ class Segmenter(nn.Module):
             AuxiliaryHead(self.levels.channels[level], num_classes, dense.width // 2, kernel, dense)
             for level in self.scored
         )
-        for name, parameter in backbone.named_parameters():
-            if name.startswith(UNUSED):
-                parameter.requires_grad_(False)
+        freeze_unused(backbone, self.levels.blocks)
 
     @property
     def depth(self) -> int:

@@ -111,6 +111,10 @@ class Backbone(nn.Module, ABC):
         """Names of the parameters with several dimensions that are no maps, and should not decay."""
         return set()
 
+    def without_part_in_maps(self, after: Sequence[int] = ()) -> list[str]:
+        """Return the names of the parameters that `feature_maps` does without, so that they would get no gradient."""
+        return []
+
     @property
     def is_plain(self) -> bool:
         """Whether all blocks work at one resolution, as a ViT's."""
@@ -145,6 +149,12 @@ class Backbone(nn.Module, ABC):
     def has_windows(self) -> bool:
         """Whether attention stays within windows."""
         return False
+
+
+def freeze_unused(backbone: Backbone, after: Sequence[int] = ()) -> None:
+    """Stop what has no part in a backbone's maps, and would never get a gradient, from learning."""
+    for name in backbone.without_part_in_maps(after):
+        backbone.get_parameter(name).requires_grad_(False)
 
 
 def spread(depth: int, count: int) -> tuple[int, ...]:

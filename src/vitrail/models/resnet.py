@@ -207,6 +207,10 @@ class ResNet(Backbone):
             return sum(self.config.depths[: int(stage)]) + int(block) + 1
         return 0 if name.startswith("stem.") else self.depth + 1
 
+    def without_part_in_maps(self, after: Sequence[int] = ()) -> list[str]:
+        """Return the names of the norm's parameters where maps are taken after given blocks; else it has its part."""
+        return [name for name, _ in self.named_parameters() if after and name.startswith("norm.")]
+
     def _checked(self, images: Tensor) -> Tensor:
         check_images(images, self.config.channels)
         return images

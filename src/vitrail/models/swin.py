@@ -306,6 +306,10 @@ class Swin(Backbone):
         kinds = ("relative_position_bias_table", "absolute_pos_embed")
         return {name for name, _ in self.named_parameters() if name.endswith(kinds)}
 
+    def without_part_in_maps(self, after: Sequence[int] = ()) -> list[str]:
+        """Return the names of the norm's parameters: maps are taken before it."""
+        return [name for name, _ in self.named_parameters() if name.startswith("norm.")]
+
     def attention_layers(self) -> list[Attention]:
         """Return the attention of every block, through all stages."""
         return [block.attn for stage in self.stages() for block in stage.blocks]  # type: ignore[misc]

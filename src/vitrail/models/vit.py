@@ -223,6 +223,11 @@ class ViT(Backbone):
         names = ("cls_token", "pos_embed", "relative.", "attn_pool.latent")
         return {name for name, _ in self.named_parameters() if name.startswith(names)}
 
+    def without_part_in_maps(self, after: Sequence[int] = ()) -> list[str]:
+        """Return the names of what only makes a vector of tokens, and of the norm, which is not for inner blocks."""
+        kinds = ("fc_norm.", "attn_pool.", *(("norm.",) if after else ()))
+        return [name for name, _ in self.named_parameters() if name.startswith(kinds)]
+
     @property
     def pools_class_token(self) -> bool:
         """Whether `embed` is made of the class token alone."""
