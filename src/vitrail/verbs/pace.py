@@ -11,10 +11,8 @@ import torch
 
 from vitrail.config import replace
 from vitrail.data.batches import worker_count
-from vitrail.training import distributed
 from vitrail.training.learner import Learner
-from vitrail.training.precision import device as pick_device
-from vitrail.training.precision import resolve
+from vitrail.training.runtime import Runtime
 from vitrail.verbs.carry_out import Plan, train_batches
 
 SMALLEST = 8
@@ -76,8 +74,8 @@ def measure_pace(plan: Plan, batch_size: int, seconds: float) -> Pace:
         seconds: about how long to measure, a third of it the loader.
     """
     run = plan.settings.run
-    device = pick_device(run.device, distributed.local_rank())
-    precision = resolve(run.precision, device)
+    runtime = Runtime.of(run)
+    device, precision = runtime.device, runtime.precision
     learner = Learner(plan.task, plan.settings.optim, device=device, precision=precision, seed=run.seed, steps=1)
     sizes = list(_sizes(batch_size))
     by_batch: dict[int, float] = {}

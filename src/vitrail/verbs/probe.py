@@ -30,8 +30,8 @@ from vitrail.settings import Architecture, ProbeSettings, TrainSettings
 from vitrail.tasks.recipes import find_recipe
 from vitrail.training.linear_probe import accuracies, train_probes
 from vitrail.training.neighbours import nearest_neighbours
-from vitrail.training.precision import device as pick_device
-from vitrail.training.precision import keep_large_buffers, resolve
+from vitrail.training.precision import keep_large_buffers
+from vitrail.training.runtime import Runtime
 from vitrail.verbs import train
 from vitrail.verbs.features import Extraction, features_folder
 from vitrail.verbs.folder import short_name
@@ -215,7 +215,7 @@ def _features(settings: ProbeSettings, weights: WeightsFile, parts: Parts) -> tu
     with preserved():
         backbone = backbone_of(create_model(start.model.name, num_classes=0, **start.model.options))
     say(f"{settings.weights}: {load_weights(backbone, weights, adapt=('classes', 'channels'))}")
-    device = pick_device(settings.device)
+    runtime = Runtime.of(settings)
     extraction = Extraction(
         what=f"embed-{start.model.options.get('pool', 'own')}",
         model=backbone,
@@ -223,8 +223,8 @@ def _features(settings: ProbeSettings, weights: WeightsFile, parts: Parts) -> tu
         extract=backbone.embed,
         preprocessing=start.preprocessing,
         folder=_folder(settings),
-        device=device,
-        precision=resolve(settings.precision, device),
+        device=runtime.device,
+        precision=runtime.precision,
         workers=settings.workers,
     )
     features, labels = {}, {}
@@ -232,7 +232,7 @@ def _features(settings: ProbeSettings, weights: WeightsFile, parts: Parts) -> tu
         pictures = getattr(parts, name)
         if len(pictures):
             found = extraction.features(pictures, f"{settings.data} {name}")
-            features[name], labels[name] = found.all().to(device), found.labels(pictures).to(device)
+            features[name], labels[name] = found.all().to(runtime.device), found.labels(pictures).to(runtime.device)
     return Table(features, labels), backbone
 
 

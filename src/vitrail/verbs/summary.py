@@ -11,8 +11,7 @@ from vitrail.settings import PretrainSettings, TrainSettings, peak_lr
 from vitrail.tasks.recipes import recipe_name
 from vitrail.tasks.registry import task_to_learn
 from vitrail.training import distributed
-from vitrail.training.precision import device as pick_device
-from vitrail.training.precision import resolve
+from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
 
 WIDTH = 14
@@ -76,9 +75,8 @@ def _recipe_name(settings: TrainSettings | PretrainSettings) -> str:
 
 
 def _device(settings: TrainSettings | PretrainSettings) -> str:
-    device = pick_device(settings.run.device, distributed.local_rank())
-    world = distributed.world()
-    return f"{device}, {resolve(settings.run.precision, device).name}{f', {world} processes' if world > 1 else ''}"
+    runtime, world = Runtime.of(settings.run), distributed.world()
+    return f"{runtime.device}, {runtime.precision.name}{f', {world} processes' if world > 1 else ''}"
 
 
 __all__ = ["say_start", "start_lines"]

@@ -17,8 +17,7 @@ from vitrail.tasks.classification.settings import ClassifySettings
 from vitrail.tasks.classification.tuning import TunedBlocks
 from vitrail.training import distributed
 from vitrail.training.measure import measure
-from vitrail.training.precision import device as pick_device
-from vitrail.training.precision import resolve
+from vitrail.training.runtime import Runtime
 from vitrail.verbs.carry_out import Plan, Result, carry_out, train_batches
 from vitrail.verbs.features import Extraction, features_folder
 from vitrail.verbs.folder import given_back
@@ -104,7 +103,7 @@ class Tuning:
 
     def _extraction(self) -> Extraction:
         settings, cut = self._settings, self.cut
-        device = pick_device(settings.run.device, distributed.local_rank())
+        runtime = Runtime.of(settings.run)
         return Extraction(
             what=cut.name,
             model=cut.model,
@@ -112,8 +111,8 @@ class Tuning:
             extract=cut.frozen,
             preprocessing=self.plan.description.preprocessing,
             folder=self.folder,
-            device=device,
-            precision=resolve(settings.run.precision, device),
+            device=runtime.device,
+            precision=runtime.precision,
             workers=settings.loader.workers,
         )
 
