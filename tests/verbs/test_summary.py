@@ -13,6 +13,7 @@ import vitrail.settings
 from tests.verbs.data_sets import class_folders, records
 from vitrail.arguments import options_of
 from vitrail.cli import VERBS, main, parse
+from vitrail.tasks.registry import TASKS
 from vitrail.verbs.carry_out import Result
 from vitrail.verbs.next_steps import task_of
 from vitrail.verbs.progress import reported
@@ -152,9 +153,11 @@ def test_look_predict_and_probe_end_with_what_to_run_next(
 
 def test_every_option_named_in_a_message_of_the_code_exists() -> None:
     """Hints that the code prints name options; each is one of some command's."""
-    known = {name for verb in VERBS.values() for name in options_of(getattr(vitrail.settings, verb.settings))}
+    kinds = [getattr(vitrail.settings, verb.settings) for verb in VERBS.values()]
+    kinds += [spec.settings for spec in TASKS.values()]
+    known = {name for kind in kinds for name in options_of(kind)}
     known |= {option.partition(".")[0] for option in known}  # a heading stands for all below it
-    known |= {"--help", "--version", "--nproc-per-node", "--local-dir"}  # the latter of torchrun and hf
+    known |= {"--help", "--help-all", "--version", "--nproc-per-node", "--local-dir"}  # the latter of torchrun and hf
     root = Path(vitrail.__file__).parent
     for file in root.rglob("*.py"):
         if file.name == "synonyms.py":
@@ -179,7 +182,9 @@ def hints_in_the_code() -> list[tuple[str, str]]:
 
 @pytest.mark.parametrize(("verb", "option"), hints_in_the_code())
 def test_hints_in_the_code_are_commands_that_the_parser_takes(verb: str, option: str) -> None:
-    assert option == "--help" or option in options_of(getattr(vitrail.settings, VERBS[verb].settings))
+    kinds = [spec.settings for spec in TASKS.values() if spec.verb == verb]
+    kinds = kinds or [getattr(vitrail.settings, VERBS[verb].settings)]
+    assert option in ("--help", "--help-all") or any(option in options_of(kind) for kind in kinds)
 
 
 def test_a_training_that_is_refused_says_nothing_but_why(
