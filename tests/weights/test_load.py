@@ -8,6 +8,7 @@ from safetensors.torch import load_file, save_file
 from vitrail.errors import ConfigError, WeightsError
 from vitrail.layers.positions import resize_positions
 from vitrail.models.registry import build_model
+from vitrail.weights.convert import convert
 from vitrail.weights.load import LoadReport, load_weights
 
 SMALL = {"image_size": 32, "patch_size": 8, "width": 32, "depth": 2, "num_heads": 2}
@@ -21,6 +22,17 @@ def small(**options):
 def saved(model, path: Path) -> Path:
     save_file({name: tensor.contiguous() for name, tensor in model.state_dict().items()}, path)
     return path
+
+
+def test_another_number_of_heads_than_a_file_or_its_config_says_is_refused_though_every_tensor_fits(tmp_path):
+    file = convert(saved(small(), tmp_path / "a.safetensors"), "timm", tmp_path / "b.safetensors", num_heads=2).out
+    with pytest.raises(WeightsError, match="has 2 heads, the model 4"):
+        load_weights(small(num_heads=4), file)
+    beside = saved(small(), tmp_path / "model.safetensors")
+    (tmp_path / "config.json").write_text('{"num_attention_heads": 2}')
+    with pytest.raises(WeightsError, match="has 2 heads, the model 1"):
+        load_weights(small(num_heads=1), beside)
+    load_weights(small(), beside)
 
 
 def test_every_tensor_of_a_file_arrives_bit_for_bit(tmp_path):

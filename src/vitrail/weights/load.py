@@ -109,7 +109,7 @@ def load_weights(
         )
     weights = open_weights(file)
     origin, layout = weights.source, weights.layout
-    check_heads(model, weights.heads_in_tensors, origin)
+    check_heads(model, weights.stated_heads, origin)
     report, fitted = fit_state(
         model, weights.tensors, origin, adapt=adapt, partial=partial, layout=layout, source=weights.named_tensors
     )

@@ -180,7 +180,8 @@ class WeightsFile:
         return google.heads_of(self.named_tensors)
 
     @cached_property
-    def _stated_heads(self) -> int | None:
+    def stated_heads(self) -> int | None:
+        """The number of heads that is given, or that the file or a config beside it says; None where nothing does."""
         described = backbone_config(self.described_spec) if self.described_spec else None
         own = getattr(described, "num_heads", None)
         return self._given_heads or self.heads_in_tensors or own or heads_of(self.notes, self.config)
@@ -188,13 +189,13 @@ class WeightsFile:
     @property
     def num_heads(self) -> int:
         """Number of heads: given, said by the file or beside it, or as in published models of this width."""
-        return self._stated_heads or known_heads(self.shape["width"], self.shape["depth"])
+        return self.stated_heads or known_heads(self.shape["width"], self.shape["depth"])
 
     @cached_property
     def assumption(self) -> str:
         """What no tensor shows and nothing beside the file says, but decides what a model computes; "" if nothing."""
         width, depth = self.shape["width"], self.shape["depth"]
-        known = self._stated_heads or published_heads(width, depth) or not _has_free_heads(self.tensors)
+        known = self.stated_heads or published_heads(width, depth) or not _has_free_heads(self.tensors)
         if known or not width:
             return ""
         channels = width // self.num_heads
@@ -248,7 +249,7 @@ class WeightsFile:
         vars(part).update({name: value for name, value in vars(self).items() if name not in DERIVED})
         vars(part).update(_translation=(kept, self.layout, self.ignored), described_spec=None)
         # Said of the whole, and true of the part.
-        vars(part).update(_preprocessing=self._preprocessing, _stated_heads=self._stated_heads)
+        vars(part).update(_preprocessing=self._preprocessing, stated_heads=self.stated_heads)
         return part
 
 
