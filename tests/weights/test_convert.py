@@ -10,9 +10,9 @@ from vitrail.errors import WeightsError
 from vitrail.models.registry import build_model
 from vitrail.weights.convert import convert
 from vitrail.weights.detect import LAYOUTS, translate
-from vitrail.weights.files import read_state
 from vitrail.weights.inspect import inspect, verify
 from vitrail.weights.load import load_weights
+from vitrail.weights.reader import read_state
 from vitrail.weights.weights_file import open_weights
 
 from .random_weights import randomise

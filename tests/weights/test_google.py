@@ -6,10 +6,10 @@ import torch
 
 from vitrail.errors import WeightsError
 from vitrail.models.registry import build_model
-from vitrail.weights import google
 from vitrail.weights.detect import translate
-from vitrail.weights.files import read_state
+from vitrail.weights.formats import google
 from vitrail.weights.load import load_weights
+from vitrail.weights.reader import read_state
 
 D, K, E, L, P, SIZE, CLASSES = 32, 4, 8, 2, 8, 24, 5
 N = (SIZE // P) ** 2

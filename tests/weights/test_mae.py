@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from vitrail.models.registry import build_model
-from vitrail.weights import mae as layout
 from vitrail.weights.detect import detect
+from vitrail.weights.formats import mae as layout
 from vitrail.weights.inspect import inspect
 from vitrail.weights.load import load_weights
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from .test_files import npy_header, zip_of
+from .test_reader import npy_header, zip_of
 
 LIMIT = 200 * 2**20
 
@@ -16,7 +16,7 @@ CHILD = """
 import resource, sys
 from vitrail.errors import WeightsError
 from vitrail.weights.inspect import inspect
-from vitrail.weights.files import read_state
+from vitrail.weights.reader import read_state
 def peak(): return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
 import safetensors.torch, numpy, torch
 torch.save({"a": torch.ones(2)}, sys.argv[1] + "/warm.pth"); read_state(sys.argv[1] + "/warm.pth")

@@ -5,7 +5,7 @@ from safetensors.torch import save_file
 from vitrail.errors import WeightsError
 from vitrail.models.registry import ALIASES, build_model
 from vitrail.models.resnet import SIZES as RESNETS
-from vitrail.weights import timm as layout
+from vitrail.weights.formats import timm as layout
 from vitrail.weights.load import load_weights
 from vitrail.weights.plain import plain_name
 

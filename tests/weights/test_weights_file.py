@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 import vitrail
 from vitrail.cli import main
 from vitrail.models.registry import build_model
-from vitrail.weights import files
+from vitrail.weights import reader
 from vitrail.weights.convert import convert
 from vitrail.weights.weights_file import WeightsFile, open_weights
 
@@ -47,7 +47,7 @@ class Reads:
 def reads(monkeypatch: pytest.MonkeyPatch) -> Reads:
     found = Reads()
     for name in ("_read_safetensors", "_read_pickle", "_read_npz", "_read_shards"):
-        monkeypatch.setattr(files, name, found.counting(getattr(files, name)))
+        monkeypatch.setattr(reader, name, found.counting(getattr(reader, name)))
     return found
 
 

@@ -13,9 +13,9 @@ import vitrail
 from vitrail.errors import WeightsError
 from vitrail.models.registry import build_model
 from vitrail.weights.detect import LAYOUTS
-from vitrail.weights.files import read_state
 from vitrail.weights.finite import is_finite
 from vitrail.weights.load import load_weights
+from vitrail.weights.reader import read_state
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*assumed.*heads:UserWarning")
 

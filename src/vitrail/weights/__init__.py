@@ -1,7 +1,7 @@
 """Weights files, whoever wrote them.
 
-`files` opens them safely; `detect` tells whose names they have and `google`, `huggingface`, `mae`, `timm` and
-`torchvision` translate those into `plain` ones, by the tables that `rename` reads; `load` fits them to a model and
-reports; `create` builds and loads; `preprocessing` says what pictures need; `inspect` and `convert` are for people;
-`checkpoint` opens vitrail's own, by the `description` beside them.
+`weights_file` is one of them, opened once: `reader` opens it safely, `detect` tells whose names it has, `formats`
+translate those into plain names, `infer_spec` tells the model from them, `preprocessing` what its images need. `load`
+fits the tensors to a model and reports; `create` builds and loads; `inspect`, `convert` and `compare` are for people;
+`hub` saves and opens whole models; `checkpoint` opens vitrail's own, by the `description` beside them.
 """

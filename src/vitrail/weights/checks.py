@@ -9,13 +9,19 @@ from torch import Tensor, nn
 
 from vitrail.errors import WeightsError
 from vitrail.models.registry import backbone_of
-from vitrail.weights import swin
 from vitrail.weights.exact import POST_NORM, describe_unknown, why_not_exact
-from vitrail.weights.files import State
+from vitrail.weights.formats import swin
+from vitrail.weights.infer_spec import (
+    normalises_after_attention,
+    normalises_before_mean,
+    sizes_of,
+    spec_of,
+    stage_windows,
+)
 from vitrail.weights.parts import listed, parts_of
 from vitrail.weights.plain import plain_name
+from vitrail.weights.reader import State
 from vitrail.weights.shape import title_of
-from vitrail.weights.spec import normalises_after_attention, normalises_before_mean, sizes_of, spec_of, stage_windows
 
 # What a model may lack in a file without harm: a head is new for new classes, a predictor for another way to
 # pretrain, and `fc_norm` when mean pooling replaces the class token, as published for MAE's fine-tuning.

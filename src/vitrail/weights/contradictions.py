@@ -10,7 +10,7 @@ from collections.abc import Collection
 from typing import Any
 
 TANH_GELU = frozenset({"gelu_new", "gelu_fast", "gelu_tanh", "gelu_pytorch_tanh"})
-"""Approximations of GELU by tanh, which differ from it by 5e-4 at most (`vitrail.weights.google`)."""
+"""Approximations of GELU by tanh, which differ from it by 5e-4 at most (`vitrail.weights.formats.google`)."""
 
 ACTIVATIONS = TANH_GELU | {"gelu", "gelu_python"}
 

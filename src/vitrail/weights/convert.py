@@ -19,8 +19,8 @@ from vitrail.errors import WeightsError
 from vitrail.serialize import share
 from vitrail.weights.beside import check_beside, write_beside
 from vitrail.weights.detect import layout_for, layout_named
-from vitrail.weights.files import NOTES, State
 from vitrail.weights.paths import path_of
+from vitrail.weights.reader import NOTES, State
 from vitrail.weights.sidecars import sidecars
 from vitrail.weights.weights_file import WeightsFile, unknown_parts
 
@@ -161,7 +161,7 @@ def write_state(state: State, out: Path, kind: str, notes: dict[str, Any], wrapp
         state: the tensors.
         out: the file.
         kind: ``.safetensors``, ``.npz`` or ``.pth``.
-        notes: what `vitrail.weights.files.read_notes` shall find.
+        notes: what `vitrail.weights.reader.read_notes` shall find.
         wrapped: put the tensors of a ``.pth`` file under the key "model".
 
     Raises:
@@ -196,5 +196,5 @@ def _write_npz(state: State, out: Path) -> None:
 
 
 def _array(tensor: Tensor) -> np.ndarray:
-    """Turn a tensor into an array; bfloat16, for which NumPy has no name, becomes raw pairs of bytes."""
+    """TensorTransform a tensor into an array; bfloat16, for which NumPy has no name, becomes raw pairs of bytes."""
     return tensor.view(torch.int16).numpy().view("V2") if tensor.dtype is torch.bfloat16 else tensor.numpy()

@@ -6,10 +6,10 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from vitrail.errors import WeightsError, nearest
-from vitrail.weights import google, huggingface, mae, swin, timm, torchvision
-from vitrail.weights.files import State
+from vitrail.weights.formats import google, huggingface, mae, swin, timm, torchvision
 from vitrail.weights.parts import family_of, listed, parts_of
 from vitrail.weights.plain import check_axes, is_plain, own_from_plain, own_to_plain
+from vitrail.weights.reader import State
 from vitrail.weights.wrappers import peel
 
 

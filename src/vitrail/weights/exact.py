@@ -7,11 +7,11 @@ from typing import Any
 from vitrail.errors import ConfigError
 from vitrail.layers.shapes_only import shapes_only
 from vitrail.models.registry import ModelSpec, build_model
-from vitrail.weights.files import State
+from vitrail.weights.formats.rename import kind_of, kinds_of
+from vitrail.weights.infer_spec import normalises_after_attention
 from vitrail.weights.parts import count, listed, parts_of
 from vitrail.weights.plain import plain_name
-from vitrail.weights.rename import kind_of, kinds_of
-from vitrail.weights.spec import normalises_after_attention
+from vitrail.weights.reader import State
 
 ABOVE = ("decoder.", "predictor.")
 """What a self-supervised model has above its encoder: of no use to the encoder itself."""
@@ -66,7 +66,7 @@ def is_zero_bias(name: str, state: State, kinds: set[str]) -> bool:
     Args:
         name: the plain name.
         state: the tensors of the file.
-        kinds: theirs, as `vitrail.weights.rename.kinds_of` gives them.
+        kinds: theirs, as `vitrail.weights.formats.rename.kinds_of` gives them.
     """
     weight = f"{name.removesuffix('bias')}weight"
     return name.endswith("attn.qkv.bias") and weight in state and kind_of(name) not in kinds

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vitrail.errors import WeightsError
-from vitrail.weights.files import State
+from vitrail.weights.reader import State
 
 
 def is_finite(tensor: Tensor, largest: float = float("inf")) -> bool:

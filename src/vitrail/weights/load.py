@@ -15,7 +15,7 @@ from torch import Tensor, nn
 from vitrail.errors import ConfigError, WeightsError, nearest
 from vitrail.layers.positions import resize_positions
 from vitrail.models.registry import backbone_of
-from vitrail.weights import grids, swin
+from vitrail.weights import grids
 from vitrail.weights.checks import (
     check_belongs,
     check_blocks,
@@ -28,10 +28,11 @@ from vitrail.weights.checks import (
     mismatch,
 )
 from vitrail.weights.exact import is_zero_bias
-from vitrail.weights.files import State
 from vitrail.weights.finite import check_finite
+from vitrail.weights.formats import swin
+from vitrail.weights.formats.rename import kinds_of
 from vitrail.weights.plain import INPUT_KERNELS, input_kernel, plain_name
-from vitrail.weights.rename import kinds_of
+from vitrail.weights.reader import State
 from vitrail.weights.shape import channels_of
 from vitrail.weights.weights_file import WeightsFile, open_weights
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 
-from vitrail.weights.files import State
+from vitrail.weights.reader import State
 
 # The convolution that sees the pixels: a hybrid's, a ResNet's, a ViT's.
 INPUT_KERNELS = ("patch_embed.backbone.stem.conv.weight", "stem.conv.weight", "patch_embed.proj.weight")

@@ -15,7 +15,7 @@ from torch import nn
 
 from vitrail.config import Preprocessing
 from vitrail.errors import WeightsError
-from vitrail.weights.spec import Sizes
+from vitrail.weights.infer_spec import Sizes
 
 LARGEST_CONFIG = 64 * 2**20
 """Bytes of a ``config.json``; the names of a million classes take fewer."""

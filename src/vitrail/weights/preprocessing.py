@@ -14,10 +14,10 @@ from vitrail.errors import VitrailError, WeightsError
 from vitrail.layers.positions import sincos_2d
 from vitrail.models.registry import BACKBONES, encoder_name
 from vitrail.weights.beside import CONFIG, PROCESSOR, read_json
-from vitrail.weights.files import State
+from vitrail.weights.infer_spec import spec_of
 from vitrail.weights.plausible import check_preprocessing
+from vitrail.weights.reader import State
 from vitrail.weights.shape import channels_of
-from vitrail.weights.spec import spec_of
 
 HALF = (0.5, 0.5, 0.5)
 """Google scales pictures to [-1, 1]."""

@@ -6,8 +6,8 @@ and values are separate maps.
 
 from __future__ import annotations
 
-from vitrail.weights.files import State
-from vitrail.weights.rename import Row, Table, from_plain_names, fuse, split, to_plain_names
+from vitrail.weights.formats.rename import Row, Table, from_plain_names, fuse, split, to_plain_names
+from vitrail.weights.reader import State
 
 
 def _blocks(layer: str, plain: str, parts: dict[str, str]) -> list[Row]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from safetensors.torch import save, save_file
 
 from vitrail.errors import WeightsError
-from vitrail.weights.files import read_state
+from vitrail.weights.reader import read_state
 
 STATE = {"blocks.0.norm1.weight": torch.arange(6.0), "head.weight": torch.ones(2, 3, dtype=torch.bfloat16)}
 

@@ -7,14 +7,14 @@ import math
 import torch
 from torch import Tensor
 
-from vitrail.weights.files import State
-from vitrail.weights.google import with_class_place
-from vitrail.weights.rename import Row, Turn, from_plain_names, to_plain_names
+from vitrail.weights.formats.google import with_class_place
+from vitrail.weights.formats.rename import Row, TensorTransform, from_plain_names, to_plain_names
+from vitrail.weights.reader import State
 
 # Before convolutions, timm kept the patch embedding as a matrix (D, C P P).
-KERNEL = Turn(lambda t: _convolution(t), lambda t, heads: t)
+KERNEL = TensorTransform(lambda t: _convolution(t), lambda t, heads: t)
 # (C, D, 1, 1) <-> (C, D): a ResNet's head is a 1x1 convolution.
-POINTWISE = Turn(lambda t: t.flatten(1), lambda t, heads: t[..., None, None])
+POINTWISE = TensorTransform(lambda t: t.flatten(1), lambda t, heads: t[..., None, None])
 
 STEM_ONLY = tuple(
     Row(f"patch_embed.backbone.{part}.*", f"patch_embed.backbone.stem.{part}.*") for part in ("conv", "norm")

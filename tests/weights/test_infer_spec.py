@@ -6,9 +6,9 @@ import torch
 from vitrail.errors import WeightsError
 from vitrail.models.registry import BACKBONES, build_model
 from vitrail.weights.detect import LAYOUTS, translate
+from vitrail.weights.infer_spec import spec_of
 from vitrail.weights.preprocessing import default_preprocessing
 from vitrail.weights.shape import shape_of, title_of
-from vitrail.weights.spec import spec_of
 
 SMALL = {"width": 64, "depth": 2, "num_heads": 4, "patch_size": 8, "image_size": 32}
 

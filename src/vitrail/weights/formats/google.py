@@ -15,23 +15,23 @@ import math
 import torch
 from torch import Tensor
 
-from vitrail.weights.files import State
-from vitrail.weights.rename import Row, Turn, from_plain_names, fuse, split, to_plain_names
+from vitrail.weights.formats.rename import Row, TensorTransform, from_plain_names, fuse, split, to_plain_names
+from vitrail.weights.reader import State
 
 # HWIO <-> OIHW
-CONVOLUTION = Turn(lambda t: t.permute(3, 2, 0, 1), lambda t, heads: t.permute(2, 3, 1, 0))
+CONVOLUTION = TensorTransform(lambda t: t.permute(3, 2, 0, 1), lambda t, heads: t.permute(2, 3, 1, 0))
 # (in, out) <-> (out, in)
-LINEAR = Turn(lambda t: t.transpose(0, 1), lambda t, heads: t.transpose(0, 1))
+LINEAR = TensorTransform(lambda t: t.transpose(0, 1), lambda t, heads: t.transpose(0, 1))
 # (D, K, E) <-> (K E, D)
-INTO_HEADS = Turn(lambda t: t.flatten(1).mT, lambda t, heads: t.mT.unflatten(1, (heads, -1)))
+INTO_HEADS = TensorTransform(lambda t: t.flatten(1).mT, lambda t, heads: t.mT.unflatten(1, (heads, -1)))
 # (K, E) <-> (K E,)
-HEAD_BIAS = Turn(lambda t: t.flatten(), lambda t, heads: t.unflatten(0, (heads, -1)))
+HEAD_BIAS = TensorTransform(lambda t: t.flatten(), lambda t, heads: t.unflatten(0, (heads, -1)))
 # (K, E, D) <-> (D, K E)
-OUT_OF_HEADS = Turn(lambda t: t.flatten(0, 1).mT, lambda t, heads: t.mT.unflatten(0, (heads, -1)))
+OUT_OF_HEADS = TensorTransform(lambda t: t.flatten(0, 1).mT, lambda t, heads: t.mT.unflatten(0, (heads, -1)))
 # (C,) or (1, 1, 1, C) -> (C,)
-VECTOR = Turn(lambda t: t.flatten(), lambda t, heads: t)
+VECTOR = TensorTransform(lambda t: t.flatten(), lambda t, heads: t)
 # (1, 1, D, C) <-> (C, D): BiT's head is a 1x1 convolution.
-POINTWISE = Turn(lambda t: t.flatten(0, 2).mT, lambda t, heads: t.mT[None, None])
+POINTWISE = TensorTransform(lambda t: t.flatten(0, 2).mT, lambda t, heads: t.mT[None, None])
 
 
 def _norm(foreign: str, plain: str) -> list[Row]:

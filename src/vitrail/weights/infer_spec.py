@@ -12,7 +12,7 @@ from vitrail.layers.patches import grid_of
 from vitrail.models import hybrid, resnet, swin, vit
 from vitrail.models.mpp import DOWNSIZED, LEVELS
 from vitrail.models.registry import ModelSpec
-from vitrail.weights.files import State
+from vitrail.weights.reader import State
 
 Sizes = dict[str, tuple[int, ...]]
 """The shape of each tensor, by its plain name."""

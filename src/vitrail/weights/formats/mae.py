@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from vitrail.weights.files import State
-from vitrail.weights.rename import Row, from_plain_names, to_plain_names
+from vitrail.weights.formats.rename import Row, from_plain_names, to_plain_names
+from vitrail.weights.reader import State
 
 TABLE = (
     Row("mask_token", "decoder.mask_token"),

@@ -309,7 +309,7 @@ def _read_npy(stream: BinaryIO, size: int) -> np.ndarray:
 
 
 def _tensor(array: np.ndarray) -> Tensor:
-    """Turn an array into a tensor; two raw bytes a value are bfloat16, for which NumPy has no name."""
+    """TensorTransform an array into a tensor; two raw bytes a value are bfloat16, for which NumPy has no name."""
     if array.dtype.kind == "V":
         if array.dtype.itemsize != 2:
             raise ValueError(f"raw values of {array.dtype.itemsize} bytes are not weights")

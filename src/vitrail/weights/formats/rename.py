@@ -15,14 +15,14 @@ import torch
 from torch import Tensor
 
 from vitrail.errors import WeightsError
-from vitrail.weights.files import State
+from vitrail.weights.reader import State
 
 NUMBERS = re.compile(r"\d+")
 FIELD = re.compile(r"(\{\+1:02\}|\{\+1\}|\{\}|\*)")
 
 
 @dataclass(frozen=True)
-class Turn:
+class TensorTransform:
     """How a tensor's axes are turned between a foreign layout and the plain one.
 
     Attributes:
@@ -34,7 +34,7 @@ class Turn:
     from_plain: Callable[[Tensor, int], Tensor]
 
 
-AS_IT_IS = Turn(lambda tensor: tensor, lambda tensor, heads: tensor)
+IDENTITY = TensorTransform(lambda tensor: tensor, lambda tensor, heads: tensor)
 
 
 @dataclass(frozen=True)
@@ -46,7 +46,7 @@ class Row:
 
     foreign: str
     plain: str
-    turn: Turn = AS_IT_IS
+    turn: TensorTransform = IDENTITY
 
 
 Table = Sequence[Row]

@@ -18,8 +18,8 @@ from vitrail.layers.positions import resize_positions
 from vitrail.layers.relative_position import offset_array, resize_bias_table, square_grid
 from vitrail.layers.window_layout import fit_windows, regions
 from vitrail.models.backbone import Backbone
-from vitrail.weights.files import State
-from vitrail.weights.rename import Row, Table, from_plain_names, fuse, split, to_plain_names
+from vitrail.weights.formats.rename import Row, Table, from_plain_names, fuse, split, to_plain_names
+from vitrail.weights.reader import State
 
 BIAS_TABLE = "relative_position_bias_table"
 INDEX, MASK = "relative_position_index", "attn_mask"
