@@ -62,7 +62,7 @@ def test_an_encoder_that_cannot_be_masked_is_refused(tmp_path: Path) -> None:
         (["--objective", "mpp", "--mask", "0-3"], "'--mask' for --objective mpp; it belongs to --objective mae"),
         (["--objective", "simmim", "--masking", "block"], "it belongs to --objective mae"),
         (["--mask-unit", "8"], "it belongs to --objective simmim"),
-        (["--augment.mixup", "0.8"], "pretraining has none"),
+        (["--augment.mixup", "0.8"], "has no option '--augment.mixup'"),
         (["--architecture.patch-size", "64"], "choose 64x64 pixels (--image-size)"),
         (["--architecture.patch-size", "0"], "patch-size must be a number from 1"),
         (["--image-size", "0"], "--image-size must be a number from 1"),
