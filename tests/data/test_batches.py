@@ -1,5 +1,6 @@
 """Batches belong to seed, epoch and step: not to workers, to processes, or to where a run was resumed."""
 
+import gc
 import itertools
 import multiprocessing
 import os
@@ -15,6 +16,7 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
+from torch.utils.data import Dataset
 
 from vitrail.config import Augment, Preprocessing
 from vitrail.data import workers as workers_module
@@ -299,6 +301,36 @@ def test_a_worker_that_dies_while_others_start_leaves_no_process_behind(monkeypa
     with pytest.raises(DataError, match="the data workers stopped"):
         list(EvalBatches(in_memory(4), 1, workers=2))
     assert set(multiprocessing.active_children()) <= before
+
+
+class WaitsForItsThreads:
+    """Is freed in the process that made it alone, as a decoder with threads is; leaves a file where it is not."""
+
+    def __init__(self, trace: Path) -> None:
+        self.itself, self.trace, self.process = self, trace, os.getpid()
+
+    def __del__(self) -> None:
+        if os.getpid() != self.process:
+            self.trace.touch()
+
+
+class Collecting(Dataset):
+    def __getitem__(self, slot: int) -> int:
+        return gc.collect() * 0
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux alone")
+def test_a_data_worker_does_not_free_what_the_main_process_gave_up(tmp_path: Path):
+    gc.collect()
+    gc.disable()
+    try:
+        WaitsForItsThreads(tmp_path / "freed")
+        assert list(workers_module.load(Collecting(), range(2), 1, False)) == [0, 0]
+    finally:
+        gc.enable()
+    assert not (tmp_path / "freed").exists()
+    assert gc.get_freeze_count() == 0
+    gc.collect()
 
 
 def test_a_mistake_in_a_transform_is_not_taken_for_a_data_error():

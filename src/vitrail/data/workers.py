@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import math
 import multiprocessing
 import os
@@ -110,7 +111,7 @@ def _started(loader: DataLoader, workers: int) -> Iterator[Any]:
         raise DataError(f"{need}; raise ulimit -n, use fewer --loader.workers, or {WAY_OUT}")
     others = set(multiprocessing.active_children())
     try:
-        with _signals_held_back():
+        with _signals_held_back(), _garbage_left_to_main():
             return iter(loader)
     except (OSError, RuntimeError) as error:
         _end(set(multiprocessing.active_children()) - others)
@@ -208,6 +209,19 @@ def _signals_held_back() -> Generator[None, None, None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _garbage_left_to_main() -> Generator[None, None, None]:
+    """Keep forked workers from freeing what this process has given up and not yet freed.
+
+    The decoder of a damaged AVIF, for one, waits at its end for threads that a forked process does not have.
+    """
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _leave_signals_to_main(_: int) -> None:
