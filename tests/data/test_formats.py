@@ -3,6 +3,7 @@
 import io
 import struct
 import zlib
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,6 +19,7 @@ from vitrail.errors import ImageError
 
 RANDOM = np.random.default_rng(5)
 COLOUR = Image.fromarray(np.kron(RANDOM.integers(0, 256, (7, 9, 3), dtype=np.uint8), np.ones((8, 8, 1), np.uint8)))
+TURNED_HEIC = Path(__file__).parents[1] / "fixtures" / "turned.heic"
 needs_avif = pytest.mark.skipif(not features.check("avif"), reason="this Pillow has no AVIF")
 
 
@@ -297,3 +299,16 @@ def test_pillows_global_settings_are_neither_used_nor_changed(monkeypatch) -> No
     assert same(open_image(with_chunk(PNG, BROKEN["text that unfolds to 3 MB"])), COLOUR)
     monkeypatch.undo()
     assert before == (ImageFile.LOAD_TRUNCATED_IMAGES, Image.MAX_IMAGE_PIXELS, PngImagePlugin.MAX_TEXT_CHUNK)
+
+
+@pytest.mark.skipif(find_spec("pi_heif") is None, reason="pi-heif is an extra")
+def test_a_heic_photo_is_decoded_and_stands_upright_once() -> None:
+    """The file was written by pillow-heif: 64 x 48 pixels of two gradients, with EXIF data that turns them."""
+    red, blue = Image.radial_gradient("L").resize((64, 48)), Image.linear_gradient("L").resize((64, 48))
+    upright = Image.merge("RGB", (red, Image.new("L", (64, 48), 200), blue)).transpose(Image.Transpose.ROTATE_270)
+    for source in (TURNED_HEIC, TURNED_HEIC.read_bytes()):
+        image = open_image(source)
+        assert (image.mode, image.size) == ("RGB", (48, 64))
+        assert np.abs(np.asarray(image, np.int16) - np.asarray(upright, np.int16)).max() <= 12
+    with pytest.raises(ImageError, match="HEIC data cannot be decoded"):
+        open_image(TURNED_HEIC.read_bytes()[:800])
