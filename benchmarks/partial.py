@@ -13,14 +13,14 @@ from pathlib import Path
 import torch
 from safetensors.torch import load_file
 
+from vitrail.commands import train
+from vitrail.commands.evaluate import evaluate
 from vitrail.config import replace
+from vitrail.runs.split import run_split
+from vitrail.runs.tune import STILL
 from vitrail.settings import TrainSettings
 from vitrail.tasks.recipes import find_recipe
 from vitrail.training.checkpoint import resolve
-from vitrail.verbs import train
-from vitrail.verbs.evaluate import evaluate
-from vitrail.verbs.split import run_split
-from vitrail.verbs.tune import STILL
 
 
 def main() -> None:

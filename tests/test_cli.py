@@ -17,7 +17,7 @@ def test_every_verb_explains_itself(verb: str, capsys: pytest.CaptureFixture[str
 
 
 def test_opening_a_checkpoint_does_not_wait_for_the_compiler() -> None:
-    code = "import sys, vitrail.verbs.predict; sys.exit('torch._dynamo' in sys.modules)"
+    code = "import sys, vitrail.commands.predict; sys.exit('torch._dynamo' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False, capture_output=True).returncode == 0
 
 

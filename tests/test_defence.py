@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-import vitrail.verbs.models
+import vitrail.commands.models
 from vitrail.cli import main
 from vitrail.defence import ADVICE, sentence
 
@@ -21,7 +21,7 @@ def failing_with(error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(settings: object) -> None:
         raise error
 
-    monkeypatch.setattr(vitrail.verbs.models, "run", fail)
+    monkeypatch.setattr(vitrail.commands.models, "run", fail)
 
 
 @pytest.mark.parametrize(

@@ -31,13 +31,14 @@ FLOORS = {
     "models": 2,
     "heads": 3,
     "weights": 4,
-    "figures": 4,
+    "visualize": 4,
     "tasks": 5,
     "arguments": 6,
-    "verbs": 6,
-    "papers": 7,
-    "cli": 8,
-    "__main__": 9,
+    "runs": 6,
+    "commands": 7,
+    "papers": 8,
+    "cli": 9,
+    "__main__": 10,
 }
 MODULES = sorted(path for path in ROOT.rglob("*.py") if path != ROOT / "__init__.py")
 

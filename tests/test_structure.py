@@ -26,7 +26,7 @@ REASON = "lines"
 SORTED: dict[str, int] = {}
 FELT: dict[str, int] = {}
 UNTYPED: dict[str, int] = {}
-WIDE = {"data/batches.py": 1, "figures/attention.py": 1, "layers/attention_cpu.py": 2}
+WIDE = {"data/batches.py": 1, "visualize/attention.py": 1, "layers/attention_cpu.py": 2}
 LONG = {"settings.py"}
 
 

@@ -11,21 +11,21 @@ from typing import TYPE_CHECKING, Any
 __version__ = "0.1.0"
 
 if TYPE_CHECKING:
+    from vitrail.commands.doctor import doctor as doctor
+    from vitrail.commands.evaluate import evaluate as evaluate
+    from vitrail.commands.look import look as look
+    from vitrail.commands.plan import plan as plan
+    from vitrail.commands.predict import predict as predict
+    from vitrail.commands.pretrain import pretrain as pretrain
+    from vitrail.commands.probe import probe as probe
+    from vitrail.commands.tour import tour as tour
+    from vitrail.commands.train import train as train
+    from vitrail.commands.weights import convert_weights as convert_weights
+    from vitrail.commands.weights import inspect_weights as inspect_weights
+    from vitrail.commands.weights import verify_weights as verify_weights
     from vitrail.errors import VitrailError as VitrailError
     from vitrail.models.registry import list_models as list_models
     from vitrail.tasks.open_model import open_model as open_model
-    from vitrail.verbs.doctor import doctor as doctor
-    from vitrail.verbs.evaluate import evaluate as evaluate
-    from vitrail.verbs.look import look as look
-    from vitrail.verbs.plan import plan as plan
-    from vitrail.verbs.predict import predict as predict
-    from vitrail.verbs.pretrain import pretrain as pretrain
-    from vitrail.verbs.probe import probe as probe
-    from vitrail.verbs.tour import tour as tour
-    from vitrail.verbs.train import train as train
-    from vitrail.verbs.weights import convert_weights as convert_weights
-    from vitrail.verbs.weights import inspect_weights as inspect_weights
-    from vitrail.verbs.weights import verify_weights as verify_weights
     from vitrail.weights.checkpoint import open_checkpoint as open_checkpoint
     from vitrail.weights.create import create_model as create_model
     from vitrail.weights.hub import from_pretrained as from_pretrained
@@ -35,26 +35,26 @@ if TYPE_CHECKING:
 
 _HOMES = {
     "VitrailError": "vitrail.errors",
-    "convert_weights": "vitrail.verbs.weights",
+    "convert_weights": "vitrail.commands.weights",
     "create_model": "vitrail.weights.create",
-    "doctor": "vitrail.verbs.doctor",
-    "evaluate": "vitrail.verbs.evaluate",
+    "doctor": "vitrail.commands.doctor",
+    "evaluate": "vitrail.commands.evaluate",
     "from_pretrained": "vitrail.weights.hub",
-    "inspect_weights": "vitrail.verbs.weights",
+    "inspect_weights": "vitrail.commands.weights",
     "list_models": "vitrail.models.registry",
     "load_weights": "vitrail.weights.load",
-    "look": "vitrail.verbs.look",
+    "look": "vitrail.commands.look",
     "open_model": "vitrail.tasks.open_model",
     "open_checkpoint": "vitrail.weights.checkpoint",
-    "plan": "vitrail.verbs.plan",
-    "predict": "vitrail.verbs.predict",
-    "pretrain": "vitrail.verbs.pretrain",
-    "probe": "vitrail.verbs.probe",
+    "plan": "vitrail.commands.plan",
+    "predict": "vitrail.commands.predict",
+    "pretrain": "vitrail.commands.pretrain",
+    "probe": "vitrail.commands.probe",
     "push_to_hub": "vitrail.weights.hub",
     "save_pretrained": "vitrail.weights.hub",
-    "tour": "vitrail.verbs.tour",
-    "train": "vitrail.verbs.train",
-    "verify_weights": "vitrail.verbs.weights",
+    "tour": "vitrail.commands.tour",
+    "train": "vitrail.commands.train",
+    "verify_weights": "vitrail.commands.weights",
 }
 
 

@@ -25,18 +25,18 @@ class Verb:
 
 
 VERBS: dict[str, Verb] = {
-    "tour": Verb("TourSettings", "verbs.tour", "the whole line in three minutes: pretrain, fine-tune, compare, look"),
-    "pretrain": Verb("PretrainSettings", "verbs.pretrain", "pretrain an encoder on pictures without labels"),
-    "train": Verb("TrainSettings", "verbs.train", "train a classifier, detector or segmenter, from scratch or weights"),
-    "evaluate": Verb("EvaluateSettings", "verbs.evaluate", "measure a trained model on labelled pictures"),
-    "probe": Verb("ProbeSettings", "verbs.probe", "measure an encoder: neighbours, linear probe, last blocks"),
-    "plan": Verb("PlanSettings", "verbs.plan", "say how to train on this machine in the hours there are"),
-    "predict": Verb("PredictSettings", "verbs.predict", "say what is in pictures"),
-    "look": Verb("LookSettings", "verbs.look", "draw what a model sees"),
+    "tour": Verb("TourSettings", "commands.tour", "the whole line in minutes: pretrain, fine-tune, compare, look"),
+    "pretrain": Verb("PretrainSettings", "commands.pretrain", "pretrain an encoder on pictures without labels"),
+    "train": Verb("TrainSettings", "commands.train", "train a classifier, detector or segmenter, from weights or none"),
+    "evaluate": Verb("EvaluateSettings", "commands.evaluate", "measure a trained model on labelled pictures"),
+    "probe": Verb("ProbeSettings", "commands.probe", "measure an encoder: neighbours, linear probe, last blocks"),
+    "plan": Verb("PlanSettings", "commands.plan", "say how to train on this machine in the hours there are"),
+    "predict": Verb("PredictSettings", "commands.predict", "say what is in pictures"),
+    "look": Verb("LookSettings", "commands.look", "draw what a model sees"),
     "paper": Verb("PaperSettings", "papers.catalogue", "run a table of the papers, at any scale"),
-    "weights": Verb("WeightsSettings", "verbs.weights", "inspect, convert, verify or push a weights file"),
-    "models": Verb("ModelsSettings", "verbs.models", "list models with cost and published accuracy, or recipes"),
-    "doctor": Verb("DoctorSettings", "verbs.doctor", "say what is installed, and check a data set"),
+    "weights": Verb("WeightsSettings", "commands.weights", "inspect, convert, verify or push a weights file"),
+    "models": Verb("ModelsSettings", "commands.models", "list models with cost and published accuracy, or recipes"),
+    "doctor": Verb("DoctorSettings", "commands.doctor", "say what is installed, and check a data set"),
 }
 
 

@@ -3,7 +3,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.verbs.conftest import QUICK
+from tests.commands.conftest import QUICK
 from vitrail.config import from_json
 from vitrail.errors import TrainingError
 from vitrail.papers.grid import Column, Filled, Row, Table, pretrained, run_table, trained

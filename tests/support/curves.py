@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-PLOT = "vitrail.figures.curves._plot"
+PLOT = "vitrail.visualize.curves._plot"
 
 
 @pytest.fixture(scope="package", autouse=True)

@@ -23,7 +23,7 @@ PATIENCE = 300.0
 
 PRELOADED = [
     *("tests.support.forks", "tests.training.children", "torch._dynamo", "torch.distributed"),
-    *("vitrail.verbs.train", "vitrail.verbs.pretrain", "vitrail.verbs.evaluate"),
+    *("vitrail.commands.train", "vitrail.commands.pretrain", "vitrail.commands.evaluate"),
 ]
 """What the server imports; with what these import in turn, all that a run needs."""
 

@@ -10,7 +10,7 @@ import torch
 from PIL import Image
 
 import vitrail
-from tests.verbs.untrained import untrained
+from tests.commands.untrained import untrained
 from vitrail.errors import ConfigError, DataError
 from vitrail.tasks.predictor import Predictor
 from vitrail.tasks.registry import task_of

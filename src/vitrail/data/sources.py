@@ -58,7 +58,7 @@ class Source:
         test: pictures for the final figure.
         class_names: the class with number k is ``class_names[k]``; empty without labels.
         notes: what was decided or left out, each a sentence for the user.
-        images: what a run keeps of its images, once they are divided (`vitrail.verbs.split`).
+        images: what a run keeps of its images, once they are divided (`vitrail.runs.split`).
         warnings: those of the notes that tell of something that should be mended.
     """
 

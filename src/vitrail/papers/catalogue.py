@@ -12,8 +12,8 @@ from vitrail.errors import ConfigError, nearest
 from vitrail.meaning import check_meant
 from vitrail.output import say, say_lines, say_table
 from vitrail.papers.grid import Filled, Table, run_table
+from vitrail.runs.place import check_place
 from vitrail.settings import PaperSettings
-from vitrail.verbs.place import check_place
 
 
 @dataclass(frozen=True)

@@ -10,13 +10,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from vitrail.commands import pretrain, train
+from vitrail.commands.evaluate import evaluate
 from vitrail.config import replace
 from vitrail.output import say
+from vitrail.runs.split import run_split
 from vitrail.serialize import write_json
 from vitrail.settings import PretrainSettings, TrainSettings
-from vitrail.verbs import pretrain, train
-from vitrail.verbs.evaluate import evaluate
-from vitrail.verbs.split import run_split
 
 Figures = Mapping[str, float]
 """What was measured, by name; shares are in [0, 1]."""

@@ -7,17 +7,17 @@ import json
 from pathlib import Path
 from typing import Any
 
+from vitrail.commands import pretrain, train
+from vitrail.commands.evaluate import evaluate
+from vitrail.commands.probe import probe
 from vitrail.config import replace, to_json
 from vitrail.papers.grid import Column, Figures, Filled, Work
 from vitrail.papers.small import pretraining, training
+from vitrail.runs.run_training import Result, carry_out
+from vitrail.runs.split import run_split
 from vitrail.settings import PaperSettings, PretrainSettings, TrainSettings
 from vitrail.tasks.classification.settings import ClassifySettings
 from vitrail.tasks.recipes import find_recipe
-from vitrail.verbs import pretrain, train
-from vitrail.verbs.carry_out import Result, carry_out
-from vitrail.verbs.evaluate import evaluate
-from vitrail.verbs.probe import probe
-from vitrail.verbs.split import run_split
 
 LABELS = 0.1
 """Share of the labels that fine-tuning sees: with all of them every encoder is as good as the next."""

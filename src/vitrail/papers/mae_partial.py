@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from vitrail.commands.probe import probe
 from vitrail.config import replace
 from vitrail.papers.grid import Column, Figures, Filled, Row, Table, Work
 from vitrail.papers.mae import SOURCE, encoded, first, learned, then
+from vitrail.runs.tune import STILL
 from vitrail.settings import PaperSettings, PretrainSettings
 from vitrail.tasks.classification.settings import ClassifySettings
-from vitrail.verbs.probe import probe
-from vitrail.verbs.tune import STILL
 
 PROBE, HALF, ALL = "0 (linear probe)", "0.5 (one MLP)", "all"
 

@@ -9,10 +9,10 @@ from PIL import Image
 from torch import Tensor
 
 from vitrail.config import Preprocessing
-from vitrail.figures import attention, offsets, pixel, windows
-from vitrail.figures.draw import contact_sheet, to_picture
 from vitrail.models.backbone import backbone_of
 from vitrail.settings import LookSettings
+from vitrail.visualize import attention, offsets, pixel, windows
+from vitrail.visualize.draw import contact_sheet, to_picture
 
 WITHOUT_BIAS = ("absolute", "none")
 

@@ -55,7 +55,7 @@ class ClassificationTask(Supervised):
     spec = CLASSIFY
 
     def open(self, settings: ClassifySettings) -> Source:
-        """Open labelled pictures; ``--labels`` chooses among them once some are held out (`vitrail.verbs.split`)."""
+        """Open labelled pictures; ``--labels`` chooses among them once some are held out (`vitrail.runs.split`)."""
         source = open_source(settings.data, seed=settings.run.seed, validation_share=settings.validation_share)
         if len(source.class_names) < 2:
             raise DataError(f"{settings.data} has {len(source.class_names)} classes; a classifier needs two or more")

@@ -15,16 +15,16 @@ from vitrail.console import percent
 from vitrail.data.images import open_image, with_channels
 from vitrail.data.objects import ObjectPictures, no_objects
 from vitrail.data.sources import Pictures
-from vitrail.figures.attention import peak_of
-from vitrail.figures.draw import Tile, enlarge, sheet
-from vitrail.figures.maps import maps_panel
-from vitrail.figures.object_attention import has_attention, object_multiples
-from vitrail.figures.objects import colour_of, draw_objects, outlined
-from vitrail.figures.scales import attention_legend, attention_map
-from vitrail.figures.segments import below, legend
 from vitrail.heads.detr import Detr
 from vitrail.tasks.detection.found import drawn_objects, find, whole_picture
 from vitrail.tasks.detection.loss import PADDED_TO, Detection
+from vitrail.visualize.attention import peak_of
+from vitrail.visualize.draw import Tile, enlarge, sheet
+from vitrail.visualize.maps import maps_panel
+from vitrail.visualize.object_attention import has_attention, object_multiples
+from vitrail.visualize.objects import colour_of, draw_objects, outlined
+from vitrail.visualize.scales import attention_legend, attention_map
+from vitrail.visualize.segments import below, legend
 from vitrail.weights.description import Description
 
 SHOWN_FROM = 0.5

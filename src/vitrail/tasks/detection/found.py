@@ -16,7 +16,6 @@ from vitrail.config import from_json
 from vitrail.console import percent
 from vitrail.data.joint import JointTransform
 from vitrail.data.objects import no_objects
-from vitrail.figures.objects import draw_objects
 from vitrail.heads.detections import Detections
 from vitrail.settings import Dense
 from vitrail.tasks.detection.average_precision import CocoResults, to_results
@@ -24,6 +23,7 @@ from vitrail.tasks.detection.loss import Detection
 from vitrail.training import distributed
 from vitrail.training.interfaces import Batch
 from vitrail.training.measure import device_of, to_device
+from vitrail.visualize.objects import draw_objects
 from vitrail.weights.description import Description
 
 

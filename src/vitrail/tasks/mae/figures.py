@@ -9,13 +9,13 @@ from PIL import Image
 from torch import Tensor
 
 from vitrail.errors import ConfigError
-from vitrail.figures.hiding import Hiding, given, hidings
-from vitrail.figures.reconstruction import Statistics, panel
 from vitrail.layers.masking import GRID_RATIO, MASKINGS
 from vitrail.models.mae import MAE
 from vitrail.settings import LookSettings
 from vitrail.tasks.look_options import is_given
 from vitrail.tasks.mae.mask_file import read_mask
+from vitrail.visualize.hiding import Hiding, given, hidings
+from vitrail.visualize.reconstruction import Statistics, panel
 from vitrail.weights.description import Description
 
 RATIOS = (0.75, 0.85, 0.95)

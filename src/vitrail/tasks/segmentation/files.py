@@ -9,8 +9,8 @@ import numpy as np
 from PIL import Image
 
 from vitrail.data.segments import Labelling
-from vitrail.figures import segments as figures
 from vitrail.tasks.segmentation.predictor import PixelClasses
+from vitrail.visualize import segments as figures
 from vitrail.weights.description import Description
 
 

@@ -24,8 +24,6 @@ from vitrail.data.sources import Pictures, Source
 from vitrail.data.transforms import resize
 from vitrail.data.wrapper_folders import enter
 from vitrail.errors import ConfigError, DataError, ImageError
-from vitrail.figures import segments as figures
-from vitrail.figures.maps import maps_panel
 from vitrail.heads.registry import head_for
 from vitrail.models.registry import ModelSpec
 from vitrail.output import say, say_table
@@ -47,6 +45,8 @@ from vitrail.training import distributed
 from vitrail.training.measure import add_up
 from vitrail.training.precision import keep_large_buffers
 from vitrail.training.runtime import Runtime
+from vitrail.visualize import segments as figures
+from vitrail.visualize.maps import maps_panel
 from vitrail.weights.description import Description
 from vitrail.weights.weights_file import WeightsFile
 

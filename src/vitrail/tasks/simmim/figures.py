@@ -8,10 +8,10 @@ from PIL import Image
 from torch import Tensor
 
 from vitrail.config import Preprocessing
-from vitrail.figures import hidden_squares
-from vitrail.figures.hiding import hidings
 from vitrail.models.simmim import SimMIM
 from vitrail.settings import LookSettings
+from vitrail.visualize import hidden_squares
+from vitrail.visualize.hiding import hidings
 
 
 def draw_squares(

@@ -1,0 +1,334 @@
+"""``vitrail doctor``: what is installed and used here, and whether a data set is fit to train on."""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from dataclasses import dataclass, field
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+from vitrail.config import make
+from vitrail.data.coco import (
+    annotation_files,
+    category_names,
+    each_mistake,
+    image_file,
+    is_coco,
+    open_coco,
+    pictures_folder,
+    read_annotations,
+)
+from vitrail.data.images import open_image
+from vitrail.data.layouts import OtherTask, recognise
+from vitrail.data.mask_doubts import MaskDoubts
+from vitrail.data.objects import check_size
+from vitrail.data.scenes import is_scenes, open_scenes
+from vitrail.data.segment_folders import check_masks, examine, is_segments, open_segments
+from vitrail.data.segments import SegmentPictures
+from vitrail.data.sources import Pictures, Source, open_source
+from vitrail.data.turned import orientation
+from vitrail.data.wrapper_folders import enter
+from vitrail.errors import DataError, ImageError
+from vitrail.output import say, say_table
+from vitrail.paths import user_path
+from vitrail.runs.image_findings import Copies, Depths
+from vitrail.runs.next_steps import after_doctor, say_next
+from vitrail.serialize import dumps
+from vitrail.settings import DoctorSettings
+
+PACKAGES = ("vitrail", "torch", "torchvision", "pillow", "scikit-learn", "faster-coco-eval")
+EXTRAS = {"tensorboard": "tensorboard", "timm": "test", "transformers": "test"}
+
+
+@dataclass
+class Check:
+    """What is wrong or worth knowing about a data set.
+
+    Attributes:
+        pictures: how many, by split.
+        classes: for each class, how many pictures of it, or that show it, by split.
+        sizes: smallest, median and largest height and width, in pixels.
+        damaged: files that cannot be read or used, and why.
+        duplicates: pairs of files with the same content in different splits, which make figures too good.
+        mistakes: of annotations (boxes beyond the image, masks without a pixel, what is not listed), of classes and
+            files (one image in two classes, classes of files that are not read, 12 bits in 16), and why
+            `vitrail train` refuses the set.
+        task: what `vitrail train` learns from it; None where there are no labels.
+        has_objects: whether classes count objects and not pictures.
+        notes: what was found out on the way.
+    """
+
+    pictures: dict[str, int] = field(default_factory=dict)
+    classes: dict[str, dict[str, int]] = field(default_factory=dict)
+    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
+    damaged: list[str] = field(default_factory=list)
+    duplicates: list[tuple[str, str]] = field(default_factory=list)
+    mistakes: list[str] = field(default_factory=list)
+    has_objects: bool = False
+    notes: tuple[str, ...] = ()
+    task: str | None = "classify"
+
+    @property
+    def wrong(self) -> bool:
+        """Whether something has to be mended."""
+        return bool(self.damaged or self.duplicates or self.mistakes)
+
+
+def doctor(data: str | Path | None = None, ignore: int = 255) -> dict[str, Any]:
+    """Return what is installed and used here and, with ``data``, a `Check` of that data set as ``"data"``.
+
+    In masks the value ``ignore`` means void.
+    """
+    asked = make(DoctorSettings, data="" if data is None else data, ignore=ignore)
+    report: dict[str, Any] = {"environment": environment()}
+    if asked.data:
+        report["data"] = vars(check(asked.data, asked.ignore))
+    return report
+
+
+def run(settings: DoctorSettings) -> int:
+    """Examine and print.
+
+    Returns:
+        The exit code: 1 where something is wrong with the data set, else 0.
+    """
+    report = doctor(settings.data, settings.ignore)
+    found = Check(**report.get("data", {}))
+    if settings.json:
+        print(dumps(report))
+        return int(found.wrong)
+    say_table("environment", ("what", "is"), list(report["environment"].items()))
+    if settings.data:
+        _print(found, settings.data)
+    say_next(after_doctor(settings.data, found.task, found.wrong) if settings.data else ["vitrail tour"])
+    return int(found.wrong)
+
+
+def environment() -> dict[str, str]:
+    """Return versions, hardware, and the precision that ``auto`` means here."""
+    import torch
+
+    from vitrail.layers.attention_cpu import why_missing
+    from vitrail.training.precision import device, resolve
+
+    found = device("auto")
+    precision = resolve("auto", found)
+    facts = {name: _version(name) for name in PACKAGES}
+    facts["device"] = torch.cuda.get_device_name(found) if found.type == "cuda" else found.type
+    facts["threads"] = f"{torch.get_num_threads()} of {os.cpu_count()} cores"
+    facts["precision auto"] = f"{precision.name} ({precision.reason})"
+    facts["fused attention on the CPU"] = why_missing() or "ready"
+    for name, extra in EXTRAS.items():
+        version = _version(name)
+        facts[name] = version if version else f'not installed; pip install "vitrail[{extra}]"'
+    return facts
+
+
+def check(data: str, ignore: int = 255) -> Check:
+    """Open every picture of a data set and look for what would spoil a run or its figures.
+
+    Raises:
+        DataError: the data set cannot be opened at all.
+    """
+    if is_scenes(data):
+        return _check_scenes(data)
+    if is_coco(place := enter(user_path(data), is_coco)):
+        return check_objects(place)
+    found = Check()
+    source = _open(data, ignore, found)
+    copies, depths = Copies(), Depths()
+    doubts = (
+        MaskDoubts(source.train.labelling, source.class_names) if isinstance(source.train, SegmentPictures) else None
+    )
+    heights: list[int] = []
+    widths: list[int] = []
+    for split, pictures in (("train", source.train), ("validation", source.validation), ("test", source.test)):
+        if pictures is None or not len(pictures):
+            continue
+        found.pictures[split] = len(pictures)
+        shown, problems = _examined(pictures, doubts)
+        found.damaged += problems
+        for label, name in enumerate(source.class_names):
+            found.classes.setdefault(name, {})[split] = shown[label]
+        for number, item in enumerate(pictures.items):
+            try:
+                picture = open_image(item) if isinstance(item, Path) else item
+            except ImageError as error:
+                found.damaged.append(str(error))
+                continue
+            widths.append(picture.width)
+            heights.append(picture.height)
+            copies.add(picture, split, pictures.names[number], _class_of(source, pictures, number))
+            if isinstance(item, Path):
+                depths.add(item, pictures.names[number])
+    _add_sizes(found, heights, widths)
+    found.duplicates += copies.across_splits
+    found.mistakes += [*copies.across_classes, *depths.mistakes(), *(doubts.sentences() if doubts else [])]
+    found.notes = (*found.notes, *copies.notes())
+    if isinstance(source.train, SegmentPictures) and not found.damaged:
+        found.damaged += _why_masks_are_refused(source)
+    return found
+
+
+def _examined(pictures: Pictures, doubts: MaskDoubts | None) -> tuple[Counter[int], list[str]]:
+    """Count how many images show each class, and name masks that are wrong."""
+    return examine(pictures, doubts) if isinstance(pictures, SegmentPictures) else (Counter(pictures.labels), [])
+
+
+def _class_of(source: Source, pictures: Pictures, number: int) -> str:
+    return source.class_names[pictures.labels[number]] if pictures.labels and source.class_names else ""
+
+
+def _why_masks_are_refused(source: Source) -> list[str]:
+    """Ask the code that looks at masks before training begins."""
+    try:
+        check_masks(source)
+    except DataError as error:
+        return [str(error)]
+    return []
+
+
+def _check_scenes(word: str) -> Check:
+    """Say what the word for drawn scenes stands for; their annotations are exact."""
+    source = open_scenes(word)
+    splits = {"train": source.train, "validation": source.validation, "test": source.test}
+    note = "Scenes are drawn when they are asked for, with exact boxes and masks; there are no files to check."
+    counts = {split: len(pictures) for split, pictures in splits.items() if pictures}
+    return Check(counts, notes=(note,), task="detect")
+
+
+def _add_sizes(found: Check, heights: list[int], widths: list[int]) -> None:
+    for name, values in (("height", sorted(heights)), ("width", sorted(widths))):
+        if values:
+            median = values[len(values) // 2]
+            found.sizes[f"{name} median"] = (median, median)
+            found.sizes[f"{name} from, to"] = (values[0], values[-1])
+
+
+def check_objects(root: Path) -> Check:
+    """Look at every picture and annotation of a folder in COCO's format.
+
+    Raises:
+        DataError: a file of annotations cannot be read at all.
+    """
+    found = Check(has_objects=True, task="detect")
+    copies = Copies()
+    heights, widths = [], []
+    for split, file in annotation_files(root).items():
+        read = read_annotations(file)
+        names = category_names(read, file)
+        folder = pictures_folder(root, file)
+        found.pictures[split] = len(read["images"])
+        counts = Counter(annotation["category_id"] for annotation in read["annotations"])
+        for category, name in names.items():
+            found.classes.setdefault(name, {})[split] = counts[category]
+        found.mistakes += [f"{split}: {mistake}" for mistake in each_mistake(read)]
+        for image in read["images"]:
+            try:
+                file_of_image = image_file(root, folder, image["file_name"])
+                picture = open_image(file_of_image)
+                copies.add(picture, split, image["file_name"])
+                check_size(picture.size, (image["width"], image["height"]), image["file_name"], file_of_image)
+            except ImageError as error:
+                found.damaged.append(str(error))
+                continue
+            except DataError as error:
+                found.mistakes.append(f"{split}: {str(error).split(';')[0]}")
+            widths.append(image["width"])
+            heights.append(image["height"])
+        turned = sum(orientation(image_file(root, folder, image["file_name"])) != 1 for image in read["images"])
+        if turned:
+            note = f"{split}: {turned:,} images are turned by their EXIF data; annotate them as they are shown."
+            found.notes = (*found.notes, note)
+        crowds = sum(bool(annotation.get("iscrowd")) for annotation in read["annotations"])
+        empty = len(read["images"]) - len({annotation["image_id"] for annotation in read["annotations"]})
+        note = f"{split}: {len(read['annotations']):,} objects, {crowds} crowds, {empty} pictures without objects."
+        found.notes = (*found.notes, note)
+    _add_sizes(found, heights, widths)
+    found.duplicates += copies.across_splits
+    if not found.mistakes and not found.damaged:
+        found.mistakes += _why_training_refuses(root)
+    return found
+
+
+def _why_training_refuses(root: Path) -> list[str]:
+    """Ask the code that opens a data set to train on."""
+    try:
+        open_coco(root)
+    except DataError as error:
+        return [str(error).removesuffix("; vitrail doctor DATA tells more")]
+    return []
+
+
+def _open(data: str, ignore: int, found: Check) -> Source:
+    """Open a data set as `vitrail train` does; one that it refuses is opened without labels, and that is a mistake.
+
+    Raises:
+        DataError: it cannot be opened at all, or was made for a task that cannot be learned from it as it is.
+    """
+    root = user_path(data)
+    dense = recognise(enter(root, is_segments)) if root.is_dir() else None
+    if dense and not dense.readable:
+        raise OtherTask(dense.sentence)
+    try:
+        if dense and dense.task == "segment":
+            source, found.task = open_segments(data, ignore=ignore), "segment"
+        else:
+            source = open_source(data)
+    except OtherTask:
+        raise
+    except DataError as error:
+        try:
+            source, found.task = open_source(data, labels=False), None
+        except DataError:
+            raise error from None
+        found.mistakes.append(f"vitrail train refuses it (vitrail pretrain takes its images): {error}")
+    found.mistakes += source.warnings
+    found.notes = tuple(note for note in source.notes if note not in source.warnings)
+    return source
+
+
+def _version(name: str) -> str:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return ""
+
+
+def _print(found: Check, data: str) -> None:
+    splits = list(found.pictures)
+    rows = [(name, *(counts.get(split, 0) for split in splits)) for name, counts in found.classes.items()]
+    say_table(data, ("class", *splits), [*rows, ("all pictures", *found.pictures.values())])
+    for note in found.notes:
+        say(note)
+    if found.sizes:
+        say(_sizes_in_words(found.sizes))
+    _list("damaged", found.damaged)
+    _list("in two splits", [f"{a} = {b}" for a, b in found.duplicates])
+    _list("mistakes in the annotations" if found.has_objects else "mistakes", found.mistakes)
+    sizes = [] if found.task == "segment" else [counts.get("train", 0) for counts in found.classes.values()]
+    if not found.has_objects and sizes and max(sizes) > 4 * max(1, min(sizes)):
+        say(f"imbalanced: {min(sizes)} to {max(sizes)} a class; --loader.balanced draws them equally often")
+    if not found.wrong:
+        say("nothing is wrong with it")
+
+
+def _sizes_in_words(sizes: dict[str, tuple[int, int]]) -> str:
+    """Write ``height 160 to 284 pixels, median 213; width ...``; one number where all are the same."""
+    parts = []
+    for side in ("height", "width"):
+        low, high = sizes[f"{side} from, to"]
+        median = sizes[f"{side} median"][0]
+        parts.append(
+            f"{side} {low:,} pixels" if low == high else f"{side} {low:,} to {high:,} pixels, median {median:,}"
+        )
+    return "; ".join(parts)
+
+
+def _list(what: str, lines: list[str]) -> None:
+    if lines:
+        say(f"{len(lines)} {what}:")
+        for line in lines[:10]:
+            say(f"  {line}")

@@ -1,0 +1,57 @@
+"""``vitrail evaluate``: how good a trained model is on labelled pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vitrail.config import make, to_json
+from vitrail.runs.measured import choose_split, known_split
+from vitrail.runs.next_steps import after_evaluate, say_next
+from vitrail.serialize import dumps
+from vitrail.settings import EvaluateSettings
+from vitrail.tasks.classification.metrics import Evaluation
+from vitrail.tasks.registry import task_of
+from vitrail.training import distributed
+from vitrail.weights.checkpoint import open_checkpoint
+from vitrail.weights.description import describe
+
+
+def evaluate(checkpoint: str | Path, data: str | Path, **settings: Any) -> Any:
+    """Measure a trained model on labelled pictures.
+
+    Args:
+        checkpoint: a run folder or a checkpoint.
+        data: the pictures, as for `vitrail.train`.
+        **settings: any other field of `vitrail.settings.EvaluateSettings`.
+
+    Returns:
+        The figures of the checkpoint's kind of task; an `Evaluation` of a classifier.
+
+    Raises:
+        VitrailError: the checkpoint or the data cannot be used, or their classes differ.
+    """
+    return _evaluate(make(EvaluateSettings, checkpoint=checkpoint, data=data, **settings))
+
+
+@distributed.processes()
+def run(settings: EvaluateSettings) -> None:
+    """Evaluate and print."""
+    result = _evaluate(settings)
+    if not settings.json:
+        result.say()
+        say_next(after_evaluate(settings.checkpoint, describe(settings.checkpoint)))
+    elif distributed.is_main():
+        print(dumps(to_json(result)))
+
+
+@distributed.processes()
+def _evaluate(settings: EvaluateSettings) -> Any:
+    model, description = open_checkpoint(settings.checkpoint)
+    task = task_of(description)
+    task.check_evaluation(settings, description)
+    measured = choose_split(known_split(settings.checkpoint, description, settings.data), settings.split)
+    return task.evaluate(measured, model, description, settings)
+
+
+__all__ = ["Evaluation", "evaluate", "run"]

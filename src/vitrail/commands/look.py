@@ -1,0 +1,100 @@
+"""``vitrail look``: what a model sees, as pictures and one page of its own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+from vitrail.config import check_choices, replace
+from vitrail.data.requested import requested_images
+from vitrail.errors import ConfigError, WeightsError
+from vitrail.output import say
+from vitrail.paths import user_path
+from vitrail.runs.measured import known_split
+from vitrail.runs.metrics_file import read_metrics
+from vitrail.runs.next_steps import after_look, say_next
+from vitrail.runs.place import check_place
+from vitrail.runs.report import write_look
+from vitrail.runs.shown import Shown, held_out_of, named_images
+from vitrail.settings import LookSettings
+from vitrail.tasks.registry import task_of
+from vitrail.visualize.curves import draw_curves
+from vitrail.weights.checkpoint import open_checkpoint
+from vitrail.weights.description import Description
+
+
+def look(checkpoint: str | Path, pictures: Any = (), **settings: Any) -> list[Path]:
+    """Draw what a model sees.
+
+    Attention maps have one colour scale in every picture: multiples of an even share of the attention, from 1x, which
+    is transparent, to 16x and more.
+
+    Args:
+        checkpoint: a run folder or a checkpoint; of a run, the best one.
+        pictures: images as `vitrail.predict` takes them, one or several; by default some that the run held out.
+        **settings: any other field of `vitrail.settings.LookSettings`.
+
+    Returns:
+        The files written: PNG pictures, and ``look.html`` with all of them and what they show. A run's own
+        ``report.html`` is left as it is.
+
+    Raises:
+        VitrailError: the checkpoint or an image cannot be used, or an option means nothing to the model.
+    """
+    named = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in settings.items()}
+    images = () if isinstance(pictures, (tuple, list)) and not pictures else requested_images(pictures)
+    asked = replace(LookSettings(str(checkpoint), tuple(image.name for image in images)), **named)
+    check_choices(asked)
+    return _look(asked, images)
+
+
+def run(settings: LookSettings) -> list[Path]:
+    """Look as the settings say, and print what was written; `look` explains."""
+    return _look(settings, requested_images(settings.pictures) if settings.pictures else ())
+
+
+def _look(settings: LookSettings, images: Any) -> list[Path]:
+    root = user_path(settings.checkpoint, WeightsError)
+    out = check_place(
+        settings.out, (root if root.is_dir() else Path()) / "look", settings.pictures if settings.out else ()
+    )
+    model, description = open_checkpoint(settings.checkpoint)
+    task = task_of(description)
+    task.check_look(model, description, settings)
+    shown = named_images(images, settings.count, description) if images else _held_out(description, settings)
+    for note in shown.notes:
+        say(note)
+    drawn = task.draw(model, description, shown.pictures, settings)
+    curves = _curves(root)
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        written = []
+        for name, picture in {**drawn, **curves}.items():
+            written.append(out / f"{name}.png")
+            picture.save(written[-1])
+        written.append(write_look(out / "look.html", settings.checkpoint, description, shown.what, drawn, curves))
+    except OSError as error:
+        raise ConfigError(
+            f"{out} cannot be written ({error.strerror or error}); choose another folder with --out"
+        ) from None
+    for path in written:
+        say(str(path))
+    say_next(after_look(settings.checkpoint, description))
+    return written
+
+
+def _curves(root: Path) -> dict[str, Image.Image]:
+    rows = read_metrics(root) if (root / "metrics.jsonl").is_file() else []
+    return {"curves": draw_curves(rows, title=root.name)} if rows else {}
+
+
+def _held_out(description: Description, settings: LookSettings) -> Shown:
+    """Take some images that the run held out, spread over all of them.
+
+    Raises:
+        DataError: the run's data cannot be found any more.
+    """
+    return held_out_of(known_split(settings.checkpoint, description).to_show(), settings.count)

@@ -1,0 +1,90 @@
+"""``vitrail predict``: what is in images."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from vitrail.config import check_choices, replace
+from vitrail.data.requested import RequestedImage, requested_images
+from vitrail.errors import DataError
+from vitrail.output import warn
+from vitrail.runs.next_steps import after_predict, say_next
+from vitrail.runs.place import check_place
+from vitrail.runs.prediction_folder import out_folder
+from vitrail.runs.progress import reported
+from vitrail.settings import PredictSettings
+from vitrail.tasks.classification.predictions import Prediction
+from vitrail.tasks.left_out import left_out
+from vitrail.tasks.registry import task_of
+from vitrail.weights.checkpoint import open_checkpoint
+from vitrail.weights.description import describe
+
+
+def predict(checkpoint: str | Path, pictures: Any, **settings: Any) -> list[Any]:
+    """Say what is in images.
+
+    Args:
+        checkpoint: a run folder or a checkpoint of a trained model.
+        pictures: one of these, or any number of them, mixed: names of files, folders or globs (``str`` or ``Path``);
+            PIL images; numpy arrays ``(H, W)`` or ``(H, W, C)`` and torch tensors ``(H, W)`` or ``(C, H, W)``, uint8
+            from 0 to 255, C of 1, 3 (RGB) or 4 (RGB and alpha), or with one dimension more for several images; the
+            bytes of an image file; files opened in binary mode.
+        **settings: any other field of `vitrail.settings.PredictSettings`.
+
+    Returns:
+        One prediction for each image in the order of the request, one asked for twice twice: a `Prediction` of a
+        classifier (probabilities in [0, 1]), a `vitrail.tasks.detection.found.Detected` of a detector (boxes in
+        pixels), a `vitrail.tasks.segmentation.files.Segments` of a segmenter (shares of the pixels). One that cannot
+        be read has an ``error`` in its place. In ``file`` an image in memory is called ``image N``, N its place from 0.
+
+    Raises:
+        VitrailError: the checkpoint cannot be used, or nothing of the request is an image.
+    """
+    images = requested_images(pictures)
+    named = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in settings.items()}
+    asked = PredictSettings(checkpoint=str(checkpoint), pictures=tuple(image.name for image in images))
+    asked = replace(asked, **named)
+    check_choices(asked)
+    return list(_predictions(asked, images))
+
+
+def run(settings: PredictSettings) -> None:
+    """Predict and print.
+
+    Raises:
+        DataError: not one of the images could be read; what is wrong with each has been printed by then.
+    """
+    images = requested_images(settings.pictures)
+    unread: list[str] = []
+    predictions = _noting(reported(_predictions(settings, images), len(images), "images"), unread)
+    task_of(describe(settings.checkpoint)).print(settings, predictions, out_folder(settings))
+    if len(unread) == len(images):
+        refused = f"{images[0].name} cannot" if len(images) == 1 else f"none of the {len(images):,} files can"
+        raise DataError(f"{refused} be read as an image; see above for the reason")
+    for line in left_out(unread, len(images)):  # in the order of the request
+        warn(line)
+    if settings.format == "table" and not settings.json:
+        say_next(after_predict(settings.checkpoint, settings.pictures))
+
+
+def _noting(predictions: Iterator[Any], unread: list[str]) -> Iterator[Any]:
+    """Pass predictions on, and note of each image that could not be read what it is called and why."""
+    for prediction in predictions:
+        if prediction.error is not None:
+            unread.append(f"{prediction.file}: {prediction.error}")
+        yield prediction
+
+
+def _predictions(settings: PredictSettings, images: list[RequestedImage]) -> Iterator[Any]:
+    if settings.out is not None:
+        check_place(settings.out, "", settings.pictures)
+    model, description = open_checkpoint(settings.checkpoint)
+    task = task_of(description)
+    task.check_prediction(settings, description)
+    yield from task.predict(images, model, description, settings, out_folder(settings))
+
+
+__all__ = ["Prediction", "predict", "run"]

@@ -1,0 +1,59 @@
+"""``vitrail train``: a classifier, detector or segmenter from labelled pictures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from vitrail.data.sources import Source
+from vitrail.runs.finish import finish
+from vitrail.runs.held_out import check_share
+from vitrail.runs.place import check_place
+from vitrail.runs.prepare import prepare
+from vitrail.runs.run_folder import default_folder
+from vitrail.runs.run_training import Result, carry_out
+from vitrail.runs.split import run_split
+from vitrail.runs.tune import Tuning
+from vitrail.settings import TrainSettings
+from vitrail.tasks.asked import settings_asked
+from vitrail.tasks.classification.settings import ClassifySettings
+from vitrail.training import distributed
+
+
+def train(data: str | Path, *, recipe: str = "auto", **settings: Any) -> Result:
+    """Train a classifier, a detector or a segmenter on labelled pictures.
+
+    Args:
+        data: to classify a folder per class (with or without splits), a CSV of file and label, or "digits"; to
+            detect a folder with COCO's annotations, to segment one of pictures and masks, or for both "scenes".
+        recipe: the settings to begin with; "auto" takes finetune with ``weights``, scratch without.
+        **settings: any field of `vitrail.settings.TrainSettings`; nested ones as dicts
+            (``optim={"weight_decay": 0.1}``).
+
+    Returns:
+        The run folder and the metrics of the best evaluation.
+
+    Raises:
+        VitrailError: data, settings or weights cannot be used; nothing was trained.
+        Interrupted: asked to stop; the same call goes on.
+    """
+    return run(settings_asked(TrainSettings, data, recipe, settings))
+
+
+@distributed.processes()
+def run(settings: TrainSettings) -> Result:
+    """Train as the settings say; `train` explains."""
+    check_place(settings.out, default_folder("train", settings.data), [settings.data])
+    source = run_split(settings)
+    check_share(settings, source)
+    result = learn(settings, source)
+    finish(result, "Fine-tuning" if settings.weights else "Training", source)
+    return result
+
+
+def learn(settings: TrainSettings, source: Source) -> Result:
+    """Train on an open source, and leave it at that: no pictures, no report."""
+    plan = prepare(settings, source)
+    if isinstance(settings, ClassifySettings) and settings.tune_blocks is not None:
+        return Tuning.of(plan).carry_out()
+    return carry_out(plan)

@@ -1,0 +1,62 @@
+"""What is trained, with the weights it starts from and its run folder: the same for every task."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vitrail.data.sources import Source, training_pictures
+from vitrail.runs.choose_model import choose_start
+from vitrail.runs.finish import drawer
+from vitrail.runs.run_folder import given_back_if_refused, open_folder
+from vitrail.runs.run_training import Plan
+from vitrail.runs.split import with_images
+from vitrail.seeding import seeded
+from vitrail.settings import PretrainSettings, TrainSettings
+from vitrail.tasks.registry import task_to_learn
+from vitrail.tasks.task import RunContext
+from vitrail.weights.checkpoint import build_described
+from vitrail.weights.weights_file import WeightsFile, open_weights
+
+
+def prepare(settings: TrainSettings | PretrainSettings, source: Source, weights: WeightsFile | None = None) -> Plan:
+    """Build what is to be trained on an open source, with the weights it starts from and its run folder.
+
+    Args:
+        settings: what to train.
+        source: the images.
+        weights: those that ``settings.weights`` names, where they are open already.
+    """
+    task = task_to_learn(settings)
+    if weights is None and settings.weights is not None:
+        weights = open_weights(settings.weights)
+    start = choose_start(
+        settings.model,
+        weights,
+        settings.architecture,
+        training_pictures(source),
+        settings.image_size,
+        settings.channels,
+    )
+    description = with_images(task.describe(settings, start.model, start.preprocessing, source), source)
+    with seeded(settings.run.seed):
+        model: Any = build_described(description)
+        notes = (*source.notes, *start.notes, *task.initialise(model, settings, weights))
+        folder = open_folder(settings.out, task.spec.verb, settings.data, settings)
+        with given_back_if_refused(folder):
+            learning = task.prepare(model, RunContext(settings, description, source, folder))
+    draw = drawer(folder, description, source)
+    return Plan(
+        settings,
+        source,
+        folder,
+        learning.loss,
+        description,
+        learning.samples,
+        learning.measure,
+        draw,
+        learning.balanced,
+        notes,
+    )
+
+
+__all__ = ["prepare"]

@@ -1,0 +1,179 @@
+"""What training verbs share: samples, batches, evaluation, the run itself and what is left behind."""
+
+from __future__ import annotations
+
+import math
+import os
+import shutil
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import nn
+
+from vitrail.config import to_json
+from vitrail.data.batches import EvalBatches, TrainBatches
+from vitrail.data.image_list import FILE
+from vitrail.data.samples import Samples
+from vitrail.data.sources import Pictures, Source, training_pictures
+from vitrail.errors import ConfigError
+from vitrail.layers.attention_cpu import ready
+from vitrail.runs.run_folder import given_back
+from vitrail.runs.summary import say_start
+from vitrail.settings import PretrainSettings, TrainSettings, peak_lr
+from vitrail.training import distributed
+from vitrail.training.interfaces import Batch, Batches, Draw, Evaluate
+from vitrail.training.loop import Training, fit
+from vitrail.training.measure import measure
+from vitrail.training.precision import device as pick_device
+from vitrail.training.precision import keep_large_buffers, resolve
+from vitrail.weights.description import Description, description_json
+
+
+@dataclass(frozen=True)
+class Result:
+    """What a training verb returns.
+
+    Attributes:
+        folder: the run folder, which `evaluate`, `predict` and `look` take.
+        metrics: of the best evaluation, by name.
+        summary: all of ``summary.json``.
+    """
+
+    folder: Path
+    metrics: dict[str, float]
+    summary: dict[str, Any]
+
+
+@dataclass(frozen=True)
+class Plan:
+    """All that is needed to train: the pictures, the task, and what to say about the model afterwards.
+
+    Attributes:
+        samples: makes samples of pictures, for training or not.
+        measure: turns a task and its batches into metrics; by default sums and counts add up.
+        balanced: every class is drawn equally often.
+        draw: draws what the task makes of pictures, every ``run.picture_every`` epochs.
+        notes: what was found and decided on the way, each a sentence, said once training does start.
+    """
+
+    settings: TrainSettings | PretrainSettings
+    source: Source
+    folder: Path
+    task: nn.Module
+    description: Description
+    samples: Callable[[Pictures, bool], Samples]
+    measure: Callable[[nn.Module, Iterable[Batch]], dict[str, float]] = measure
+    draw: Draw | None = None
+    balanced: bool = False
+    notes: tuple[str, ...] = ()
+
+
+def carry_out(plan: Plan, batches: Batches | None = None, evaluate: Evaluate | None = None) -> Result:
+    """Train what is planned, or go on where it was.
+
+    Args:
+        plan: what to train.
+        batches: what to train on in place of the plan's training pictures: their features, say.
+        evaluate: with ``batches``, what measures the task; None leaves evaluation out.
+
+    Raises:
+        ConfigError: nothing can be learned in so many epochs or at such a rate.
+    """
+    with given_back(plan.folder):
+        return _carry_out(plan, batches, evaluate)
+
+
+def _carry_out(plan: Plan, batches: Batches | None, evaluate: Evaluate | None) -> Result:
+    settings, run = plan.settings, plan.settings.run
+    _check_effort(settings)
+    keep_large_buffers()
+    device = pick_device(run.device, distributed.local_rank())
+    if batches is None:
+        batches, evaluate = train_batches(plan, pin_memory=device.type == "cuda"), evaluator(plan)
+    if run.compile:
+        _check_compiler(device)
+    if run.patience and evaluate is None:
+        raise ConfigError("run.patience counts evaluations, and nothing is held out to evaluate; leave it at 0")
+    say_start(plan, batches)
+    training = Training(
+        torch.compile(plan.task) if run.compile else plan.task,  # type: ignore[arg-type]
+        batches,
+        evaluate,
+        epochs=settings.epochs,
+        lr=peak_lr(settings),
+        optim=settings.optim,
+        schedule=settings.schedule,
+        run=run,
+        folder=plan.folder,
+        config=description_json(plan.description),
+        draw=plan.draw,
+        files=_files(plan.source),
+        kernel=_kernel(run.precision, device),
+    )
+    summary = fit(training)
+    return Result(plan.folder, dict(summary.best), to_json(summary))
+
+
+def _files(source: Source) -> dict[str, bytes]:
+    """Return what every checkpoint holds of the run's images; only the main process writes it."""
+    return {FILE: source.images.pack()} if source.images is not None and distributed.is_main() else {}
+
+
+def _check_compiler(device: torch.device) -> None:
+    """Refuse to compile without what torch.compile calls for a CPU: else it fails in the first step, with a page."""
+    known = (*filter(None, [os.environ.get("CXX")]), "c++", "g++", "clang++")
+    if device.type == "cpu" and not any(shutil.which(name.split()[0]) for name in known if name.split()):
+        raise ConfigError(
+            "--run.compile needs a C++ compiler on a CPU, and neither g++ nor clang++ is here; leave it out"
+        )
+
+
+def _kernel(precision: str, device: torch.device) -> str:
+    """Return what computes attention, in a few words."""
+    if device.type != "cpu" or resolve(precision, device).name != "bf16":
+        return "torch's own"
+    return "one kernel" if ready() else "torch's own"
+
+
+def _check_effort(settings: TrainSettings | PretrainSettings) -> None:
+    for name in ("epochs", "lr"):
+        if not 0.0 < getattr(settings, name) < math.inf:
+            raise ConfigError(f"{name} must be a number above 0, not {getattr(settings, name)}")
+
+
+def train_batches(plan: Plan, pin_memory: bool = False) -> TrainBatches:
+    """Return the global batches of a plan's training pictures, this process's share of them."""
+    settings = plan.settings
+    return TrainBatches(
+        plan.samples(training_pictures(plan.source), True),
+        settings.batch_size,
+        settings.run.micro_batch,
+        settings.run.seed,
+        settings.loader.workers,
+        distributed.rank(),
+        distributed.world(),
+        plan.balanced,
+        pin_memory,
+        settings.run.timeout,
+    )
+
+
+def evaluator(plan: Plan) -> Callable[[Any], dict[str, float]] | None:
+    """Return what measures the task on the validation pictures, or None where there are none."""
+    pictures = plan.source.validation
+    if pictures is None or not len(pictures):
+        return None
+    settings = plan.settings
+    samples = plan.samples(pictures, False)
+    batches = EvalBatches(
+        samples,
+        settings.batch_size,
+        settings.loader.workers,
+        distributed.rank(),
+        distributed.world(),
+        timeout=settings.run.timeout,
+    )
+    return lambda task: plan.measure(task, batches)

@@ -1,0 +1,82 @@
+"""What a training says of itself before it begins, in eight lines: the last one, its time, once steps were timed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from vitrail.console import quoted
+from vitrail.output import say
+from vitrail.settings import PretrainSettings, TrainSettings, peak_lr
+from vitrail.tasks.recipes import recipe_name
+from vitrail.tasks.registry import task_to_learn
+from vitrail.training import distributed
+from vitrail.training.runtime import Runtime
+from vitrail.weights.description import Description
+
+WIDTH = 14
+"""Letters before what is said of each thing."""
+
+
+def say_start(plan: Any, batches: Any) -> None:
+    """Say what is about to be trained, before the first step.
+
+    Args:
+        plan: a `vitrail.runs.run_training.Plan`.
+        batches: what is trained on.
+    """
+    lines = [f"{name:<{WIDTH}}{value}" for name, value in start_lines(plan, batches)]
+    for line in (*plan.notes, *lines):
+        say(line)
+
+
+def start_lines(plan: Any, batches: Any) -> Iterator[tuple[str, str]]:
+    """Give the name of each line and what it says."""
+    settings, source = plan.settings, plan.source
+    splits = {"train": source.train, "validation": source.validation, "test": source.test}
+    counts = (f"{name} {len(images):,}" for name, images in splits.items() if images is not None and len(images))
+    yield "images", f"{', '.join(counts)} of {quoted(settings.data)}"
+    yield "classes", task_to_learn(settings).learns(settings, plan.description)
+    yield "model", _model(plan.task, plan.description)
+    yield "weights", _weights(settings)
+    yield "recipe", _recipe(settings, batches.steps_per_epoch)
+    yield "device", _device(settings)
+    goes_on = (plan.folder / "checkpoints" / "last").exists()
+    yield "run folder", f"{quoted(plan.folder)}{' (goes on where it was)' if goes_on else ''}"
+
+
+def _model(task: Any, description: Description) -> str:
+    parameters = list(task.parameters())
+    total, learning = (sum(p.numel() for p in ps) for ps in (parameters, [p for p in parameters if p.requires_grad]))
+    part = "" if learning == total else f", {learning:,} of them learn"
+    head = f" with {description.dense['head']}" if description.dense else ""
+    height, width = description.preprocessing.image_size
+    grey = ", grey" if description.preprocessing.channels == 1 else ""
+    return f"{description.model.name}{head}, {total:,} parameters{part}, input {height}x{width}{grey}"
+
+
+def _weights(settings: TrainSettings | PretrainSettings) -> str:
+    if settings.weights is None:
+        return "from random weights: nothing pretrained was named (--weights FILE, or a run of vitrail pretrain)"
+    return f"from {quoted(settings.weights)}"
+
+
+def _recipe(settings: TrainSettings | PretrainSettings, steps_per_epoch: int) -> str:
+    epochs = f"{settings.epochs:g} {'epoch' if settings.epochs == 1 else 'epochs'}"
+    steps = f"{steps_per_epoch:,} {'step' if steps_per_epoch == 1 else 'steps'}"
+    effort = f"{epochs} of {steps}, batch {settings.batch_size:,}"
+    rate = f"rate {peak_lr(settings):g} ({settings.optim.kind}, {settings.schedule.kind})"
+    return f"{_recipe_name(settings)}: {effort}, {rate}"
+
+
+def _recipe_name(settings: TrainSettings | PretrainSettings) -> str:
+    objective, task = getattr(settings, "objective", None), getattr(settings, "task", None)
+    return recipe_name(type(settings), settings.recipe, settings.weights, objective, task)
+
+
+def _device(settings: TrainSettings | PretrainSettings) -> str:
+    runtime, world = Runtime.of(settings.run), distributed.world()
+    return f"{runtime.device}, {runtime.precision.name}{f', {world} processes' if world > 1 else ''}"
+
+
+__all__ = ["say_start", "start_lines"]

@@ -1,0 +1,244 @@
+"""What a transformer attends to: rollout, attention of the pooled answer head by head, and its distance."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import torch
+from PIL import Image
+from torch import Tensor, nn
+
+from vitrail.errors import ConfigError, nearest
+from vitrail.visualize.draw import Tile, enlarge, sheet, to_picture
+from vitrail.visualize.record import device_of, evaluating, global_encoder_of, record_attention, resolve_layers
+from vitrail.visualize.scales import attention_legend, attention_map
+
+HEAD_FUSIONS: dict[str, Callable[[Tensor], Tensor]] = {
+    "mean": lambda weights: weights.mean(dim=1),
+    "max": lambda weights: weights.amax(dim=1),
+    "min": lambda weights: weights.amin(dim=1),
+}
+
+PICTURES_AT_ONCE = 8  # 12 layers of 12 heads at 577 tokens are 190 MB a picture.
+
+
+@dataclass(frozen=True)
+class AttentionMaps:
+    """What a model attended to in a batch of pictures.
+
+    Attributes:
+        rollout: ``(B, h, w)``, through all layers.
+        heads: ``(B, K, h, w)``, of one layer.
+        layer: that layer, from 0.
+        tokens: N, how many tokens the attention is shared among; 1 / N is an even share.
+        by: ``"class"`` or ``"mean"``: whose attention it is, the class token's or that of all patches.
+    """
+
+    rollout: Tensor
+    heads: Tensor
+    layer: int
+    tokens: int
+    by: Literal["class", "mean"]
+
+
+def rollout(weights: Sequence[Tensor], head_fusion: str = "mean", discard: float = 0.0) -> Tensor:
+    """Attention through all layers, from the last layer's tokens to the input's.
+
+    Abnar & Zuidema 2020, Quantifying Attention Flow in Transformers, section 3: heads are averaged, the residual
+    connection is counted as half of each layer (0.5 A + 0.5 I), and the layers are multiplied. ``max``, ``min``
+    and ``discard`` are later variants that suppress noise.
+
+    Args:
+        weights: for each layer from the first to the last, ``(B, K, N, N)``: rows are the tokens that attend, and
+            sum to 1.
+        head_fusion: how the heads of a layer become one matrix: ``mean``, ``max`` or ``min``.
+        discard: share of the fused weights set to 0, the smallest of each sample and layer, in [0, 1).
+
+    Returns:
+        ``(B, N, N)``, rows sum to 1.
+
+    Raises:
+        ConfigError: no layers, an unknown head fusion, or a share outside [0, 1).
+    """
+    if head_fusion not in HEAD_FUSIONS:
+        hint = nearest(head_fusion, HEAD_FUSIONS) or "; choose mean, max or min"
+        raise ConfigError(f"there is no head_fusion {head_fusion!r}{hint}")
+    if not 0.0 <= discard < 1.0:
+        raise ConfigError(f"discard is a share of the weights, from 0 to below 1, not {discard}")
+    if not weights:
+        raise ConfigError("rollout needs the attention of at least one layer")
+    flow = torch.eye(weights[0].shape[-1], dtype=weights[0].dtype, device=weights[0].device)
+    for layer in weights:
+        fused = _without_smallest(HEAD_FUSIONS[head_fusion](layer), discard)
+        mixed = 0.5 * fused + 0.5 * torch.eye(fused.shape[-1], dtype=fused.dtype, device=fused.device)
+        flow = mixed / mixed.sum(dim=-1, keepdim=True) @ flow
+    return flow
+
+
+def _without_smallest(weights: Tensor, share: float) -> Tensor:
+    """Set the smallest ``share`` of each sample's weights ``(B, N, N)`` to 0."""
+    flat = weights.flatten(1)
+    smallest = flat.topk(int(share * flat.shape[1]), dim=1, largest=False).indices
+    return flat.scatter(1, smallest, 0.0).view_as(weights)
+
+
+def class_attention(
+    weights: Tensor,
+    grid: tuple[int, int],
+    prefix: int = 1,
+    by: Literal["class", "mean"] | None = None,
+) -> Tensor:
+    """Lay what the pooled answer attends to out over the picture.
+
+    Args:
+        weights: ``(..., N, N)``, of each head ``(B, K, N, N)`` or rolled out ``(B, N, N)``, N = prefix + h * w.
+        grid: ``(h, w)``.
+        prefix: tokens before the grid; the first is the class token.
+        by: whose attention: ``class``, the class token's, or ``mean``, that of all patches averaged, for models
+            that pool by the mean. By default the class token's where there is one.
+
+    Returns:
+        ``(..., h, w)``: shares of the attention; what the prefix tokens get is missing from a sum of 1.
+
+    Raises:
+        ValueError: the number of tokens does not fit grid and prefix, or there is no class token.
+    """
+    if weights.shape[-1] != prefix + grid[0] * grid[1]:
+        raise ValueError(
+            f"a {grid[0]}x{grid[1]} grid after {prefix} prefix tokens makes {prefix + grid[0] * grid[1]} tokens; "
+            f"these weights are for {weights.shape[-1]}"
+        )
+    by = by or ("class" if prefix else "mean")
+    if by == "class" and not prefix:
+        raise ValueError('a model without a class token has no class attention; use by="mean"')
+    rows = weights[..., 0, :] if by == "class" else weights[..., prefix:, :].mean(dim=-2)
+    return rows[..., prefix:].unflatten(-1, grid)
+
+
+def mean_attention_distance(weights: Tensor, grid: tuple[int, int], patch_size: int, prefix: int = 1) -> Tensor:
+    """How far patches look, in pixels (ViT, figure 7 right and appendix D.7).
+
+    The distance between a patch and every other, weighted by the attention among patches and averaged over the
+    patches that look. Attention to and from prefix tokens, which have no place, is left out.
+
+    Args:
+        weights: ``(..., N, N)``.
+        grid: ``(h, w)``.
+        patch_size: pixels between two neighbouring tokens.
+        prefix: tokens before the grid.
+
+    Returns:
+        ``(...)``.
+    """
+    among = weights[..., prefix:, prefix:]
+    among = among / among.sum(dim=-1, keepdim=True)
+    return (among * grid_distances(grid).to(among)).sum(dim=-1).mean(dim=-1) * patch_size
+
+
+def grid_distances(grid: tuple[int, int]) -> Tensor:
+    """Return the Euclidean distance between all places of a grid, in patches: ``(N, N)``."""
+    rows, columns = torch.meshgrid(*(torch.arange(n, dtype=torch.float32) for n in grid), indexing="ij")
+    places = torch.stack([rows.flatten(), columns.flatten()], dim=1)
+    return (places.unsqueeze(0) - places.unsqueeze(1)).norm(dim=-1)
+
+
+def attention_maps(
+    model: nn.Module, images: Tensor, layer: int = -1, head_fusion: str = "mean", discard: float = 0.0
+) -> AttentionMaps:
+    """Run a model over pictures and map what its answer attends to.
+
+    Args:
+        model: an `ImageClassifier`, a `ViT`, or a `MAE` (its encoder looks at the whole picture).
+        images: ``(B, C, H, W)``, normalised, on any device.
+        layer: whose heads are shown, negative from the end.
+        head_fusion, discard: as in `rollout`.
+
+    Raises:
+        ConfigError: the model has no attention to look at, or no such layer.
+    """
+    encoder = global_encoder_of(model)
+    shown = resolve_layers([layer], encoder.depth)[0]
+    grid = encoder.token_grid(images.shape[-2], images.shape[-1])
+    assert grid is not None
+    by: Literal["class", "mean"] = "class" if encoder.pools_class_token else "mean"
+    flows, heads = [], []
+    with evaluating(encoder):
+        for some in images.split(PICTURES_AT_ONCE):
+            with record_attention(encoder) as recorded:
+                encoder(some.to(device_of(encoder)))
+            flow = rollout(list(recorded.values()), head_fusion, discard)
+            flows.append(class_attention(flow, grid, encoder.prefix_tokens, by))
+            heads.append(class_attention(recorded[shown], grid, encoder.prefix_tokens, by))
+    tokens = encoder.prefix_tokens + grid[0] * grid[1]
+    return AttentionMaps(torch.cat(flows), torch.cat(heads), shown, tokens, by)
+
+
+def panel(
+    model: nn.Module,
+    images: Tensor,
+    mean: Sequence[float],
+    std: Sequence[float],
+    *,
+    captions: Sequence[str] = (),
+    layer: int = -1,
+    heads: Sequence[int] | None = None,
+    head_fusion: str = "mean",
+    discard: float = 0.0,
+    title: str = "What the model attends to",
+) -> Image.Image:
+    """Draw each picture beside its rollout and the attention of single heads.
+
+    Args:
+        model, images, layer, head_fusion, discard: as in `attention_maps`.
+        mean, std: per channel, with which the pictures were normalised.
+        captions: a line for each picture, such as its class and the model's answer.
+        heads: which heads to show, from 0; all when absent.
+        title: a line on top, or none.
+
+    Returns:
+        One picture with a block of tiles for each of ``images``, and a colour legend.
+    """
+    maps = attention_maps(model, images, layer, head_fusion, discard)
+    count = maps.heads.shape[1]
+    shown = range(count) if heads is None else heads
+    for head in shown:
+        if not 0 <= head < count:
+            raise ConfigError(f"there is no head {head}; this model's go from 0 to {count - 1}")
+    names = ["rollout", *(f"head {head}" for head in shown)]
+    rows: list[list[Tile | None]] = []
+    for index, image in enumerate(images):
+        picture = enlarge(to_picture(image, mean, std))
+        drawn = [maps.rollout[index], *(maps.heads[index, head] for head in shown)]
+        tiles: list[Tile | None] = [Tile(picture, captions[index] if captions else "")]
+        tiles += [
+            Tile(attention_map(picture, values * maps.tokens), f"{name}\n{peak_of(values * maps.tokens)}")
+            for name, values in zip(names, drawn, strict=True)
+        ]
+        rows += _balanced(tiles, at_most=8)
+    whose = "the class token attends" if maps.by == "class" else "the patches attend, on average,"
+    return sheet(
+        rows,
+        title=title,
+        note=(
+            f"How strongly {whose} to each place: rollout through all layers, and single heads of layer {maps.layer} "
+            f"(layers count from 0 to {global_encoder_of(model).depth - 1}). An even share is 1 of {maps.tokens:,}, "
+            "the number of tokens. All maps have the one scale above: without colour, no place gets more than an even "
+            "share."
+        ),
+        legend=attention_legend(),
+    )
+
+
+def peak_of(multiples: Tensor) -> str:
+    """Write the peak of a map in multiples of an even share, which its colours cannot show beyond 16x."""
+    peak = float(multiples.max())
+    return f"peak {peak:.{0 if peak >= 10 else 1}f}x"
+
+
+def _balanced(tiles: list[Tile | None], at_most: int) -> list[list[Tile | None]]:
+    """Break tiles into as few rows as fit, all but the last equally long."""
+    rows = -(-len(tiles) // at_most)
+    columns = -(-len(tiles) // rows)
+    return [tiles[start : start + columns] for start in range(0, len(tiles), columns)]

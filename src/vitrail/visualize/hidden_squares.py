@@ -1,0 +1,80 @@
+"""What SimMIM hides from its encoder, and what it makes of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vitrail.models.simmim import SimMIM
+from vitrail.visualize.draw import Tile, enlarge, sheet, to_picture
+from vitrail.visualize.hiding import Hiding, hidings
+from vitrail.visualize.reconstruction import without_hidden
+from vitrail.visualize.record import device_of, evaluating
+
+COLUMNS = ("original", "visible", "reconstruction", "with visible pasted")
+
+NOTE = (
+    "The model predicts pixels as they are, by their absolute error, which prefers what is blurred to what is in the "
+    "wrong place. Where a square was visible it is not trained to predict anything."
+)
+
+
+def panel(
+    model: SimMIM,
+    images: Tensor,
+    mean: Sequence[float],
+    std: Sequence[float],
+    *,
+    hidden: Sequence[Hiding] = (),
+    captions: Sequence[str] = (),
+    title: str = "What the encoder fills in",
+) -> Image.Image:
+    """Draw pictures, what is left of them, and what the model predicts.
+
+    Args:
+        model: encoder and predictor.
+        images: ``(B, C, H, W)``, normalised.
+        mean, std: per channel, with which the pictures were normalised.
+        hidden: ways to hide squares, a row for each; by default one at the model's own ratio.
+        captions: a line for each picture.
+        title: a line on top, or none.
+
+    Raises:
+        ConfigError: a mask does not fit the pictures.
+    """
+    hidden = hidden or hidings(model.grid(images), len(images), ratios=(model.config.mask_ratio,))
+    made = [fill_in(model, images, way.mask) for way in hidden]
+    rows: list[list[Tile | None]] = []
+    for index, image in enumerate(images):
+        original = to_picture(image, mean, std)
+        caption = captions[index] if captions else ""
+        for way, (predicted, pasted, gone) in zip(hidden, made, strict=True):
+            shown = [without_hidden(original, gone[index, 0])]
+            shown += [to_picture(drawn[index], mean, std) for drawn in (predicted, pasted)]
+            before = Tile(enlarge(original), caption) if way is hidden[0] else None
+            texts = (way.caption, "", "")
+            rows.append([before, *(Tile(enlarge(one), text) for one, text in zip(shown, texts, strict=True))])
+    return sheet(rows, title=title, columns=COLUMNS, note=NOTE)
+
+
+def fill_in(model: SimMIM, images: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Hide squares of pictures and predict them.
+
+    Args:
+        model: encoder and predictor.
+        images: ``(B, C, H, W)``, normalised, on any device.
+        mask: ``(B, N)`` bool, 1 = hidden.
+
+    Returns:
+        On the CPU: the prediction ``(B, C, H, W)``, the same with the visible squares of the original pasted in, and
+        which pixels were hidden ``(B, 1, H, W)``.
+    """
+    device = device_of(model)
+    with evaluating(model):
+        predicted = model(images.to(device), mask.to(device)).float().cpu()
+    images = images.detach().float().cpu()
+    hidden = model.hidden_pixels(images, mask.cpu())
+    return predicted, torch.where(hidden, predicted, images), hidden

@@ -1,0 +1,202 @@
+"""What a masked autoencoder sees, and what it makes of it.
+
+A model trained on normalised targets predicts each patch without its mean and contrast. To show such a prediction
+both must come from somewhere: `estimated`, from the visible patches and from how predictions meet (`statistics`),
+is what could be known; `true`, from the hidden patch itself, shows how well the pattern alone was predicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+import numpy as np
+import torch
+from PIL import Image
+from torch import Tensor
+
+from vitrail.errors import ConfigError
+from vitrail.layers.patches import pad_to_patches, patchify, unpatchify
+from vitrail.models.mae import MAE
+from vitrail.models.targets import patch_statistics
+from vitrail.visualize.draw import HIDDEN, Tile, enlarge, sheet, to_picture
+from vitrail.visualize.hiding import Hiding, hidings
+from vitrail.visualize.record import device_of, evaluating
+from vitrail.visualize.statistics import estimate_statistics
+
+Statistics = Literal["estimated", "true"]
+
+UNTRAINED = "Where a patch was visible the model is not trained to predict anything, and the reconstruction is noise."
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """Pictures with patches hidden and predicted, all on the CPU and normalised as the originals are.
+
+    Attributes:
+        original: ``(B, C, H, W)``.
+        predicted: ``(B, C, H, W)``, every patch as the model predicts it.
+        pasted: ``(B, C, H, W)``, the original where it was visible, the prediction where it was hidden.
+        hidden: ``(B, H, W)`` bool, which pixels were hidden.
+        mask: ``(B, N)`` bool, which patches were hidden.
+        label: one sentence saying what is predicted, and where the rest comes from.
+        sayable: ``(B, C, H, W)``, the original as far as the model's target can describe it; None where that is all.
+    """
+
+    original: Tensor
+    predicted: Tensor
+    pasted: Tensor
+    hidden: Tensor
+    mask: Tensor
+    label: str
+    sayable: Tensor | None = None
+
+
+def to_pixels(
+    predicted: Tensor,
+    patches: Tensor,
+    mask: Tensor,
+    grid: tuple[int, int],
+    patch_size: int,
+    statistics: Statistics = "estimated",
+) -> Tensor:
+    """Turn predictions of normalised targets into pixels; the inverse of `MAE.target` where it can be.
+
+    Args:
+        predicted: ``(B, N, P * P * C)``, each patch without its mean and contrast.
+        patches: the original's, ``(B, N, P * P * C)``.
+        mask: ``(B, N)`` bool, 1 = hidden.
+        grid: ``(h, w)``.
+        patch_size: P.
+        statistics: ``estimated`` without looking at hidden patches, or ``true``, the hidden patches' own.
+
+    Returns:
+        ``(B, N, P * P * C)`` in the scale of ``patches``.
+    """
+    if statistics == "true":
+        mean, deviation = patch_statistics(patches)
+    else:
+        mean, deviation = estimate_statistics(predicted, patches, mask, grid, patch_size)
+    return predicted * deviation + mean
+
+
+def reconstruct(mae: MAE, images: Tensor, mask: Tensor, statistics: Statistics = "estimated") -> Reconstruction:
+    """Hide patches of pictures and let a masked autoencoder fill them in.
+
+    Args:
+        mae: the model; what its targets are, `MAEConfig.target` says.
+        images: ``(B, C, H, W)``, normalised, of any size and on any device.
+        mask: ``(B, N)``, 1 = hidden, the same number in every row.
+        statistics: whose mean and contrast hidden patches get; without effect on other targets.
+
+    Raises:
+        ConfigError: unknown statistics, the mask does not fit the pictures, or the model's tokens cannot be drawn.
+    """
+    if statistics not in ("estimated", "true"):
+        raise ConfigError(f"statistics are 'estimated' or 'true', not {statistics!r}")
+    grid, size = mae.grid(images), mae.patch_size
+    device = device_of(mae)
+    target = mae.decoder.target
+    with evaluating(mae):
+        predicted = target.to_patches(mae(images.to(device), mask.to(device)).predicted.float()).cpu()
+        sayable = None if target.is_pixels else target.shown(mae.target(images.to(device))).cpu()
+    images, mask = images.detach().float().cpu(), mask.cpu().bool()
+    patches = patchify(pad_to_patches(images, size), size)
+    if mae.config.target == "normalized":
+        predicted = to_pixels(predicted, patches, mask, grid, size, statistics)
+    pasted = torch.where(mask.unsqueeze(-1), predicted, patches)
+
+    def picture(patches: Tensor) -> Tensor:
+        return unpatchify(patches, size, grid)[..., : images.shape[-2], : images.shape[-1]]
+
+    hidden = picture(mask.unsqueeze(-1).expand(-1, -1, size * size))[:, 0]
+    return Reconstruction(
+        images,
+        picture(predicted),
+        picture(pasted),
+        hidden,
+        mask,
+        describe(mae, statistics),
+        None if sayable is None else picture(sayable),
+    )
+
+
+def describe(mae: MAE, statistics: Statistics) -> str:
+    """Say in a sentence what the model predicts, and where the rest of the picture comes from."""
+    config = mae.config
+    if config.target == "pixels":
+        return "The model predicts pixels as they are."
+    if config.target == "pca":
+        return (
+            f"The model predicts {mae.decoder.target.size} coefficients in the principal components of patches, and "
+            "this is what they add up to."
+        )
+    if config.target == "tokens":
+        return f"The model chooses one of {config.vocabulary} tokens for each patch, and this is what it stands for."
+    if statistics == "true":
+        return (
+            "The model predicts patterns without brightness and contrast; this picture uses the hidden patch's true "
+            "mean and contrast, which the model does not know."
+        )
+    return (
+        "The model predicts patterns without brightness and contrast; this picture uses estimates, made "
+        "from the visible patches and from how predictions meet, without looking at what is hidden."
+    )
+
+
+def panel(
+    mae: MAE,
+    images: Tensor,
+    mean: Sequence[float],
+    std: Sequence[float],
+    *,
+    hidden: Sequence[Hiding] = (),
+    statistics: Statistics = "estimated",
+    captions: Sequence[str] = (),
+    title: str = "What the masked autoencoder fills in",
+) -> Image.Image:
+    """Draw pictures, what is left of them, and what a masked autoencoder makes of that.
+
+    Args:
+        mae, images, statistics: as in `reconstruct`.
+        mean, std: per channel, with which the pictures were normalised.
+        hidden: ways to hide patches, a row for each; by default one at the model's own ratio.
+        captions: a line for each picture.
+        title: a line on top, or none.
+
+    Returns:
+        One picture: original, visible patches, reconstruction, and the reconstruction with the visible patches
+        pasted in; of principal components and tokens also the most they could say of the original. Where the
+        reconstruction comes from is written below.
+
+    Raises:
+        ConfigError: a mask does not fit the pictures.
+    """
+    config = mae.config
+    hidden = hidden or hidings(mae.grid(images), len(images), maskings=(config.masking,), ratios=(config.mask_ratio,))
+    made = [reconstruct(mae, images, one.mask, statistics) for one in hidden]
+    rows: list[list[Tile | None]] = []
+    for index, image in enumerate(images):
+        original = to_picture(image, mean, std)
+        for way, result in zip(hidden, made, strict=True):
+            first = result is made[0]
+            parts = (result.predicted, result.pasted, *(() if result.sayable is None else (result.sayable,)))
+            shown = [without_hidden(original, result.hidden[index]), *(to_picture(p[index], mean, std) for p in parts)]
+            texts = [way.caption, *[""] * len(parts)]
+            before = Tile(enlarge(original), captions[index] if captions else "") if first else None
+            rows.append([before, *(Tile(enlarge(p), text) for p, text in zip(shown, texts, strict=True))])
+    columns = ["original", "visible", "reconstruction", "with visible pasted"]
+    return sheet(
+        rows,
+        title=title,
+        columns=[*columns, *(["the most it could say"] if made[0].sayable is not None else [])],
+        note=f"{made[0].label} {UNTRAINED}",
+    )
+
+
+def without_hidden(picture: Image.Image, hidden: Tensor) -> Image.Image:
+    """Paint the hidden pixels ``(H, W)`` of a picture in one flat grey; the result is RGB."""
+    pixels = np.array(picture.convert("RGB"))
+    pixels[hidden.numpy()] = HIDDEN
+    return Image.fromarray(pixels)

@@ -1,0 +1,190 @@
+"""One page about a run that can be kept, sent and read anywhere: no network, no scripts, pictures inside."""
+
+from __future__ import annotations
+
+import base64
+import io
+import math
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from PIL import Image
+
+TEMPLATE = "report.html.j2"
+LARGEST_PNG = 400_000  # Bytes; beyond them a picture is a photograph, and WebP takes a fifth of the room.
+WEBP_QUALITY = 92
+MOST_LISTED, LONGEST_TEXT = 50, 160  # Items of a list, and letters of a text, that a table's cell holds.
+
+Figure = tuple[str, Image.Image | str | Path]
+"""A caption, and a picture or the path of a PNG file. The caption's first line is set as a heading."""
+
+
+@dataclass(frozen=True)
+class Table:
+    """A table of a report; numbers are set flush right, so that they can be compared.
+
+    Attributes:
+        title: a line above it.
+        columns: headings.
+        rows: cells of any kind; floats are written with four significant digits.
+    """
+
+    title: str
+    columns: Sequence[str]
+    rows: Sequence[Sequence[Any]]
+
+
+@dataclass(frozen=True)
+class Section:
+    """A part of a report at its end, such as the configuration or the environment.
+
+    Attributes:
+        title: its heading.
+        content: text, one paragraph for each line; or settings by name, nested ones written with dots.
+        folded: shown only when asked for.
+    """
+
+    title: str
+    content: str | Mapping[str, Any]
+    folded: bool = False
+
+
+def write_report(
+    path: str | Path,
+    *,
+    title: str,
+    subtitle: str = "",
+    facts: Sequence[tuple[str, str]] = (),
+    pictures: Sequence[Figure] = (),
+    tables: Sequence[Table] = (),
+    sections: Sequence[Section] = (),
+    next_steps: Sequence[str] = (),
+) -> Path:
+    """Write a report as one HTML file: figures first, then pictures, tables, sections, and what to run next.
+
+    Args:
+        path: the file; folders on the way to it are made.
+        title, subtitle: what the page is about.
+        facts: the headline figures as (name, value); the first few are what a reader takes away.
+        pictures: in the order they are shown.
+        tables: below the pictures.
+        sections: below the tables.
+        next_steps: commands; what follows ``  # `` on a line explains it.
+
+    Returns:
+        The path.
+    """
+    import jinja2
+
+    environment = jinja2.Environment(
+        loader=jinja2.PackageLoader("vitrail.visualize", "."),
+        autoescape=True,
+        trim_blocks=True,
+        lstrip_blocks=True,
+        undefined=jinja2.StrictUndefined,
+    )
+    environment.filters["cell"] = cell
+    environment.filters["weight"] = _weight
+    environment.tests["figure"] = is_number
+    page = environment.get_template(TEMPLATE).render(
+        title=shortened(title),
+        subtitle=subtitle,
+        facts=facts,
+        figures=[_figure(caption, picture) for caption, picture in pictures],
+        tables=tables,
+        sections=[(section, _content(section.content)) for section in sections],
+        steps=[_step(step) for step in next_steps],
+    )
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page, encoding="utf-8", errors="replace")  # file names may hold what UTF-8 cannot
+    return path
+
+
+def data_uri(picture: Image.Image | str | Path) -> str:
+    """Write a picture, or a file of one, into an address: PNG, or WebP where that would be large."""
+    if not isinstance(picture, Image.Image):
+        with Image.open(picture) as opened:
+            picture = opened.convert("RGB")
+    content = _encoded(picture, "PNG", optimize=True)
+    kind = "png"
+    if len(content) > LARGEST_PNG:
+        content, kind = _encoded(picture, "WEBP", quality=WEBP_QUALITY, method=4), "webp"
+    return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
+
+
+def cell(value: Any) -> str:
+    """Write a value for reading: floats with four significant digits, truth as yes and no, lists with commas.
+
+    What is no finite number is ``-``; of long lists and texts a part is left out, and said so.
+    """
+    if value is None:
+        return "none"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, float):
+        return f"{value:.4g}" if math.isfinite(value) else "-"
+    if isinstance(value, int):
+        return f"{value:,}" if abs(value) >= 10_000 else str(value)
+    if isinstance(value, (list, tuple)):
+        more = f", and {len(value) - MOST_LISTED:,} more" if len(value) > MOST_LISTED else ""
+        return (", ".join(cell(item) for item in value[:MOST_LISTED]) or "none") + more
+    return shortened(str(value))
+
+
+def shortened(text: str) -> str:
+    """Leave out the middle of a text that is longer than `LONGEST_TEXT` letters."""
+    half = LONGEST_TEXT // 2
+    return text if len(text) <= LONGEST_TEXT else f"{text[:half]}…{text[-half:]}"
+
+
+def is_number(value: Any) -> bool:
+    """Whether a table's cell is a number, possibly written out with a unit or a sign."""
+    if isinstance(value, str):
+        return value.lstrip("+-")[:1].isdigit()
+    return isinstance(value, (int, float)) and not isinstance(value, bool)
+
+
+def flattened(settings: Mapping[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+    """List nested settings by their dotted names: ``{"optim": {"lr": 1}}`` gives ``[("optim.lr", 1)]``."""
+    found: list[tuple[str, Any]] = []
+    for name, value in settings.items():
+        if isinstance(value, Mapping) and value:
+            found += flattened(value, f"{prefix}{name}.")
+        else:
+            found.append((f"{prefix}{name}", value))
+    return found
+
+
+def _content(content: str | Mapping[str, Any]) -> dict[str, Any]:
+    if isinstance(content, str):
+        return {"paragraphs": [line for line in content.splitlines() if line.strip()], "settings": []}
+    return {"paragraphs": [], "settings": flattened(content)}
+
+
+def _figure(caption: str, picture: Image.Image | str | Path) -> dict[str, Any]:
+    heading, _, rest = caption.partition("\n")
+    if not isinstance(picture, Image.Image):
+        with Image.open(picture) as opened:
+            size = opened.size
+    else:
+        size = picture.size
+    return {"heading": heading, "caption": rest, "source": data_uri(picture), "width": size[0], "height": size[1]}
+
+
+def _step(step: str) -> tuple[str, str]:
+    command, _, why = step.partition("  # ")
+    return command.strip(), why.strip()
+
+
+def _weight(value: str) -> str:
+    """Name how large a headline figure can be set without breaking."""
+    return "short" if len(value) <= 9 else "medium" if len(value) <= 13 else "long"
+
+
+def _encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
+    buffer = io.BytesIO()
+    picture.save(buffer, kind, **options)
+    return buffer.getvalue()
