@@ -23,11 +23,11 @@ from vitrail.training.precision import keep_large_buffers
 
 # Sequences, tokens, heads, channels of a head.
 SHAPES = {
-    "ViT-Ti, 64 pictures of 160 pixels": (64, 101, 3, 64),
-    "MAE's decoder, 16 pictures of 224 pixels": (16, 197, 16, 32),
-    "Swin-T's first windows, 16 pictures of 224 pixels": (1024, 49, 3, 32),
-    "ViT-S, 2 pictures of 512 pixels": (2, 1025, 6, 64),
-    "ViT-S, one picture of 1024 pixels": (1, 4097, 6, 64),
+    "ViT-Ti, 64 images of 160 pixels": (64, 101, 3, 64),
+    "MAE's decoder, 16 images of 224 pixels": (16, 197, 16, 32),
+    "Swin-T's first windows, 16 images of 224 pixels": (1024, 49, 3, 32),
+    "ViT-S, 2 images of 512 pixels": (2, 1025, 6, 64),
+    "ViT-S, one image of 1024 pixels": (1, 4097, 6, 64),
 }
 ROUNDS = 9
 

@@ -1,4 +1,4 @@
-"""Mask R-CNN over a Swin-T beside torchvision's own over a ResNet-50: memory and time of a picture of 800 pixels.
+"""Mask R-CNN over a Swin-T beside torchvision's own over a ResNet-50: memory and time of an image of 800 pixels.
 
 python benchmarks/detection.py [--side 800] [--rounds 3] [--device cpu]
 

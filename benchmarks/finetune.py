@@ -1,6 +1,6 @@
 """Fine-tune the real DeiT-Ti on ten classes of clothes: a plain script with timm's model, and vitrail's defaults.
 
-Both start from the same file and end with the accuracy on the same test pictures; each runs by itself, one after the
+Both start from the same file and end with the accuracy on the same test images; each runs by itself, one after the
 other, in a fresh process. The plain script: 160 pixels, batch 64, 5 epochs, AdamW 3e-4 one-cycle, weight decay 0.05,
 smoothing 0.1, drop path 0.1, crops of 0.35 to 1, flip, bf16, one data worker.
 
@@ -18,7 +18,7 @@ from pathlib import Path
 
 
 def plain_script(data: Path) -> float:
-    """Train timm's model as a practitioner would write it down; return the accuracy on the test pictures."""
+    """Train timm's model as a practitioner would write it down; return the accuracy on the test images."""
     import timm
     import torch
     from safetensors.torch import load_file

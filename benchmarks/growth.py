@@ -1,6 +1,6 @@
-"""Seconds of a forward pass over pictures of growing size: a Swin, whose cost grows with the pixels, beside a ViT.
+"""Seconds of a forward pass over images of growing size: a Swin, whose cost grows with the pixels, beside a ViT.
 
-Both run eagerly on one picture in bf16; rounds are interleaved, and the fastest of them counts.
+Both run eagerly on one image in bf16; rounds are interleaved, and the fastest of them counts.
 
     python benchmarks/growth.py
 """

@@ -75,13 +75,13 @@ class TransformersLoss(nn.Module):
 
 
 def patches_of(images: Tensor, size: int) -> Tensor:
-    """Cut pictures into normalised patches ``(B, N, P * P * C)``, as the two peers below predict them."""
+    """Cut images into normalised patches ``(B, N, P * P * C)``, as the two peers below predict them."""
     patches = nn.functional.unfold(images, size, stride=size).transpose(1, 2)
     return (patches - patches.mean(-1, keepdim=True)) / (patches.var(-1, keepdim=True) + 1e-6).sqrt()
 
 
 def draw(images: Tensor, count: int) -> Tensor:
-    """Draw an order of ``count`` patches for each picture; the first ones are seen."""
+    """Draw an order of ``count`` patches for each image; the first ones are seen."""
     return torch.rand(len(images), count, device=images.device).argsort(dim=1)
 
 
@@ -178,7 +178,7 @@ CONFIGURATIONS = [f"{name}{end}" for name in ("vitrail", *PEERS) for end in ("",
 
 
 def build(name: str, options: argparse.Namespace) -> nn.Module:
-    """Make the module that turns pictures into a loss."""
+    """Make the module that turns images into a loss."""
     mae = build_model(
         f"mae_{options.model}", decoder_width=options.decoder[1], decoder_depth=options.decoder[0], decoder_heads=16
     )
@@ -194,11 +194,11 @@ def step(model: nn.Module, images: Tensor) -> Run:
     model.train()
     learning = [parameter for parameter in model.parameters() if parameter.requires_grad]
     optimizer = torch.optim.AdamW(learning, lr=1.5e-4, betas=(0.9, 0.95), weight_decay=0.05, fused=True)
-    pictures, dtype = images.float(), images.dtype
+    drawn, dtype = images.float(), images.dtype
 
     def once() -> object:
         with torch.autocast(images.device.type, dtype, enabled=dtype is not torch.float32):
-            loss = model(pictures)
+            loss = model(drawn)
         loss.backward()
         optimizer.step()
         optimizer.zero_grad()

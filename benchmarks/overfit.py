@@ -1,6 +1,6 @@
-"""Learn eight real pictures by heart: whatever a detector gets wrong then, it is not for want of pictures.
+"""Learn eight real images by heart: whatever a detector gets wrong then, it is not for want of images.
 
-The first eight training pictures of a COCO folder without crowds whose smallest object covers half a percent of them
+The first eight training images of a COCO folder without crowds whose smallest object covers half a percent of them
 are copied to OUT/eight, as both splits; a ViT-Ti under Mask R-CNN is trained on them and measured on the same.
 
     python benchmarks/overfit.py DATA/coco_mini DATA/weights/deit_tiny_patch16_224.safetensors OUT
@@ -16,22 +16,22 @@ from typing import Any
 
 import vitrail
 
-PICTURES = 8
+IMAGES = 8
 SMALLEST = 0.005
 
 
 def choose(annotations: dict[str, Any]) -> dict[str, Any]:
-    """Return the annotations of the pictures to learn, as COCO's json."""
+    """Return the annotations of the images to learn, as COCO's json."""
     objects: dict[int, list[dict[str, Any]]] = {}
     for one in annotations["annotations"]:
         objects.setdefault(one["image_id"], []).append(one)
 
-    def suits(picture: dict[str, Any]) -> bool:
-        own, area = objects.get(picture["id"], []), picture["width"] * picture["height"]
+    def suits(image: dict[str, Any]) -> bool:
+        own, area = objects.get(image["id"], []), image["width"] * image["height"]
         return bool(own) and all(not one["iscrowd"] and one["area"] >= SMALLEST * area for one in own)
 
-    pictures = [picture for picture in annotations["images"] if suits(picture)][:PICTURES]
-    return {**annotations, "images": pictures, "annotations": [o for p in pictures for o in objects[p["id"]]]}
+    images = [image for image in annotations["images"] if suits(image)][:IMAGES]
+    return {**annotations, "images": images, "annotations": [o for p in images for o in objects[p["id"]]]}
 
 
 def main() -> None:
@@ -42,8 +42,8 @@ def main() -> None:
     for split in ("train", "val"):
         (data / split).mkdir(exist_ok=True)
         (data / "annotations" / f"instances_{split}.json").write_text(json.dumps(chosen))
-        for picture in chosen["images"]:
-            shutil.copy(next(source.rglob(picture["file_name"])), data / split)
+        for image in chosen["images"]:
+            shutil.copy(next(source.rglob(image["file_name"])), data / split)
     result = vitrail.train(
         str(data),
         out=str(out / "run"),

@@ -1,7 +1,7 @@
 """What it changes to shrink a Swin's window to a map that is smaller, as Microsoft's code does, instead of padding.
 
-For each picture size: the map of the last stage, the relative difference of the vector that describes the picture, and
-the multiply-accumulates of both ways. Weights are random, with large biases; the pictures are noise.
+For each image size: the map of the last stage, the relative difference of the vector that describes the image, and
+the multiply-accumulates of both ways. Weights are random, with large biases; the images are noise.
 
     python benchmarks/small_maps.py
 """
@@ -16,7 +16,7 @@ from torch import nn
 from vitrail.models.cost import cost
 from vitrail.models.swin import SIZES, Swin
 
-PICTURES = ((224, 224), (160, 160), (128, 96), (160, 256), (256, 160), (96, 480), (800, 1216))
+IMAGES = ((224, 224), (160, 160), (128, 96), (160, 256), (256, 160), (96, 480), (800, 1216))
 
 
 def main() -> None:
@@ -28,7 +28,7 @@ def main() -> None:
             nn.init.normal_(parameter, std=1.0)
     shrinking.load_state_dict(masked.state_dict())
     print("pixels      last map   difference   GMAC padded, shrunk")
-    for size in PICTURES:
+    for size in IMAGES:
         images = torch.randn(2, 3, *size)
         with torch.inference_mode():
             ours, theirs = masked(images), shrinking(images)

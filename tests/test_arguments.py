@@ -119,7 +119,7 @@ def test_a_verb_of_another_tool_is_answered_by_what_it_means(
         (["evaluate", "run", "x", "--output-dir", "run"], "prints its answer and writes no file"),
         (["evaluate", "run"], "needs DATA"),
         (["evaluate"], "needs CHECKPOINT and DATA"),
-        (["predict", "run"], "needs PICTURES"),
+        (["predict", "run"], "needs IMAGES"),
         (["weights", "inspect"], "needs FILE"),
         (["evaluate", "run", "x", "-y"], "./-y"),
     ],
@@ -137,7 +137,7 @@ def test_words_that_fit_are_taken() -> None:
     parsed = parse("train", TrainSettings, ["x", "--architecture.class-token", "False", "--tune-blocks", "None"])
     assert (parsed.architecture.class_token, parsed.tune_blocks) == (False, None)
     assert parse("train", TrainSettings, ["--channels", "1", "x"]).channels == 1
-    assert parse("predict", PredictSettings, ["run", "a", "--json", "b", "--top", "2"]).pictures == ("a", "b")
+    assert parse("predict", PredictSettings, ["run", "a", "--json", "b", "--top", "2"]).images == ("a", "b")
     assert parse("evaluate", EvaluateSettings, ["--workers", "-1", "run", "x"]).workers == -1
 
 

@@ -54,7 +54,7 @@ IDLE = [
     ("weights inspect f --to timm", "is for convert and push"),
     ("weights inspect f --out x", "is for convert"),
     ("weights convert f --to timm --out x --source y", "is for verify"),
-    ("weights verify f --picture x", "--source"),
+    ("weights verify f --image x", "--source"),
     ("weights inspect f --private", "is for push"),
     ("doctor --ignore 3", "name the data set"),
 ]

@@ -26,12 +26,12 @@ class Verb:
 
 VERBS: dict[str, Verb] = {
     "tour": Verb("TourSettings", "commands.tour", "the whole line in minutes: pretrain, fine-tune, compare, look"),
-    "pretrain": Verb("PretrainSettings", "commands.pretrain", "pretrain an encoder on pictures without labels"),
+    "pretrain": Verb("PretrainSettings", "commands.pretrain", "pretrain an encoder on images without labels"),
     "train": Verb("TrainSettings", "commands.train", "train a classifier, detector or segmenter, from weights or none"),
-    "evaluate": Verb("EvaluateSettings", "commands.evaluate", "measure a trained model on labelled pictures"),
+    "evaluate": Verb("EvaluateSettings", "commands.evaluate", "measure a trained model on labelled images"),
     "probe": Verb("ProbeSettings", "commands.probe", "measure an encoder: neighbours, linear probe, last blocks"),
     "plan": Verb("PlanSettings", "commands.plan", "say how to train on this machine in the hours there are"),
-    "predict": Verb("PredictSettings", "commands.predict", "say what is in pictures"),
+    "predict": Verb("PredictSettings", "commands.predict", "say what is in images"),
     "look": Verb("LookSettings", "commands.look", "draw what a model sees"),
     "paper": Verb("PaperSettings", "papers.catalogue", "run a table of the papers, at any scale"),
     "weights": Verb("WeightsSettings", "commands.weights", "inspect, convert, verify or push a weights file"),
@@ -103,7 +103,7 @@ def _run(words: list[str]) -> int:
         raise VitrailError(f"there is no verb {name!r}{_verb_hint(name)}")
     settings = parse(name, rest)
     if getattr(settings, "data", None) == "" and name != "doctor":
-        raise VitrailError(f'vitrail {name} needs pictures: a folder, a CSV, or "digits" (embedded)')
+        raise VitrailError(f'vitrail {name} needs images: a folder, a CSV, or "digits" (embedded)')
     result = importlib.import_module(f"vitrail.{VERBS[name].module}").run(settings)
     return result if isinstance(result, int) else 0
 

@@ -62,11 +62,16 @@ def coerce_options(kind: type, options: Mapping[str, Any]) -> dict[str, Any]:
     return {name: coerce(name, hints.get(name, Any), value) for name, value in options.items()}
 
 
+RENAMED = {"crop_share": "crop_fraction", "picture_every": "draw_every"}
+"""Settings by the names that they had in checkpoints and run folders written before."""
+
+
 def from_json(kind: type, data: Any) -> Any:
     """Build a dataclass from what `vitrail.config.to_json` made of it; see `vitrail.config.from_json`."""
     if not isinstance(data, dict):
         raise ConfigError(f"{kind.__name__} must be an object of named settings, not {shortened(data)}")
     hints = typing.get_type_hints(kind)
+    data = {name if name in hints else RENAMED.get(name, name): value for name, value in data.items()}
     for name in data:
         if name not in hints:
             raise ConfigError(f"{kind.__name__} has no setting {shortened(name)}{nearest(str(name), hints)}")

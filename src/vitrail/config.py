@@ -26,9 +26,9 @@ IMAGENET_STD = (0.229, 0.224, 0.225)
 
 @dataclass(frozen=True)
 class Preprocessing:
-    """How a picture becomes the model's input; it travels inside every checkpoint.
+    """How an image becomes the model's input; it travels inside every checkpoint.
 
-    The picture's values are scaled to [0, 1], then ``(value - mean) / std`` is taken per channel.
+    The image's values are scaled to [0, 1], then ``(value - mean) / std`` is taken per channel.
     """
 
     image_size: tuple[int, int] = (224, 224)
@@ -38,9 +38,9 @@ class Preprocessing:
     mean: tuple[float, ...] = IMAGENET_MEAN
     std: tuple[float, ...] = IMAGENET_STD
     resize: Literal["crop", "squash"] = "crop"
-    """crop: shorter side to image_size / crop_share, then the centre. squash: straight to image_size."""
-    crop_share: float = 0.875
-    """Share of the resized picture that the centre crop keeps, in (0, 1]."""
+    """crop: shorter side to image_size / crop_fraction, then the centre. squash: straight to image_size."""
+    crop_fraction: float = 0.875
+    """Share of the resized image that the centre crop keeps, in (0, 1]."""
 
 
 @dataclass(frozen=True)
@@ -60,13 +60,13 @@ class ImageAugment(JointAugment):
     crop: Literal["random", "fixed", "none"] = "random"
     """random: random resized crop; fixed: a random place at fixed size; none: as in evaluation."""
     crop_scale: tuple[float, float] = (0.35, 1.0)
-    """Smallest and largest share of the picture's area that a random resized crop keeps."""
+    """Smallest and largest share of the image's area that a random resized crop keeps."""
     crop_ratio: tuple[float, float] = (3 / 4, 4 / 3)
     """Narrowest and widest width/height of a random resized crop."""
     rand_augment: int = 0
     """Magnitude of RandAugment, 1 to 30; 0 is off."""
     rand_augment_ops: int = 2
-    """Operations a picture gets from RandAugment."""
+    """Operations an image gets from RandAugment."""
     erasing: float = 0.0
     """Probability that one rectangle is replaced by noise."""
 
@@ -87,19 +87,19 @@ class Augment(ImageAugment):
 
 @dataclass(frozen=True)
 class ImageLoader:
-    """How pictures get from the disk to the model."""
+    """How images get from the disk to the model."""
 
     workers: int = -1
-    """Processes that load pictures; 0 loads in the main process, -1 chooses by the machine."""
+    """Processes that load images; 0 loads in the main process, -1 chooses by the machine."""
     cache: Literal["auto", "on", "off"] = "auto"
-    """Keep decoded pictures in memory; auto does so when all of them fit easily."""
+    """Keep decoded images in memory; auto does so when all of them fit easily."""
     views: int = 0
-    """Show each picture in so many fixed random views, one epoch after the other; 0: in a new one every time."""
+    """Show each image in so many fixed random views, one epoch after the other; 0: in a new one every time."""
 
 
 @dataclass(frozen=True)
 class Loader(ImageLoader):
-    """How pictures that have a label as a whole get from the disk to the model."""
+    """How images that have a label as a whole get from the disk to the model."""
 
     balanced: bool = False
     """Draw every class equally often."""
@@ -150,7 +150,7 @@ class Run:
     compile: bool = False
     """Let torch.compile make one program of the model: minutes at the start, then faster steps (docs/papers/mae.md)."""
     micro_batch: int = 0
-    """Pictures per forward pass and process; 0 takes the process's whole share of the batch."""
+    """Images per forward pass and process; 0 takes the process's whole share of the batch."""
     evaluate_every: float = 1.0
     """Epochs between evaluations; the end of the run is always evaluated."""
     save_every: float = 1.0
@@ -159,8 +159,8 @@ class Run:
     """A checkpoint is also written when this many minutes have passed since the last; 0 is off."""
     keep: int = 2
     """How many of the newest checkpoints stay, besides the best one."""
-    picture_every: float = 0.0
-    """Epochs between drawings of what the model makes of held-out pictures, in RUN/pictures; 0 draws at the end."""
+    draw_every: float = 0.0
+    """Epochs between drawings of what the model makes of held-out images, in RUN/images; 0 draws at the end."""
     patience: int = 0
     """Stop after this many evaluations without a better one; 0 is off."""
     tensorboard: bool = False

@@ -1,6 +1,6 @@
 """The last line of defence: what the system refuses, wherever it did, becomes one sentence that says what to do.
 
-Each place that can say more (which picture, which checkpoint) does so itself; this catches what was left.
+Each place that can say more (which image, which checkpoint) does so itself; this catches what was left.
 """
 
 from __future__ import annotations

@@ -20,7 +20,7 @@ class DataError(VitrailError):
 
 
 class ImageError(VitrailError):
-    """One picture cannot be used.
+    """One image cannot be used.
 
     Attributes:
         path: the file, or a short description of where the bytes came from.

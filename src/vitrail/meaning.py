@@ -148,8 +148,8 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "WeightsSettings": (
         Rule(("to",), lambda s: s.action not in ("convert", "push"), "is for convert and push"),
         Rule(("out", "num_heads", "encoder_only"), lambda s: s.action != "convert", "is for convert"),
-        Rule(("source", "picture"), lambda s: s.action != "verify", "is for verify"),
-        Rule(("picture",), lambda s: s.source is None, "is what the file and its --source are both shown; give that"),
+        Rule(("source", "image"), lambda s: s.action != "verify", "is for verify"),
+        Rule(("image",), lambda s: s.source is None, "is what the file and its --source are both shown; give that"),
         Rule(("private",), lambda s: s.action != "push", "is for push"),
     ),
     "DoctorSettings": (Rule(("ignore",), lambda s: not s.data, "is of masks; name the data set to check"),),

@@ -60,7 +60,7 @@ COUNT = Range(1, MOST)
 CHANNELS = Range(1, 65_536)
 DEPTH = Range(1, 1_000)
 SIDE = Range(1, 16_384)
-"""Pixels; a larger picture does not fit into any memory as activations."""
+"""Pixels; a larger image does not fit into any memory as activations."""
 WORKERS = Range(-1, 1_024)
 EPOCHS = Range(0, 1_000_000, above=True)
 EPOCHS_BETWEEN = Range(0, 1_000_000)
@@ -120,7 +120,7 @@ RANGES: dict[str, dict[str, Range]] = {
         "save_every": EPOCHS_BETWEEN,
         "save_minutes": Range(0, 1_000_000),
         "keep": Range(1, 1_000_000),
-        "picture_every": EPOCHS_BETWEEN,
+        "draw_every": EPOCHS_BETWEEN,
         "patience": Range(0, MOST),
         "timeout": Range(1, 1_000_000),
     },

@@ -22,7 +22,7 @@ import vitrail
 from vitrail.cli import main
 from vitrail.data.coco import open_coco
 from vitrail.data.images import open_indices
-from vitrail.data.objects import ObjectPictures
+from vitrail.data.objects import ObjectImages
 from vitrail.data.rle import encode
 from vitrail.errors import VitrailError
 
@@ -64,9 +64,9 @@ def answer(root: Path, content: bytes) -> str:
     (root / "annotations" / "instances_train.json").write_bytes(content)
     said = ""
     try:
-        pictures = open_coco(root, validation_share=0.0).train
-        assert isinstance(pictures, ObjectPictures)
-        for known in pictures.annotated:
+        images = open_coco(root, validation_share=0.0).train
+        assert isinstance(images, ObjectImages)
+        for known in images.annotated:
             objects = known.objects()
             assert objects.boxes.isfinite().all()
             assert objects.masks.shape == (len(objects), SIZE[1], SIZE[0])
@@ -252,9 +252,9 @@ def test_changed_masks_are_read_as_numbers_or_answered_in_one_sentence(suffix: s
     chance = random.Random(count)
     file = tmp_path / f"mask{suffix}"
     values = np.random.RandomState(3).randint(0, 4, (20, 30)).astype(np.uint8)
-    picture = Image.fromarray(values)
-    picture.putpalette([n % 256 for n in range(768)])
-    picture.save(file)
+    image = Image.fromarray(values)
+    image.putpalette([n % 256 for n in range(768)])
+    image.save(file)
     whole = file.read_bytes()
     for _ in range(count):
         content = bytearray(whole)

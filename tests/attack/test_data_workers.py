@@ -18,7 +18,7 @@ from vitrail.data import workers as workers_module
 from vitrail.data.batches import EvalBatches, TrainBatches
 from vitrail.data.parcels import pack
 from vitrail.data.samples import Samples
-from vitrail.data.sources import Pictures
+from vitrail.data.sources import Images
 from vitrail.errors import DataError
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
@@ -31,7 +31,7 @@ def large(image: Image.Image) -> torch.Tensor:
 
 def samples(count: int = 24, transform: Callable[[Image.Image], torch.Tensor] = large) -> Samples:
     items = [Image.new("RGB", (2, 2), (number, 0, 0)) for number in range(count)]
-    return Samples(Pictures(items, tuple(n % 2 for n in range(count)), ("",) * count), transform, 3)
+    return Samples(Images(items, tuple(n % 2 for n in range(count)), ("",) * count), transform, 3)
 
 
 def digest(batches: EvalBatches) -> list[int]:

@@ -317,7 +317,7 @@ LINKED = (
     "summary.json",
     ".lock",
     "checkpoints",
-    "pictures",
+    "images",
     "report.html",
     "step",
     "last",

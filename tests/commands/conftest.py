@@ -29,15 +29,15 @@ def classifier(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def digit_files(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder of digits as PNG files, one folder a class, with one damaged file that is no picture."""
+    """A folder of digits as PNG files, one folder a class, with one damaged file that is no image."""
     from vitrail.data.sources import open_source
 
     root = tmp_path_factory.mktemp("digits")
     test = open_source("digits").test
     assert test is not None
     assert test.labels is not None
-    for number, (picture, label) in enumerate(zip(test.items, test.labels, strict=True)):
+    for number, (image, label) in enumerate(zip(test.items, test.labels, strict=True)):
         folder = root / str(label)
         folder.mkdir(exist_ok=True)
-        picture.save(folder / f"{number}.png")  # type: ignore[union-attr]
+        image.save(folder / f"{number}.png")  # type: ignore[union-attr]
     return root

@@ -49,7 +49,7 @@ def shapes(tmp_path_factory: pytest.TempPathFactory) -> Path:
         images, annotations = [], []
         for number, size in enumerate(sizes):
             scene = Scene(len(split), number, size)
-            scene.picture().save(root / "images" / split / f"{number}.png")
+            scene.image().save(root / "images" / split / f"{number}.png")
             images.append({"id": 10 * number + 3, "file_name": f"{number}.png", "width": size[0], "height": size[1]})
             for one in scene.truth() if number != 1 else []:
                 annotations.append({**one, "category_id": 5 * one["class"] + 1, "image_id": 10 * number + 3})
@@ -90,8 +90,8 @@ def detector(shapes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return vitrail.train(str(shapes), out=str(tmp_path_factory.mktemp("runs") / "detector"), **QUICK).folder
 
 
-def test_a_run_folder_holds_pictures_and_a_report(detector: Path) -> None:
-    drawn = {path.stem for path in (detector / "pictures").glob("*.png")}
+def test_a_run_folder_holds_images_and_a_report(detector: Path) -> None:
+    drawn = {path.stem for path in (detector / "figures").glob("*.png")}
     # What it looks at is drawn where it finds something.
     assert drawn - {"attention"} == {"curves", "objects", "pyramid", "anchors"}
     assert "mask_rcnn" in (detector / "report.html").read_text()
@@ -119,50 +119,50 @@ def test_two_processes_measure_exactly_what_one_does(detector: Path, shapes: Pat
     words = ["evaluate", str(detector), str(shapes), "--json", "--workers", "0", "--precision", "fp32"]
     said = [json.loads(finish_together(world, words)) for world in (1, 2)]
     assert said[0] == said[1]
-    assert said[0]["pictures"] == 3
+    assert said[0]["images"] == 3
     assert set(said[0]["box"]) == set(said[0]["mask"])
 
 
-def test_predicting_only_damaged_pictures_is_a_mistake(
+def test_predicting_only_damaged_images_is_a_mistake(
     detector: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "a.png").write_bytes(b"no picture")
+    (tmp_path / "a.png").write_bytes(b"no image")
     assert main(["predict", str(detector), str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]) == 2
     assert "a.png cannot be read as an image" in capsys.readouterr().err
 
 
 def test_predictions_are_drawn_and_written_as_coco(detector: Path, shapes: Path, tmp_path: Path) -> None:
-    pictures = sorted((shapes / "images" / "val").glob("*.png"))
+    images = sorted((shapes / "images" / "val").glob("*.png"))
     broken = tmp_path / "broken.png"
-    broken.write_bytes(b"no picture")
-    found = vitrail.predict(str(detector), [*pictures, broken], threshold=0.0, out=str(tmp_path / "out"))
+    broken.write_bytes(b"no image")
+    found = vitrail.predict(str(detector), [*images, broken], threshold=0.0, out=str(tmp_path / "out"))
     assert found[-1].error
     written = json.loads((tmp_path / "out" / "predictions.json").read_text())
-    assert len(written["images"]) == len(pictures)
+    assert len(written["images"]) == len(images)
     assert [one["id"] for one in written["categories"]] == [1, 6, 11, 16], "the data set's own ids"
     assert {one["category_id"] for one in written["annotations"]} <= {1, 6, 11, 16}
     assert len(written["annotations"]) == sum(len(one.objects) for one in found)
     for one in found[:-1]:
-        with Image.open(one.drawn) as drawn, Image.open(one.file) as picture:
-            assert drawn.size == picture.size
+        with Image.open(one.drawn) as drawn, Image.open(one.file) as image:
+            assert drawn.size == image.size
         for thing in one.objects:
             assert thing["class"] in SHAPES
             width, height = one.size
             assert decode(thing["segmentation"], height, width).shape == (height, width)
 
 
-def test_pictures_of_one_name_are_drawn_apart_and_none_is_drawn_over(
+def test_images_of_one_name_are_drawn_apart_and_none_is_drawn_over(
     detector: Path, shapes: Path, tmp_path: Path
 ) -> None:
     shutil.copy(shapes / "images" / "train" / "0.png", tmp_path / "0.png")
     before = (tmp_path / "0.png").read_bytes()
-    pictures = [tmp_path / "0.png", shapes / "images" / "val" / "0.png", shapes / "images" / "train" / "0.png"]
-    found = vitrail.predict(str(detector), pictures, out=str(tmp_path))
+    images = [tmp_path / "0.png", shapes / "images" / "val" / "0.png", shapes / "images" / "train" / "0.png"]
+    found = vitrail.predict(str(detector), images, out=str(tmp_path))
     assert [Path(one.drawn).name for one in found] == ["0-2.png", "0-3.png", "0-4.png"]
     assert (tmp_path / "0.png").read_bytes() == before
 
 
-def test_look_draws_named_pictures(detector: Path, shapes: Path, tmp_path: Path) -> None:
+def test_look_draws_named_images(detector: Path, shapes: Path, tmp_path: Path) -> None:
     written = vitrail.look(str(detector), [str(shapes / "images" / "val" / "0.png")], out=str(tmp_path))
     assert {"objects", "pyramid"} <= {path.stem for path in written}
 
@@ -195,13 +195,13 @@ def test_the_doctor_names_what_is_wrong_with_annotations(shapes: Path, tmp_path:
     content["images"][2]["width"] += 1
     file.write_text(json.dumps(content))
     mistakes = vitrail.doctor(str(root))["data"]["mistakes"]
-    assert any("leaves its picture" in one for one in mistakes)
+    assert any("leaves its image" in one for one in mistakes)
     assert any("category 999" in one for one in mistakes)
     assert any("annotations say 45 x 80" in one or "its annotations say" in one for one in mistakes)
     assert not vitrail.doctor(str(shapes))["data"]["mistakes"]
 
 
-def test_the_doctor_finds_a_picture_that_is_in_two_splits(shapes: Path, tmp_path: Path) -> None:
+def test_the_doctor_finds_a_image_that_is_in_two_splits(shapes: Path, tmp_path: Path) -> None:
     root = tmp_path / "twice"
     shutil.copytree(shapes, root)
     file = root / "annotations" / "instances_val.json"
@@ -214,7 +214,7 @@ def test_the_doctor_finds_a_picture_that_is_in_two_splits(shapes: Path, tmp_path
 
 def test_the_doctor_knows_drawn_scenes() -> None:
     found = vitrail.doctor("scenes:32")["data"]
-    assert found["pictures"]["train"] == 2000
+    assert found["images"]["train"] == 2000
     assert not found["damaged"]
 
 

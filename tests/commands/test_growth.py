@@ -13,8 +13,8 @@ def test_growth_is_printed_and_drawn(tmp_path: Path, capsys: pytest.CaptureFixtu
     assert "swin_t" in said
     assert "vit_s16" in said
     assert "W-MSA" in said
-    with Image.open(file) as picture:
-        assert picture.width > 1000
+    with Image.open(file) as image:
+        assert image.width > 1000
 
 
 def test_a_name_without_attention_is_one_sentence(capsys: pytest.CaptureFixture[str]) -> None:

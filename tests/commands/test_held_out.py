@@ -20,7 +20,7 @@ from vitrail.data.sources import open_source
 from vitrail.errors import DataError
 from vitrail.runs.measured import Measured, choose_split, known_split
 from vitrail.runs.prepare import prepare
-from vitrail.runs.run_training import carry_out
+from vitrail.runs.run_training import run_training
 from vitrail.runs.split import run_split
 from vitrail.settings import Architecture, PretrainSettings, TrainSettings
 from vitrail.tasks.classification.settings import ClassifySettings
@@ -54,7 +54,7 @@ def trained(task: str, data: Path, out: Path, seed: int) -> set[int]:
     settings = tiny(task, data, out, seed)
     source = run_split(settings)
     if isinstance(settings, PretrainSettings):
-        carry_out(prepare(settings, source))
+        run_training(prepare(settings, source))
     else:
         train.learn(settings, source)
     return contents(source.train)
@@ -73,9 +73,9 @@ def test_figures_on_held_out_images_are_those_of_the_training_with_any_seed(task
         run = tmp_path / f"run{seed}"
         learned = trained(task, data, run, seed)
         assert len(learned) == 16
-        assert contents(measured(run, data).pictures).isdisjoint(learned)
+        assert contents(measured(run, data).images).isdisjoint(learned)
         figures = vitrail.evaluate(str(run), str(data), workers=0, device="cpu")
-        assert (figures.split, figures.pictures, figures.notes) == ("validation", 4, ())
+        assert (figures.split, figures.images, figures.notes) == ("validation", 4, ())
         best = json.loads((run / "summary.json").read_text())["best"]
         if task == "classify":
             assert figures.loss == pytest.approx(best["loss"], rel=1e-3)
@@ -102,11 +102,11 @@ def test_held_out_images_share_none_with_the_training_split_after_any_change(
         tuple(replace(one, split="train" if n % 3 else "val") for n, one in enumerate(all_records)),
     ):
         write_anew(write, tmp_path / "data", changed)
-        found = contents(measured(tmp_path / "run", data).pictures)
+        found = contents(measured(tmp_path / "run", data).images)
         assert found
         assert found.isdisjoint(learned)
         if not any(one.split for one in changed):
-            there = contents(measured(tmp_path / "run", data, "all").pictures)
+            there = contents(measured(tmp_path / "run", data, "all").images)
             assert found == there - learned, "all that was not learned from is measured"
             assert found & held == there & held
 
@@ -122,10 +122,10 @@ def test_the_runs_own_data_are_recognised_wherever_they_lie(tmp_path: Path, monk
         for run in (Path("run"), tmp_path / "moved", tmp_path / "moved" / "checkpoints" / "step_00000001"):
             found = measured(run, place)
             assert found.split == "validation"
-            assert contents(found.pictures).isdisjoint(learned)
-            assert len(found.pictures) == 6
+            assert contents(found.images).isdisjoint(learned)
+            assert len(found.images) == 6
     shutil.rmtree(data)
-    assert contents(measured(tmp_path / "moved", Path("wrapper")).pictures).isdisjoint(learned)
+    assert contents(measured(tmp_path / "moved", Path("wrapper")).images).isdisjoint(learned)
 
 
 def test_new_images_are_all_measured(tmp_path: Path) -> None:
@@ -133,10 +133,10 @@ def test_new_images_are_all_measured(tmp_path: Path) -> None:
     # The same names and sizes, other pixels.
     new = class_folders(tmp_path / "new", tuple(replace(one, seed=one.seed + 700) for one in records(10)))
     found = measured(tmp_path / "run", new)
-    assert (found.split, len(found.pictures), found.notes) == ("all", 20, ())
+    assert (found.split, len(found.images), found.notes) == ("all", 20, ())
     with pytest.raises(DataError, match="has no validation images; it has 20 of new"):
         measured(tmp_path / "run", new, "validation")
-    assert len(measured(tmp_path / "run", new, "train").pictures) == 20
+    assert len(measured(tmp_path / "run", new, "train").images) == 20
 
 
 def test_images_added_to_the_runs_own_data_are_measured_beside_what_was_held_out(tmp_path: Path) -> None:
@@ -144,14 +144,14 @@ def test_images_added_to_the_runs_own_data_are_measured_beside_what_was_held_out
     learned = contents(begin(settings_of("classify", data, tmp_path / "run", 3)).train)
     class_folders(data, tuple(replace(one, name=f"new{n}", seed=800 + n) for n, one in enumerate(records(2))))
     found = measured(tmp_path / "run", data)
-    assert (found.split, len(found.pictures)) == ("validation and new", 6 + 4)
-    assert contents(found.pictures).isdisjoint(learned)
+    assert (found.split, len(found.images)) == ("validation and new", 6 + 4)
+    assert contents(found.images).isdisjoint(learned)
     assert "6 images that the run held out and 4 that it has never seen; the 14 it learned from" in found.notes[0]
-    assert len(measured(tmp_path / "run", data, "validation").pictures) == 6
+    assert len(measured(tmp_path / "run", data, "validation").images) == 6
     everything = measured(tmp_path / "run", data, "all")
-    assert len(everything.pictures) == 24
+    assert len(everything.images) == 24
     assert "learned from 14 of these images" in everything.notes[0]
-    assert contents(measured(tmp_path / "run", data, "train").pictures) == learned
+    assert contents(measured(tmp_path / "run", data, "train").images) == learned
 
 
 def test_training_images_in_a_new_folder_or_in_its_test_split_are_left_out(tmp_path: Path) -> None:
@@ -160,8 +160,8 @@ def test_training_images_in_a_new_folder_or_in_its_test_split_are_left_out(tmp_p
     mixed = (*records(10, split="test"), *records(2, split="test", first=900))
     new = class_folders(tmp_path / "new", tuple(replace(one, name=f"n{n}") for n, one in enumerate(mixed)))
     found = measured(tmp_path / "run", new)
-    assert (found.split, len(found.pictures)) == ("test", 10)
-    assert contents(found.pictures).isdisjoint(learned)
+    assert (found.split, len(found.images)) == ("test", 10)
+    assert contents(found.images).isdisjoint(learned)
     assert "14 images of the data's own test split are ones the run learned from" in found.notes[0]
 
 
@@ -171,7 +171,7 @@ def test_data_with_only_a_test_split_are_measured(layout: str, tmp_path: Path) -
     begin(settings_of(task, write(tmp_path / "data", records(6)), tmp_path / "run", 2))
     only = write(tmp_path / "test", records(3, split="test", first=100))
     found = measured(tmp_path / "run", only)
-    assert (found.split, len(found.pictures)) == ("test", 6)
+    assert (found.split, len(found.images)) == ("test", 6)
 
 
 @pytest.mark.parametrize("write", [class_folders, csv_file])
@@ -180,7 +180,7 @@ def test_images_of_a_single_class_are_measured(write: Any, tmp_path: Path) -> No
     trained("classify", data, tmp_path / "run", 1)
     one = write(tmp_path / "one", records(5, labels=["bee"], first=100))
     figures = vitrail.evaluate(str(tmp_path / "run"), str(one), workers=0, device="cpu")
-    assert (figures.split, figures.pictures) == ("all", 5)
+    assert (figures.split, figures.images) == ("all", 5)
     assert figures.classes[0] == ("ant", 0, None)
     assert figures.classes[1][:2] == ("bee", 5)
     assert figures.top1 == figures.mean_class == figures.classes[1][2]
@@ -193,9 +193,9 @@ def test_a_checkpoint_without_its_list_divides_again_or_refuses(tmp_path: Path) 
     alone = tmp_path / "alone"
     shutil.copytree(resolve(tmp_path / "run"), alone)
     (alone / FILE).unlink()
-    assert contents(measured(alone, data).pictures) == contents(source.validation)
+    assert contents(measured(alone, data).images) == contents(source.validation)
     shutil.copytree(data, tmp_path / "copy")
-    assert contents(measured(alone, tmp_path / "copy").pictures).isdisjoint(learned)
+    assert contents(measured(alone, tmp_path / "copy").images).isdisjoint(learned)
     new = class_folders(tmp_path / "new", records(4, first=300))
     assert measured(alone, new).split == "all"
     class_folders(data, records(1, first=600, labels=["bee"]))
@@ -212,7 +212,7 @@ def test_a_checkpoint_of_an_older_version_says_that_it_divides_by_its_seed(tmp_p
     del config["data"]
     (folder / "config.json").write_text(json.dumps(config))
     found = measured(tmp_path / "run", data)
-    assert contents(found.pictures) == contents(source.validation)
+    assert contents(found.images) == contents(source.validation)
     assert "kept no list of its images" in found.notes[0]
     new = class_folders(tmp_path / "new", records(4, first=300))
     assert measured(tmp_path / "run", new).split == "all"
@@ -280,8 +280,8 @@ def test_labels_that_were_left_out_are_neither_trained_on_nor_measured(tmp_path:
     source = begin(settings)
     assert source.images is not None
     assert source.images.counts() == {"train": 6, "validation": 12, "unused": 22}
-    assert len(measured(tmp_path / "run", data).pictures) == 12
-    assert len(measured(tmp_path / "run", data, "train").pictures) == 6
+    assert len(measured(tmp_path / "run", data).images) == 12
+    assert len(measured(tmp_path / "run", data, "train").images) == 6
     assert len(run_split(settings).train or ()) == 6
 
 
@@ -290,8 +290,8 @@ def test_embedded_digits_are_measured_as_ever(tmp_path: Path) -> None:
     begin(settings_of("classify", Path("digits"), tmp_path / "run", 4))
     found = measured(tmp_path / "run", Path("digits"))
     assert found.split == "test"
-    assert found.pictures.names == (source.test.names if source.test else ())
-    assert len(measured(tmp_path / "run", Path("digits"), "all").pictures) == 1797
+    assert found.images.names == (source.test.names if source.test else ())
+    assert len(measured(tmp_path / "run", Path("digits"), "all").images) == 1797
 
 
 def test_a_list_takes_little_time_and_room(tmp_path: Path) -> None:
@@ -316,10 +316,10 @@ def test_two_processes_train_and_measure_with_one_split_and_one_report(task: str
     finish_together(2, ["train", str(data), *(vit if task == "classify" else swin).split(), *words.split()])
     held = measured(Path(run), data)
     images = known_split(run, describe(run)).to_show()
-    assert contents(held.pictures).isdisjoint(contents(images.train))
+    assert contents(held.images).isdisjoint(contents(images.train))
     said = finish_together(2, ["evaluate", run, str(data), "--json", "--workers", "0", "--device", "cpu"])
     two = json.loads(said)
-    assert (two["split"], two["pictures"]) == ("validation", len(held.pictures))
+    assert (two["split"], two["images"]) == ("validation", len(held.images))
     one = json.loads(json.dumps(vitrail.config.to_json(vitrail.evaluate(run, str(data), workers=0, device="cpu"))))
     assert two.keys() == one.keys()
     if task == "classify":

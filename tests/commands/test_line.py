@@ -1,4 +1,4 @@
-"""The main line on real pictures: pretrain, train, evaluate, predict, look."""
+"""The main line on real images: pretrain, train, evaluate, predict, look."""
 
 import json
 from pathlib import Path
@@ -20,7 +20,7 @@ def test_a_run_folder_holds_all_that_was_promised(pretrained: Path) -> None:
         "metrics.jsonl",
         "summary.json",
         "report.html",
-        "pictures/curves.png",
+        "figures/curves.png",
     ):
         assert (pretrained / name).is_file(), name
     assert {"last", "best"} <= {path.name for path in (pretrained / "checkpoints").iterdir()}
@@ -36,7 +36,7 @@ def test_a_checkpoint_says_what_is_needed_to_use_it(classifier: Path) -> None:
 
 def test_a_few_epochs_on_digits_are_far_above_chance(classifier: Path) -> None:
     figures = vitrail.evaluate(str(classifier), "digits")
-    assert (figures.split, figures.pictures) == ("test", 300)
+    assert (figures.split, figures.images) == ("test", 300)
     assert figures.top1 > 0.3
     assert sum(map(sum, figures.confusion)) == 300
 
@@ -64,11 +64,11 @@ def test_predictions_agree_with_the_evaluation(classifier: Path, digit_files: Pa
     assert right / 300 == pytest.approx(vitrail.evaluate(str(classifier), "digits").top1, abs=0.011)
 
 
-def test_a_damaged_picture_is_named_and_the_others_are_predicted(classifier: Path, tmp_path: Path) -> None:
+def test_a_damaged_image_is_named_and_the_others_are_predicted(classifier: Path, tmp_path: Path) -> None:
     from PIL import Image
 
     Image.new("L", (8, 8)).save(tmp_path / "a.png")
-    (tmp_path / "b.png").write_bytes(b"no picture")
+    (tmp_path / "b.png").write_bytes(b"no image")
     good, bad = vitrail.predict(str(classifier), tmp_path)
     assert good.classes
     assert not good.error
@@ -77,15 +77,15 @@ def test_a_damaged_picture_is_named_and_the_others_are_predicted(classifier: Pat
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json"])
-def test_predicting_only_damaged_pictures_is_a_mistake(
+def test_predicting_only_damaged_images_is_a_mistake(
     classifier: Path, tmp_path: Path, form: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "a.png").write_bytes(b"no picture")
+    (tmp_path / "a.png").write_bytes(b"no image")
     assert main(["predict", str(classifier), str(tmp_path), "--format", form]) == 2
     said = capsys.readouterr()
     assert "a.png" in said.out
     assert "a.png cannot be read as an image" in said.err
-    (tmp_path / "b.png").write_bytes(b"no picture either")
+    (tmp_path / "b.png").write_bytes(b"no image either")
     assert main(["predict", str(classifier), str(tmp_path), "--format", form]) == 2
     assert "none of the 2 files can be read" in capsys.readouterr().err
 
@@ -158,7 +158,7 @@ def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
         vitrail.evaluate(str(tmp_path / "missing"), "digits")
 
 
-def test_doctor_finds_damaged_files_and_the_same_picture_in_two_splits(tmp_path: Path) -> None:
+def test_doctor_finds_damaged_files_and_the_same_image_in_two_splits(tmp_path: Path) -> None:
     from PIL import Image
 
     for split in ("train", "test"):
@@ -181,6 +181,6 @@ def test_tables_print_brackets_as_they_are(capsys: pytest.CaptureFixture[str]) -
 
 
 def test_where_a_classifier_looks_is_drawn_while_it_learns(tmp_path: Path) -> None:
-    run = {"picture_every": 1.0}
+    run = {"draw_every": 1.0}
     folder = vitrail.train("digits", out=str(tmp_path / "run"), **{**QUICK, "epochs": 2, "run": run}).folder
-    assert len(list((folder / "pictures").glob("attention_0*.png"))) == 1
+    assert len(list((folder / "figures").glob("attention_0*.png"))) == 1

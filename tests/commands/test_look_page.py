@@ -14,7 +14,7 @@ from PIL import Image
 import vitrail
 from tests.commands.untrained import untrained
 from vitrail.cli import main
-from vitrail.data.sources import Pictures, Source
+from vitrail.data.sources import Images, Source
 from vitrail.errors import ConfigError, DataError, VitrailError
 from vitrail.runs.metrics_file import read_metrics
 from vitrail.runs.report import caption
@@ -73,8 +73,8 @@ def test_lines_that_are_no_rows_are_left_out_of_the_curves(rows: str, tmp_path: 
 
 @pytest.mark.parametrize("split", ["validation", "test", "train"])
 def test_only_images_that_were_held_out_are_said_to_be(split: str) -> None:
-    pictures = Pictures(tuple(image(n) for n in range(9)), None, tuple(map(str, range(9))))
-    parts = {name: pictures if name == split else None for name in ("train", "validation", "test")}
+    images = Images(tuple(image(n) for n in range(9)), None, tuple(map(str, range(9))))
+    parts = {name: images if name == split else None for name in ("train", "validation", "test")}
     shown = held_out_of(Source("some", **parts), 4)
     assert ("not trained on" in shown.what) == (split != "train")
     assert ("that the model was trained on" in shown.what) == (split == "train")
@@ -94,9 +94,9 @@ def test_images_that_cannot_be_read_give_their_place_to_the_next(tmp_path: Path)
     for number in range(8):
         files.append(tmp_path / f"{number}.png")
         files[-1].write_bytes(b"damaged") if number % 2 else image(number).save(files[-1])
-    shown = held_out_of(Source("some", None, Pictures(tuple(files), None, tuple(f.name for f in files)), None), 4)
-    assert sorted(shown.pictures.names) == ["0.png", "2.png", "4.png", "6.png"]
-    broken = Pictures(tuple(files[1::2]), None, ("a",) * 4)
+    shown = held_out_of(Source("some", None, Images(tuple(files), None, tuple(f.name for f in files)), None), 4)
+    assert sorted(shown.images.names) == ["0.png", "2.png", "4.png", "6.png"]
+    broken = Images(tuple(files[1::2]), None, ("a",) * 4)
     with pytest.raises(DataError, match="no image can be read"):
         held_out_of(Source("some", None, broken, None), 2)
 
@@ -241,4 +241,4 @@ def test_the_tour_says_in_what_its_runs_differ_and_repeats_scratch_with_the_same
     assert differing <= {"weights", "out"}
     page = (out / "report.html").read_text()
     assert "Recipes: the settings in which the runs differ" in page
-    assert "Held-out pictures, and" not in page
+    assert "Held-out images, and" not in page

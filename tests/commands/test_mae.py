@@ -157,7 +157,7 @@ def test_a_run_that_goes_on_keeps_the_tokens_it_began_with(tokens: Path, tmp_pat
 def test_every_variant_pretrains_and_is_fine_tuned(changes: dict[str, Any], tmp_path: Path) -> None:
     run = pretrain(tmp_path / "run", **{"epochs": 1, **changes})
     assert json.loads((run / "summary.json").read_text())["best"]["loss"] < 3
-    assert (run / "pictures" / "reconstruction.png").is_file()
+    assert (run / "figures" / "reconstruction.png").is_file()
     tuned = vitrail.train("digits", weights=str(run), out=str(tmp_path / "fine"), epochs=1, channels=1, labels=64)
     _, description = vitrail.open_checkpoint(tuned.folder)
     if "architecture" in changes:
@@ -165,9 +165,9 @@ def test_every_variant_pretrains_and_is_fine_tuned(changes: dict[str, Any], tmp_
 
 
 def test_a_panel_is_drawn_while_the_run_goes_on_and_changes_nothing(tmp_path: Path) -> None:
-    drawing = pretrain(tmp_path / "a", epochs=1, run={"picture_every": 0.25, "evaluate_every": 0.5})
+    drawing = pretrain(tmp_path / "a", epochs=1, run={"draw_every": 0.25, "evaluate_every": 0.5})
     silent = pretrain(tmp_path / "b", epochs=1)
-    names = sorted(path.name for path in (drawing / "pictures").glob("reconstruction_0*.png"))
+    names = sorted(path.name for path in (drawing / "figures").glob("reconstruction_0*.png"))
     assert len(names) == 3, "the last one is drawn at the end anyway"
     for name, tensor in opened(drawing).state_dict().items():
         assert torch.equal(tensor, opened(silent).state_dict()[name]), name

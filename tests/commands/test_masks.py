@@ -13,7 +13,7 @@ from vitrail.tasks.mae.mask_file import read_mask
 ENCODER = build_model("vit_ti16", image_size=(32, 48), patch_size=8, width=16, depth=1, num_heads=1, num_classes=0)
 
 
-def picture(folder: Path, width: int, height: int) -> str:
+def image(folder: Path, width: int, height: int) -> str:
     """Bright in its left half."""
     pixels = np.zeros((height, width), np.uint8)
     pixels[:, : width // 2] = 255
@@ -29,28 +29,28 @@ def test_numbers_and_ranges_name_patches(text: str, patches: list[int]) -> None:
 
 
 @pytest.mark.parametrize("size", [(6, 4), (48, 32), (96, 64), (50, 33)])
-def test_a_picture_of_the_inputs_shape_hides_where_it_is_bright(tmp_path: Path, size: tuple[int, int]) -> None:
-    mask = read_mask(picture(tmp_path, *size), ENCODER).view(4, 6)
+def test_a_image_of_the_inputs_shape_hides_where_it_is_bright(tmp_path: Path, size: tuple[int, int]) -> None:
+    mask = read_mask(image(tmp_path, *size), ENCODER).view(4, 6)
     assert mask[:, :3].all()
     assert not mask[:, 3:].any()
 
 
 @pytest.mark.parametrize("size", [(48, 48), (32, 48), (3, 2)])
-def test_a_picture_of_another_shape_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_a_image_of_another_shape_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
     with pytest.raises(ConfigError, match="48 wide and 32 high"):
-        read_mask(picture(tmp_path, *size), ENCODER)
+        read_mask(image(tmp_path, *size), ENCODER)
 
 
 @pytest.mark.parametrize(
     ("text", "answer"),
-    [("24", "patches 0 to 23"), ("0-23", "hides 24 of 24"), ("1;2", "neither a picture file"), ("x.png", "neither a")],
+    [("24", "patches 0 to 23"), ("0-23", "hides 24 of 24"), ("1;2", "neither an image file"), ("x.png", "neither a")],
 )
 def test_what_is_no_mask_is_refused_in_one_sentence(text: str, answer: str) -> None:
     with pytest.raises(ConfigError, match=answer):
         read_mask(text, ENCODER)
 
 
-def test_a_damaged_picture_is_named(tmp_path: Path) -> None:
-    (tmp_path / "mask.png").write_bytes(b"no picture")
+def test_a_damaged_image_is_named(tmp_path: Path) -> None:
+    (tmp_path / "mask.png").write_bytes(b"no image")
     with pytest.raises(ImageError, match=r"mask\.png"):
         read_mask(str(tmp_path / "mask.png"), ENCODER)

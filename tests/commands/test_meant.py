@@ -12,10 +12,10 @@ from vitrail.cli import main
 from vitrail.config import Augment, JointAugment, names_of, replace
 from vitrail.data.cuts import RandomCut
 from vitrail.data.joint import JointTransform
-from vitrail.data.objects import ObjectPictures, ObjectSamples
+from vitrail.data.objects import ObjectImages, ObjectSamples
 from vitrail.data.scenes import open_scenes
 from vitrail.data.segment_folders import open_segments
-from vitrail.data.segments import SegmentPictures, SegmentSamples
+from vitrail.data.segments import SegmentImages, SegmentSamples
 from vitrail.errors import ConfigError
 from vitrail.settings import Architecture, Dense, EvaluateSettings, PredictSettings, Scoring
 from vitrail.tasks.detection.settings import DetectionOptions, DetectSettings
@@ -103,7 +103,7 @@ def test_evaluate_refuses_what_means_nothing(task: str, changes: dict[str, Any])
     ],
 )
 def test_predict_refuses_what_means_nothing(task: str, changes: dict[str, Any]) -> None:
-    plain = PredictSettings(checkpoint="c", pictures=("p",))
+    plain = PredictSettings(checkpoint="c", images=("p",))
     check_prediction(plain, task)
     with pytest.raises(ConfigError):
         check_prediction(replace(plain, **changes), task)
@@ -118,8 +118,8 @@ def test_a_dense_tour_refuses_labels_and_pretraining() -> None:
 
 def test_fixed_views_of_images_with_objects_and_of_images_with_segments_come_back() -> None:
     objects, segments = open_scenes("scenes:32").train, open_segments("scenes:32").train
-    assert isinstance(objects, ObjectPictures)
-    assert isinstance(segments, SegmentPictures)
+    assert isinstance(objects, ObjectImages)
+    assert isinstance(segments, SegmentImages)
     jitter = JointTransform(32, jitter="crop", scale=(0.5, 2.0), flip=0.5)
     cut = RandomCut((24, 24), (0.5, 2.0))
     for views in (2, 0):

@@ -9,10 +9,10 @@ from vitrail.errors import ConfigError
 from vitrail.models.cost import cost
 from vitrail.models.published import PUBLISHED
 from vitrail.models.registry import BACKBONES, build_model
-from vitrail.runs.choose_model import choose_start
+from vitrail.runs.choose_model import choose_model
 from vitrail.settings import Architecture
 
-from .test_start import pictures
+from .test_start import images
 
 # Parameters and GMACs at 224 and 384 pixels of ViT-G/14 by hand: L (12 D² N + 2 N² D) with an MLP of 8192, and the
 # embedding of 14x14x3 pixels.
@@ -44,11 +44,11 @@ def test_every_published_figure_is_listed_and_every_backbone_is_counted(capsys: 
 def test_a_pattern_finds_what_is_pretrained_around_a_backbone(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["models", "vit_b16", "--image-sizes", "64"]) == 0
     said = capsys.readouterr().out
-    assert all(name in said for name in ("mae_vit_b16", "mpp_vit_b16", "r50_vit_b16", "pictures of 64 pixels", "[1]"))
+    assert all(name in said for name in ("mae_vit_b16", "mpp_vit_b16", "r50_vit_b16", "images of 64 pixels", "[1]"))
 
 
 @pytest.mark.parametrize("sizes", [(), (16,)])
-def test_a_picture_size_without_a_meaning_is_refused(sizes: tuple[int, ...]) -> None:
+def test_a_image_size_without_a_meaning_is_refused(sizes: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match="32"):
         models("vit_ti16", sizes)
 
@@ -69,7 +69,7 @@ def test_blocks_that_cost_the_same_are_run_once_and_counted_each() -> None:
     ("name", "asked", "size"),
     [("vit_base_patch16_384", None, 384), ("vit_base_patch16_384", 96, 96), ("vit_b16", None, 64)],
 )
-def test_the_picture_size_in_timms_name_is_not_lost(name: str, asked: int | None, size: int) -> None:
-    start = choose_start(name, None, Architecture(), pictures(70, 100), asked, 3)
+def test_the_image_size_in_timms_name_is_not_lost(name: str, asked: int | None, size: int) -> None:
+    start = choose_model(name, None, Architecture(), images(70, 100), asked, 3)
     assert start.model.name == "vit_b16"
     assert start.model.options["image_size"] == (size, size)

@@ -17,16 +17,16 @@ from vitrail.cli import main, parse
 from vitrail.commands.plan import FEWEST_STEPS, batch_for, checkpoint_bytes, lr_between
 from vitrail.errors import ConfigError
 from vitrail.runs import throughput
-from vitrail.runs.throughput import Pace, _fastest
+from vitrail.runs.throughput import Throughput, _fastest
 
 
 @examples(deadline=None, max_examples=50)
 @given(st.integers(1, 10**8))
-def test_batches_grow_only_where_an_epoch_keeps_its_steps(pictures: int) -> None:
-    batch = batch_for(pictures, 64, 4096)
+def test_batches_grow_only_where_an_epoch_keeps_its_steps(images: int) -> None:
+    batch = batch_for(images, 64, 4096)
     assert 64 <= batch <= 4096
-    assert batch == 64 or pictures // batch >= FEWEST_STEPS
-    assert batch == 4096 or pictures // (2 * batch) < FEWEST_STEPS
+    assert batch == 64 or images // batch >= FEWEST_STEPS
+    assert batch == 4096 or images // (2 * batch) < FEWEST_STEPS
 
 
 def test_the_rate_between_two_known_batches_meets_both() -> None:
@@ -37,11 +37,11 @@ def test_the_rate_between_two_known_batches_meets_both() -> None:
 
 
 def test_training_is_as_fast_as_the_slower_side_or_takes_turns_without_workers() -> None:
-    assert Pace(100, 300, workers=2, best=8).both == 100
-    assert Pace(100, 50, workers=2, best=8).both == 50
-    assert Pace(100, 300, workers=0, best=8).both == pytest.approx(75)
-    assert Pace(100, 300, workers=2, best=8).bottleneck == "model"
-    assert Pace(100, 50, workers=2, best=8).bottleneck == "loader"
+    assert Throughput(100, 300, workers=2, best=8).both == 100
+    assert Throughput(100, 50, workers=2, best=8).both == 50
+    assert Throughput(100, 300, workers=0, best=8).both == pytest.approx(75)
+    assert Throughput(100, 300, workers=2, best=8).bottleneck == "model"
+    assert Throughput(100, 50, workers=2, best=8).bottleneck == "loader"
 
 
 def test_a_larger_forward_pass_has_to_be_worth_it() -> None:
@@ -80,13 +80,13 @@ def test_the_command_of_a_plan_is_one_that_parses_to_it(objective: str, capsys: 
     assert settings.schedule.warmup_epochs == found["warmup_epochs"]
     assert settings.architecture.width == 32
     assert (settings.run.micro_batch or 64) == found["micro_batch"]
-    expected = found["epochs"] * found["pictures"] / _both(found["pace"]) / 3600 / 0.95
+    expected = found["epochs"] * found["images"] / _both(found["throughput"]) / 3600 / 0.95
     assert found["hours"] == pytest.approx(expected)
 
 
-def _both(pace: dict[str, Any]) -> float:
-    assert pace["workers"] == 0, "digits are in memory"
-    return 1 / (1 / pace["model"] + 1 / pace["loader"])
+def _both(throughput: dict[str, Any]) -> float:
+    assert throughput["workers"] == 0, "digits are in memory"
+    return 1 / (1 / throughput["model"] + 1 / throughput["loader"])
 
 
 def test_memory_that_runs_out_is_a_note_and_no_end(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +98,7 @@ def test_memory_that_runs_out_is_a_note_and_no_end(monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(throughput, "_model_rate", rate)
     found = vitrail.plan("digits", hours=0.01, seconds=0.2, image_size=32, channels=1)
-    assert found.pace.by_batch == {8: 800.0, 16: 1600.0}
+    assert found.throughput.by_batch == {8: 800.0, 16: 1600.0}
     assert (found.batch_size, found.micro_batch) == (64, 16)
     assert "--run.micro-batch 16" in found.command
     assert "a batch of 32 does not fit into memory" in found.notes
@@ -114,6 +114,6 @@ def test_hours_beyond_what_is_known_are_not_filled(monkeypatch: pytest.MonkeyPat
 
 
 @pytest.mark.parametrize("asked", [{"hours": 0.0}, {"hours": float("nan")}, {"seconds": -1.0}, {"batch_size": 0}])
-def test_a_plan_for_no_time_or_no_pictures_is_refused(asked: dict[str, Any]) -> None:
+def test_a_plan_for_no_time_or_no_images_is_refused(asked: dict[str, Any]) -> None:
     with pytest.raises(ConfigError, match=f"{next(iter(asked))} must be"):
         vitrail.plan("digits", **asked)

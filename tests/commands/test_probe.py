@@ -38,7 +38,7 @@ def test_one_table_holds_neighbours_both_probes_and_tuned_blocks(probed: Any) ->
         "last 0.5 block tuned",
         "last 1 block tuned",
     ]
-    assert (probed.split, probed.pictures, probed.labels) == ("test", 300, 1297)
+    assert (probed.split, probed.images, probed.labels) == ("test", 300, 1297)
     assert all(0.1 < score.top1 <= 1 for score in probed.scores[2:])
 
 
@@ -55,7 +55,7 @@ def test_figures_from_kept_features_are_the_same_to_the_digit(
     ]
 
 
-def test_the_best_rate_is_the_one_that_the_validation_pictures_chose(probed: Any, pretrained: Path) -> None:
+def test_the_best_rate_is_the_one_that_the_validation_images_chose(probed: Any, pretrained: Path) -> None:
     settings: dict[str, Any] = {"epochs": QUICK["epochs"], "tune_blocks": ()}
     single = [vitrail.probe(str(pretrained), "digits", **settings, rates=(rate,)) for rate in (0.1, 1, 30)]
     chosen = max(single, key=lambda found: found.scores[-1].chosen_by or 0.0).scores[-1].lr
@@ -120,7 +120,7 @@ def test_a_bare_weights_file_is_probed_and_its_features_lie_where_they_are_told_
     assert kinds == {"embed-own", "tokens-0.5"}
 
 
-def test_settings_are_never_chosen_by_the_pictures_that_are_measured() -> None:
+def test_settings_are_never_chosen_by_the_images_that_are_measured() -> None:
     source = open_source("digits")
     settings = ProbeSettings("", "digits")
     parts = split(source, settings)

@@ -28,7 +28,7 @@ VALUES = np.array([0, 2, 3], np.uint8)  # 1 means void
 
 @pytest.fixture(scope="session")
 def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Odd sizes, portrait and landscape; one picture that is all void, and one with a car of one pixel."""
+    """Odd sizes, portrait and landscape; one image that is all void, and one with a car of one pixel."""
     root = tmp_path_factory.mktemp("streets")
     random = np.random.RandomState(0)
     sizes = {"train": [(33, 50), (50, 33), (41, 41), (20, 70), (64, 31)], "val": [(37, 53), (53, 29), (1, 40)]}
@@ -39,12 +39,12 @@ def streets(tmp_path_factory: pytest.TempPathFactory) -> Path:
             classes = np.zeros((height, width), np.uint8)
             classes[height // 2 :] = 1
             classes[height // 2, width // 3] = 2
-            picture = random.randint(0, 30, (height, width, 3)) + 80 * classes[..., None]
+            image = random.randint(0, 30, (height, width, 3)) + 80 * classes[..., None]
             mask = VALUES[classes]
             if number == 0:
                 mask[:] = 1
             mask[:2] = 255
-            Image.fromarray(picture.astype(np.uint8)).save(root / "images" / split / f"{number}.png")
+            Image.fromarray(image.astype(np.uint8)).save(root / "images" / split / f"{number}.png")
             saved = Image.fromarray(mask)
             saved.putpalette([n % 256 for n in range(768)])
             saved.save(root / "masks" / split / f"{number}.png")
@@ -59,9 +59,9 @@ def segmenter(streets: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return vitrail.train(str(streets), out=str(out), **settings).folder
 
 
-def test_the_run_folder_holds_pictures_of_segments_and_maps(segmenter: Path) -> None:
+def test_the_run_folder_holds_images_of_segments_and_maps(segmenter: Path) -> None:
     for name in ("segments", "maps", "curves"):
-        assert (segmenter / "pictures" / f"{name}.png").is_file()
+        assert (segmenter / "figures" / f"{name}.png").is_file()
     assert "What the model says" in (segmenter / "report.html").read_text()
     _, description = vitrail.open_checkpoint(segmenter)
     assert (description.task, description.class_names) == ("segment", NAMES)
@@ -73,7 +73,7 @@ def test_figures_are_the_same_while_training_afterwards_and_whatever_the_batch(s
     found = vitrail.evaluate(str(segmenter), str(streets), split="validation")
     assert found.mean_iou == pytest.approx(best["mean_iou"], abs=1e-3)
     assert found.pixel_accuracy == pytest.approx(best["pixel_accuracy"], abs=1e-3)
-    assert found.pictures == 3
+    assert found.images == 3
     truth = [VALUES.tolist().index(v) for f in (streets / "masks" / "val").iterdir() for v in _counted(f)]
     assert [pixels for _, pixels, _, _ in found.classes] == np.bincount(truth, minlength=3).tolist()
 
@@ -83,29 +83,29 @@ def _counted(file: Path) -> list[int]:
     return values[(values != 1) & (values != 255)].tolist()
 
 
-def test_predicting_only_damaged_pictures_is_a_mistake(
+def test_predicting_only_damaged_images_is_a_mistake(
     segmenter: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    (tmp_path / "a.png").write_bytes(b"no picture")
+    (tmp_path / "a.png").write_bytes(b"no image")
     assert main(["predict", str(segmenter), str(tmp_path / "a.png"), "--out", str(tmp_path / "out")]) == 2
     assert "a.png cannot be read as an image" in capsys.readouterr().err
 
 
-def test_predictions_have_the_pictures_size_and_the_values_of_the_masks(
+def test_predictions_have_the_images_size_and_the_values_of_the_masks(
     segmenter: Path, streets: Path, tmp_path: Path
 ) -> None:
-    (tmp_path / "broken.png").write_bytes(b"no picture")
+    (tmp_path / "broken.png").write_bytes(b"no image")
     files = [str(streets / "images" / "val"), str(tmp_path / "broken.png")]
     *good, bad = vitrail.predict(str(segmenter), files, out=str(tmp_path / "out"))
     assert bad.error
     found = vitrail.evaluate(str(segmenter), str(streets), split="validation")
     right = total = 0
     for prediction in good:
-        picture = Image.open(prediction.file)
-        assert Image.open(prediction.overlay).size == picture.size
+        image = Image.open(prediction.file)
+        assert Image.open(prediction.overlay).size == image.size
         assert Image.open(prediction.mask).mode == "P"
         values = open_indices(prediction.mask)
-        assert values.shape == picture.size[::-1]
+        assert values.shape == image.size[::-1]
         assert set(np.unique(values)) <= set(VALUES.tolist())
         assert sum(share for _, share in prediction.classes) == pytest.approx(1)
         truth = open_indices(streets / "masks" / "val" / Path(prediction.file).name)
@@ -124,7 +124,7 @@ def test_parts_scales_and_mirrors_are_told_on_the_command_line(
     assert [name for name, *_ in printed["classes"]] == list(NAMES)
 
 
-def test_looking_at_named_pictures_needs_no_masks(segmenter: Path, streets: Path, tmp_path: Path) -> None:
+def test_looking_at_named_images_needs_no_masks(segmenter: Path, streets: Path, tmp_path: Path) -> None:
     written = vitrail.look(str(segmenter), [str(streets / "images" / "val")], out=str(tmp_path), count=2)
     assert {"segments.png", "maps.png"} <= {path.name for path in written}
 
@@ -181,7 +181,7 @@ def test_what_cannot_work_is_answered_in_one_sentence(
         vitrail.train(str(streets), out=str(tmp_path / "run"), **{**QUICK, "epochs": 1, **changes})
 
 
-def test_the_doctor_counts_pictures_of_each_class_and_names_masks_of_no_use(streets: Path) -> None:
+def test_the_doctor_counts_images_of_each_class_and_names_masks_of_no_use(streets: Path) -> None:
     found = vitrail.doctor(str(streets), ignore=1)["data"]
     assert found["classes"]["sky"] == {"train": 4, "validation": 1}
     assert len(found["damaged"]) == 3

@@ -9,10 +9,10 @@ from safetensors.torch import save_file
 
 import vitrail
 from tests.commands.conftest import QUICK, TINY
-from vitrail.data.sources import Pictures
+from vitrail.data.sources import Images
 from vitrail.errors import ConfigError
 from vitrail.models.registry import build_model
-from vitrail.runs.choose_model import Start, choose_start
+from vitrail.runs.choose_model import Start, choose_model
 from vitrail.settings import Architecture
 from vitrail.weights.weights_file import open_weights
 
@@ -26,12 +26,12 @@ FAMILIES = {
 SCHOOL = {"channels": 1, "epochs": 1, "batch_size": 32, "labels": 64, "loader": {"workers": 0}}
 
 
-def pictures(height: int, width: int, count: int = 3) -> Pictures:
-    return Pictures([Image.new("RGB", (width, height))] * count, (0,) * count, ("a",) * count)
+def random_images(height: int, width: int, count: int = 3) -> Images:
+    return Images([Image.new("RGB", (width, height))] * count, (0,) * count, ("a",) * count)
 
 
-def start_from(file: Path, shown: Pictures, image_size: int | None = None) -> Start:
-    return choose_start("auto", open_weights(file), Architecture(), shown, image_size, 3)
+def start_from(file: Path, shown: Images, image_size: int | None = None) -> Start:
+    return choose_model("auto", open_weights(file), Architecture(), shown, image_size, 3)
 
 
 @pytest.fixture(scope="module")
@@ -60,12 +60,12 @@ def test_every_family_is_trained_and_fine_tuned_at_another_size_that_is_no_squar
     assert description.preprocessing.image_size == (32, 48)
     expected = {key: getattr(model.backbone.config, key) for key in FAMILIES[name]}  # type: ignore[union-attr]
     assert {key: (v, v) if key == "window" else v for key, v in FAMILIES[name].items()} == expected
-    assert vitrail.evaluate(str(result.folder), "digits").pictures == 300
+    assert vitrail.evaluate(str(result.folder), "digits").images == 300
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_size_defaults_to_that_of_the_pictures_for_every_family(name: str) -> None:
-    start = choose_start(name, None, Architecture(), pictures(70, 100), None, 3)
+def test_size_defaults_to_that_of_the_images_for_every_family(name: str) -> None:
+    start = choose_model(name, None, Architecture(), random_images(70, 100), None, 3)
     assert start.model.options["image_size"] == (64, 64)
 
 
@@ -88,8 +88,8 @@ def test_weights_without_a_description_bring_the_normalisation_of_their_origin(t
     convert(tmp_path / "meta.safetensors", "google", tmp_path / "google" / "noted.npz")
     with np.load(tmp_path / "google" / "noted.npz") as arrays:
         np.savez(tmp_path / "google" / "bare.npz", **dict(arrays))
-    meta = start_from(tmp_path / "meta.safetensors", pictures(300, 300))
-    google = start_from(tmp_path / "google" / "bare.npz", pictures(300, 300), 384)
+    meta = start_from(tmp_path / "meta.safetensors", random_images(300, 300))
+    google = start_from(tmp_path / "google" / "bare.npz", random_images(300, 300), 384)
     assert (meta.model.name, meta.preprocessing.mean) == ("vit_ti16", (0.485, 0.456, 0.406))
     assert meta.preprocessing.image_size == (224, 224)
     assert (google.preprocessing.mean, google.preprocessing.image_size) == ((0.5, 0.5, 0.5), (384, 384))
@@ -99,7 +99,7 @@ def test_weights_without_a_description_bring_the_normalisation_of_their_origin(t
 def test_auto_takes_the_model_of_a_bare_file_with_all_that_makes_it_what_it_is(tmp_path: Path) -> None:
     options = {"embed_width": 32, "depths": (2, 1), "window": 4, "image_size": 128}
     save_file(build_model("swin_t", num_classes=5, **options).state_dict(), tmp_path / "model.safetensors")
-    start = start_from(tmp_path / "model.safetensors", pictures(96, 96))
+    start = start_from(tmp_path / "model.safetensors", random_images(96, 96))
     assert start.model.name == "swin_t"
     assert {name: start.model.options[name] for name in ("embed_width", "depths")} == {
         "embed_width": 32,
@@ -113,12 +113,12 @@ def test_a_folder_of_transformers_is_a_start_with_its_own_normalisation(tmp_path
 
     save_file(build_model("vit_ti16", num_classes=5).state_dict(), tmp_path / "a.safetensors")
     convert(tmp_path / "a.safetensors", "huggingface", tmp_path / "hf")
-    start = start_from(tmp_path / "hf", pictures(300, 300))
+    start = start_from(tmp_path / "hf", random_images(300, 300))
     assert start.model.name == "vit_ti16"
     assert start.preprocessing.mean == (0.485, 0.456, 0.406)
 
 
-def test_colour_weights_are_fitted_to_grey_pictures_when_that_is_asked_for(
+def test_colour_weights_are_fitted_to_grey_images_when_that_is_asked_for(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = build_model("vit_ti16", num_classes=5, image_size=32, **TINY)

@@ -62,7 +62,7 @@ def test_the_objective_chooses_simmims_recipe() -> None:
     assert (settings.model, settings.mask_ratio, settings.mask_unit) == ("swin_t", 0.6, 32)
 
 
-def test_squares_too_large_for_the_pictures_are_one_sentence(
+def test_squares_too_large_for_the_images_are_one_sentence(
     capsys: pytest.CaptureFixture[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

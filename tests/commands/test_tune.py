@@ -34,7 +34,7 @@ def weights(run: Any) -> dict[str, torch.Tensor]:
 @pytest.mark.parametrize(
     ("blocks", "views"), [(0, 0), (0.5, 0), (1, 2)], ids=["head", "half", "one in two fixed views"]
 )
-def test_kept_features_teach_the_same_weights_as_the_pictures(
+def test_kept_features_teach_the_same_weights_as_the_images(
     pretrained: Path, tmp_path: Path, blocks: float, views: int
 ) -> None:
     changes: dict[str, Any] = {"tune_blocks": blocks, "architecture": {"drop_path": 0.2}, "run": {"precision": "fp32"}}
@@ -76,7 +76,7 @@ def test_new_views_in_every_epoch_are_not_kept_and_the_reason_is_said(
     assert "--loader.views" in capsys.readouterr().out
     with pytest.raises(ConfigError, match=r"--loader\.views 4"):
         tune(pretrained, tmp_path / "b", augment={"flip": 0.5}, cache_features="on")
-    with pytest.raises(ConfigError, match="mixup and cutmix need pictures"):
+    with pytest.raises(ConfigError, match="mixup and cutmix need images"):
         tune(pretrained, tmp_path / "c", augment={**STILL, "mixup": 0.2}, cache_features="on")
 
 

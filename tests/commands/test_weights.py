@@ -66,7 +66,7 @@ def test_verify_of_a_changed_file_fails(file, tmp_path, capsys):
         (["convert", "FILE", "--to", "google", "--out", "x.pth"], "ends in .npz"),
         (["verify", "FILE", "--sorce", "x"], "did you mean '--source'"),
         (["verify", "FILE", "--source", "/no/such.pth"], "no weights file"),
-        (["verify", "FILE", "--source", "FILE", "--picture", "/no/such.png"], "/no/such.png"),
+        (["verify", "FILE", "--source", "FILE", "--image", "/no/such.png"], "/no/such.png"),
         (["push", "FILE"], "--to OWNER/NAME"),
     ],
 )

@@ -13,7 +13,7 @@ MakeFiles = Callable[[Layout], Path]
 
 @pytest.fixture
 def make_files(tmp_path: Path) -> MakeFiles:
-    """Write files below a folder: a number seeds a picture of noise, bytes are written as they are."""
+    """Write files below a folder: a number seeds an image of noise, bytes are written as they are."""
 
     def make(layout: Layout) -> Path:
         root = tmp_path / "things"

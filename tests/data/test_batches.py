@@ -22,21 +22,21 @@ from vitrail.config import Augment, Preprocessing
 from vitrail.data import workers as workers_module
 from vitrail.data.batches import Batch, EvalBatches, TrainBatches, collate, worker_count
 from vitrail.data.samples import Samples
-from vitrail.data.sources import Pictures, open_source
+from vitrail.data.sources import Images, open_source
 from vitrail.data.transforms import train_transform
 from vitrail.errors import ConfigError, DataError
 
 from .conftest import MakeFiles
 
 
-def tiny(picture: Image.Image) -> torch.Tensor:
+def tiny(image: Image.Image) -> torch.Tensor:
     return torch.randint(256, (1, 2, 2), dtype=torch.uint8)
 
 
 def in_memory(count: int, classes: int = 2) -> Samples:
     items = [Image.new("L", (2, 2))] * count
     labels = tuple(min(i, classes - 1) for i in range(count))  # The last class is by far the largest.
-    return Samples(Pictures(items, labels, ("",) * count), tiny, 3, 1)
+    return Samples(Images(items, labels, ("",) * count), tiny, 3, 1)
 
 
 def drawn_mask(image: torch.Tensor) -> dict[str, torch.Tensor]:
@@ -189,11 +189,11 @@ def test_an_epoch_smaller_than_a_batch_goes_round_with_fresh_augmentations():
     assert len({tuple(image.flatten().tolist()) for image in batch["image"]}) == 8
 
 
-def test_balanced_batches_draw_every_class_equally_often_and_all_of_its_pictures():
-    samples = in_memory(60, classes=3)  # 1, 1 and 58 pictures
+def test_balanced_batches_draw_every_class_equally_often_and_all_of_its_images():
+    samples = in_memory(60, classes=3)  # 1, 1 and 58 images
     batches = TrainBatches(samples, 20, balanced=True)
     keys = [key for step in range(3) for key in batches.keys(step)]
-    labels = samples.pictures.labels
+    labels = samples.images.labels
     assert labels is not None
     assert Counter(labels[key[1]] for key in keys) == {0: 20, 1: 20, 2: 20}
     assert len(set(keys)) == 60
@@ -253,18 +253,18 @@ def test_a_data_set_of_damaged_files_is_one_sentence_with_and_without_workers(ma
     samples = on_disk(make_files({"a/1.png": b"?", "b/2.png": b"?"}))
     with pytest.raises(DataError) as caught:
         steps(TrainBatches(samples, 2, workers=workers), 0, 1)
-    assert str(caught.value).startswith("2 pictures in a row cannot be read, the first being ")
+    assert str(caught.value).startswith("2 images in a row cannot be read, the first being ")
     assert "\n" not in str(caught.value)
 
 
-def hangs(picture: Image.Image) -> torch.Tensor:
+def hangs(image: Image.Image) -> torch.Tensor:
     time.sleep(60)
-    return tiny(picture)
+    return tiny(image)
 
 
-def dies(picture: Image.Image) -> torch.Tensor:
+def dies(image: Image.Image) -> torch.Tensor:
     os.kill(os.getpid(), signal.SIGKILL)
-    return tiny(picture)
+    return tiny(image)
 
 
 @pytest.mark.parametrize("fate", [hangs, dies])
@@ -334,7 +334,7 @@ def test_a_data_worker_does_not_free_what_the_main_process_gave_up(tmp_path: Pat
 
 
 def test_a_mistake_in_a_transform_is_not_taken_for_a_data_error():
-    def wrong(picture: Image.Image) -> torch.Tensor:
+    def wrong(image: Image.Image) -> torch.Tensor:
         raise RuntimeError("shape mismatch")
 
     samples = in_memory(4)
@@ -348,9 +348,9 @@ def test_batches_that_cannot_be_dealt_are_refused():
         TrainBatches(in_memory(9), 3, world=4)
     with pytest.raises(ConfigError, match="batch_size must be 1 or more, not 0"):
         EvalBatches(in_memory(9), 0)
-    with pytest.raises(DataError, match="no pictures to train on"):
+    with pytest.raises(DataError, match="no images to train on"):
         TrainBatches(in_memory(0), 3)
-    unlabelled = Samples(Pictures([Image.new("L", (2, 2))], None, ("",)), tiny)
+    unlabelled = Samples(Images([Image.new("L", (2, 2))], None, ("",)), tiny)
     with pytest.raises(DataError, match="without labels"):
         TrainBatches(unlabelled, 1, balanced=True)
 
@@ -362,7 +362,7 @@ def test_collating_stacks_tensors_and_numbers_and_lists_the_rest():
     assert batch["name"] == ["a", "a"]
 
 
-def test_workers_are_chosen_by_the_machine_and_not_used_for_pictures_in_memory(root: Path, monkeypatch):
+def test_workers_are_chosen_by_the_machine_and_not_used_for_images_in_memory(root: Path, monkeypatch):
     assert worker_count(3, in_memory(2)) == 3
     assert worker_count(-1, in_memory(2)) == 0
     monkeypatch.setattr(os, "sched_getaffinity", lambda process: range(8), raising=False)

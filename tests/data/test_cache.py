@@ -10,65 +10,65 @@ import pytest
 from PIL import Image
 
 from vitrail.data import cache
-from vitrail.data.cache import PictureCache, open_cache
+from vitrail.data.cache import ImageCache, open_cache
 from vitrail.data.images import open_image
 
 from .conftest import MakeFiles
 
 
-def picture(number: int, size: tuple[int, int] = (7, 5), mode: str = "RGB") -> Image.Image:
+def image(number: int, size: tuple[int, int] = (7, 5), mode: str = "RGB") -> Image.Image:
     shape = (size[1], size[0], 3) if mode == "RGB" else (size[1], size[0])
     return Image.fromarray(np.random.default_rng(number).integers(0, 256, shape, dtype=np.uint8))
 
 
-def test_pictures_come_back_as_they_were_put_in():
-    kept = PictureCache(4, 10_000)
-    put = {0: picture(0), 1: picture(1, (1, 9)), 3: picture(3, mode="L")}
-    for number, image in put.items():
-        kept.put(number, image)
+def test_images_come_back_as_they_were_put_in():
+    kept = ImageCache(4, 10_000)
+    put = {0: image(0), 1: image(1, (1, 9)), 3: image(3, mode="L")}
+    for number, pixels in put.items():
+        kept.put(number, pixels)
     assert kept.get(2) is None
-    for number, image in put.items():
+    for number, pixels in put.items():
         got = kept.get(number)
         assert got is not None
-        assert (got.mode, got.size, got.tobytes()) == (image.mode, image.size, image.tobytes())
+        assert (got.mode, got.size, got.tobytes()) == (pixels.mode, pixels.size, pixels.tobytes())
 
 
-def test_a_picture_past_the_budget_is_not_kept_but_a_smaller_one_is():
-    kept = PictureCache(3, 120)
-    kept.put(0, picture(0))  # 105 bytes
-    kept.put(1, picture(1))
-    kept.put(2, picture(2, (5, 3), "L"))
+def test_a_image_past_the_budget_is_not_kept_but_a_smaller_one_is():
+    kept = ImageCache(3, 120)
+    kept.put(0, image(0))  # 105 bytes
+    kept.put(1, image(1))
+    kept.put(2, image(2, (5, 3), "L"))
     assert [kept.get(number) is not None for number in range(3)] == [True, False, True]
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
 def test_what_one_forked_process_decodes_another_finds():
-    kept = PictureCache(2, 1000)
-    worker = multiprocessing.get_context("fork").Process(target=kept.put, args=(1, picture(1)))
+    kept = ImageCache(2, 1000)
+    worker = multiprocessing.get_context("fork").Process(target=kept.put, args=(1, image(1)))
     worker.start()
     worker.join(20)
     got = kept.get(1)
     assert got is not None
-    assert got.tobytes() == picture(1).tobytes()
+    assert got.tobytes() == image(1).tobytes()
 
 
 def test_a_spawned_process_gets_an_empty_cache_without_memory():
-    kept = PictureCache(2, 1000)
-    kept.put(0, picture(0))
+    kept = ImageCache(2, 1000)
+    kept.put(0, image(0))
     copy = pickle.loads(pickle.dumps(kept))
-    copy.put(0, picture(0))
+    copy.put(0, image(0))
     assert copy.get(0) is None
 
 
 @pytest.mark.parametrize(("free", "auto"), [(10 * 360 * 4, True), (10 * 360 * 4 - 40, False), (0, False)])
-def test_auto_keeps_all_pictures_or_none(make_files: MakeFiles, monkeypatch, free: int, auto: bool):
+def test_auto_keeps_all_images_or_none(make_files: MakeFiles, monkeypatch, free: int, auto: bool):
     root = make_files({f"{i}.png": i for i in range(10)})  # 12 x 10 x 3 bytes each
     files = sorted(root.iterdir())
     monkeypatch.setattr(cache, "free_memory", lambda: free)
     assert (open_cache(files, open_image, "auto") is not None) == auto
     assert open_cache(files, open_image, "on") is not None
     assert open_cache(files, open_image, "off") is None
-    assert open_cache([picture(0)], open_image, "on") is None
+    assert open_cache([image(0)], open_image, "on") is None
 
 
 def test_processes_of_one_machine_share_its_memory(make_files: MakeFiles, monkeypatch):

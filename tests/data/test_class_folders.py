@@ -195,7 +195,7 @@ REFUSED = {
     "cat/1.png dog/1.png test/cat/1.png test/dog/2.png": "beside a folder 'test' with the same classes",
     "test/cat/1.png test/dog/1.png val/cat/1.png more/1.png": "no folder 'train'",
     "train/cat/1.png train/dog/1.png train_set/cat/1.png": "holds both 'train' and 'train_set'",
-    "train/1.png test/1.png": "holds pictures but no class folders",
+    "train/1.png test/1.png": "holds images but no class folders",
     "train/1.png train.csv": "train.csv",
 }
 

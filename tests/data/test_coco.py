@@ -9,14 +9,14 @@ import pytest
 from PIL import Image
 
 from vitrail import cli
-from vitrail.data.coco import CocoPicture, each_mistake, open_coco, read_annotations
+from vitrail.data.coco import CocoImage, each_mistake, open_coco, read_annotations
 from vitrail.errors import DataError
 
 BOX = [[2, 3, 10, 3, 10, 9, 2, 9]]
 
 
 def write(root: Path, change: Any = None, split: str = "train") -> Path:
-    """Write two pictures, one with a polygon, run lengths and a crowd, the other empty; ids leave numbers out."""
+    """Write two images, one with a polygon, run lengths and a crowd, the other empty; ids leave numbers out."""
     (root / "annotations").mkdir(exist_ok=True, parents=True)
     (root / "images" / split).mkdir(parents=True, exist_ok=True)
     for name, size in (("a.png", (20, 12)), ("b.png", (8, 8))):
@@ -55,16 +55,16 @@ def write(root: Path, change: Any = None, split: str = "train") -> Path:
 def test_ids_with_gaps_become_numbers_and_crowds_are_not_learned_from(tmp_path: Path) -> None:
     source = open_coco(write(tmp_path), validation_share=0.0)
     assert source.class_names == ("cat", "dog")
-    pictures = source.train
-    assert pictures is not None
-    assert pictures.names == ("b.png", "a.png")
-    assert len(pictures.annotated[0].objects()) == 0
-    objects = pictures.annotated[1].objects()
+    images = source.train
+    assert images is not None
+    assert images.names == ("b.png", "a.png")
+    assert len(images.annotated[0].objects()) == 0
+    objects = images.annotated[1].objects()
     assert objects.classes.tolist() == [1]
     assert objects.boxes.tolist() == [[2, 3, 10, 9]]
     assert objects.masks.shape == (1, 12, 20)
     assert objects.masks.sum() == 48
-    assert [one.get("iscrowd", 0) for one in pictures.annotated[1].truth()] == [0, 1]
+    assert [one.get("iscrowd", 0) for one in images.annotated[1].truth()] == [0, 1]
 
 
 @pytest.mark.parametrize("name", ["./a.png", "images/train/a.png", "images\\train\\a.png", "x/../a.png"])
@@ -114,7 +114,7 @@ def test_a_year_after_the_split_is_welcome(tmp_path: Path) -> None:
         (lambda c: c.update(annotations=None), "has no annotations"),
         (lambda c: c["annotations"][0].pop("image_id"), "number 0 of its annotations has no image_id"),
         (lambda c: c["images"][1].pop("width"), "number 1 of its images has no width"),
-        (lambda c: c["images"].append(c["images"][0]), "1 pictures share their id"),
+        (lambda c: c["images"].append(c["images"][0]), "1 images share their id"),
         (lambda c: c["annotations"][0].update(bbox=[1, 2, 3]), r"has \[1, 2, 3\] for a box"),
         (lambda c: c["annotations"][0].update(bbox=[math.nan, 2, 3, 4]), "for a box"),
     ],
@@ -133,7 +133,7 @@ def test_a_folder_without_annotations_says_where_they_belong(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("change", "mistake"),
     [
-        (lambda one: one.update(bbox=[15, 3, 9, 6]), "leaves its picture"),
+        (lambda one: one.update(bbox=[15, 3, 9, 6]), "leaves its image"),
         (lambda one: one.update(bbox=[2, 3, 0, 6]), "without an inside"),
         (lambda one: one.update(segmentation={"size": [12, 20], "counts": [240]}), "mask without a pixel"),
         (lambda one: one.update(segmentation={"size": [20, 12], "counts": [240]}), "for 12 x 20 pixels"),
@@ -155,7 +155,7 @@ def test_a_file_that_holds_no_object_at_all_is_said_to_be_none_of_cocos(tmp_path
         read_annotations(tmp_path / "instances_train.json")
 
 
-def test_nothing_but_a_mask_of_the_picture_is_measured_against(tmp_path: Path) -> None:
+def test_nothing_but_a_mask_of_the_image_is_measured_against(tmp_path: Path) -> None:
     def end_too_late(content: Any) -> None:
         content["annotations"][1]["segmentation"]["counts"][0] += 1
 
@@ -163,7 +163,7 @@ def test_nothing_but_a_mask_of_the_picture_is_measured_against(tmp_path: Path) -
         open_coco(write(tmp_path, end_too_late), validation_share=0.0)
     wrong = {"id": 2, "bbox": [1, 1, 2, 2], "segmentation": {"size": [12, 20], "counts": [241]}, "class": 0}
     with pytest.raises(DataError, match=r"of a\.png: run lengths add up"):
-        CocoPicture("a.png", (20, 12), (wrong,)).truth()
+        CocoImage("a.png", (20, 12), (wrong,)).truth()
 
 
 @pytest.mark.skipif("VITRAIL_DATA" not in os.environ, reason="needs VITRAIL_DATA")

@@ -12,8 +12,8 @@ from PIL import Image
 
 import vitrail
 from vitrail.data import rle
-from vitrail.data.coco import CocoPicture, count_objects, open_coco
-from vitrail.data.objects import ObjectPictures
+from vitrail.data.coco import CocoImage, count_objects, open_coco
+from vitrail.data.objects import ObjectImages
 from vitrail.data.polygons import fill
 from vitrail.errors import DataError
 
@@ -43,10 +43,10 @@ def write(root: Path, text: Any, split: str = "train") -> Path:
     return root
 
 
-def opened(root: Path, **options: Any) -> ObjectPictures:
-    pictures = open_coco(root, validation_share=0.0, **options).train
-    assert isinstance(pictures, ObjectPictures)
-    return pictures
+def opened(root: Path, **options: Any) -> ObjectImages:
+    images = open_coco(root, validation_share=0.0, **options).train
+    assert isinstance(images, ObjectImages)
+    return images
 
 
 def mistakes(root: Path) -> list[str]:
@@ -181,7 +181,7 @@ def test_a_file_made_to_fill_the_memory_is_refused_before_it_is_unfolded(tmp_pat
 def test_a_degenerate_polygon_leaves_out_one_object_and_is_counted(tmp_path: Path) -> None:
     root = write(tmp_path, content(record(), record(id=2, segmentation=[[1, 1, 5, 5]])))
     source = open_coco(root, validation_share=0.0)
-    assert isinstance(source.train, ObjectPictures)
+    assert isinstance(source.train, ObjectImages)
     assert len(source.train.annotated[0].objects()) == len(source.train.annotated[0].truth()) == 1
     assert any("1 of 2 annotations are left out: 1 polygons of fewer" in note for note in source.notes)
     assert len(mistakes(root)) == 1
@@ -189,17 +189,17 @@ def test_a_degenerate_polygon_leaves_out_one_object_and_is_counted(tmp_path: Pat
 
 @pytest.mark.parametrize("mask", [[[1, 1, 5, 5]], "none", {"size": [1, 1], "counts": [3]}, [[1, 2, 3]]])
 def test_masks_matter_not_at_all_to_a_box_detector(mask: Any, tmp_path: Path) -> None:
-    pictures = opened(write(tmp_path, content(record(), record(id=2, segmentation=mask))), masks=False)
-    assert len(pictures.annotated[0].objects()) == 2
-    assert len(pictures.annotated[0].truth()) == 2
-    assert pictures.annotated[0].objects().masks[1].sum() == 80
+    images = opened(write(tmp_path, content(record(), record(id=2, segmentation=mask))), masks=False)
+    assert len(images.annotated[0].objects()) == 2
+    assert len(images.annotated[0].truth()) == 2
+    assert images.annotated[0].objects().masks[1].sum() == 80
 
 
 def test_boxes_beyond_the_image_are_cut_or_left_out_and_counted(tmp_path: Path) -> None:
     boxes = [[2, 2, 10, 8], [25, 2, 10, 8], [40, 2, 10, 8], [3, 3, 0, 4], [5, 5, -2, 4]]
     root = write(tmp_path, content(*[record(bbox=box, segmentation=None) for box in boxes]))
     source = open_coco(root, validation_share=0.0)
-    assert isinstance(source.train, ObjectPictures)
+    assert isinstance(source.train, ObjectImages)
     assert source.train.annotated[0].objects().boxes.tolist() == [[2, 2, 12, 10], [25, 2, 30, 10]]
     assert "3 of 5 annotations are left out: 1 boxes outside" in source.notes[0]
     assert "1 of 5 annotations are changed" in source.notes[1]
@@ -210,7 +210,7 @@ def test_splits_number_their_classes_by_name(tmp_path: Path) -> None:
     other = content(record(category_id=3), categories=[{"id": 3, "name": "dog"}])
     write(tmp_path, other, "val")
     validation = open_coco(tmp_path).validation
-    assert isinstance(validation, ObjectPictures)
+    assert isinstance(validation, ObjectImages)
     assert validation.annotated[0].objects().classes.tolist() == [1]
     other["categories"][0]["name"] = "eel"
     with pytest.raises(DataError, match="other categories than the training split: eel"):
@@ -282,7 +282,7 @@ def test_random_records_open_exactly_or_with_one_sentence_and_the_doctor_agrees(
 ) -> None:
     root = write(tmp_path, content(*records))
     try:
-        pictures = opened(root, masks=masks)
+        images = opened(root, masks=masks)
     except DataError as error:
         refused = str(error)
     else:
@@ -291,8 +291,8 @@ def test_random_records_open_exactly_or_with_one_sentence_and_the_doctor_agrees(
         assert "\n" not in refused
         assert not masks or mistakes(root)
         return
-    for known in pictures.annotated:
-        assert isinstance(known, CocoPicture)
+    for known in images.annotated:
+        assert isinstance(known, CocoImage)
         objects = known.objects()
         known.truth()
         told = [a["bbox"] for a in known.annotations if not a.get("iscrowd")]

@@ -232,7 +232,7 @@ def test_a_file_that_is_no_table_is_refused_in_one_sentence(root: Path, content:
 
 def test_places_that_are_no_file_are_refused_in_one_sentence(root: Path):
     (root / "folder.csv").mkdir()
-    with pytest.raises(DataError, match="holds no pictures"):
+    with pytest.raises(DataError, match="holds no images"):
         open_source(root / "folder.csv")
     os.mkfifo(root / "pipe.csv")
     with pytest.raises(DataError, match=r"pipe\.csv"):

@@ -1,4 +1,4 @@
-"""Parts of pictures and of their segments: always the same part of both."""
+"""Parts of images and of their segments: always the same part of both."""
 
 import numpy as np
 import pytest
@@ -16,7 +16,7 @@ sides = st.integers(1, 90)
 
 
 def pair(height: int, width: int) -> tuple[Image.Image, np.ndarray]:
-    """A picture whose brightness is 60 times the class of each pixel."""
+    """An image whose brightness is 60 times the class of each pixel."""
     rows, columns = np.mgrid[:height, :width]
     classes = ((rows * 3 // max(1, height)) + (columns * 2 // max(1, width))).astype(np.uint8)
     return Image.fromarray(np.repeat((classes * 60)[..., None], 3, axis=2)), classes
@@ -32,7 +32,7 @@ def test_a_part_has_the_asked_size_and_shows_the_classes_it_says(height: int, wi
     assert image.dtype == classes.dtype == torch.uint8
     assert (image[:, classes == VOID] == 255).all()
     counted = classes != VOID
-    # A resized picture is blurred over class borders; in all but the smallest most pixels lie away from them.
+    # A resized image is blurred over class borders; in all but the smallest most pixels lie away from them.
     near = (image[0].float() - 60 * classes.float()).abs()[counted] < 30
     assert not counted.any() or min(height, width) < 8 or near.float().mean() > 0.6
 
@@ -45,31 +45,31 @@ def test_without_scaling_pixels_and_classes_are_cut_out_unchanged() -> None:
 
 
 def test_a_flip_turns_both() -> None:
-    picture, classes = pair(8, 8)
-    image, flipped = RandomCut((8, 8), (1.0, 1.0), flip=1.0)(picture, classes)
+    image, classes = pair(8, 8)
+    pixels, flipped = RandomCut((8, 8), (1.0, 1.0), flip=1.0)(image, classes)
     assert torch.equal(flipped, torch.from_numpy(classes).flip(-1))
-    assert torch.equal(image[0], flipped * 60)
+    assert torch.equal(pixels[0], flipped * 60)
 
 
 def test_parts_that_show_nearly_nothing_but_one_class_are_drawn_anew() -> None:
     classes = np.zeros((64, 64), np.uint8)
     classes[:, 40:] = 1
-    picture = Image.fromarray(np.zeros((64, 64, 3), np.uint8))
+    image = Image.fromarray(np.zeros((64, 64, 3), np.uint8))
     cut = RandomCut((16, 16), (1.0, 1.0))
     torch.manual_seed(0)
-    shares = [np.bincount(cut(picture, classes)[1].flatten().numpy()).max() / 256 for _ in range(50)]
+    shares = [np.bincount(cut(image, classes)[1].flatten().numpy()).max() / 256 for _ in range(50)]
     assert np.mean([share <= MOST_OF_ONE_CLASS for share in shares]) > 0.8
 
 
-def test_an_all_void_picture_is_cut_all_the_same() -> None:
+def test_an_all_void_image_is_cut_all_the_same() -> None:
     _, classes = RandomCut((16, 16), (0.5, 2.0))(Image.new("RGB", (30, 20)), np.full((20, 30), VOID, np.uint8))
     assert (classes == VOID).all()
 
 
-def test_evaluation_scales_the_picture_and_never_the_segments() -> None:
-    picture, classes = pair(20, 30)
-    image, kept = Whole(short_side=40)(picture, classes)
-    assert image.shape == (3, 40, 60)
+def test_evaluation_scales_the_image_and_never_the_segments() -> None:
+    image, classes = pair(20, 30)
+    pixels, kept = Whole(short_side=40)(image, classes)
+    assert pixels.shape == (3, 40, 60)
     assert torch.equal(kept, torch.from_numpy(classes))
 
 

@@ -12,23 +12,23 @@ from vitrail.config import Augment, Preprocessing
 from vitrail.data.batches import EvalBatches, TrainBatches
 from vitrail.data.features import EvalFeatureBatches, FeatureBatches, Features, View, digest_of, identity, kept_features
 from vitrail.data.samples import Samples
-from vitrail.data.sources import Pictures
+from vitrail.data.sources import Images
 from vitrail.data.transforms import eval_transform, train_transform
 from vitrail.errors import DataError
 
 GREY = Preprocessing(image_size=(8, 8), channels=1, mean=(0.5,), std=(0.5,))
 
 
-def pictures(folder: Path, count: int = 10, damaged: tuple[int, ...] = ()) -> Pictures:
+def random_images(folder: Path, count: int = 10, damaged: tuple[int, ...] = ()) -> Images:
     paths = []
     for number in range(count):
         path = folder / f"{number}.png"
         if number in damaged:
-            path.write_bytes(b"no picture")
+            path.write_bytes(b"no image")
         else:
             Image.new("L", (8, 8), number * 20).save(path)
         paths.append(path)
-    return Pictures(tuple(paths), tuple(n % 3 for n in range(count)), tuple(p.name for p in paths))
+    return Images(tuple(paths), tuple(n % 3 for n in range(count)), tuple(p.name for p in paths))
 
 
 class Counting:
@@ -44,14 +44,14 @@ class Counting:
             yield batch["index"], batch["image"].float().mean(dim=(2, 3))
 
 
-def kept(folder: Path, shown: Pictures, views: int = 1, **about: Any) -> tuple[Features, Counting]:
+def kept(folder: Path, shown: Images, views: int = 1, **about: Any) -> tuple[Features, Counting]:
     compute = Counting(Samples(shown, eval_transform(GREY), channels=1))
-    about = {"what": "grey", "data": "x", "pictures": identity(shown), **about}
+    about = {"what": "grey", "data": "x", "images": identity(shown), **about}
     return kept_features(folder / "features", about, views, compute), compute
 
 
 def test_features_are_computed_once_and_then_read(tmp_path: Path) -> None:
-    shown = pictures(tmp_path)
+    shown = random_images(tmp_path)
     first, compute = kept(tmp_path, shown, views=2)
     again, idle = kept(tmp_path, shown, views=2)
     assert compute.views == [0, 1]
@@ -61,8 +61,8 @@ def test_features_are_computed_once_and_then_read(tmp_path: Path) -> None:
     torch.testing.assert_close(again.all()[:, 0], torch.arange(10.0) * 20)
 
 
-def test_a_changed_picture_or_setting_makes_them_anew_and_removes_the_old(tmp_path: Path) -> None:
-    shown = pictures(tmp_path)
+def test_a_changed_image_or_setting_makes_them_anew_and_removes_the_old(tmp_path: Path) -> None:
+    shown = random_images(tmp_path)
     kept(tmp_path, shown)
     assert kept(tmp_path, shown, weights="others")[1].views == [0]
     Image.new("L", (8, 8), 255).save(tmp_path / "3.png")
@@ -86,23 +86,23 @@ def test_what_breaks_off_leaves_nothing_that_looks_whole(tmp_path: Path) -> None
     assert list((tmp_path / "features").iterdir()) == []
 
 
-def test_damaged_pictures_are_left_out_and_others_take_their_place_in_training(tmp_path: Path) -> None:
-    shown = pictures(tmp_path, damaged=(2, 9))
+def test_damaged_images_are_left_out_and_others_take_their_place_in_training(tmp_path: Path) -> None:
+    shown = random_images(tmp_path, damaged=(2, 9))
     features, _ = kept(tmp_path, shown)
     assert features.index.tolist() == [0, 1, 3, 4, 5, 6, 7, 8]
     assert features.index[features.row_of(10)].tolist() == [0, 1, 3, 3, 4, 5, 6, 7, 8, 0]
     assert features.labels(shown).tolist() == [0, 1, 0, 1, 2, 0, 1, 2]
 
 
-def test_a_folder_without_a_readable_picture_is_named_as_that(tmp_path: Path) -> None:
-    shown = pictures(tmp_path, count=2, damaged=(0, 1))
+def test_a_folder_without_a_readable_image_is_named_as_that(tmp_path: Path) -> None:
+    shown = random_images(tmp_path, count=2, damaged=(0, 1))
     with pytest.raises(DataError, match="can be read"):
         kept(tmp_path, shown)
 
 
-def test_batches_of_features_are_those_of_the_pictures(tmp_path: Path) -> None:
-    """Order, labels, micro-batches and processes are those of training on pictures, damaged ones included."""
-    shown = pictures(tmp_path, damaged=(5,))
+def test_batches_of_features_are_those_of_the_images(tmp_path: Path) -> None:
+    """Order, labels, micro-batches and processes are those of training on images, damaged ones included."""
+    shown = random_images(tmp_path, damaged=(5,))
     features, _ = kept(tmp_path, shown)
     for rank in (0, 1):
         samples = Samples(shown, eval_transform(GREY), channels=1)
@@ -118,8 +118,8 @@ def test_batches_of_features_are_those_of_the_pictures(tmp_path: Path) -> None:
                 break
 
 
-def test_every_epoch_shows_its_view_as_training_on_pictures_does(tmp_path: Path) -> None:
-    shown = pictures(tmp_path)
+def test_every_epoch_shows_its_view_as_training_on_images_does(tmp_path: Path) -> None:
+    shown = random_images(tmp_path)
     transform = train_transform(Augment(flip=0.5, erasing=1.0), GREY)
     samples = Samples(shown, transform, seed=4, channels=1, views=3)
     about = {"what": "grey", "data": "x"}
@@ -134,7 +134,7 @@ def test_every_epoch_shows_its_view_as_training_on_pictures_does(tmp_path: Path)
 
 
 def test_processes_evaluate_every_row_once(tmp_path: Path) -> None:
-    shown = pictures(tmp_path, damaged=(5,))
+    shown = random_images(tmp_path, damaged=(5,))
     features, _ = kept(tmp_path, shown)
     seen = [b["features"] for rank in (0, 1) for b in EvalFeatureBatches(shown, features, 3, rank, 2)]
     assert sorted(torch.cat(seen)[:, 0].tolist()) == [20.0 * n for n in range(10) if n != 5]
@@ -155,7 +155,7 @@ def test_weights_are_told_apart_by_any_bit_and_name() -> None:
 @pytest.mark.parametrize("name", ["values.npy", "index.npy", "checks.json"])
 @pytest.mark.parametrize("damage", ["flipped bit", "cut in half", "empty", "gone"])
 def test_damaged_features_are_computed_anew(name: str, damage: str, tmp_path: Path) -> None:
-    shown = pictures(tmp_path)
+    shown = random_images(tmp_path)
     first, _ = kept(tmp_path, shown)
     expected = np.array(first.values)
     (file,) = (tmp_path / "features").glob(f"*/{name}")
@@ -172,7 +172,7 @@ def test_damaged_features_are_computed_anew(name: str, damage: str, tmp_path: Pa
 
 
 def test_a_file_that_changed_but_for_its_size_and_time_is_noticed(tmp_path: Path) -> None:
-    shown = pictures(tmp_path)
+    shown = random_images(tmp_path)
     before, file = identity(shown), tmp_path / "3.png"
     status, data = file.stat(), bytearray(file.read_bytes())
     data[len(data) // 2] ^= 1

@@ -1,4 +1,4 @@
-"""Whatever the bytes are: a picture or an ImageError."""
+"""Whatever the bytes are: an image or an ImageError."""
 
 import io
 import pickle
@@ -18,14 +18,14 @@ from vitrail.data.images import MAX_PIXELS, open_image
 from vitrail.errors import ImageError
 
 
-def stored(picture: Image.Image, kind: str, **options) -> bytes:
+def stored(image: Image.Image, kind: str, **options) -> bytes:
     file = io.BytesIO()
-    picture.save(file, kind, **options)
+    image.save(file, kind, **options)
     return file.getvalue()
 
 
-def pixels(picture: Image.Image) -> np.ndarray:
-    return np.asarray(picture).astype(int)
+def pixels(image: Image.Image) -> np.ndarray:
+    return np.asarray(image).astype(int)
 
 
 def noise(shape: tuple[int, ...], high: int = 256) -> np.ndarray:
@@ -80,8 +80,8 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
     return bytes(bytes_)
 
 
-def test_a_thousand_mutated_files_give_a_picture_or_an_image_error_and_nothing_else():
-    pictures, errors = [], []
+def test_a_thousand_mutated_files_give_a_image_or_an_image_error_and_nothing_else():
+    images, errors = [], []
     for number in range(1000):
         chance = random.Random(number)
         data = mutated(chance.choice(list(FILES.values())), chance)
@@ -89,12 +89,12 @@ def test_a_thousand_mutated_files_give_a_picture_or_an_image_error_and_nothing_e
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # Pillow warns of damaged metadata.
             try:
-                pictures.append(open_image(data, channels).mode == ("L" if channels == 1 else "RGB"))
+                images.append(open_image(data, channels).mode == ("L" if channels == 1 else "RGB"))
             except ImageError as error:
                 errors.append("\n" not in str(error))
-    assert all(pictures)
+    assert all(images)
     assert all(errors)
-    assert len(pictures) > 50
+    assert len(images) > 50
     assert len(errors) > 500
 
 
@@ -235,8 +235,8 @@ def test_cmyk_becomes_the_colours_it_prints():
 @pytest.mark.parametrize("kind", ["PNG", "WEBP", "TIFF"])
 def test_alpha_is_laid_on_white(kind: str):
     options = {"lossless": True} if kind == "WEBP" else {}
-    picture = Image.new("RGBA", (10, 10), (200, 0, 100, 51))
-    data = stored(picture, kind, **options)
+    image = Image.new("RGBA", (10, 10), (200, 0, 100, 51))
+    data = stored(image, kind, **options)
     # 0.2 of the colour and 0.8 of white.
     assert open_image(data).getpixel((0, 0)) == (244, 204, 224)
 
@@ -252,7 +252,7 @@ def test_transparency_of_palettes_and_of_grey_is_laid_on_white():
     assert open_image(stored(Image.new("LA", (4, 4), (0, 51)), "PNG"), 1).getpixel((0, 0)) == 204
 
 
-def test_palette_and_1_bit_pictures_keep_their_means():
+def test_palette_and_1_bit_images_keep_their_means():
     colours = [(0, 0, 0), (255, 0, 0), (0, 255, 0), (30, 60, 90)]
     palette = Image.fromarray(np.arange(4, dtype=np.uint8).reshape(2, 2)).convert("P")
     palette.putpalette(sum(colours, ()))
@@ -283,12 +283,12 @@ def test_a_photo_taken_with_a_turned_camera_stands_upright_and_is_turned_only_on
     exif[0x0112] = orientation
     options = {"WEBP": {"lossless": True}, "JPEG": {"quality": 100}}.get(kind, {})
     data = stored(ARROW if turn is None else ARROW.transpose(turn), kind, exif=exif, **options)
-    picture = open_image(data, 1)
-    assert np.abs(pixels(picture) - pixels(ARROW)).max() <= 2
-    assert ImageOps.exif_transpose(picture).size == ARROW.size
+    image = open_image(data, 1)
+    assert np.abs(pixels(image) - pixels(ARROW)).max() <= 2
+    assert ImageOps.exif_transpose(image).size == ARROW.size
 
 
-def test_damaged_exif_does_not_make_a_good_picture_unusable():
+def test_damaged_exif_does_not_make_a_good_image_unusable():
     whole = stored(COLOUR, "JPEG", exif=TURNED)
     start = whole.index(b"Exif\0\0") + 6
     damaged = whole[:start] + b"\xff" * 20 + whole[start + 20 :]
@@ -317,12 +317,12 @@ def test_a_large_jpeg_is_decoded_smaller_only_as_far_as_is_enough():
     assert open_image(stored(photo, "PNG"), enough=1).size == (1600, 1200)
 
 
-def test_a_path_a_file_and_bytes_give_the_same_picture(tmp_path: Path):
+def test_a_path_a_file_and_bytes_give_the_same_image(tmp_path: Path):
     path = tmp_path / "photo.jpeg"
     path.write_bytes(FILES["jpeg"])
     with path.open("rb") as file:
         opened = [open_image(path), open_image(str(path)), open_image(file), open_image(FILES["jpeg"])]
-    assert all((pixels(picture) == pixels(opened[0])).all() for picture in opened)
+    assert all((pixels(image) == pixels(opened[0])).all() for image in opened)
 
 
 @pytest.mark.parametrize(

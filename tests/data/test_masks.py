@@ -10,7 +10,7 @@ from PIL import Image
 import vitrail
 from vitrail.data.images import open_indices
 from vitrail.data.segment_folders import check_masks, open_segments
-from vitrail.data.segments import VOID, SegmentPictures
+from vitrail.data.segments import VOID, SegmentImages
 from vitrail.data.sources import Source
 from vitrail.errors import DataError, ImageError, VitrailError
 
@@ -108,9 +108,9 @@ def test_a_jpeg_under_a_png_name_is_no_mask(format_: str, names: str, tmp_path: 
     ],
 )
 def test_grey_in_colours_and_sixteen_bits_are_read_as_numbers(image: Image.Image, tmp_path: Path) -> None:
-    pictures = opened(write(tmp_path, 3 * [image]), validation_share=0.0).train
-    assert isinstance(pictures, SegmentPictures)
-    assert np.array_equal(pictures.segments(1), of(0, 1, 2)[0])
+    images = opened(write(tmp_path, 3 * [image]), validation_share=0.0).train
+    assert isinstance(images, SegmentImages)
+    assert np.array_equal(images.segments(1), of(0, 1, 2)[0])
 
 
 def test_colours_are_refused_with_those_found(tmp_path: Path) -> None:
@@ -132,9 +132,9 @@ def test_numbers_above_a_byte_and_fractions_are_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("ending", ["_mask.png", ".PNG", "_mask.PNG", ".tif", ".bmp", "_labelIds.png", "_gt.gif"])
 def test_masks_with_usual_endings_are_matched(ending: str, tmp_path: Path) -> None:
-    pictures = opened(write(tmp_path, of(0, 1), "a\nb\n", ending=ending), validation_share=0.0).train
-    assert isinstance(pictures, SegmentPictures)
-    assert [Path(str(mask)).name for mask in pictures.masks] == [f"{n}{ending}" for n in range(3)]
+    images = opened(write(tmp_path, of(0, 1), "a\nb\n", ending=ending), validation_share=0.0).train
+    assert isinstance(images, SegmentImages)
+    assert [Path(str(mask)).name for mask in images.masks] == [f"{n}{ending}" for n in range(3)]
 
 
 def test_names_that_match_nothing_or_several_are_named(tmp_path: Path) -> None:

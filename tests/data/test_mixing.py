@@ -1,4 +1,4 @@
-"""Mixup and cutmix: pictures and targets are shared out alike."""
+"""Mixup and cutmix: images and targets are shared out alike."""
 
 import pytest
 import torch
@@ -7,19 +7,19 @@ from vitrail.data.mixing import mix
 
 
 def batch(size: int = 8) -> tuple[torch.Tensor, torch.Tensor]:
-    """Pictures of one constant value each, which is also the number of their class."""
+    """Images of one constant value each, which is also the number of their class."""
     values = torch.arange(float(size))
     return values[:, None, None, None].expand(size, 3, 12, 10).clone(), torch.eye(size)
 
 
 @pytest.mark.parametrize(("mixup", "cutmix"), [(0.8, 0.0), (0.0, 1.0), (0.8, 1.0)])
-def test_each_target_holds_each_class_by_its_exact_share_of_the_picture(mixup: float, cutmix: float):
+def test_each_target_holds_each_class_by_its_exact_share_of_the_image(mixup: float, cutmix: float):
     images, targets = batch()
     for seed in range(50):
         torch.manual_seed(seed)
         mixed, shares = mix(images, targets, mixup, cutmix)
         torch.testing.assert_close(shares.sum(1), torch.ones(8))
-        # The mean of a picture of constant parts is the mean of their class numbers.
+        # The mean of an image of constant parts is the mean of their class numbers.
         torch.testing.assert_close(mixed.mean((1, 2, 3)), shares @ torch.arange(8.0))
 
 
@@ -29,11 +29,11 @@ def test_mixup_blends_and_cutmix_pastes_one_rectangle():
     blended, _ = mix(images, targets, mixup_alpha=0.8)
     pasted, shares = mix(images, targets, cutmix_alpha=1.0)
     assert (blended == blended[:, :1, :1, :1]).all()
-    for picture, share in zip(pasted, shares, strict=True):
+    for image, share in zip(pasted, shares, strict=True):
         own = share.argmax() if share.max() == 1 else None
-        assert set(picture.unique().tolist()) == set(share.nonzero().flatten().tolist())
+        assert set(image.unique().tolist()) == set(share.nonzero().flatten().tolist())
         if own is None:
-            stranger = picture[0] != picture[0].flatten().mode().values
+            stranger = image[0] != image[0].flatten().mode().values
             rows, columns = stranger.any(1).nonzero(), stranger.any(0).nonzero()
             assert stranger.sum() == (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
 

@@ -44,7 +44,7 @@ def test_two_polygons_are_one_object() -> None:
     assert mask.sum() == 8
 
 
-def test_a_polygon_beyond_the_picture_is_cut_off() -> None:
+def test_a_polygon_beyond_the_image_is_cut_off() -> None:
     assert rle.fill([[-5, -5, 2, -5, 2, 2, -5, 2]], 4, 4).sum() == 4
     assert rle.fill([[10, 10, 20, 10, 20, 20]], 4, 4).sum() == 0
 
@@ -63,6 +63,6 @@ def test_a_polygon_beyond_the_picture_is_cut_off() -> None:
     ],
 )
 @pytest.mark.parametrize("refuse", [rle.decode, rle.check])
-def test_what_is_no_mask_of_the_picture_is_refused(refuse: Any, segmentation: object, reason: str) -> None:
+def test_what_is_no_mask_of_the_image_is_refused(refuse: Any, segmentation: object, reason: str) -> None:
     with pytest.raises(DataError, match=reason):
         refuse(segmentation, 4, 4)

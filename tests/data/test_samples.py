@@ -13,7 +13,7 @@ from PIL import Image
 
 from vitrail.config import Augment, Preprocessing
 from vitrail.data.samples import Samples, seed_of, seeded
-from vitrail.data.sources import Pictures, open_source
+from vitrail.data.sources import Images, open_source
 from vitrail.data.transforms import eval_transform, train_transform
 from vitrail.errors import DataError, ImageError
 
@@ -42,7 +42,7 @@ def root(make_files: MakeFiles) -> Path:
     return make_files({f"{name}/{i}.jpg": 10 * i + len(name) for name in ("a", "bb") for i in range(5)})
 
 
-def test_a_sample_holds_picture_label_index_and_extras(root: Path):
+def test_a_sample_holds_image_label_index_and_extras(root: Path):
     sample = samples_of(root)[0, 6]
     assert sample["image"].dtype == torch.uint8
     assert sample["image"].shape == (3, 8, 8)
@@ -51,9 +51,9 @@ def test_a_sample_holds_picture_label_index_and_extras(root: Path):
 
 
 def test_without_labels_there_is_no_label(root: Path):
-    pictures = open_source(root, labels=False, validation_share=0.0).train
-    assert pictures is not None
-    assert set(Samples(pictures, eval_transform(SMALL))[0, 0]) == {"image", "index"}
+    images = open_source(root, labels=False, validation_share=0.0).train
+    assert images is not None
+    assert set(Samples(images, eval_transform(SMALL))[0, 0]) == {"image", "index"}
 
 
 @pytest.mark.parametrize("cache", ["on", "off"])
@@ -111,7 +111,7 @@ def test_a_seed_never_changes_between_versions_or_machines():
     assert seed_of(*np.arange(3)) == seed_of(0, 1, 2)
 
 
-def test_a_damaged_picture_is_an_error_or_gives_its_place_to_the_next(make_files: MakeFiles):
+def test_a_damaged_image_is_an_error_or_gives_its_place_to_the_next(make_files: MakeFiles):
     root = make_files({"a/0.png": 0, "a/1.png": b"?", "b/2.png": b"", "b/3.png": 3})
     samples = samples_of(root)
     with pytest.raises(ImageError, match=r"1\.png: not a JPEG"):
@@ -124,24 +124,24 @@ def test_a_damaged_picture_is_an_error_or_gives_its_place_to_the_next(make_files
     assert samples.undamaged((0, 0))[1] == []
 
 
-def test_a_damaged_last_picture_gives_its_place_to_the_first(make_files: MakeFiles):
+def test_a_damaged_last_image_gives_its_place_to_the_first(make_files: MakeFiles):
     root = make_files({"a/0.png": 0, "b/1.png": b"?"})
     assert samples_of(root).undamaged((0, 1))[0]["index"] == 0
 
 
-def test_the_search_for_an_undamaged_picture_ends(make_files: MakeFiles):
+def test_the_search_for_an_undamaged_image_ends(make_files: MakeFiles):
     root = make_files({f"{name}/{i}.png": b"?" for name in "ab" for i in range(3)})
-    with pytest.raises(DataError, match=r"6 pictures in a row cannot be read, the first being .*0\.png: not a JPEG"):
+    with pytest.raises(DataError, match=r"6 images in a row cannot be read, the first being .*0\.png: not a JPEG"):
         samples_of(root).undamaged((0, 0))
 
 
-def test_pictures_in_memory_are_taken_in_any_mode_and_not_changed():
+def test_images_in_memory_are_taken_in_any_mode_and_not_changed():
     grey = Image.fromarray(np.arange(64, dtype=np.uint8).reshape(8, 8))
-    pictures = Pictures((grey, grey.convert("RGBA")), None, ("0", "1"))
-    whole = eval_transform(Preprocessing((8, 8), crop_share=1.0))
-    colour = Samples(pictures, whole, channels=3)
+    images = Images((grey, grey.convert("RGBA")), None, ("0", "1"))
+    whole = eval_transform(Preprocessing((8, 8), crop_fraction=1.0))
+    colour = Samples(images, whole, channels=3)
     assert torch.equal(colour[0, 0]["image"], colour[0, 1]["image"])
-    assert torch.equal(Samples(pictures, whole, channels=1)[0, 1]["image"][0], colour[0, 0]["image"][0])
+    assert torch.equal(Samples(images, whole, channels=1)[0, 1]["image"][0], colour[0, 0]["image"][0])
     assert grey.mode == "L"
 
 
@@ -153,9 +153,9 @@ def test_a_large_jpeg_is_decoded_only_as_far_as_the_crop_needs(tmp_path: Path):
     class Watched:
         enough = 100
 
-        def __call__(self, picture: Image.Image) -> torch.Tensor:
-            seen.append(picture.size)
+        def __call__(self, image: Image.Image) -> torch.Tensor:
+            seen.append(image.size)
             return torch.zeros(1)
 
-    Samples(Pictures((path,), None, ("large.jpg",)), Watched())[0, 0]
+    Samples(Images((path,), None, ("large.jpg",)), Watched())[0, 0]
     assert seen == [(160, 120)]

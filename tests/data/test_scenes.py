@@ -12,9 +12,9 @@ def test_a_scene_is_the_same_every_time_and_another_one_for_every_number() -> No
     draw_scene.cache_clear()
     again, other = draw_scene(Scene(0, 3, (64, 48))), draw_scene(Scene(0, 4, (64, 48)))
     assert first is not again
-    assert np.array_equal(np.asarray(first.picture), np.asarray(again.picture))
+    assert np.array_equal(np.asarray(first.image), np.asarray(again.image))
     assert np.array_equal(first.masks, again.masks)
-    assert not np.array_equal(np.asarray(first.picture), np.asarray(other.picture))
+    assert not np.array_equal(np.asarray(first.image), np.asarray(other.image))
 
 
 def test_boxes_fit_their_masks_exactly_and_masks_do_not_overlap() -> None:
@@ -49,7 +49,7 @@ def test_every_shape_appears_and_all_splits_differ() -> None:
     classes = torch.cat([known.objects().classes for known in source.train.annotated[:40]])  # type: ignore[attr-defined]
     assert set(classes.tolist()) == set(range(len(SHAPES)))
     first, other = source.train.items[0], source.test.items[0]
-    assert np.asarray(first.picture()).tobytes() != np.asarray(other.picture()).tobytes()  # type: ignore[attr-defined]
+    assert np.asarray(first.image()).tobytes() != np.asarray(other.image()).tobytes()  # type: ignore[attr-defined]
 
 
 @pytest.mark.parametrize("word", ["scenes:", "scenes:0", "scenes:96x", "scenes:large", "scenes:-4"])

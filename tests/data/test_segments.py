@@ -1,4 +1,4 @@
-"""Folders of pictures and index masks: what is found, what is refused, and that indices stay what they are."""
+"""Folders of images and index masks: what is found, what is refused, and that indices stay what they are."""
 
 from pathlib import Path
 
@@ -12,22 +12,22 @@ from vitrail.config import Augment, Preprocessing
 from vitrail.data.batches import EvalBatches, TrainBatches
 from vitrail.data.cuts import Whole, random_cut
 from vitrail.data.segment_folders import examine, is_segments, open_segments
-from vitrail.data.segments import VOID, Labelling, SegmentPictures, SegmentSamples
+from vitrail.data.segments import VOID, Labelling, SegmentImages, SegmentSamples
 from vitrail.errors import DataError, ImageError
 
 CLASSES = "sky\nroad\ncar\n"
 
 
 def write(root: Path, name: str, mask: np.ndarray, size: tuple[int, int] | None = None, mode: str = "P") -> None:
-    """Write a picture and its mask; the palette's colours have nothing to do with the indices."""
+    """Write an image and its mask; the palette's colours have nothing to do with the indices."""
     split = name.rpartition("/")[0]
     for folder in ("images", "masks"):
         (root / folder / split).mkdir(parents=True, exist_ok=True)
     Image.new("RGB", size or mask.shape[::-1], "grey").save(root / "images" / f"{name}.jpg")
-    picture = Image.fromarray(mask)
+    image = Image.fromarray(mask)
     if mode == "P":
-        picture.putpalette([(7 * n) % 256 for n in range(768)])
-    picture.convert(mode).save(root / "masks" / f"{name}.png")
+        image.putpalette([(7 * n) % 256 for n in range(768)])
+    image.convert(mode).save(root / "masks" / f"{name}.png")
 
 
 @pytest.fixture
@@ -39,10 +39,10 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def train(root: Path, **options: object) -> SegmentPictures:
-    pictures = open_segments(root, **options).train  # type: ignore[arg-type]
-    assert isinstance(pictures, SegmentPictures)
-    return pictures
+def train(root: Path, **options: object) -> SegmentImages:
+    images = open_segments(root, **options).train  # type: ignore[arg-type]
+    assert isinstance(images, SegmentImages)
+    return images
 
 
 def test_splits_classes_and_masks_are_found(root: Path) -> None:
@@ -154,16 +154,16 @@ def test_what_is_no_such_folder_is_answered_in_one_sentence(root: Path, change: 
 
 def test_a_wrong_mask_ends_the_run_with_its_name_also_in_a_data_worker(root: Path) -> None:
     write(root, "val/1", np.array([[0, 9]], np.uint8))
-    pictures = open_segments(root).validation
-    assert isinstance(pictures, SegmentPictures)
+    images = open_segments(root).validation
+    assert isinstance(images, SegmentImages)
     with pytest.raises(DataError, match=r"^\S*val/1\.png: value 9"):
-        list(EvalBatches(SegmentSamples(pictures, Whole(), cache="off", own_sizes=True), 1, workers=1))
+        list(EvalBatches(SegmentSamples(images, Whole(), cache="off", own_sizes=True), 1, workers=1))
 
 
-def test_pictures_of_several_sizes_share_a_batch_and_keep_their_own() -> None:
+def test_images_of_several_sizes_share_a_batch_and_keep_their_own() -> None:
     masks = (np.zeros((5, 40), np.uint8), np.ones((33, 3), np.uint8))
-    pictures = SegmentPictures(tuple(Image.new("RGB", m.shape[::-1]) for m in masks), None, ("wide", "tall"), masks)
-    (batch,) = EvalBatches(SegmentSamples(pictures, Whole(), own_sizes=True), 2)
+    images = SegmentImages(tuple(Image.new("RGB", m.shape[::-1]) for m in masks), None, ("wide", "tall"), masks)
+    (batch,) = EvalBatches(SegmentSamples(images, Whole(), own_sizes=True), 2)
     assert batch["image"].shape == (2, 3, 64, 64)
     assert batch["shape"].tolist() == [[5, 40], [33, 3]]
     assert (batch["semantic"] != VOID).sum() == 5 * 40 + 33 * 3
@@ -180,7 +180,7 @@ def test_training_batches_depend_on_seed_and_epoch_alone(root: Path) -> None:
 def test_drawn_scenes_have_a_class_for_every_pixel() -> None:
     source = open_segments("scenes:48x64")
     assert source.class_names[0] == "ground"
-    assert isinstance(source.test, SegmentPictures)
+    assert isinstance(source.test, SegmentImages)
     segments = source.test.segments(3)
     assert segments.shape == (48, 64)
     assert 1 < len(np.unique(segments)) <= len(source.class_names)

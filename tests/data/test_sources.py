@@ -20,9 +20,9 @@ def lengths(source: Source) -> tuple[int | None, ...]:
 
 
 def names(source: Source, split: str) -> list[tuple[str, str]]:
-    pictures = getattr(source, split)
-    labels = [source.class_names[label] for label in pictures.labels]
-    return list(zip(pictures.names, labels, strict=True))
+    images = getattr(source, split)
+    labels = [source.class_names[label] for label in images.labels]
+    return list(zip(images.names, labels, strict=True))
 
 
 def flowers(make_files: MakeFiles) -> Path:
@@ -55,7 +55,7 @@ def test_a_folder_per_class_is_split_in_proportion_and_the_user_is_told(make_fil
     assert Counter(source.train.labels) == {0: 16, 1: 4, 2: 1}
     assert set(source.train.items).isdisjoint(source.validation.items)
     assert source.notes == (
-        "There is no validation split: 5 of 26 training pictures, chosen by seed 1, "
+        "There is no validation split: 5 of 26 training images, chosen by seed 1, "
         "are kept out of training for validation.",
     )
     assert open_source(root, seed=1).validation.items == source.validation.items
@@ -75,14 +75,14 @@ def test_folders_for_the_splits_are_taken_as_they_are(make_files: MakeFiles, tra
     assert source.notes == ()
 
 
-def test_classes_and_pictures_come_in_natural_order_at_any_depth(make_files: MakeFiles):
+def test_classes_and_images_come_in_natural_order_at_any_depth(make_files: MakeFiles):
     root = make_files({"class10/p10.png": 0, "class10/p2.png": 0, "class2/deep/er/p1.png": 0, "Class3/p.PNG": 0})
     source = open_source(root, validation_share=0.0)
     assert source.class_names == ("class2", "Class3", "class10")
     assert [Path(name).name for name in source.train.names] == ["p1.png", "p.PNG", "p2.png", "p10.png"]
 
 
-def test_what_is_no_picture_is_passed_over_and_counted(make_files: MakeFiles):
+def test_what_is_no_image_is_passed_over_and_counted(make_files: MakeFiles):
     root = make_files(
         {
             "a/1.png": 0,
@@ -97,8 +97,8 @@ def test_what_is_no_picture_is_passed_over_and_counted(make_files: MakeFiles):
     source = open_source(root, validation_share=0.0)
     assert names(source, "train") == [(str(Path("a", "1.png")), "a"), (str(Path("b", "1.png")), "b")]
     assert source.notes == (
-        "Passed over: class folders without pictures (1), files that are no pictures (2), "
-        "hidden files (1), pictures outside the class folders (1).",
+        "Passed over: class folders without images (1), files that are no images (2), "
+        "hidden files (1), images outside the class folders (1).",
     )
 
 
@@ -110,11 +110,11 @@ def test_without_labels_any_folder_will_do(make_files: MakeFiles):
     assert source.class_names == ()
 
 
-def test_test_pictures_without_class_folders_are_passed_over(make_files: MakeFiles):
+def test_test_images_without_class_folders_are_passed_over(make_files: MakeFiles):
     root = make_files({"train/a/1.png": 0, "train/b/1.png": 0, "test/1.png": 0, "test/2.png": 0})
     source = open_source(root, validation_share=0.0)
     assert lengths(source) == (2, None, None)
-    assert source.notes == ("Passed over: test pictures without class folders (2).",)
+    assert source.notes == ("Passed over: test images without class folders (2).",)
 
 
 def test_a_link_to_the_folder_above_does_not_go_round_for_ever(make_files: MakeFiles):
@@ -152,13 +152,13 @@ def test_a_csv_can_hold_the_split(make_files: MakeFiles):
 BAD_FOLDERS = {
     "train/a/1.png train/b/1.png val/c/1.png": r"folder .*val has the class 'c', which is not in the training split",
     "train/cat/1.png train/dog/1.png val/cats/1.png": "did you mean 'cat'?",
-    "train/a/1.png train/b/1.png val/a/notes.txt": "val holds no pictures",
+    "train/a/1.png train/b/1.png val/a/notes.txt": "val holds no images",
     "train/a/1.png training/a/1.png": "holds both 'train.*' and 'train.*'; keep one of them",
     "val/a/1.png test/a/1.png": "holds '(val|test)' and '(val|test)' but no folder 'train'",
-    "1.png 2.png": "holds pictures but no class folders; put those of each class into a folder named after it",
+    "1.png 2.png": "holds images but no class folders; put those of each class into a folder named after it",
     "a/1.png a/2.png": "has only one class, 'a'; to tell classes apart takes two",
-    "a/1.txt b/2.txt": r"holds no pictures \(.*\.bmp, \.gif, ",
-    "notes.txt": "holds no pictures",
+    "a/1.txt b/2.txt": r"holds no images \(.*\.bmp, \.gif, ",
+    "notes.txt": "holds no images",
 }
 
 
@@ -172,7 +172,7 @@ def test_a_folder_that_cannot_work_is_refused_in_one_sentence(make_files: MakeFi
 
 
 def test_an_empty_folder_without_labels_is_refused(tmp_path: Path):
-    with pytest.raises(DataError, match="holds no pictures"):
+    with pytest.raises(DataError, match="holds no images"):
         open_source(tmp_path, labels=False)
 
 
@@ -217,7 +217,7 @@ def test_a_missing_folder_names_the_nearest_there_is(make_files: MakeFiles, tmp_
         open_source(tmp_path / "no" / "such" / "place")
 
 
-def test_one_picture_is_no_data_set(make_files: MakeFiles):
+def test_one_image_is_no_data_set(make_files: MakeFiles):
     root = make_files({"a/1.png": 0})
     with pytest.raises(DataError, match=r"1\.png is one file; a data set is a folder, a CSV file or the word 'digits'"):
         open_source(root / "a" / "1.png")
@@ -229,10 +229,10 @@ def test_a_validation_share_outside_its_range_is_refused(share: float):
         open_source("digits", validation_share=share)
 
 
-def test_a_single_picture_stays_for_training(make_files: MakeFiles):
+def test_a_single_image_stays_for_training(make_files: MakeFiles):
     source = open_source(make_files({"1.png": 0}), labels=False)
     assert lengths(source) == (1, None, None)
-    assert source.notes == ("There are too few pictures to set any aside for validation.",)
+    assert source.notes == ("There are too few images to set any aside for validation.",)
 
 
 def test_a_labelled_subset_keeps_every_class_and_the_other_splits(make_files: MakeFiles):
@@ -243,19 +243,19 @@ def test_a_labelled_subset_keeps_every_class_and_the_other_splits(make_files: Ma
         assert Counter(few.train.labels) == {0: count // 2, 1: count // 2}
         assert set(few.train.items) <= set(source.train.items)
         assert few.validation == source.validation
-    assert few.notes[-1] == "Training uses 2 of 16 labelled pictures, at least one of each class."
+    assert few.notes[-1] == "Training uses 2 of 16 labelled images, at least one of each class."
     assert source.labelled_subset(4, 3).train.items == source.labelled_subset(4, 3).train.items
     assert source.labelled_subset(4, 3).train.items != source.labelled_subset(4, 4).train.items
 
 
 @pytest.mark.parametrize("wanted", [0, 1, 17, 0.0, 1.1, -0.5])
 def test_a_labelled_subset_that_does_not_exist_is_refused(make_files: MakeFiles, wanted: float):
-    with pytest.raises(DataError, match=r"needs 2 \(one of each class\) to 16 pictures"):
+    with pytest.raises(DataError, match=r"needs 2 \(one of each class\) to 16 images"):
         open_source(flowers(make_files)).labelled_subset(wanted)
 
 
 def test_a_labelled_subset_without_labels_is_refused():
-    with pytest.raises(DataError, match="digits has no labelled training pictures"):
+    with pytest.raises(DataError, match="digits has no labelled training images"):
         open_source("digits", labels=False).labelled_subset(0.1)
 
 

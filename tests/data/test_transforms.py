@@ -33,22 +33,22 @@ def preprocessing(height: int, width: int, channels: int = 3, **options) -> Prep
 def test_evaluation_is_torchvision_resize_and_centre_crop_to_the_pixel(width_height: tuple[int, int]):
     from torchvision.transforms import InterpolationMode, v2
 
-    picture = photo(*width_height)
+    image = photo(*width_height)
     peer = v2.Compose([v2.PILToTensor(), v2.Resize(256, InterpolationMode.BICUBIC, antialias=True), v2.CenterCrop(224)])
-    assert torch.equal(eval_transform(preprocessing(224, 224))(picture), peer(picture))
+    assert torch.equal(eval_transform(preprocessing(224, 224))(image), peer(image))
 
 
 def test_resizing_agrees_with_pillow_within_one_level():
-    picture = photo(500, 375)
-    expected = torch.from_numpy(np.array(picture.resize((224, 200), Image.Resampling.BICUBIC))).permute(2, 0, 1)
-    assert (resize(to_tensor(picture), (200, 224)).int() - expected.int()).abs().max() <= 1
+    image = photo(500, 375)
+    expected = torch.from_numpy(np.array(image.resize((224, 200), Image.Resampling.BICUBIC))).permute(2, 0, 1)
+    assert (resize(to_tensor(image), (200, 224)).int() - expected.int()).abs().max() <= 1
 
 
-def test_squash_shows_the_whole_picture_and_crop_only_its_centre():
-    picture = Image.new("L", (64, 32), 0)
-    picture.paste(255, (0, 0, 8, 32))
-    squashed = eval_transform(preprocessing(32, 32, 1, resize="squash"))(picture)
-    centre = eval_transform(preprocessing(32, 32, 1, crop_share=1.0))(picture)
+def test_squash_shows_the_whole_image_and_crop_only_its_centre():
+    image = Image.new("L", (64, 32), 0)
+    image.paste(255, (0, 0, 8, 32))
+    squashed = eval_transform(preprocessing(32, 32, 1, resize="squash"))(image)
+    centre = eval_transform(preprocessing(32, 32, 1, crop_fraction=1.0))(image)
     assert squashed[0, 16, 0] == 255
     assert centre.max() == 0
 
@@ -69,8 +69,8 @@ def test_an_endless_strip_does_not_fill_the_memory(size: tuple[int, int]):
     how=st.sampled_from(["crop", "squash"]),
     share=st.floats(0.3, 1),
 )
-def test_any_picture_becomes_a_contiguous_uint8_tensor_of_the_asked_size(size, out, channels, crop, how, share):
-    wanted = preprocessing(*out, channels, resize=how, crop_share=share)
+def test_any_image_becomes_a_contiguous_uint8_tensor_of_the_asked_size(size, out, channels, crop, how, share):
+    wanted = preprocessing(*out, channels, resize=how, crop_fraction=share)
     augment = Augment(crop=crop, erasing=0.5)
     for transform in (train_transform(augment, wanted), eval_transform(wanted)):
         image = transform(photo(*size, channels))
@@ -80,10 +80,10 @@ def test_any_picture_becomes_a_contiguous_uint8_tensor_of_the_asked_size(size, o
 
 
 def test_training_without_augmentation_is_evaluation():
-    picture = photo(120, 90)
+    image = photo(120, 90)
     for how in ("crop", "squash"):
         wanted = preprocessing(48, 64, resize=how)
-        assert torch.equal(train_transform(PLAIN, wanted)(picture), eval_transform(wanted)(picture))
+        assert torch.equal(train_transform(PLAIN, wanted)(image), eval_transform(wanted)(image))
 
 
 def test_boxes_have_the_asked_areas_and_aspects_and_reach_every_border():
@@ -108,9 +108,9 @@ def test_a_random_crop_that_cannot_fit_is_the_largest_allowed_part_of_the_centre
 
 
 def test_a_random_crop_of_everything_is_a_resize():
-    picture = photo(90, 60)
+    image = photo(90, 60)
     crop = RandomCrop((32, 48), scale=(1.0, 1.0), ratio=(1.5, 1.5))
-    assert torch.equal(crop(picture), resize(to_tensor(picture), (32, 48)))
+    assert torch.equal(crop(image), resize(to_tensor(image), (32, 48)))
 
 
 def test_no_crop_asks_for_more_pixels_than_enough():
@@ -124,14 +124,14 @@ def test_no_crop_asks_for_more_pixels_than_enough():
     assert eval_transform(preprocessing(224, 224)).enough is None
 
 
-def test_a_fixed_crop_keeps_the_scale_and_moves_over_the_whole_picture():
-    picture = photo(80, 40)
-    transform = train_transform(Augment(crop="fixed", flip=0.0), preprocessing(35, 35, crop_share=0.875))
-    whole = to_tensor(picture).unfold(1, 35, 1).unfold(2, 35, 1)
+def test_a_fixed_crop_keeps_the_scale_and_moves_over_the_whole_image():
+    image = photo(80, 40)
+    transform = train_transform(Augment(crop="fixed", flip=0.0), preprocessing(35, 35, crop_fraction=0.875))
+    whole = to_tensor(image).unfold(1, 35, 1).unfold(2, 35, 1)
     torch.manual_seed(0)
     places = set()
     for _ in range(200):
-        matches = (whole == transform(picture)[:, None, None]).all(-1).all(-1).all(0).nonzero()
+        matches = (whole == transform(image)[:, None, None]).all(-1).all(-1).all(0).nonzero()
         assert len(matches) == 1
         places.add(tuple(matches[0].tolist()))
     assert {y for y, _ in places} == set(range(6))
@@ -139,33 +139,33 @@ def test_a_fixed_crop_keeps_the_scale_and_moves_over_the_whole_picture():
 
 
 def test_flips_come_as_often_as_asked():
-    picture = photo(16, 16)
-    still = train_transform(PLAIN, preprocessing(16, 16, crop_share=1.0))(picture)
-    transform = train_transform(Augment(crop="none", flip=0.25), preprocessing(16, 16, crop_share=1.0))
+    image = photo(16, 16)
+    still = train_transform(PLAIN, preprocessing(16, 16, crop_fraction=1.0))(image)
+    transform = train_transform(Augment(crop="none", flip=0.25), preprocessing(16, 16, crop_fraction=1.0))
     torch.manual_seed(0)
     flips = 0
     for _ in range(1000):
-        image = transform(picture)
-        flipped = torch.equal(image, still.flip(-1))
-        assert flipped or torch.equal(image, still)
+        pixels = transform(image)
+        flipped = torch.equal(pixels, still.flip(-1))
+        assert flipped or torch.equal(pixels, still)
         flips += flipped
     assert abs(flips - 250) < 45
 
 
 def test_erasing_replaces_one_rectangle_by_noise_of_every_level_as_often_as_asked():
-    picture = Image.new("RGB", (64, 64), (7, 7, 7))
+    image = Image.new("RGB", (64, 64), (7, 7, 7))
     transform = train_transform(Augment(crop="none", flip=0.0, erasing=0.5), preprocessing(64, 64))
     torch.manual_seed(0)
     shares, levels = [], set()
     for _ in range(400):
-        erased = (transform(picture) != 7).any(0)
+        erased = (transform(image) != 7).any(0)
         if not erased.any():
             continue
         rows, columns = erased.any(1).nonzero(), erased.any(0).nonzero()
         area = (rows[-1] - rows[0] + 1) * (columns[-1] - columns[0] + 1)
         assert erased.sum() == area
         shares.append(float(area) / 64**2)
-        levels.update(transform(picture).unique().tolist())
+        levels.update(transform(image).unique().tolist())
     assert abs(len(shares) - 200) < 40
     assert min(shares) > 0.015
     assert max(shares) < 0.35
@@ -174,17 +174,17 @@ def test_erasing_replaces_one_rectangle_by_noise_of_every_level_as_often_as_aske
 
 @pytest.mark.parametrize("augment", [Augment(color_jitter=0.4), Augment(rand_augment=9), Augment(rand_augment=30)])
 @pytest.mark.parametrize("channels", [1, 3])
-def test_colour_changes_keep_shape_and_kind_and_change_the_picture(augment: Augment, channels: int):
+def test_colour_changes_keep_shape_and_kind_and_change_the_image(augment: Augment, channels: int):
     wanted = preprocessing(48, 48, channels)
-    picture = photo(60, 50, channels)
+    image = photo(60, 50, channels)
     changed = 0
     for seed in range(20):
         torch.manual_seed(seed)
-        image = train_transform(augment, wanted)(picture)
+        pixels = train_transform(augment, wanted)(image)
         torch.manual_seed(seed)
-        plain = train_transform(Augment(), wanted)(picture)
-        assert (image.shape, image.dtype) == (plain.shape, plain.dtype)
-        changed += not torch.equal(image, plain)
+        plain = train_transform(Augment(), wanted)(image)
+        assert (pixels.shape, pixels.dtype) == (plain.shape, plain.dtype)
+        changed += not torch.equal(pixels, plain)
     assert changed >= 10
 
 
@@ -211,8 +211,8 @@ def test_an_augmentation_that_cannot_work_is_named(augment: dict, words: str):
         ({"image_size": (0, 224)}, "image_size"),
         ({"channels": 2}, "channels must be 3 for colour or 1 for grey"),
         ({"channels": 1}, "mean and std need one value for each of the 1 channels"),
-        ({"crop_share": 0.0}, "crop_share"),
-        ({"crop_share": math.inf}, "crop_share"),
+        ({"crop_fraction": 0.0}, "crop_fraction"),
+        ({"crop_fraction": math.inf}, "crop_fraction"),
     ],
 )
 def test_a_preprocessing_that_cannot_work_is_named(settings: dict, words: str):
@@ -220,8 +220,8 @@ def test_a_preprocessing_that_cannot_work_is_named(settings: dict, words: str):
         eval_transform(Preprocessing(**settings))
 
 
-def test_a_fixed_crop_moves_even_where_evaluation_sees_the_whole_picture():
+def test_a_fixed_crop_moves_even_where_evaluation_sees_the_whole_image():
     torch.manual_seed(0)
-    transform = train_transform(Augment(crop="fixed", flip=0.0), preprocessing(32, 32, crop_share=1.0))
-    picture = Image.fromarray(np.arange(40 * 40, dtype=np.uint32).reshape(40, 40).astype(np.uint8)).convert("RGB")
-    assert len({transform(picture).numpy().tobytes() for _ in range(12)}) > 3
+    transform = train_transform(Augment(crop="fixed", flip=0.0), preprocessing(32, 32, crop_fraction=1.0))
+    image = Image.fromarray(np.arange(40 * 40, dtype=np.uint32).reshape(40, 40).astype(np.uint8)).convert("RGB")
+    assert len({transform(image).numpy().tobytes() for _ in range(12)}) > 3

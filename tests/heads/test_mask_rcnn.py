@@ -38,7 +38,7 @@ def sample(height: int, width: int, boxes: list[list[float]], classes: list[int]
 
 
 ODD = [
-    # As large as the picture, touching every border, and one of a single pixel.
+    # As large as the image, touching every border, and one of a single pixel.
     sample(45, 71, [[0, 0, 71, 45], [10, 10, 11, 11]], [0, 1]),
     sample(80, 33, [], []),
 ]
@@ -57,7 +57,7 @@ def test_a_batch_of_any_shape_trains_every_parameter(head: str, samples: list[di
 
 
 @pytest.mark.parametrize("head", HEADS)
-def test_what_is_found_lies_in_the_picture_and_does_not_depend_on_its_batch(head: str) -> None:
+def test_what_is_found_lies_in_the_image_and_does_not_depend_on_its_batch(head: str) -> None:
     task = detector(head).eval()
     together = task.find(collate(ODD))
     alone = [task.find(collate([one]))[0] for one in ODD]
@@ -83,7 +83,7 @@ def test_half_precision_leaves_boxes_and_losses_in_full() -> None:
 
 
 @pytest.mark.parametrize("model", ["swin_t", "vit_ti16"])
-def test_one_picture_is_learned_by_heart(model: str) -> None:
+def test_one_image_is_learned_by_heart(model: str) -> None:
     torch.manual_seed(0)
     task = detector("mask_rcnn", model).train()
     one = sample(64, 64, [[8, 8, 28, 30], [36, 30, 60, 58]], [0, 2])
@@ -103,7 +103,7 @@ def test_one_picture_is_learned_by_heart(model: str) -> None:
     assert (first - torch.tensor([8.0, 8, 28, 30])).abs().max() < 4
 
 
-def test_the_padding_of_a_batch_is_no_part_of_a_picture() -> None:
+def test_the_padding_of_a_batch_is_no_part_of_a_image() -> None:
     task = detector("mask_rcnn").eval()
     batch = collate(ODD)
     before = task.find(batch)[1]
@@ -149,7 +149,7 @@ def test_each_object_gets_the_query_that_fits_it() -> None:
     assert sorted(zip(rows.tolist(), columns.tolist(), strict=True)) == [(0, 1), (1, 0)]
 
 
-def test_jitter_and_padding_leave_empty_pictures_empty() -> None:
+def test_jitter_and_padding_leave_empty_images_empty() -> None:
 
     image, objects = JointTransform(40, 2.0, "large", (0.5, 1.5))(Image.new("RGB", (50, 30)), no_objects((50, 30)))
     assert image.shape == (3, 40, 40)

@@ -35,7 +35,7 @@ def backbone(name: str):
         ("vit_h14", "blocks"),
     ],
 )
-def test_maps_have_strides_4_to_32_of_pictures_of_any_size_and_every_parameter_learns(name: str, kind: str) -> None:
+def test_maps_have_strides_4_to_32_of_images_of_any_size_and_every_parameter_learns(name: str, kind: str) -> None:
     pyramid = Pyramid(backbone(name), 32, kind)  # type: ignore[arg-type]
     for height, width in ((64, 96), (33, 70)):
         maps = pyramid(torch.randn(2, 3, height, width))

@@ -70,7 +70,7 @@ def test_naive_is_two_linear_layers_on_the_last_map() -> None:
     assert torch.allclose(head(MAPS)[0], expected, atol=1e-12)
 
 
-def test_progressive_doubles_after_every_convolution_up_to_the_pictures_size() -> None:
+def test_progressive_doubles_after_every_convolution_up_to_the_images_size() -> None:
     head = randomised(Progressive(CHANNELS, CLASSES, width=32, stride=4))
     features = MAPS[-1][0]
     for layer in head.steps:

@@ -50,7 +50,7 @@ def test_where_parts_overlap_their_scores_are_averaged() -> None:
     assert torch.equal(found[0, 0], expected)
 
 
-def test_the_mean_over_mirrorings_does_not_change_when_the_picture_is_mirrored() -> None:
+def test_the_mean_over_mirrorings_does_not_change_when_the_image_is_mirrored() -> None:
     torch.manual_seed(0)
     layer = torch.nn.Conv2d(1, 3, 3, padding=1)
     images = torch.randn(1, 1, 9, 14)

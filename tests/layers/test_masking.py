@@ -76,8 +76,8 @@ def test_blocks_lie_together_far_more_than_random_patches_do() -> None:
 
     def seams(mask: torch.Tensor) -> float:
         """Share of neighbours of which one is hidden and one is not."""
-        picture = mask.view(-1, 14, 14)
-        return (picture[:, 1:] != picture[:, :-1]).float().mean().item()
+        image = mask.view(-1, 14, 14)
+        return (image[:, 1:] != image[:, :-1]).float().mean().item()
 
     blocks = torch.stack([block_mask((14, 14), 0.5) for _ in range(50)])
     random = draw_mask("random", (14, 14), 0.5, 50)
@@ -138,11 +138,11 @@ def test_a_list_of_patches_hides_those() -> None:
             mask_of_patches(wrong, (2, 3))
 
 
-def test_bright_parts_of_a_picture_are_hidden_whatever_its_resolution() -> None:
+def test_bright_parts_of_a_image_are_hidden_whatever_its_resolution() -> None:
     small = torch.zeros(2, 3)
     small[0, 1] = 1
     for factor in (1, 4, 7):
-        picture = small.repeat_interleave(factor, 0).repeat_interleave(factor, 1)
-        assert mask_of_image(picture, (2, 3)).nonzero().flatten().tolist() == [1]
+        image = small.repeat_interleave(factor, 0).repeat_interleave(factor, 1)
+        assert mask_of_image(image, (2, 3)).nonzero().flatten().tolist() == [1]
     with pytest.raises(ConfigError, match="hides 0 of 6"):
         mask_of_image(torch.zeros(4, 6), (2, 3))

@@ -7,7 +7,7 @@ from vitrail.layers.patches import PatchEmbedding, grid_of, pad_to_patches, patc
 
 
 @given(st.integers(1, 3), st.integers(1, 4), st.integers(1, 4), st.integers(1, 4), st.integers(1, 5))
-def test_patches_put_together_are_the_picture(batch: int, channels: int, h: int, w: int, size: int) -> None:
+def test_patches_put_together_are_the_image(batch: int, channels: int, h: int, w: int, size: int) -> None:
     images = torch.randn(batch, channels, h * size, w * size)
     assert torch.equal(unpatchify(patchify(images, size), size, (h, w)), images)
 

@@ -268,8 +268,8 @@ def test_a_bias_table_is_resized_as_published_and_kept_where_nothing_changes():
     table = noise(13 * 13, 3)
     assert resize_bias_table(table, (7, 7), (7, 7)) is table
     resized = resize_bias_table(table, (7, 7), (12, 12))
-    picture = nn.functional.interpolate(table.T.view(1, 3, 13, 13), size=(23, 23), mode="bicubic", align_corners=False)
-    torch.testing.assert_close(resized, picture.view(3, -1).T)
+    image = nn.functional.interpolate(table.T.view(1, 3, 13, 13), size=(23, 23), mode="bicubic", align_corners=False)
+    torch.testing.assert_close(resized, image.view(3, -1).T)
     assert resize_bias_table(torch.full((5 * 9, 2), 3.0), (3, 5), (7, 2)).sub(3).abs().max() < 1e-5
 
 

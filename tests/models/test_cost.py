@@ -55,7 +55,7 @@ def test_the_count_is_near_timms_table(name: str, size: int) -> None:
     assert found == pytest.approx(TIMM_GMACS[name, size], rel=0.03)
 
 
-def test_another_picture_size_is_counted_without_changing_the_model() -> None:
+def test_another_image_size_is_counted_without_changing_the_model() -> None:
     model = build_model("vit_ti16", **SMALL)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
     small, large = cost(model), cost(model, (96, 48))

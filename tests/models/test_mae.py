@@ -88,7 +88,7 @@ def test_the_encoder_alone_never_hides_anything(mae: MAE, images: torch.Tensor) 
     assert mae.encoder.forward_features(images).shape == (3, 17, 64)
 
 
-def test_pictures_of_any_shape_are_reconstructed(mae: MAE) -> None:
+def test_images_of_any_shape_are_reconstructed(mae: MAE) -> None:
     out = mae(torch.randn(2, 3, 24, 56))
     assert out.predicted.shape == (2, 3 * 7, 8 * 8 * 3)
 
@@ -111,7 +111,7 @@ def test_an_impossible_ratio_is_refused_when_the_model_is_built(ratio: float) ->
 
 
 def test_mask_tokens_in_the_encoder_stand_where_patches_are_hidden(images: torch.Tensor) -> None:
-    """Naive: embed everything, put the token in place, run all blocks, decode in the picture's order."""
+    """Naive: embed everything, put the token in place, run all blocks, decode in the image's order."""
     torch.manual_seed(0)
     mae: MAE = build_model("mae_vit_ti16", **SMALL, mask_tokens_in="encoder")  # type: ignore[assignment]
     assert mae.decoder.mask_token is None
@@ -157,7 +157,7 @@ def test_an_encoder_without_a_class_token_learns_all_it_has(images: torch.Tensor
 
 
 @pytest.mark.parametrize("channels", [1, 2, 7])
-def test_any_number_of_channels_is_predicted_on_pictures_of_any_shape(channels: int) -> None:
+def test_any_number_of_channels_is_predicted_on_images_of_any_shape(channels: int) -> None:
     mae = build_model("mae_vit_ti16", **{**SMALL, "image_size": (24, 40)}, channels=channels)
     out = mae(torch.randn(2, channels, 24, 40))
     assert out.predicted.shape == (2, 15, 64 * channels)

@@ -85,8 +85,8 @@ WIDE = (48, 80)
 """A grid of 6x10 of patches of 8, from weights of 4x4."""
 
 
-def as_picture(table: torch.Tensor) -> torch.Tensor:
-    """Resize positions of 4x4 places to 6x10 the way their encoder does: bicubic, as a picture."""
+def as_image(table: torch.Tensor) -> torch.Tensor:
+    """Resize positions of 4x4 places to 6x10 the way their encoder does: bicubic, as an image."""
     places = table[:, 1:].unflatten(1, (4, 4)).permute(0, 3, 1, 2)
     places = F.interpolate(places, (6, 10), mode="bicubic", align_corners=False)
     return torch.cat([table[:, :1], places.permute(0, 2, 3, 1).flatten(1, 2)], dim=1)
@@ -104,39 +104,39 @@ def wide(normalised: bool, folder: Path) -> tuple[Any, Any, torch.Tensor, torch.
     )
     state = own.state_dict()
     for name in ("encoder.pos_embed", "decoder.pos_embed"):
-        state[name] = as_picture(state[name])
+        state[name] = as_image(state[name])
     shape.load_state_dict(state)
     return other, shape.eval(), torch.randn(2, 3, *WIDE), torch.rand(2, 60)
 
 
-def test_encoders_are_equal_on_pictures_that_are_not_square(tmp_path: Path) -> None:
+def test_encoders_are_equal_on_images_that_are_not_square(tmp_path: Path) -> None:
     other, own, images, noise = wide(False, tmp_path)
     with torch.no_grad():
         seen = other.vit(images, noise=noise, interpolate_pos_encoding=True)
         got = own.encoder.forward_features(images, own.split(images, seen.mask).visible)
-    # Theirs come in the order of the noise, ours in that of the picture.
+    # Theirs come in the order of the noise, ours in that of the image.
     order = seen.ids_restore.argsort(dim=1)[:, :15].argsort(dim=1)
     expected = seen.last_hidden_state[:, 1:].gather(1, order.unsqueeze(-1).expand(-1, -1, 96))
     assert relative_difference(got[:, 1:], expected) < CLOSE
 
 
-def test_their_decoder_resizes_positions_as_a_line_and_ours_as_a_picture(tmp_path: Path) -> None:
+def test_their_decoder_resizes_positions_as_a_line_and_ours_as_a_image(tmp_path: Path) -> None:
     other = theirs(32, 8, False)
     own = ours(other, 32, 8, False, tmp_path)
     table = own.decoder.pos_embed
     assert torch.equal(table, other.decoder.decoder_pos_embed)
     line = other.decoder.interpolate_pos_encoding(torch.empty(1, 61, 64))
-    picture = resize_positions(table, (4, 4), (6, 10))
-    assert line.shape == picture.shape
+    image = resize_positions(table, (4, 4), (6, 10))
+    assert line.shape == image.shape
     # Half of the channels tell the column alone, and must be the same in every row: in theirs they are not.
-    columns = [places[0, 1:, :32].unflatten(0, (6, 10)) for places in (line, picture)]
+    columns = [places[0, 1:, :32].unflatten(0, (6, 10)) for places in (line, image)]
     differing = [(places - places[:1]).abs().max().item() for places in columns]
     assert differing[0] > 0.5
     assert differing[1] < 1e-5
 
 
 @pytest.mark.parametrize("normalised", [False, True])
-def test_with_positions_resized_as_a_picture_theirs_agrees_on_other_shapes_as_well(
+def test_with_positions_resized_as_a_image_theirs_agrees_on_other_shapes_as_well(
     normalised: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other, own, images, noise = wide(normalised, tmp_path)

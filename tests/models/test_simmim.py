@@ -40,7 +40,7 @@ def test_hidden_pixels_are_never_seen_and_visible_ones_are(simmim: SimMIM) -> No
     assert not torch.allclose(before, simmim(torch.where(hidden, images, images + 1), mask))
 
 
-def test_whole_squares_of_the_picture_are_hidden(simmim: SimMIM) -> None:
+def test_whole_squares_of_the_image_are_hidden(simmim: SimMIM) -> None:
     images, mask = noise(2, 3, 32, 48), half((4, 6))
     hidden = simmim.hidden_pixels(images, mask)
     assert hidden.shape == (2, 1, 32, 48)
@@ -76,7 +76,7 @@ def test_without_a_mask_the_encoder_is_an_ordinary_one(simmim: SimMIM) -> None:
     torch.testing.assert_close(simmim(images), simmim(images, nothing))
 
 
-def test_pictures_of_any_size_are_predicted_whole(simmim: SimMIM) -> None:
+def test_images_of_any_size_are_predicted_whole(simmim: SimMIM) -> None:
     images = noise(1, 3, 21, 50)
     mask = simmim.new_mask(images)
     assert mask.shape == (1, 3 * 7)

@@ -55,7 +55,7 @@ def test_two_blocks_of_every_vit_compute_what_timms_do(alias: str) -> None:
     assert (found - expected).norm() < 1e-5 * expected.norm()
 
 
-def test_a_name_of_timms_brings_its_picture_size() -> None:
+def test_a_name_of_timms_brings_its_image_size() -> None:
     with torch.device("meta"):
         large = build_model("vit_base_patch16_384", num_classes=0)
         asked = build_model("vit_base_patch16_384", num_classes=0, image_size=96)

@@ -25,12 +25,12 @@ def swin(config: SwinConfig = SMALL, seed: int = 0) -> Swin:
     return model
 
 
-def pictures(*sizes: int, batch: int = 2, seed: int = 0) -> Tensor:
+def random_images(*sizes: int, batch: int = 2, seed: int = 0) -> Tensor:
     return torch.randn(batch, 3, *sizes, generator=torch.Generator().manual_seed(seed))
 
 
 def swin_by_loops(model: Swin, images: Tensor) -> list[Tensor]:
-    """Equations 3 and 4, one picture and one window at a time: the maps ``(B, h, w, D)`` of all stages."""
+    """Equations 3 and 4, one image and one window at a time: the maps ``(B, h, w, D)`` of all stages."""
     config = model.config
     patch = config.patch_size
     padded = F.pad(images, (0, -images.shape[3] % patch, 0, -images.shape[2] % patch))
@@ -75,7 +75,7 @@ def test_maps_of_all_stages_equal_loops_in_float64(height, width, window, positi
     size = (-(-height // 2) * 2, -(-width // 2) * 2)
     config = SwinConfig(size, 2, 3, 8, depths, 4, window, 2.0, positions, shift)
     model = swin(config).double()
-    images = pictures(height, width).double()
+    images = random_images(height, width).double()
     expected = swin_by_loops(model, images)
     for ours, theirs in zip(model.feature_maps(images), expected, strict=True):
         torch.testing.assert_close(ours.permute(0, 2, 3, 1), theirs, rtol=1e-9, atol=1e-9)
@@ -107,7 +107,7 @@ def test_at_384_pixels_tables_are_for_windows_of_12(name, millions):
     # The README of Microsoft's repository; it counts multiply-accumulates.
     [("swin_t", 4.5), ("swin_s", 8.7), ("swin_b", 15.4), ("swin_l", 34.5), ("swin_b_384", 47.1), ("swin_l_384", 103.9)],
 )
-def test_a_picture_costs_as_much_as_published(name, billions):
+def test_a_image_costs_as_much_as_published(name, billions):
     with torch.device("meta"):
         model = build_model(name)
     assert round(cost(model).multiply_accumulates / 1e9, 1) == billions
@@ -139,10 +139,10 @@ def test_padding_costs_attention_alone():
 def test_a_size_used_between_leaves_no_trace_bit_for_bit():
     model = build_model("swin_t", num_classes=5, depths=(1, 2, 1, 1)).eval()
     before = copy.deepcopy(model.state_dict())
-    images = pictures(224, 224, batch=1)
+    images = random_images(224, 224, batch=1)
     with torch.no_grad():
         first = model(images)
-        model(pictures(160, 256, batch=1))
+        model(random_images(160, 256, batch=1))
         again = model(images)
     assert again.equal(first)
     assert all(tensor.equal(before[name]) for name, tensor in model.state_dict().items())
@@ -151,7 +151,7 @@ def test_a_size_used_between_leaves_no_trace_bit_for_bit():
 @pytest.mark.parametrize("size", [(1, 1), (1, 40), (7, 3), (31, 33), (224, 36)])
 def test_any_height_and_width_gives_maps_rounded_up(size):
     model = swin(SwinConfig((32, 32), embed_width=8, depths=(2, 2, 1), head_width=4))
-    maps = model.feature_maps(pictures(*size))
+    maps = model.feature_maps(random_images(*size))
     assert model.strides == (4, 8, 16)
     assert model.channels == (8, 16, 32)
     for image, stride, channels in zip(maps, model.strides, model.channels, strict=True):
@@ -159,18 +159,18 @@ def test_any_height_and_width_gives_maps_rounded_up(size):
         assert torch.isfinite(image).all()
 
 
-def test_each_picture_of_a_batch_is_seen_alone():
+def test_each_image_of_a_batch_is_seen_alone():
     model = swin()
-    images = pictures(30, 22, batch=3)
+    images = random_images(30, 22, batch=3)
     torch.testing.assert_close(model(images)[1:2], model(images[1:2]), rtol=1e-5, atol=1e-5)
 
 
 def test_evaluation_with_dropout_configured_is_deterministic():
     config = SwinConfig((32, 32), 2, 3, 8, (2, 2), 4, (4, 4), dropout=0.5, attention_dropout=0.5, drop_path=0.5)
     model = swin(config)
-    assert model(pictures(32, 32)).equal(model(pictures(32, 32)))
+    assert model(random_images(32, 32)).equal(model(random_images(32, 32)))
     model.train()
-    assert not model(pictures(32, 32)).equal(model(pictures(32, 32)))
+    assert not model(random_images(32, 32)).equal(model(random_images(32, 32)))
 
 
 def test_the_state_holds_parameters_only_under_microsofts_names():
@@ -178,7 +178,7 @@ def test_the_state_holds_parameters_only_under_microsofts_names():
     names = set(model.state_dict())
     assert names == {name for name, _ in model.named_parameters()}
     assert not list(model.buffers())
-    model(pictures(32, 32))
+    model(random_images(32, 32))
     assert set(model.state_dict()) == names
     assert {
         "patch_embed.proj.weight",
@@ -210,7 +210,7 @@ def test_switches_change_exactly_the_parameters_they_should():
 
 def test_without_shift_a_stage_never_looks_beyond_its_windows():
     model = swin(SwinConfig((16, 16), 2, 3, 8, (2,), 4, (4, 4), shift=False))
-    images = pictures(16, 16).requires_grad_()
+    images = random_images(16, 16).requires_grad_()
     model.feature_maps(images)[0][:, :, :4, :4].square().sum().backward()
     reached = images.grad.abs().sum(dim=(0, 1)) > 0
     assert reached[:8, :8].all()
@@ -220,16 +220,16 @@ def test_without_shift_a_stage_never_looks_beyond_its_windows():
 
 def test_absolute_positions_are_fitted_to_other_sizes():
     model = swin(SwinConfig((32, 32), 2, 3, 8, (2, 2), 4, (4, 4), positions="both"))
-    assert model(pictures(20, 50)).isfinite().all()
+    assert model(random_images(20, 50)).isfinite().all()
 
 
 def test_shrinking_windows_is_the_same_where_no_map_is_smaller_than_a_window():
     model = swin()
     shrinking = Swin(SwinConfig((32, 32), 2, 3, 8, (2, 2), 4, (4, 4), small_maps="shrink")).eval()
     shrinking.load_state_dict(model.state_dict())
-    assert model(pictures(32, 32)).equal(shrinking(pictures(32, 32)))
+    assert model(random_images(32, 32)).equal(shrinking(random_images(32, 32)))
     # 10 x 6 patches, then 5 x 3: only now does the rule take hold.
-    assert not model(pictures(20, 12)).allclose(shrinking(pictures(20, 12)))
+    assert not model(random_images(20, 12)).allclose(shrinking(random_images(20, 12)))
 
 
 def test_shrinking_windows_gives_tables_that_fit_the_image_size():
@@ -273,13 +273,13 @@ def test_drop_path_rises_over_all_stages():
 
 def test_every_parameter_learns():
     model = swin(SwinConfig((32, 32), 2, 3, 8, (2, 2), 4, (4, 4), positions="both")).train()
-    model(pictures(30, 34)).square().sum().backward()
+    model(random_images(30, 34)).square().sum().backward()
     assert [name for name, p in model.named_parameters() if p.grad is None or not p.grad.any()] == []
 
 
 def test_bf16_stays_close_to_fp32():
     model = swin()
-    images = pictures(30, 22)
+    images = random_images(30, 22)
     exact = model(images)
     with torch.autocast("cpu", torch.bfloat16):
         mixed = model(images)
@@ -293,9 +293,9 @@ def test_export_takes_any_batch_and_gives_the_same():
     model = swin()
     batch = torch.export.Dim("batch", min=1, max=64)
     with torch.no_grad():
-        program = torch.export.export(model, (pictures(30, 22),), dynamic_shapes={"images": {0: batch}})
+        program = torch.export.export(model, (random_images(30, 22),), dynamic_shapes={"images": {0: batch}})
         for size in (1, 3):
-            images = pictures(30, 22, batch=size)
+            images = random_images(30, 22, batch=size)
             torch.testing.assert_close(program.module()(images), model(images))
 
 
@@ -304,14 +304,14 @@ def test_a_compiler_sees_one_whole_graph_for_each_size():
     model = swin(replace(SMALL, depths=(2, 1)))
     compiled = torch.compile(model, fullgraph=True, backend="aot_eager")
     for size in ((32, 32), (20, 28), (32, 32)):
-        images = pictures(*size)
+        images = random_images(*size)
         torch.testing.assert_close(compiled(images), model(images), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.slow
 def test_compiled_results_and_gradients_are_those_of_plain_running():
     torch.compiler.reset()
-    model, images = swin().train(), pictures(30, 22)
+    model, images = swin().train(), random_images(30, 22)
     gradients = []
     for run in (model, torch.compile(model, fullgraph=True)):
         model.zero_grad()
@@ -345,6 +345,6 @@ def test_impossible_shapes_are_refused(options, message):
         SwinConfig(**options)
 
 
-def test_pictures_of_another_shape_are_refused():
+def test_images_of_another_shape_are_refused():
     with pytest.raises(ValueError, match=r"expected images \(B, 3, H, W\)"):
         swin()(torch.zeros(1, 1, 32, 32))

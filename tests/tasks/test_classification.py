@@ -59,7 +59,7 @@ def test_measures_of_parts_add_up_to_those_of_the_whole(task: Classification) ->
         assert sum(part[name][1].item() for part in parts) == count.item() == 9
 
 
-def test_top_one_and_top_five_count_the_right_pictures(task: Classification) -> None:
+def test_top_one_and_top_five_count_the_right_images(task: Classification) -> None:
     logits = torch.eye(7)[[0, 1, 2]] * 10
     task.logits = lambda batch: logits  # type: ignore[method-assign]
     measured = task.measure({"label": torch.tensor([0, 1, 6])})

@@ -38,13 +38,13 @@ def test_what_is_measured_is_the_loss_that_is_trained(task: HiddenPixels) -> Non
     assert total / count == pytest.approx(task(batch)["loss"].item(), rel=1e-5)
 
 
-def test_the_yardstick_is_right_about_pictures_of_one_colour(task: HiddenPixels) -> None:
+def test_the_baseline_is_right_about_images_of_one_colour(task: HiddenPixels) -> None:
     images = torch.tensor([0.3, -1.0, 2.0]).view(1, 3, 1, 1).expand(2, 3, 32, 32)
     guess = neighbouring_colours(task.model, images, batch_of(task, 2)["mask"])
     torch.testing.assert_close(guess, images)
 
 
-def test_the_yardstick_never_looks_at_what_is_hidden(task: HiddenPixels) -> None:
+def test_the_baseline_never_looks_at_what_is_hidden(task: HiddenPixels) -> None:
     images, mask = torch.randn(2, 3, 32, 32), batch_of(task, 2)["mask"]
     changed = torch.where(task.model.hidden_pixels(images, mask), 9.0, images)
     torch.testing.assert_close(

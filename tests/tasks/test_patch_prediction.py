@@ -50,7 +50,7 @@ def test_measures_of_parts_add_up_to_those_of_the_whole() -> None:
             assert sum(part[name][i].item() for part in parts) == pytest.approx(pair[i].item(), rel=1e-5)
 
 
-def test_the_yardsticks_are_perfect_on_one_colour_and_copying_fails_on_a_checkerboard() -> None:
+def test_the_baselines_are_perfect_on_one_colour_and_copying_fails_on_a_checkerboard() -> None:
     torch.manual_seed(0)
     plain = torch.full((2, 3, 32, 32), 200, dtype=torch.uint8)
     colour = 6 * 64 + 6 * 8 + 6
@@ -71,7 +71,7 @@ def test_copying_a_neighbour_is_the_share_of_visible_neighbours_of_the_same_colo
     mask = torch.zeros(1, 9, dtype=torch.bool)
     mask[0, 4] = mask[0, 0] = True
     source = torch.arange(9).unsqueeze(0).clone()
-    source[0, 4] = MASKED  # patch 0 is corrupted but unchanged: no yardstick may look at it, and it is not scored
+    source[0, 4] = MASKED  # patch 0 is corrupted but unchanged: no baseline may look at it, and it is not scored
     measured = task().measure({"image": image, "mask": mask, "source": source})
     assert measured["copy_accuracy"][1] == 1
     assert share(measured, "copy_accuracy") == pytest.approx(5 / 7)

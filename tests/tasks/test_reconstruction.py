@@ -30,7 +30,7 @@ def naive_neighbour_mean(
     return guess
 
 
-def test_the_yardstick_is_the_mean_of_the_visible_neighbours() -> None:
+def test_the_baseline_is_the_mean_of_the_visible_neighbours() -> None:
     torch.manual_seed(0)
     target = torch.randn(2, 3 * 5, 4 * 3)
     mask = torch.rand(2, 15) < 0.8
@@ -52,7 +52,7 @@ def test_measures_of_parts_add_up_to_those_of_the_whole() -> None:
         assert sum(part[name][0].item() for part in parts) == pytest.approx(total.item(), rel=1e-5)
 
 
-def test_the_loader_draws_a_mask_for_the_pictures_own_grid() -> None:
+def test_the_loader_draws_a_mask_for_the_images_own_grid() -> None:
     mask = MaskDrawer(8, 0.75)(torch.zeros(3, 16, 32))["mask"]
     assert mask.shape == (8,)
     assert mask.sum() == 6

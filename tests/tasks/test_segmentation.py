@@ -21,7 +21,7 @@ CLASSES = 4
 
 
 class Given(nn.Module):
-    """A model whose scores are the picture's own channels."""
+    """A model whose scores are the image's own channels."""
 
     num_classes = CLASSES
     depth = 0
@@ -36,7 +36,7 @@ def task() -> Segmentation:
 
 
 def batch_of(found: list[Tensor], truth: list[Tensor]) -> dict[str, Tensor]:
-    """Pictures that score ``found`` highest, padded to a common size."""
+    """Images that score ``found`` highest, padded to a common size."""
     height, width = (max(t.shape[axis] for t in truth) for axis in (0, 1))
 
     def padded(maps: Tensor, value: int) -> Tensor:
@@ -70,7 +70,7 @@ def test_figures_over_batches_of_any_sizes_equal_those_of_scikit_learn(seed: int
     assert (table.numpy() == confusion_matrix(right, said, labels=range(CLASSES))).all()
 
 
-def test_mean_iou_is_of_the_whole_and_not_the_mean_over_pictures() -> None:
+def test_mean_iou_is_of_the_whole_and_not_the_mean_over_images() -> None:
     truth = [torch.tensor([[0, 0, 0, 0]], dtype=torch.uint8), torch.tensor([[1]], dtype=torch.uint8)]
     found = [torch.tensor([[0, 0, 0, 1]], dtype=torch.uint8), torch.tensor([[1]], dtype=torch.uint8)]
     measured = measure(task(), [batch_of(found[:1], truth[:1]), batch_of(found[1:], truth[1:])])

@@ -15,7 +15,7 @@ import vitrail
 from vitrail.arguments import parse
 from vitrail.config import Preprocessing, replace
 from vitrail.data.normalise import Normalise
-from vitrail.data.sources import Pictures
+from vitrail.data.sources import Images
 from vitrail.errors import VitrailError
 from vitrail.models import registry as models
 from vitrail.models import vit
@@ -88,10 +88,8 @@ class ToyTask(Objective):
     def loss(self, model: Any, run: RunContext) -> tuple[nn.Module, Any]:
         return ToyLoss(model, run.description.preprocessing), lambda image: {}
 
-    def draw(
-        self, model: Any, description: Description, pictures: Pictures, settings: Any = None
-    ) -> dict[str, Image.Image]:
-        inputs = inputs_of(pictures, description)
+    def draw(self, model: Any, description: Description, drawn: Images, settings: Any = None) -> dict[str, Image.Image]:
+        inputs = inputs_of(drawn, description)
         return draw_attention(model, inputs.images, inputs.captions, description.preprocessing, settings)
 
 

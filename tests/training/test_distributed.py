@@ -60,7 +60,7 @@ def test_two_processes_learn_the_weights_of_one(nursery: Nursery, tmp_path: Path
 
 
 def test_uneven_shares_of_a_batch_are_weighted_by_their_size(nursery: Nursery, tmp_path: Path) -> None:
-    batches = {"micro_batches": 3, "batch_size": 8}  # 3, 3, 2 pictures: two processes have 5 and 3
+    batches = {"micro_batches": 3, "batch_size": 8}  # 3, 3, 2 images: two processes have 5 and 3
     assert nursery.finish(train_to_the_end, tmp_path / "one", batches=batches) == 0
     finish_together(nursery, 2, tmp_path / "two", batches=batches)
     one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
@@ -106,7 +106,7 @@ def test_one_process_goes_on_where_two_were_stopped(nursery: Nursery, tmp_path: 
         torch.testing.assert_close(both[name], tensor, rtol=1e-6, atol=1e-7)
 
 
-def test_every_process_knows_of_every_damaged_picture(nursery: Nursery, tmp_path: Path) -> None:
+def test_every_process_knows_of_every_damaged_image(nursery: Nursery, tmp_path: Path) -> None:
     batches = {"batch_size": 64, "rank_damaged": {1: ["b.jpg: truncated"]}}
     finish_together(nursery, 2, tmp_path, batches=batches)
     assert json.loads((tmp_path / "summary.json").read_text())["damaged"] == ["b.jpg: truncated"]

@@ -36,7 +36,7 @@ def scripted(name: str, *values: float) -> Callable[[nn.Module], dict[str, float
 
 
 class SpoiltBatches(ToyBatches):
-    """Some steps have pictures of nothing but nan."""
+    """Some steps have images of nothing but nan."""
 
     def __init__(self, spoilt: range, **options: Any) -> None:
         super().__init__(**options)
@@ -190,19 +190,19 @@ def test_without_evaluation_the_last_checkpoint_is_the_one_to_use(tmp_path: Path
     assert checkpoint.resolve(tmp_path).name == "step_00000020"
 
 
-def test_few_damaged_pictures_are_counted_once_each(tmp_path: Path) -> None:
+def test_few_damaged_images_are_counted_once_each(tmp_path: Path) -> None:
     damaged = {1: ["a.jpg: truncated"], 7: ["a.jpg: truncated"]}
     summary = train(tmp_path, batches=ToyBatches(32, damaged=damaged))  # one of 160
     assert summary.damaged == ("a.jpg: truncated",)
 
 
-def test_damaged_pictures_are_remembered_over_a_resume(tmp_path: Path) -> None:
+def test_damaged_images_are_remembered_over_a_resume(tmp_path: Path) -> None:
     batches = ToyBatches(32, damaged={1: ["a.jpg: truncated"]})
     train(tmp_path, batches=batches, epochs=1)
     assert train(tmp_path, batches=batches, epochs=2).damaged == ("a.jpg: truncated",)
 
 
-def test_too_many_damaged_pictures_stop_the_run_and_are_named(tmp_path: Path) -> None:
+def test_too_many_damaged_images_stop_the_run_and_are_named(tmp_path: Path) -> None:
     damaged = {step: [f"{step}.jpg: truncated"] for step in range(9)}
     with pytest.raises(TrainingError, match=r"6 of 160 images .* 0\.jpg: truncated; 1\.jpg: truncated.*vitrail doctor"):
         train(tmp_path, batches=ToyBatches(32, damaged=damaged))
@@ -300,7 +300,7 @@ def test_drawing_comes_every_so_often_with_the_weights_that_are_evaluated_and_ch
         seen.append(next(task.parameters()).sum().item())
         return evaluate(task)
 
-    run = run_with(picture_every=1.0, evaluate_every=1.0)
+    run = run_with(draw_every=1.0, evaluate_every=1.0)
     train(tmp_path / "a", run=run, draw=draw, evaluate=look)
     train(tmp_path / "b", run=run_with(evaluate_every=1.0))
     steps = ToyBatches(micro_batches=2).steps_per_epoch

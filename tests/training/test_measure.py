@@ -13,7 +13,7 @@ from vitrail.training.measure import measure
 
 
 class Adding(nn.Module):
-    """Measures the mean of the pictures."""
+    """Measures the mean of the images."""
 
     def measure(self, batch: dict[str, Any]) -> dict[str, tuple[Tensor, Tensor]]:
         image = batch["image"]

@@ -22,7 +22,7 @@ def naive(known: list, labels: list[int], query: list, classes: int, k: int, tem
 
 @settings(deadline=None, max_examples=20)
 @given(st.integers(1, 40), st.integers(1, 30), st.integers(0, 2**31))
-def test_votes_are_those_of_a_loop_over_all_pictures(count: int, k: int, seed: int) -> None:
+def test_votes_are_those_of_a_loop_over_all_images(count: int, k: int, seed: int) -> None:
     generator = torch.Generator().manual_seed(seed)
     known, queries = (torch.randn(n, 6, generator=generator) for n in (count, 5))
     labels = torch.randint(4, (count,), generator=generator)

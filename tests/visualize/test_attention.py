@@ -127,7 +127,7 @@ def test_distance_of_even_attention_is_the_mean_distance_of_all_pairs():
 
 
 @pytest.mark.parametrize("options", [{}, {"pool": "mean"}, {"pool": "mean", "class_token": False}])
-def test_maps_cover_the_grid_of_pictures_of_any_size_and_batch(options):
+def test_maps_cover_the_grid_of_images_of_any_size_and_batch(options):
     model = build_model(
         "vit_ti16", num_classes=2, image_size=8, patch_size=4, width=16, depth=2, num_heads=2, **options
     ).train()

@@ -39,16 +39,16 @@ def test_smoothing_keeps_length_and_the_mean_of_a_constant():
     [ROWS, {"a": ROWS, "b": ROWS[:2]}, {"a": ROWS, "b": []}, [], [{"step": s, "loss": 10.0**-s} for s in range(99)]],
 )
 def test_any_rows_can_be_drawn(runs):
-    picture = draw_curves(runs, title="A title")
-    assert picture.mode == "RGB"
-    assert np.asarray(picture).std() > 1  # something is on it
+    image = draw_curves(runs, title="A title")
+    assert image.mode == "RGB"
+    assert np.asarray(image).std() > 1  # something is on it
 
 
 def test_chosen_measurements_alone_are_drawn():
     assert draw_curves(ROWS, measures=("loss", "top1", "missing")).height < draw_curves(ROWS).height
 
 
-def test_the_same_rows_give_the_same_picture():
+def test_the_same_rows_give_the_same_image():
     assert draw_curves(ROWS).tobytes() == draw_curves(ROWS).tobytes()
 
 

@@ -5,7 +5,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vitrail.visualize.draw import Tile, contact_sheet, cut_in_the_middle, enlarge, font, sheet, to_picture, wrap
+from vitrail.visualize.draw import Tile, contact_sheet, cut_in_the_middle, enlarge, font, sheet, to_image, wrap
 from vitrail.visualize.scales import attention_legend
 
 
@@ -14,29 +14,29 @@ def test_bytes_survive_normalisation_and_back(channels, mode):
     pixels = torch.randint(0, 256, (channels, 9, 7), generator=torch.Generator().manual_seed(0))
     mean, std = torch.rand(channels), torch.rand(channels) + 0.1
     image = (pixels / 255 - mean.view(-1, 1, 1)) / std.view(-1, 1, 1)
-    picture = to_picture(image, mean.tolist(), std.tolist())
-    assert picture.mode == mode
+    opened = to_image(image, mean.tolist(), std.tolist())
+    assert opened.mode == mode
     shown = pixels[:3] if mode == "RGB" else pixels[:1]
-    assert np.array_equal(np.array(picture).reshape(9, 7, -1), shown.permute(1, 2, 0).numpy())
+    assert np.array_equal(np.array(opened).reshape(9, 7, -1), shown.permute(1, 2, 0).numpy())
 
 
 def test_values_out_of_range_are_clipped_not_wrapped():
-    picture = to_picture(torch.tensor([[[-9.0, 9.0, float("nan")]]]), (0.5,), (0.5,))
-    assert list(picture.getdata()) == [0, 255, 0]
+    image = to_image(torch.tensor([[[-9.0, 9.0, float("nan")]]]), (0.5,), (0.5,))
+    assert list(image.getdata()) == [0, 255, 0]
 
 
 @settings(max_examples=50, deadline=None)
 @given(width=st.integers(1, 900), height=st.integers(1, 900))
-def test_enlarged_pictures_have_a_readable_size_and_the_same_shape(width, height):
+def test_enlarged_images_have_a_readable_size_and_the_same_shape(width, height):
     result = enlarge(Image.new("L", (width, height)), 192, 384)
     assert 192 <= max(result.size) <= 384
     assert abs(result.width * height - result.height * width) <= max(width, height, *result.size)
 
 
-def test_small_pictures_grow_without_smoothing():
-    picture = Image.fromarray(np.array([[0, 255], [255, 0]], dtype=np.uint8))
-    large = np.array(enlarge(picture, 8, 16))
-    assert np.array_equal(large, np.array(picture).repeat(4, 0).repeat(4, 1))
+def test_small_images_grow_without_smoothing():
+    image = Image.fromarray(np.array([[0, 255], [255, 0]], dtype=np.uint8))
+    large = np.array(enlarge(image, 8, 16))
+    assert np.array_equal(large, np.array(image).repeat(4, 0).repeat(4, 1))
 
 
 @given(text=st.text(max_size=60), width=st.integers(20, 300))
@@ -55,7 +55,7 @@ def test_wrapping_loses_no_word_that_fits():
     assert " ".join(wrap("one two three", 60, font(14))) == "one two three"
 
 
-def test_sheet_holds_every_picture_unchanged():
+def test_sheet_holds_every_image_unchanged():
     generator = np.random.default_rng(0)
     pixels = [generator.integers(0, 256, (20, 30, 3), dtype=np.uint8) for _ in range(3)]
     tiles = [Tile(Image.fromarray(values), "caption\nmore") for values in pixels]
@@ -74,11 +74,11 @@ def test_a_note_may_be_wider_than_its_tiles():
     assert wide.height < narrow.height
 
 
-def test_contact_sheet_needs_a_caption_for_each_picture_or_none():
-    pictures = [Image.new("RGB", (8, 8))] * 5
-    assert contact_sheet(pictures, columns=5).width > contact_sheet(pictures, columns=2).width
+def test_contact_sheet_needs_a_caption_for_each_image_or_none():
+    images = [Image.new("RGB", (8, 8))] * 5
+    assert contact_sheet(images, columns=5).width > contact_sheet(images, columns=2).width
     with pytest.raises(ValueError, match="shorter"):
-        contact_sheet(pictures, ["one"])
+        contact_sheet(images, ["one"])
 
 
 @given(text=st.text(max_size=80), width=st.integers(15, 300))
@@ -102,6 +102,6 @@ def test_the_ending_of_a_long_file_name_stays_readable():
 
 
 def test_a_name_of_many_words_takes_two_lines_of_a_caption():
-    picture = Image.new("L", (224, 9))
-    heights = [sheet([[Tile(picture, "word " * words)]]).height for words in (12, 50)]
+    image = Image.new("L", (224, 9))
+    heights = [sheet([[Tile(image, "word " * words)]]).height for words in (12, 50)]
     assert heights[0] == heights[1]

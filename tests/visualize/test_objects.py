@@ -1,4 +1,4 @@
-"""Pictures of objects: boxes, masks and labels where they belong."""
+"""Images of objects: boxes, masks and labels where they belong."""
 
 from itertools import combinations
 
@@ -39,12 +39,12 @@ def test_labels_of_neighbours_do_not_cover_each_other() -> None:
     assert all(left >= 0 and right <= 120 and top >= 0 and bottom <= 90 for left, top, right, bottom in taken)
 
 
-def test_outlines_are_seen_on_any_ground_and_leave_the_picture_as_it_was() -> None:
+def test_outlines_are_seen_on_any_ground_and_leave_the_image_as_it_was() -> None:
     for ground in ((255, 255, 255), (0, 0, 0)):
-        picture = Image.new("RGB", (50, 50), ground)
-        drawn = np.asarray(outlined(picture, np.array([[10.0, 10.0, 30.0, 30.0]])))
+        image = Image.new("RGB", (50, 50), ground)
+        drawn = np.asarray(outlined(image, np.array([[10.0, 10.0, 30.0, 30.0]])))
         assert (drawn != np.array(ground)).any()
-        assert (np.asarray(picture) == np.array(ground)).all()
+        assert (np.asarray(image) == np.array(ground)).all()
 
 
 @pytest.mark.parametrize("name", ["a\nb", "caf\udce9", "\x1b[31m", "long " * 80, "\u202eabc", ""])

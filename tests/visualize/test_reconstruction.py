@@ -7,7 +7,7 @@ import torch
 from vitrail.errors import ConfigError
 from vitrail.layers.patches import patchify
 from vitrail.models.registry import build_model
-from vitrail.visualize.draw import HIDDEN, to_picture
+from vitrail.visualize.draw import HIDDEN, to_image
 from vitrail.visualize.hiding import given, hidings, seeded_mask
 from vitrail.visualize.reconstruction import panel, reconstruct, to_pixels, without_hidden
 
@@ -27,7 +27,7 @@ def test_a_perfect_prediction_gives_the_original_back(mae, images):
 
 
 @pytest.mark.parametrize("normalize", [True, False])
-def test_a_model_that_knows_the_answer_reconstructs_every_byte_of_the_picture(mae, images, normalize, monkeypatch):
+def test_a_model_that_knows_the_answer_reconstructs_every_byte_of_the_image(mae, images, normalize, monkeypatch):
     mae.config = dataclasses.replace(mae.config, target="normalized" if normalize else "pixels")
     mae.decoder.target.normalize = normalize
     perfect = mae.target(images)
@@ -35,9 +35,9 @@ def test_a_model_that_knows_the_answer_reconstructs_every_byte_of_the_picture(ma
     monkeypatch.setattr(mae, "forward", lambda *args: dataclasses.replace(forward(*args), predicted=perfect))
     result = reconstruct(mae, images, seeded_mask(6, 0.5, 3, seed=0), "true")
     for index in range(3):
-        original = to_picture(images[index], MEAN, STD)
-        assert to_picture(result.predicted[index], MEAN, STD).tobytes() == original.tobytes()
-        assert to_picture(result.pasted[index], MEAN, STD).tobytes() == original.tobytes()
+        original = to_image(images[index], MEAN, STD)
+        assert to_image(result.predicted[index], MEAN, STD).tobytes() == original.tobytes()
+        assert to_image(result.pasted[index], MEAN, STD).tobytes() == original.tobytes()
 
 
 @pytest.mark.parametrize("value", [-1e6, 0.0, float("nan"), float("inf")])
@@ -67,7 +67,7 @@ def test_visible_patches_are_pasted_and_hidden_pixels_marked(mae, images):
     assert torch.equal(result.hidden[:, ::4, ::4].flatten(1), mask)
 
 
-def test_pictures_that_patches_do_not_fit_come_back_at_their_size(mae):
+def test_images_that_patches_do_not_fit_come_back_at_their_size(mae):
     images = torch.randn(1, 3, 11, 13)
     result = reconstruct(mae, images, seeded_mask(12, 0.5, 1, seed=0))
     assert result.pasted.shape == images.shape
@@ -75,12 +75,12 @@ def test_pictures_that_patches_do_not_fit_come_back_at_their_size(mae):
 
 
 def test_hidden_pixels_are_one_flat_grey_and_visible_ones_untouched(images):
-    picture = to_picture(images[0], MEAN, STD)
+    image = to_image(images[0], MEAN, STD)
     hidden = torch.zeros(12, 8, dtype=torch.bool)
     hidden[4:8, :4] = True
-    pixels = np.array(without_hidden(picture, hidden))
+    pixels = np.array(without_hidden(image, hidden))
     assert (pixels[hidden.numpy()] == HIDDEN).all()
-    assert (pixels[~hidden.numpy()] == np.array(picture)[~hidden.numpy()]).all()
+    assert (pixels[~hidden.numpy()] == np.array(image)[~hidden.numpy()]).all()
 
 
 def test_a_seed_gives_the_same_masks_whatever_was_drawn_before():
@@ -94,7 +94,7 @@ def test_a_seed_gives_the_same_masks_whatever_was_drawn_before():
     assert torch.equal(state, torch.get_rng_state())
 
 
-def test_a_picture_keeps_its_mask_when_more_pictures_follow():
+def test_a_image_keeps_its_mask_when_more_images_follow():
     assert torch.equal(seeded_mask(196, 0.75, 1, seed=5)[0], seeded_mask(196, 0.75, 9, seed=5)[0])
 
 
@@ -128,7 +128,7 @@ def test_the_grid_comes_once_and_at_its_own_ratio_alone():
         hidings((4, 4), 1, maskings=("grid",), ratios=(0.5,))
 
 
-def test_a_mask_of_the_users_hides_the_same_patches_of_every_picture(mae, images):
+def test_a_mask_of_the_users_hides_the_same_patches_of_every_image(mae, images):
     mask = torch.tensor([True, False, False, True, False, False])
     result = reconstruct(mae, images, given(mask, 3).mask)
     assert torch.equal(result.hidden[:, ::4, ::4].flatten(1), mask.expand(3, -1))
@@ -142,7 +142,7 @@ def with_target(target, **options):
     return mae
 
 
-def test_coefficients_are_drawn_as_the_picture_they_add_up_to(images):
+def test_coefficients_are_drawn_as_the_image_they_add_up_to(images):
     mae = with_target("pca", components=48)
     result = reconstruct(mae, images, seeded_mask(6, 0.5, 3, seed=0))
     torch.testing.assert_close(result.sayable, images, rtol=1e-4, atol=1e-4)

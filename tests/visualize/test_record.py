@@ -79,7 +79,7 @@ def test_a_recording_inside_another_gives_the_outer_one_back(classifier, images)
     assert observers(classifier) == [None, None, None]
 
 
-def test_the_encoder_of_a_mae_is_recorded_and_sees_the_whole_picture(mae, images):
+def test_the_encoder_of_a_mae_is_recorded_and_sees_the_whole_image(mae, images):
     with record_attention(mae) as recorded:
         mae.encoder(images)
     assert recorded[1].shape == (3, 2, 7, 7)

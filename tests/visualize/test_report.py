@@ -30,7 +30,7 @@ def everything(text: str) -> dict:
         "title": text,
         "subtitle": text,
         "facts": [(text, text)],
-        "pictures": [(f"{text}\n{text}", Image.new("RGB", (4, 4), "red"))],
+        "images": [(f"{text}\n{text}", Image.new("RGB", (4, 4), "red"))],
         "tables": [Table(text, [text, text], [[text, 1.5]])],
         "sections": [Section(text, text), Section(text, {text: {text: text}}, folded=True)],
         "next_steps": [f"{text}  # {text}"],
@@ -66,7 +66,7 @@ def test_every_part_is_there_in_reading_order(tmp_path):
         tmp_path,
         subtitle="part 0",
         facts=[("part 1", "0.9")],
-        pictures=[("part 2", Image.new("L", (4, 4)))],
+        images=[("part 2", Image.new("L", (4, 4)))],
         tables=[Table("part 3", ["class", "accuracy"], [["cat", 0.51239]])],
         sections=[Section("part 4", {"optim": {"lr": 1e-3}})],
         next_steps=["vitrail part5  # why"],
@@ -85,11 +85,11 @@ def test_empty_parts_leave_no_heading_behind(tmp_path):
     assert "<h2>" not in written(tmp_path)
 
 
-def test_small_pictures_come_through_bit_by_bit(tmp_path):
+def test_small_images_come_through_bit_by_bit(tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (16, 16, 3), dtype=np.uint8)
-    file = tmp_path / "picture.png"
+    file = tmp_path / "image.png"
     Image.fromarray(pixels).save(file)
-    page = written(tmp_path, pictures=[("from memory", Image.fromarray(pixels)), ("from a file", file)])
+    page = written(tmp_path, images=[("from memory", Image.fromarray(pixels)), ("from a file", file)])
     sources = re.findall(r'src="data:image/png;base64,([^"]+)"', page)
     assert len(sources) == 2
     for source in sources:
@@ -98,7 +98,7 @@ def test_small_pictures_come_through_bit_by_bit(tmp_path):
 
 def test_large_photographs_are_packed_tighter(tmp_path):
     noise = np.random.default_rng(0).integers(0, 256, (600, 600, 3), dtype=np.uint8)
-    assert "data:image/webp;base64," in written(tmp_path, pictures=[("noise", Image.fromarray(noise))])
+    assert "data:image/webp;base64," in written(tmp_path, images=[("noise", Image.fromarray(noise))])
 
 
 @pytest.mark.parametrize(

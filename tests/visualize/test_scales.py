@@ -15,7 +15,7 @@ from vitrail.layers.window_layout import Partition
 from vitrail.models.registry import build_model
 from vitrail.visualize import attention, pixel
 from vitrail.visualize.attention import attention_maps
-from vitrail.visualize.draw import enlarge, to_picture
+from vitrail.visualize.draw import enlarge, to_image
 from vitrail.visualize.object_attention import object_multiples
 from vitrail.visualize.offsets import panel as bias_panel
 from vitrail.visualize.scales import attention_legend, attention_map, bias_legend, bias_map
@@ -111,7 +111,7 @@ def colourful(pixels: np.ndarray) -> int:
 
 
 def of_images(images: torch.Tensor) -> np.ndarray:
-    return np.concatenate([np.asarray(enlarge(to_picture(image, MEAN, STD)), int).reshape(-1, 3) for image in images])
+    return np.concatenate([np.asarray(enlarge(to_image(image, MEAN, STD)), int).reshape(-1, 3) for image in images])
 
 
 def legend_height() -> int:

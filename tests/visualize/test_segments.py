@@ -1,4 +1,4 @@
-"""Pictures of segments: colours, overlays, errors, legends."""
+"""Images of segments: colours, overlays, errors, legends."""
 
 from pathlib import Path
 
@@ -14,7 +14,7 @@ from vitrail.visualize.segments import (
     VOID,
     WRONG,
     errors,
-    index_picture,
+    index_image,
     legend,
     overlay,
     palette,
@@ -33,9 +33,9 @@ def test_colours_of_many_classes_are_all_different() -> None:
     assert first.min() > 40
 
 
-def test_an_index_picture_keeps_every_value_and_shows_its_colour(tmp_path: Path) -> None:
+def test_an_index_image_keeps_every_value_and_shows_its_colour(tmp_path: Path) -> None:
     values = np.arange(256, dtype=np.uint8).reshape(16, 16)
-    index_picture(values, palette(20)).save(tmp_path / "mask.png")
+    index_image(values, palette(20)).save(tmp_path / "mask.png")
     assert (open_indices(tmp_path / "mask.png") == values).all()
     shown = np.asarray(Image.open(tmp_path / "mask.png").convert("RGB")).reshape(256, 3)
     assert [tuple(colour) for colour in shown[:20].tolist()] == palette(20)
@@ -68,9 +68,9 @@ def test_the_legend_names_the_colours_of_errors_and_void() -> None:
 
 
 def test_a_panel_is_drawn_with_truth_and_without() -> None:
-    pictures = [Image.new("RGB", (2, 2)), Image.new("L", (2, 2))]
-    judged = panel(pictures, [TRUTH, np.full((2, 2), VOID, np.uint8)], [FOUND, FOUND], ("a", "b", "c"), ("one", "two"))
-    bare = panel(pictures, [None, None], [FOUND, FOUND], ("a", "b", "c"))
+    images = [Image.new("RGB", (2, 2)), Image.new("L", (2, 2))]
+    judged = panel(images, [TRUTH, np.full((2, 2), VOID, np.uint8)], [FOUND, FOUND], ("a", "b", "c"), ("one", "two"))
+    bare = panel(images, [None, None], [FOUND, FOUND], ("a", "b", "c"))
     assert judged.width > bare.width > 0
 
 
@@ -83,9 +83,9 @@ def test_a_legend_breaks_into_lines_that_fit() -> None:
 def test_main_directions_tell_places_apart_and_take_any_number_of_channels() -> None:
     features = torch.zeros(5, 4, 6)
     features[:, :, 3:] = 1
-    picture = np.asarray(main_directions(features))
-    assert picture.shape == (4, 6, 3)
-    assert (picture[:, 0] != picture[:, 5]).any()
+    image = np.asarray(main_directions(features))
+    assert image.shape == (4, 6, 3)
+    assert (image[:, 0] != image[:, 5]).any()
     assert main_directions(torch.randn(2, 3, 3)).size == (3, 3)
     assert main_directions(torch.randn(7, 1, 1)).size == (1, 1)
 

@@ -71,15 +71,15 @@ def test_what_is_predicted_for_visible_patches_has_no_influence(patches):
         assert torch.equal(before, after)
 
 
-def smooth_picture(height: int, width: int) -> Tensor:
+def smooth_image(height: int, width: int) -> Tensor:
     y, x = torch.meshgrid(torch.arange(float(height)), torch.arange(float(width)), indexing="ij")
     waves = [torch.sin(2 * math.pi * (x * a + y * b) / 64) for a, b in ((1, 0.5), (0.3, 1.2), (-0.7, 1))]
     return torch.stack(waves).unsqueeze(0)
 
 
 @pytest.mark.parametrize("size", [(64, 64), (32, 96)])
-def test_seams_tell_the_statistics_of_a_smooth_picture_when_patterns_are_right(size):
-    patches, grid = patchify(smooth_picture(*size), 8), (size[0] // 8, size[1] // 8)
+def test_seams_tell_the_statistics_of_a_smooth_image_when_patterns_are_right(size):
+    patches, grid = patchify(smooth_image(*size), 8), (size[0] // 8, size[1] // 8)
     mask = seeded_mask(grid[0] * grid[1], 0.75, 1, seed=0)
     own = patch_statistics(patches)
     patterns = (patches - own[0]) / own[1]

@@ -34,7 +34,7 @@ def swin() -> torch.nn.Module:
     return randomise(model).eval()
 
 
-def pictures(*size: int) -> Tensor:
+def random_images(*size: int) -> Tensor:
     return torch.randn(2, 3, *size, generator=torch.Generator().manual_seed(0))
 
 
@@ -58,7 +58,7 @@ def test_laying_out_undoes_cutting_up(partition: Partition) -> None:
 
 
 def test_attention_of_a_place_is_its_row_of_the_whole_matrix(swin: torch.nn.Module) -> None:
-    recording, partitions = record_windows(swin, pictures(14, 22))
+    recording, partitions = record_windows(swin, random_images(14, 22))
     flat = [partition for stage in partitions for partition in stage]
     for layer in range(len(recording)):
         partition, matrix = flat[layer], whole(recording[layer], flat[layer])
@@ -72,7 +72,7 @@ def test_attention_of_a_place_is_its_row_of_the_whole_matrix(swin: torch.nn.Modu
 
 
 def test_no_place_looks_across_the_seam(swin: torch.nn.Module) -> None:
-    recording, partitions = record_windows(swin, pictures(32, 32))
+    recording, partitions = record_windows(swin, random_images(32, 32))
     shifted = partitions[0][1]
     assert (shifted.shift_h, shifted.shift_w) == (2, 2)
     region = lay_out(torch.from_numpy(regions(shifted)).reshape(-1), shifted)
@@ -83,7 +83,7 @@ def test_no_place_looks_across_the_seam(swin: torch.nn.Module) -> None:
 
 @pytest.mark.parametrize("pixel", [None, (3, 9)])
 def test_rollout_is_the_product_of_all_whole_matrices(swin: torch.nn.Module, pixel: tuple[int, int] | None) -> None:
-    images = pictures(14, 22)
+    images = random_images(14, 22)
     recording, partitions = record_windows(swin, images)
     flat = [partition for stage in partitions for partition in stage]
     fine, merged = flat[0], flat[-1]
@@ -112,7 +112,7 @@ def test_merging_back_loses_nothing_at_odd_edges() -> None:
 
 
 def test_recording_leaves_the_model_as_it_was(swin: torch.nn.Module) -> None:
-    images = pictures(14, 22)
+    images = random_images(14, 22)
     before = swin(images)
     with record_attention(swin, [-1, 0]) as recording:
         torch.testing.assert_close(swin(images), before)
@@ -121,8 +121,8 @@ def test_recording_leaves_the_model_as_it_was(swin: torch.nn.Module) -> None:
 
 
 def test_a_pixel_outside_and_a_model_without_windows_are_refused(swin: torch.nn.Module) -> None:
-    with pytest.raises(ConfigError, match="there is no pixel 14, 0 in a picture of 14x22"):
-        window_rollout(swin, pictures(14, 22), (14, 0))
+    with pytest.raises(ConfigError, match="there is no pixel 14, 0 in an image of 14x22"):
+        window_rollout(swin, random_images(14, 22), (14, 0))
     vit = build_model("vit_ti16", image_size=32, width=16, depth=1, num_heads=1)
     with pytest.raises(ConfigError, match="windows are there in a Swin"):
-        window_rollout(vit, pictures(32, 32))
+        window_rollout(vit, random_images(32, 32))

@@ -18,7 +18,7 @@ from vitrail.weights.weights_file import open_weights
 from .random_weights import randomise, relative_difference
 
 NAMES = ("boot", "coat", "hat")
-PREPROCESSING = Preprocessing((64, 64), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25), crop_share=0.875)
+PREPROCESSING = Preprocessing((64, 64), mean=(0.4, 0.5, 0.6), std=(0.2, 0.3, 0.25), crop_fraction=0.875)
 VIT = {"width": 64, "depth": 2, "num_heads": 2, "patch_size": 8, "image_size": 64, "num_classes": 3}
 SWIN = {"embed_width": 32, "depths": (2, 2), "window": 4, "image_size": 64, "num_classes": 3}
 HYBRID = {"width": 64, "depth": 1, "num_heads": 1, "image_size": 64, "num_classes": 3}

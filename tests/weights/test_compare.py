@@ -53,7 +53,7 @@ def test_one_changed_number_is_found_in_tensors_and_outputs(file, tmp_path):
     assert "changes" in str(found)
 
 
-def test_a_real_picture_is_shown_as_the_source_wants_it(tmp_path):
+def test_a_real_image_is_shown_as_the_source_wants_it(tmp_path):
     model = randomise(build_model("vit_s16", **SHAPE, num_classes=3))
     save_file(model.state_dict(), tmp_path / "a.safetensors")
     state = dict(model.state_dict())

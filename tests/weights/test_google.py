@@ -52,7 +52,7 @@ def flax_vit(naming: str, seed: int = 0, rows: int = N + 1) -> dict[str, np.ndar
 
 
 def naive_logits(file: dict[str, np.ndarray], images: np.ndarray, naming: str) -> np.ndarray:
-    """ViT, equations 1 to 4 and appendix A, in float64, one picture, one patch and one head at a time."""
+    """ViT, equations 1 to 4 and appendix A, in float64, one image, one patch and one head at a time."""
     attention, norm2, mlp = NUMBERS[naming]
     w = {name: array.astype(np.float64) for name, array in file.items()}
 

@@ -1,4 +1,4 @@
-"""Positions other than the usual table, loaded into a model for pictures of another size."""
+"""Positions other than the usual table, loaded into a model for images of another size."""
 
 from pathlib import Path
 

@@ -63,7 +63,7 @@ def test_the_card_says_task_data_classes_preprocessing_and_use():
         assert said in body
     for said in ("vitrail.from_pretrained", "epochs: 3", "million parameters", "vitrail predict"):
         assert said in body
-    assert "/home/me" not in card, "where the pictures lay is nobody's business"
+    assert "/home/me" not in card, "where the images lay is nobody's business"
     assert "\n\n\n" not in card
 
 

@@ -134,7 +134,7 @@ def test_blocks_that_the_model_lacks_are_an_error_unless_asked_for(tmp_path):
 
 
 @pytest.mark.parametrize("channels", [1, 6])
-def test_copies_of_a_grey_picture_give_the_colour_models_logits(tmp_path, channels):
+def test_copies_of_a_grey_image_give_the_colour_models_logits(tmp_path, channels):
     source, target = small(), small(channels=channels)
     file = saved(source, tmp_path / "a.safetensors")
     with pytest.raises(WeightsError, match="trained on 3 input channels"):

@@ -65,7 +65,7 @@ def test_timms_config_beside_the_file_is_used(file):
 
 
 @pytest.mark.parametrize(
-    "own", [Preprocessing(), Preprocessing((64, 64), mean=HALF, std=HALF, resize="squash", crop_share=1.0)]
+    "own", [Preprocessing(), Preprocessing((64, 64), mean=HALF, std=HALF, resize="squash", crop_fraction=1.0)]
 )
 def test_transformers_config_beside_the_file_is_used_and_what_we_write_comes_back(file, own):
     file.with_name("preprocessor_config.json").write_text(json.dumps(transformers_processor(own)))

@@ -14,7 +14,7 @@ from vitrail.weights.detect import LAYOUTS, detect, translate
 from vitrail.weights.inspect import verify
 from vitrail.weights.load import load_weights
 
-# Every size of the paper as (name, picture size). The tiny ones run each time; the others take minutes.
+# Every size of the paper as (name, image size). The tiny ones run each time; the others take minutes.
 SIZES = [
     pytest.param("swin_t", 224),
     *(pytest.param(f"swin_{size}", 224, marks=pytest.mark.slow) for size in "sbl"),
@@ -26,7 +26,7 @@ NARROW_384 = {"embed_width": 32, "depths": (2, 2, 2, 2), "window": 12, "image_si
 LAYOUT_NAMES = ["swin", "swin_timm", "swin_torchvision", "swin_huggingface", "swin_huggingface_2026"]
 
 
-def pictures(height: int, width: int) -> Tensor:
+def random_images(height: int, width: int) -> Tensor:
     return torch.randn(1, 3, height, width, generator=torch.Generator().manual_seed(1))
 
 
@@ -108,7 +108,7 @@ def compare(library: str, model: nn.Module, folder) -> None:
     report = load_weights(model, file)
     assert report.layout == layout
     assert [*report.missing, *report.unexpected, *report.resized, *report.dropped] == []
-    images = pictures(*model.backbone.config.image_size)
+    images = random_images(*model.backbone.config.image_size)
     with torch.inference_mode():
         logits, maps = outputs(peer, images)
         ours = model.backbone.feature_maps(images)
@@ -170,7 +170,7 @@ def test_what_is_written_for_a_library_is_all_it_asks_for(library, layout):
     model = randomise(build_model("swin_t", num_classes=7, embed_width=32, depths=(2, 2, 2, 2)))
     peer = build(model).eval()
     peer.load_state_dict(LAYOUTS[layout].from_plain(plain_state(model), 1), strict=True)
-    images = pictures(224, 224)
+    images = random_images(224, 224)
     with torch.inference_mode():
         assert relative_difference(model(images), outputs(peer, images)[0]) < 1e-5
 
@@ -187,7 +187,7 @@ def test_files_in_hugging_faces_old_names_are_read_by_transformers(tmp_path):
     assert detect(written, "transformers") == "swin_huggingface"
     save_file(ours, tmp_path / "model.safetensors", metadata={"format": "pt"})
     loaded = SwinForImageClassification.from_pretrained(tmp_path).eval()
-    images = pictures(224, 224)
+    images = random_images(224, 224)
     with torch.inference_mode():
         assert relative_difference(model(images), loaded(images).logits) < 1e-5
 
@@ -217,7 +217,7 @@ def test_timm_reads_what_is_written_under_microsofts_names():
     peer = timm_swin(model).eval()
     official = LAYOUTS["swin"].from_plain(plain_state(model), 1)
     peer.load_state_dict(checkpoint_filter_fn({"model": official}, peer), strict=True)
-    images = pictures(224, 224)
+    images = random_images(224, 224)
     with torch.inference_mode():
         assert relative_difference(model(images), peer(images)) < 1e-5
 
@@ -249,7 +249,7 @@ def test_an_old_file_with_buffers_loads_into_a_model_of_another_window_and_says_
     assert target.backbone.get_parameter(name).equal(expected)
 
 
-def test_absolute_positions_are_resized_to_the_picture_size(tmp_path):
+def test_absolute_positions_are_resized_to_the_image_size(tmp_path):
     source, target = small(positions="both"), small(positions="both", image_size=(32, 96))
     save_file(source.state_dict(), tmp_path / "a.safetensors")
     report = load_weights(target, tmp_path / "a.safetensors")
@@ -280,7 +280,7 @@ def test_timms_feature_extractor_loads(tmp_path):
     with pytest.raises(WeightsError, match=r"lacks 2 tensors.*norm\.weight"):
         load_weights(model, tmp_path / "f.safetensors")
     load_weights(model, tmp_path / "f.safetensors", partial=True)
-    images = pictures(224, 224)
+    images = random_images(224, 224)
     with torch.inference_mode():
         for ours, theirs in zip(model.feature_maps(images), peer(images), strict=True):
             assert relative_difference(ours, theirs.permute(0, 3, 1, 2)) < 1e-5
@@ -294,7 +294,7 @@ def test_a_headless_hugging_face_model_loads(tmp_path):
     model = build_model("swin_t", num_classes=0, embed_width=32, depths=(1, 1)).eval()
     report = load_weights(model, tmp_path / "a.safetensors")
     assert [*report.unexpected, *report.missing] == []
-    images = pictures(224, 224)
+    images = random_images(224, 224)
     with torch.inference_mode():
         assert relative_difference(model(images), peer(images).pooler_output) < 1e-5
 

@@ -128,23 +128,23 @@ def _report(
     settings: TourSettings, data: str, out: Path, runs: dict[str, Result], figures: dict[str, Any], minutes: float
 ) -> Path:
     """Write one page about all runs."""
-    pictures: list[tuple[str, Image.Image | Path]] = [
+    images: list[tuple[str, Image.Image | Path]] = [
         (f"{name.capitalize()}: {_caption(path.stem, result)}", path)
         for name, result in runs.items()
-        for path in sorted((result.folder / "pictures").glob("*.png"))
+        for path in sorted((result.folder / "figures").glob("*.png"))
         if path.stem not in ("curves", "maps")
     ]
-    pictures.append(("Curves", draw_curves({name: read_metrics(result.folder) for name, result in runs.items()})))
+    images.append(("Curves", draw_curves({name: read_metrics(result.folder) for name, result in runs.items()})))
     rows = _rows(figures)
     return write_report(
         out / "report.html",
         title=f"A tour of {data}",
         subtitle=f"Two small backbones learn to {settings.task}; {minutes:.1f} minutes.",
         facts=[(f"{rows[0][0]} of {name}", value) for name, value in zip(figures, rows[0][1:], strict=True)],
-        pictures=pictures,
+        images=images,
         tables=[Table(_measured_on(figures), ("figure", *figures), rows)],
         next_steps=[
-            f"{command('vitrail', 'look', result.folder)}  # what it makes of more pictures" for result in runs.values()
+            f"{command('vitrail', 'look', result.folder)}  # what it makes of more images" for result in runs.values()
         ],
     )
 
@@ -157,4 +157,4 @@ def _caption(stem: str, result: Result) -> str:
 
 def _measured_on(figures: dict[str, Any]) -> str:
     found = next(iter(figures.values()))
-    return f"{found.pictures:,} held-out images ({found.split})"
+    return f"{found.images:,} held-out images ({found.split})"

@@ -15,9 +15,9 @@ from vitrail.data.coco import (
     category_names,
     each_mistake,
     image_file,
+    images_folder,
     is_coco,
     open_coco,
-    pictures_folder,
     read_annotations,
 )
 from vitrail.data.images import open_image
@@ -26,8 +26,8 @@ from vitrail.data.mask_doubts import MaskDoubts
 from vitrail.data.objects import check_size
 from vitrail.data.scenes import is_scenes, open_scenes
 from vitrail.data.segment_folders import check_masks, examine, is_segments, open_segments
-from vitrail.data.segments import SegmentPictures
-from vitrail.data.sources import Pictures, Source, open_source
+from vitrail.data.segments import SegmentImages
+from vitrail.data.sources import Images, Source, open_source
 from vitrail.data.turned import orientation
 from vitrail.data.wrapper_folders import enter
 from vitrail.errors import DataError, ImageError
@@ -47,8 +47,8 @@ class Check:
     """What is wrong or worth knowing about a data set.
 
     Attributes:
-        pictures: how many, by split.
-        classes: for each class, how many pictures of it, or that show it, by split.
+        images: how many, by split.
+        classes: for each class, how many images of it, or that show it, by split.
         sizes: smallest, median and largest height and width, in pixels.
         damaged: files that cannot be read or used, and why.
         duplicates: pairs of files with the same content in different splits, which make figures too good.
@@ -56,11 +56,11 @@ class Check:
             files (one image in two classes, classes of files that are not read, 12 bits in 16), and why
             `vitrail train` refuses the set.
         task: what `vitrail train` learns from it; None where there are no labels.
-        has_objects: whether classes count objects and not pictures.
+        has_objects: whether classes count objects and not images.
         notes: what was found out on the way.
     """
 
-    pictures: dict[str, int] = field(default_factory=dict)
+    images: dict[str, int] = field(default_factory=dict)
     classes: dict[str, dict[str, int]] = field(default_factory=dict)
     sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
     damaged: list[str] = field(default_factory=list)
@@ -127,7 +127,7 @@ def environment() -> dict[str, str]:
 
 
 def check(data: str, ignore: int = 255) -> Check:
-    """Open every picture of a data set and look for what would spoil a run or its figures.
+    """Open every image of a data set and look for what would spoil a run or its figures.
 
     Raises:
         DataError: the data set cannot be opened at all.
@@ -139,46 +139,44 @@ def check(data: str, ignore: int = 255) -> Check:
     found = Check()
     source = _open(data, ignore, found)
     copies, depths = Copies(), Depths()
-    doubts = (
-        MaskDoubts(source.train.labelling, source.class_names) if isinstance(source.train, SegmentPictures) else None
-    )
+    doubts = MaskDoubts(source.train.labelling, source.class_names) if isinstance(source.train, SegmentImages) else None
     heights: list[int] = []
     widths: list[int] = []
-    for split, pictures in (("train", source.train), ("validation", source.validation), ("test", source.test)):
-        if pictures is None or not len(pictures):
+    for split, images in (("train", source.train), ("validation", source.validation), ("test", source.test)):
+        if images is None or not len(images):
             continue
-        found.pictures[split] = len(pictures)
-        shown, problems = _examined(pictures, doubts)
+        found.images[split] = len(images)
+        shown, problems = _examined(images, doubts)
         found.damaged += problems
         for label, name in enumerate(source.class_names):
             found.classes.setdefault(name, {})[split] = shown[label]
-        for number, item in enumerate(pictures.items):
+        for number, item in enumerate(images.items):
             try:
-                picture = open_image(item) if isinstance(item, Path) else item
+                image = open_image(item) if isinstance(item, Path) else item
             except ImageError as error:
                 found.damaged.append(str(error))
                 continue
-            widths.append(picture.width)
-            heights.append(picture.height)
-            copies.add(picture, split, pictures.names[number], _class_of(source, pictures, number))
+            widths.append(image.width)
+            heights.append(image.height)
+            copies.add(image, split, images.names[number], _class_of(source, images, number))
             if isinstance(item, Path):
-                depths.add(item, pictures.names[number])
+                depths.add(item, images.names[number])
     _add_sizes(found, heights, widths)
     found.duplicates += copies.across_splits
     found.mistakes += [*copies.across_classes, *depths.mistakes(), *(doubts.sentences() if doubts else [])]
     found.notes = (*found.notes, *copies.notes())
-    if isinstance(source.train, SegmentPictures) and not found.damaged:
+    if isinstance(source.train, SegmentImages) and not found.damaged:
         found.damaged += _why_masks_are_refused(source)
     return found
 
 
-def _examined(pictures: Pictures, doubts: MaskDoubts | None) -> tuple[Counter[int], list[str]]:
+def _examined(images: Images, doubts: MaskDoubts | None) -> tuple[Counter[int], list[str]]:
     """Count how many images show each class, and name masks that are wrong."""
-    return examine(pictures, doubts) if isinstance(pictures, SegmentPictures) else (Counter(pictures.labels), [])
+    return examine(images, doubts) if isinstance(images, SegmentImages) else (Counter(images.labels), [])
 
 
-def _class_of(source: Source, pictures: Pictures, number: int) -> str:
-    return source.class_names[pictures.labels[number]] if pictures.labels and source.class_names else ""
+def _class_of(source: Source, images: Images, number: int) -> str:
+    return source.class_names[images.labels[number]] if images.labels and source.class_names else ""
 
 
 def _why_masks_are_refused(source: Source) -> list[str]:
@@ -195,7 +193,7 @@ def _check_scenes(word: str) -> Check:
     source = open_scenes(word)
     splits = {"train": source.train, "validation": source.validation, "test": source.test}
     note = "Scenes are drawn when they are asked for, with exact boxes and masks; there are no files to check."
-    counts = {split: len(pictures) for split, pictures in splits.items() if pictures}
+    counts = {split: len(images) for split, images in splits.items() if images}
     return Check(counts, notes=(note,), task="detect")
 
 
@@ -208,7 +206,7 @@ def _add_sizes(found: Check, heights: list[int], widths: list[int]) -> None:
 
 
 def check_objects(root: Path) -> Check:
-    """Look at every picture and annotation of a folder in COCO's format.
+    """Look at every image and annotation of a folder in COCO's format.
 
     Raises:
         DataError: a file of annotations cannot be read at all.
@@ -219,8 +217,8 @@ def check_objects(root: Path) -> Check:
     for split, file in annotation_files(root).items():
         read = read_annotations(file)
         names = category_names(read, file)
-        folder = pictures_folder(root, file)
-        found.pictures[split] = len(read["images"])
+        folder = images_folder(root, file)
+        found.images[split] = len(read["images"])
         counts = Counter(annotation["category_id"] for annotation in read["annotations"])
         for category, name in names.items():
             found.classes.setdefault(name, {})[split] = counts[category]
@@ -228,9 +226,9 @@ def check_objects(root: Path) -> Check:
         for image in read["images"]:
             try:
                 file_of_image = image_file(root, folder, image["file_name"])
-                picture = open_image(file_of_image)
-                copies.add(picture, split, image["file_name"])
-                check_size(picture.size, (image["width"], image["height"]), image["file_name"], file_of_image)
+                opened = open_image(file_of_image)
+                copies.add(opened, split, image["file_name"])
+                check_size(opened.size, (image["width"], image["height"]), image["file_name"], file_of_image)
             except ImageError as error:
                 found.damaged.append(str(error))
                 continue
@@ -244,7 +242,7 @@ def check_objects(root: Path) -> Check:
             found.notes = (*found.notes, note)
         crowds = sum(bool(annotation.get("iscrowd")) for annotation in read["annotations"])
         empty = len(read["images"]) - len({annotation["image_id"] for annotation in read["annotations"]})
-        note = f"{split}: {len(read['annotations']):,} objects, {crowds} crowds, {empty} pictures without objects."
+        note = f"{split}: {len(read['annotations']):,} objects, {crowds} crowds, {empty} images without objects."
         found.notes = (*found.notes, note)
     _add_sizes(found, heights, widths)
     found.duplicates += copies.across_splits
@@ -298,9 +296,9 @@ def _version(name: str) -> str:
 
 
 def _print(found: Check, data: str) -> None:
-    splits = list(found.pictures)
+    splits = list(found.images)
     rows = [(name, *(counts.get(split, 0) for split in splits)) for name, counts in found.classes.items()]
-    say_table(data, ("class", *splits), [*rows, ("all pictures", *found.pictures.values())])
+    say_table(data, ("class", *splits), [*rows, ("all images", *found.images.values())])
     for note in found.notes:
         say(note)
     if found.sizes:

@@ -1,4 +1,4 @@
-"""``vitrail evaluate``: how good a trained model is on labelled pictures."""
+"""``vitrail evaluate``: how good a trained model is on labelled images."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ from vitrail.weights.description import describe
 
 
 def evaluate(checkpoint: str | Path, data: str | Path, **settings: Any) -> Any:
-    """Measure a trained model on labelled pictures.
+    """Measure a trained model on labelled images.
 
     Args:
         checkpoint: a run folder or a checkpoint.
-        data: the pictures, as for `vitrail.train`.
+        data: the images, as for `vitrail.train`.
         **settings: any other field of `vitrail.settings.EvaluateSettings`.
 
     Returns:

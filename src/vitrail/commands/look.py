@@ -1,4 +1,4 @@
-"""``vitrail look``: what a model sees, as pictures and one page of its own."""
+"""``vitrail look``: what a model sees, as images and one page of its own."""
 
 from __future__ import annotations
 
@@ -26,40 +26,40 @@ from vitrail.weights.checkpoint import open_checkpoint
 from vitrail.weights.description import Description
 
 
-def look(checkpoint: str | Path, pictures: Any = (), **settings: Any) -> list[Path]:
+def look(checkpoint: str | Path, images: Any = (), **settings: Any) -> list[Path]:
     """Draw what a model sees.
 
-    Attention maps have one colour scale in every picture: multiples of an even share of the attention, from 1x, which
+    Attention maps have one colour scale in every image: multiples of an even share of the attention, from 1x, which
     is transparent, to 16x and more.
 
     Args:
         checkpoint: a run folder or a checkpoint; of a run, the best one.
-        pictures: images as `vitrail.predict` takes them, one or several; by default some that the run held out.
+        images: images as `vitrail.predict` takes them, one or several; by default some that the run held out.
         **settings: any other field of `vitrail.settings.LookSettings`.
 
     Returns:
-        The files written: PNG pictures, and ``look.html`` with all of them and what they show. A run's own
+        The files written: PNG images, and ``look.html`` with all of them and what they show. A run's own
         ``report.html`` is left as it is.
 
     Raises:
         VitrailError: the checkpoint or an image cannot be used, or an option means nothing to the model.
     """
     named = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in settings.items()}
-    images = () if isinstance(pictures, (tuple, list)) and not pictures else requested_images(pictures)
-    asked = replace(LookSettings(str(checkpoint), tuple(image.name for image in images)), **named)
+    requested = () if isinstance(images, (tuple, list)) and not images else requested_images(images)
+    asked = replace(LookSettings(str(checkpoint), tuple(image.name for image in requested)), **named)
     check_choices(asked)
-    return _look(asked, images)
+    return _look(asked, requested)
 
 
 def run(settings: LookSettings) -> list[Path]:
     """Look as the settings say, and print what was written; `look` explains."""
-    return _look(settings, requested_images(settings.pictures) if settings.pictures else ())
+    return _look(settings, requested_images(settings.images) if settings.images else ())
 
 
 def _look(settings: LookSettings, images: Any) -> list[Path]:
     root = user_path(settings.checkpoint, WeightsError)
     out = check_place(
-        settings.out, (root if root.is_dir() else Path()) / "look", settings.pictures if settings.out else ()
+        settings.out, (root if root.is_dir() else Path()) / "look", settings.images if settings.out else ()
     )
     model, description = open_checkpoint(settings.checkpoint)
     task = task_of(description)
@@ -67,14 +67,14 @@ def _look(settings: LookSettings, images: Any) -> list[Path]:
     shown = named_images(images, settings.count, description) if images else _held_out(description, settings)
     for note in shown.notes:
         say(note)
-    drawn = task.draw(model, description, shown.pictures, settings)
+    drawn = task.draw(model, description, shown.images, settings)
     curves = _curves(root)
     try:
         out.mkdir(parents=True, exist_ok=True)
         written = []
-        for name, picture in {**drawn, **curves}.items():
+        for name, image in {**drawn, **curves}.items():
             written.append(out / f"{name}.png")
-            picture.save(written[-1])
+            image.save(written[-1])
         written.append(write_look(out / "look.html", settings.checkpoint, description, shown.what, drawn, curves))
     except OSError as error:
         raise ConfigError(

@@ -29,8 +29,8 @@ class Facts:
     Attributes:
         name: of `vitrail.list_models`.
         parameters: how many there are, with 1000 classes or with what is pretrained besides.
-        tokens: length of the sequence for each picture size; 0 for a model without tokens.
-        multiply_accumulates: of one forward pass with one picture, for each picture size; twice that is FLOPs.
+        tokens: length of the sequence for each image size; 0 for a model without tokens.
+        multiply_accumulates: of one forward pass with one image, for each image size; twice that is FLOPs.
         published: top-1 accuracy on ImageNet-1k as its authors report it, best first.
     """
 
@@ -46,7 +46,7 @@ def models(pattern: str = "", image_sizes: Sequence[int] = (224, 384)) -> list[F
 
     Args:
         pattern: only names that contain this; all backbones when empty.
-        image_sizes: sides of the pictures to count for, in pixels.
+        image_sizes: sides of the images to count for, in pixels.
 
     Raises:
         ConfigError: no name contains the pattern, or a size is too small for any model.
@@ -88,9 +88,9 @@ def run(settings: ModelsSettings) -> None:
     notes = list(dict.fromkeys(_note(fact.published[0]) for fact in facts if fact.published))
     at = " / ".join(str(size) for size in settings.image_sizes)
     columns = ("model", "parameters, M", "tokens", "GMAC", "top-1, %")
-    say_table(f"for pictures of {at} pixels", columns, [_row(fact, notes) for fact in facts])
-    say("GMAC: thousand million multiply-accumulates for one picture, half the FLOPs. Top-1: the best published for")
-    say("ImageNet-1k's validation set, and at which picture size; all of them: vitrail models --json")
+    say_table(f"for images of {at} pixels", columns, [_row(fact, notes) for fact in facts])
+    say("GMAC: thousand million multiply-accumulates for one image, half the FLOPs. Top-1: the best published for")
+    say("ImageNet-1k's validation set, and at which image size; all of them: vitrail models --json")
     for number, note in enumerate(notes, 1):
         say(f"[{number}] {note}")
     if not settings.pattern:

@@ -15,23 +15,23 @@ from torch import nn
 
 from vitrail.commands import pretrain, train
 from vitrail.config import make, pair, replace, to_json
-from vitrail.data.sources import training_pictures
+from vitrail.data.sources import training_images
 from vitrail.errors import ConfigError
 from vitrail.output import say
 from vitrail.runs.run_folder import given_back
 from vitrail.runs.run_training import Plan
 from vitrail.runs.split import divide, open_undivided
-from vitrail.runs.throughput import Pace, measure_pace
+from vitrail.runs.throughput import Throughput, measure_throughput
 from vitrail.serialize import dumps
 from vitrail.settings import PlanSettings, PretrainSettings, TrainSettings, peak_lr
 from vitrail.tasks.recipes import find_recipe
 from vitrail.training.precision import keep_large_buffers
 
 FEWEST_STEPS = 200
-"""Steps an epoch below which a larger batch is not worth having: on few pictures steps count (docs/papers/mae.md)."""
+"""Steps an epoch below which a larger batch is not worth having: on few images steps count (docs/papers/mae.md)."""
 
 OVERHEAD = 0.05
-"""Share of the time for evaluations, checkpoints and pictures."""
+"""Share of the time for evaluations, checkpoints and images."""
 
 WARMUP = 0.05
 """Share of the epochs in which the rate rises, as of MAE's 800 (He et al. 2022, table 8)."""
@@ -52,19 +52,19 @@ class Planned:
     """What to do, and what was measured to say so.
 
     Attributes:
-        data: the pictures to train on, and how many they are.
-        pictures: likewise.
+        data: the images to train on, and how many they are.
+        images: likewise.
         model: a name from `vitrail models`.
         parameters: those that are trained, decoder and head included.
         image_size: height and width of the input, in pixels.
-        batch_size: pictures a step.
-        micro_batch: pictures a forward pass; smaller than the batch where that is faster, or all that fits.
+        batch_size: images a step.
+        micro_batch: images a forward pass; smaller than the batch where that is faster, or all that fits.
         lr: peak learning rate.
-        epochs: passes over the pictures.
+        epochs: passes over the images.
         warmup_epochs: of those, with a rising rate.
         steps: optimizer steps.
         hours: what it will take.
-        pace: what was measured.
+        throughput: what was measured.
         checkpoint_mib: of one checkpoint.
         disk_mib: of all that are kept.
         notes: what should be known, each a sentence.
@@ -72,7 +72,7 @@ class Planned:
     """
 
     data: str
-    pictures: int
+    images: int
     model: str
     parameters: int
     image_size: tuple[int, int]
@@ -83,7 +83,7 @@ class Planned:
     warmup_epochs: float
     steps: int
     hours: float
-    pace: Pace
+    throughput: Throughput
     checkpoint_mib: float
     disk_mib: float
     notes: tuple[str, ...]
@@ -94,7 +94,7 @@ def plan(data: str, **settings: Any) -> Planned:
     """Measure this machine, and say how to train on it.
 
     Args:
-        data: the pictures to train on.
+        data: the images to train on.
         **settings: any other field of `vitrail.settings.PlanSettings`.
 
     Raises:
@@ -110,20 +110,20 @@ def run(settings: PlanSettings) -> None:
     if settings.json:
         print(dumps(to_json(planned)))
         return
-    for line in told(planned):
+    for line in sentences(planned):
         say(line)
 
 
-def told(planned: Planned) -> list[str]:
+def sentences(planned: Planned) -> list[str]:
     """Say a plan in sentences, the command last."""
-    p, pace = planned, planned.pace
+    p, speed = planned, planned.throughput
     passes = math.ceil(p.batch_size / p.micro_batch)
     accumulated = "" if passes == 1 else f", in {passes} forward passes of {p.micro_batch} each (micro_batch)"
-    sizes = ", ".join(f"{size}: {rate:,.0f}" for size, rate in pace.by_batch.items())
+    sizes = ", ".join(f"{size}: {rate:,.0f}" for size, rate in speed.by_batch.items())
     return [
-        f"{p.pictures:,} pictures of {p.image_size[0]}x{p.image_size[1]} for {p.model} ({p.parameters:,} parameters)",
-        f"the model learns {pace.model:,.0f} pictures a second ({pace.device}, {pace.precision}; by batch {sizes})",
-        f"the loader brings {pace.loader:,.0f} ({pace.workers} workers): the {pace.bottleneck} is the bottleneck",
+        f"{p.images:,} images of {p.image_size[0]}x{p.image_size[1]} for {p.model} ({p.parameters:,} parameters)",
+        f"the model learns {speed.model:,.0f} images a second ({speed.device}, {speed.precision}; by batch {sizes})",
+        f"the loader brings {speed.loader:,.0f} ({speed.workers} workers): the {speed.bottleneck} is the bottleneck",
         f"batch {p.batch_size}{accumulated}, learning rate {p.lr:g}, {p.warmup_epochs:g} epochs of warm-up",
         f"{p.epochs:g} epochs, {p.steps:,} steps: {p.hours:.2f} hours",
         f"a checkpoint takes {p.checkpoint_mib:,.0f} MiB, the run {p.disk_mib:,.0f} MiB of disk",
@@ -138,44 +138,49 @@ def _plan(settings: PlanSettings) -> Planned:
     with tempfile.TemporaryDirectory() as out:
         prepared, base = _prepare(settings, out)
         with given_back(prepared.folder):
-            pictures = len(training_pictures(prepared.source))
+            images = len(training_images(prepared.source))
             kind = _kind(settings)
-            batch = settings.batch_size or batch_for(pictures, base.batch_size, PUBLISHED[kind][0])
-            pace = measure_pace(prepared, min(batch, pictures), settings.seconds)
+            batch = settings.batch_size or batch_for(images, base.batch_size, PUBLISHED[kind][0])
+            throughput = measure_throughput(prepared, min(batch, images), settings.seconds)
     lr = _lr(settings, base, batch)
-    wanted = settings.hours * 3600 * (1 - OVERHEAD) * pace.both / pictures
+    wanted = settings.hours * 3600 * (1 - OVERHEAD) * throughput.both / images
     most = PUBLISHED[kind][2]
     epochs = float(max(1, math.floor(min(wanted, most))))
-    steps = max(1, pictures // batch) * epochs
-    hours = epochs * pictures / pace.both / 3600 / (1 - OVERHEAD)
-    changes = {"batch_size": batch, "lr": lr, "epochs": epochs, "micro_batch": 0 if pace.best >= batch else pace.best}
+    steps = max(1, images // batch) * epochs
+    hours = epochs * images / throughput.both / 3600 / (1 - OVERHEAD)
+    changes = {
+        "batch_size": batch,
+        "lr": lr,
+        "epochs": epochs,
+        "micro_batch": 0 if throughput.best >= batch else throughput.best,
+    }
     changes["warmup_epochs"] = max(1.0, round(epochs * WARMUP))
     checkpoint = checkpoint_bytes(prepared.task, ema=bool(base.optim.ema)) / 2**20
     return Planned(
         data=settings.data,
-        pictures=pictures,
+        images=images,
         model=prepared.description.model.name,
         parameters=sum(p.numel() for p in prepared.task.parameters() if p.requires_grad),
         image_size=prepared.description.preprocessing.image_size,
         batch_size=batch,
-        micro_batch=min(pace.best, batch),
+        micro_batch=min(throughput.best, batch),
         lr=lr,
         epochs=epochs,
         warmup_epochs=changes["warmup_epochs"],
         steps=int(steps),
         hours=hours,
-        pace=pace,
+        throughput=throughput,
         checkpoint_mib=checkpoint,
         disk_mib=checkpoint * (base.run.keep + 1),
-        notes=_notes(settings, wanted, most, pace, hours),
+        notes=_notes(settings, wanted, most, throughput, hours),
         command=_command(settings, prepared, changes),
     )
 
 
-def batch_for(pictures: int, smallest: int, largest: int) -> int:
+def batch_for(images: int, smallest: int, largest: int) -> int:
     """Return the largest batch, a doubling of ``smallest``, that leaves an epoch `FEWEST_STEPS` steps."""
     batch = smallest
-    while batch * 2 <= largest and pictures // (batch * 2) >= FEWEST_STEPS:
+    while batch * 2 <= largest and images // (batch * 2) >= FEWEST_STEPS:
         batch *= 2
     return batch
 
@@ -242,16 +247,16 @@ def _prepare(settings: PlanSettings, out: str) -> tuple[Plan, PretrainSettings |
     return pretrain.prepare(asked, divide(open_undivided(asked), asked)), base
 
 
-def _notes(settings: PlanSettings, wanted: float, most: float, pace: Pace, hours: float) -> tuple[str, ...]:
+def _notes(settings: PlanSettings, wanted: float, most: float, throughput: Throughput, hours: float) -> tuple[str, ...]:
     notes = []
     if wanted > most:
         notes.append(f"{settings.hours:g} hours would do for {wanted:,.0f} epochs; beyond {most:g} nothing is known")
     if wanted < 1:
-        notes.append(f"one epoch takes {hours:.1f} hours: take fewer pictures, a smaller model, or smaller pictures")
-    if pace.bottleneck == "loader":
+        notes.append(f"one epoch takes {hours:.1f} hours: take fewer images, a smaller model, or smaller images")
+    if throughput.bottleneck == "loader":
         notes.append("a faster loader would help: more --loader.workers, --loader.cache on, or smaller files")
-    if pace.ran_out:
-        notes.append(f"a batch of {pace.ran_out} does not fit into memory")
+    if throughput.ran_out:
+        notes.append(f"a batch of {throughput.ran_out} does not fit into memory")
     return tuple(notes)
 
 
@@ -281,4 +286,4 @@ def _command(settings: PlanSettings, prepared: Plan, changes: dict[str, Any]) ->
     return shlex.join(words)
 
 
-__all__ = ["Planned", "batch_for", "checkpoint_bytes", "lr_between", "plan", "run", "told"]
+__all__ = ["Planned", "batch_for", "checkpoint_bytes", "lr_between", "plan", "run", "sentences"]

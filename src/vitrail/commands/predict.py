@@ -23,12 +23,12 @@ from vitrail.weights.checkpoint import open_checkpoint
 from vitrail.weights.description import describe
 
 
-def predict(checkpoint: str | Path, pictures: Any, **settings: Any) -> list[Any]:
+def predict(checkpoint: str | Path, images: Any, **settings: Any) -> list[Any]:
     """Say what is in images.
 
     Args:
         checkpoint: a run folder or a checkpoint of a trained model.
-        pictures: one of these, or any number of them, mixed: names of files, folders or globs (``str`` or ``Path``);
+        images: one of these, or any number of them, mixed: names of files, folders or globs (``str`` or ``Path``);
             PIL images; numpy arrays ``(H, W)`` or ``(H, W, C)`` and torch tensors ``(H, W)`` or ``(C, H, W)``, uint8
             from 0 to 255, C of 1, 3 (RGB) or 4 (RGB and alpha), or with one dimension more for several images; the
             bytes of an image file; files opened in binary mode.
@@ -43,12 +43,12 @@ def predict(checkpoint: str | Path, pictures: Any, **settings: Any) -> list[Any]
     Raises:
         VitrailError: the checkpoint cannot be used, or nothing of the request is an image.
     """
-    images = requested_images(pictures)
+    requested = requested_images(images)
     named = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in settings.items()}
-    asked = PredictSettings(checkpoint=str(checkpoint), pictures=tuple(image.name for image in images))
+    asked = PredictSettings(checkpoint=str(checkpoint), images=tuple(image.name for image in requested))
     asked = replace(asked, **named)
     check_choices(asked)
-    return list(_predictions(asked, images))
+    return list(_predictions(asked, requested))
 
 
 def run(settings: PredictSettings) -> None:
@@ -57,7 +57,7 @@ def run(settings: PredictSettings) -> None:
     Raises:
         DataError: not one of the images could be read; what is wrong with each has been printed by then.
     """
-    images = requested_images(settings.pictures)
+    images = requested_images(settings.images)
     unread: list[str] = []
     predictions = _noting(reported(_predictions(settings, images), len(images), "images"), unread)
     task_of(describe(settings.checkpoint)).print(settings, predictions, out_folder(settings))
@@ -67,7 +67,7 @@ def run(settings: PredictSettings) -> None:
     for line in left_out(unread, len(images)):  # in the order of the request
         warn(line)
     if settings.format == "table" and not settings.json:
-        say_next(after_predict(settings.checkpoint, settings.pictures))
+        say_next(after_predict(settings.checkpoint, settings.images))
 
 
 def _noting(predictions: Iterator[Any], unread: list[str]) -> Iterator[Any]:
@@ -80,7 +80,7 @@ def _noting(predictions: Iterator[Any], unread: list[str]) -> Iterator[Any]:
 
 def _predictions(settings: PredictSettings, images: list[RequestedImage]) -> Iterator[Any]:
     if settings.out is not None:
-        check_place(settings.out, "", settings.pictures)
+        check_place(settings.out, "", settings.images)
     model, description = open_checkpoint(settings.checkpoint)
     task = task_of(description)
     task.check_prediction(settings, description)

@@ -1,4 +1,4 @@
-"""``vitrail pretrain``: an encoder from pictures without labels."""
+"""``vitrail pretrain``: an encoder from images without labels."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vitrail.runs.held_out import check_share
 from vitrail.runs.place import check_place
 from vitrail.runs.prepare import prepare
 from vitrail.runs.run_folder import default_folder
-from vitrail.runs.run_training import Result, carry_out
+from vitrail.runs.run_training import Result, run_training
 from vitrail.runs.split import run_split
 from vitrail.settings import PretrainSettings
 from vitrail.tasks.asked import settings_asked
@@ -19,10 +19,10 @@ from vitrail.training import distributed
 
 
 def pretrain(data: str | Path, *, recipe: str = "auto", **settings: Any) -> Result:
-    """Pretrain an encoder on pictures without labels.
+    """Pretrain an encoder on images without labels.
 
     Args:
-        data: a folder of pictures (labels are ignored), a CSV, or "digits".
+        data: a folder of images (labels are ignored), a CSV, or "digits".
         recipe: the settings to begin with.
         **settings: any field of `vitrail.settings.PretrainSettings`; nested ones as dicts.
 
@@ -48,6 +48,6 @@ def run(settings: PretrainSettings) -> Result:
 @distributed.processes()
 def learn(settings: PretrainSettings, source: Source) -> Result:
     """Pretrain on an open source, and draw and report the run."""
-    result = carry_out(prepare(settings, source))
+    result = run_training(prepare(settings, source))
     finish(result, "Pretraining", source)
     return result

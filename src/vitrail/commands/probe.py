@@ -19,13 +19,13 @@ from torch import Tensor
 from vitrail.commands import train
 from vitrail.config import make, replace, to_json
 from vitrail.console import percent
-from vitrail.data.sources import Pictures, Source, open_source, stratified, with_validation
+from vitrail.data.sources import Images, Source, open_source, stratified, with_validation
 from vitrail.errors import ConfigError, DataError, WeightsError
 from vitrail.meaning import check_meant
 from vitrail.models.backbone import Backbone, backbone_of
 from vitrail.output import say, say_table
 from vitrail.paths import user_path
-from vitrail.runs.choose_model import Start, choose_start
+from vitrail.runs.choose_model import Start, choose_model
 from vitrail.runs.extract_features import Extraction, features_folder
 from vitrail.runs.measured import HELD_OUT, divided_as
 from vitrail.runs.next_steps import after_probe, say_next
@@ -45,7 +45,7 @@ from vitrail.weights.load import load_weights
 from vitrail.weights.weights_file import WeightsFile, open_weights
 
 HELD_OUT_SHARE = 0.2
-"""Share of the training pictures that settings are chosen by, where the data has no further split for that."""
+"""Share of the training images that settings are chosen by, where the data has no further split for that."""
 
 
 @dataclass(frozen=True)
@@ -54,8 +54,8 @@ class Score:
 
     Attributes:
         name: what was measured.
-        top1: share of the held-out pictures whose class is told right.
-        chosen_by: the same share of the pictures that a setting was chosen by; None where nothing was.
+        top1: share of the held-out images whose class is told right.
+        chosen_by: the same share of the images that a setting was chosen by; None where nothing was.
         lr: learning rate, where there is one.
         seconds: what it took once the features were there.
     """
@@ -73,10 +73,10 @@ class Probed:
 
     Attributes:
         weights: whose.
-        data: the pictures.
-        split: the pictures it was measured on, and how many they are.
-        pictures: likewise.
-        labels: how many labelled pictures were learned from.
+        data: the images.
+        split: the images it was measured on, and how many they are.
+        images: likewise.
+        labels: how many labelled images were learned from.
         width: of the features.
         seconds: what computing the features took, or reading them again.
         scores: one for each measure.
@@ -85,7 +85,7 @@ class Probed:
     weights: str
     data: str
     split: str
-    pictures: int
+    images: int
     labels: int
     width: int
     seconds: float
@@ -94,28 +94,28 @@ class Probed:
 
 @dataclass(frozen=True)
 class Parts:
-    """The pictures of a probe: to learn from, to choose settings by, and to measure on."""
+    """The images of a probe: to learn from, to choose settings by, and to measure on."""
 
-    train: Pictures
-    choose: Pictures
-    test: Pictures
+    train: Images
+    choose: Images
+    test: Images
     split: str
 
 
 @dataclass(frozen=True)
 class Table:
-    """Features and labels of a `Parts`' pictures, by its names."""
+    """Features and labels of a `Parts`' images, by its names."""
 
     features: dict[str, Tensor]
     labels: dict[str, Tensor]
 
 
 def probe(weights: str | Path, data: str | Path, **settings: Any) -> Probed:
-    """Measure an encoder on labelled pictures without changing it, and with only its last blocks changed.
+    """Measure an encoder on labelled images without changing it, and with only its last blocks changed.
 
     Args:
         weights: a run folder, a checkpoint or a weights file; of any backbone.
-        data: the pictures, as for `vitrail.train`.
+        data: the images, as for `vitrail.train`.
         **settings: any other field of `vitrail.settings.ProbeSettings`.
 
     Raises:
@@ -134,7 +134,7 @@ def run(settings: ProbeSettings) -> None:
         print(dumps(to_json(result)))
         return
     rows = [(s.name, percent(s.top1), percent(s.chosen_by), s.lr, round(s.seconds, 1)) for s in result.scores]
-    title = f"{result.weights}: {result.labels:,} labels, {result.pictures:,} {result.split} pictures"
+    title = f"{result.weights}: {result.labels:,} labels, {result.images:,} {result.split} images"
     say_table(title, ("measure", "top-1", "where chosen", "lr", "seconds"), rows)
     say(f"features of width {result.width}: {result.seconds:.1f} seconds")
     say_next(after_probe(result.weights, result.data, _channels(settings)))
@@ -166,14 +166,14 @@ def _probe(settings: ProbeSettings) -> Probed:
 
 
 def _open(settings: ProbeSettings, weights: WeightsFile) -> Source:
-    """Open the pictures; where the encoder's run knew them, what it held out is held out here too."""
+    """Open the images; where the encoder's run knew them, what it held out is held out here too."""
     pool = open_source(settings.data, validation_share=0.0)
     if weights.is_own:
         known = divided_as(user_path(settings.weights, WeightsError), weights.description, settings.data, pool)
         if known.is_own and known.count(*HELD_OUT):
             return known.to_probe()
         if known.is_own:
-            say("the encoder has learned from every one of these pictures, those that it is measured on too")
+            say("the encoder has learned from every one of these images, those that it is measured on too")
     return with_validation(pool, HELD_OUT_SHARE, settings.seed)
 
 
@@ -190,10 +190,10 @@ def split(source: Source, settings: ProbeSettings) -> Parts:
     """Return what is learned from, chosen by and measured on: settings are never chosen by what is measured on.
 
     Raises:
-        DataError: the data has no pictures for one of them.
+        DataError: the data has no images for one of them.
     """
     if source.train is None or source.train.labels is None or not (source.test or source.validation):
-        raise DataError(f"{source.name} needs pictures to learn from and held-out ones, both with labels")
+        raise DataError(f"{source.name} needs images to learn from and held-out ones, both with labels")
     if settings.labels != 1.0:
         share_or_count = int(settings.labels) if settings.labels > 1 else settings.labels
         source = source.labelled_subset(share_or_count, settings.seed)
@@ -208,7 +208,7 @@ def split(source: Source, settings: ProbeSettings) -> Parts:
 
 
 def _features(settings: ProbeSettings, weights: WeightsFile, parts: Parts) -> tuple[Table, Backbone]:
-    """Describe all pictures by the encoder, or read again what was computed before; return the encoder too."""
+    """Describe all images by the encoder, or read again what was computed before; return the encoder too."""
     start = _start(settings, weights, parts.train)
     for note in start.notes:
         say(note)
@@ -229,20 +229,20 @@ def _features(settings: ProbeSettings, weights: WeightsFile, parts: Parts) -> tu
     )
     features, labels = {}, {}
     for name in ("train", "choose", "test"):
-        pictures = getattr(parts, name)
-        if len(pictures):
-            found = extraction.features(pictures, f"{settings.data} {name}")
-            features[name], labels[name] = found.all().to(runtime.device), found.labels(pictures).to(runtime.device)
+        images = getattr(parts, name)
+        if len(images):
+            found = extraction.features(images, f"{settings.data} {name}")
+            features[name], labels[name] = found.all().to(runtime.device), found.labels(images).to(runtime.device)
     return Table(features, labels), backbone
 
 
-def _start(settings: ProbeSettings, weights: WeightsFile, pictures: Pictures) -> Start:
+def _start(settings: ProbeSettings, weights: WeightsFile, images: Images) -> Start:
     """Decide on the backbone and its input as `vitrail train` does; a checkpoint keeps its own size and channels."""
     size, channels = settings.image_size, settings.channels
     if weights.is_own:
         own = weights.description.preprocessing
         size, channels = size or own.image_size, channels or own.channels
-    return choose_start(settings.model, weights, _pooled(settings), pictures, size, channels or 3)
+    return choose_model(settings.model, weights, _pooled(settings), images, size, channels or 3)
 
 
 def _channels(settings: ProbeSettings) -> int:
@@ -286,7 +286,7 @@ def _linear(settings: ProbeSettings, table: Table, classes: int) -> list[Score]:
         warmup_epochs=settings.epochs / 9,
         seed=settings.seed,
     )
-    # Without pictures to choose by, the ones that were learned from have to do.
+    # Without images to choose by, the ones that were learned from have to do.
     chooser = "choose" if "choose" in table.features else "train"
     with torch.no_grad():
         chosen_by, top1 = (accuracies(probes(table.features[name]), table.labels[name]) for name in (chooser, "test"))
@@ -305,7 +305,7 @@ def _tuned(settings: ProbeSettings, weights: WeightsFile, parts: Parts, source: 
     with tempfile.TemporaryDirectory() as out, contextlib.redirect_stdout(io.StringIO()):
         plan = train.prepare(_tuning_settings(settings, weights, blocks, out), source, weights)
         tuning = Tuning.of(plan, _folder(settings))
-        result = tuning.carry_out()
+        result = tuning.run_training()
         measure: Callable[[Any], dict[str, float]] | None = tuning.evaluator(parts.test, "test")
         assert measure is not None
         load_weights(plan.task.model, result.folder)  # type: ignore[arg-type]
@@ -316,7 +316,7 @@ def _tuned(settings: ProbeSettings, weights: WeightsFile, parts: Parts, source: 
 
 
 def _tuning_settings(settings: ProbeSettings, weights: WeightsFile, blocks: float, out: str) -> TrainSettings:
-    preprocessing = _start(settings, weights, Pictures((), (), ())).preprocessing
+    preprocessing = _start(settings, weights, Images((), (), ())).preprocessing
     recipe = find_recipe(TrainSettings, "finetune_small")
     epochs = settings.tune_epochs
     return replace(

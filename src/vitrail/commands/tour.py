@@ -1,4 +1,4 @@
-"""``vitrail tour``: the whole line on one set of pictures, and an honest comparison at its end."""
+"""``vitrail tour``: the whole line on one set of images, and an honest comparison at its end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vitrail.commands import dense_tour, pretrain, train
 from vitrail.commands.evaluate import Evaluation, evaluate
 from vitrail.config import Augment, Run, make, replace, to_json
 from vitrail.console import command, figure, percent, points
-from vitrail.data.sources import Source, open_source, training_pictures
+from vitrail.data.sources import Source, open_source, training_images
 from vitrail.meaning import check_meant
 from vitrail.output import say, say_table
 from vitrail.runs.metrics_file import read_metrics
@@ -29,8 +29,8 @@ from vitrail.visualize.curves import draw_curves
 from vitrail.visualize.report import Table, cell, flattened, write_report
 
 LABELS_PER_CLASS = 10
-PICTURES_PRETRAINED = 50_000
-PICTURES_TRAINED = 6_000
+IMAGES_PRETRAINED = 50_000
+IMAGES_TRAINED = 6_000
 PRETRAINED, SCRATCH = "from the pretrained encoder", "from scratch"
 SAME_RECIPE = "from scratch, with the recipe for fine-tuning"
 OWN = ("weights", "out")
@@ -62,10 +62,10 @@ class Tour:
 
 
 def tour(data: str | Path = "digits", **settings: Any) -> Tour | dense_tour.DenseTour:
-    """Pretrain on pictures, fine-tune with few labels, train the same from scratch, compare and look.
+    """Pretrain on images, fine-tune with few labels, train the same from scratch, compare and look.
 
     Args:
-        data: pictures with labels; "digits" are embedded.
+        data: images with labels; "digits" are embedded.
         **settings: any other field of `vitrail.settings.TourSettings`.
     """
     asked = make(TourSettings, data=data, **settings)
@@ -80,7 +80,7 @@ def run(settings: TourSettings) -> Tour | dense_tour.DenseTour:
     out = check_place(settings.out, default_folder("tour", settings.data), [settings.data])
     began = time.monotonic()
     source = open_source(settings.data, seed=settings.seed)
-    say(f"1. pretrain on {len(training_pictures(source)):,} pictures, without their labels")
+    say(f"1. pretrain on {len(training_images(source)):,} images, without their labels")
     labels = settings.labels or LABELS_PER_CLASS * len(source.class_names)
     pretraining = _pretraining(settings, source, out)
     scratch_settings = _training(settings, labels, out / "scratch", None, recipe_for=None)
@@ -107,8 +107,8 @@ def run(settings: TourSettings) -> Tour | dense_tour.DenseTour:
 
 
 def _pretraining(settings: TourSettings, source: Source, out: Path) -> PretrainSettings:
-    pictures = len(training_pictures(source))
-    epochs = settings.pretrain_epochs or max(5, round(PICTURES_PRETRAINED / pictures))
+    images = len(training_images(source))
+    epochs = settings.pretrain_epochs or max(5, round(IMAGES_PRETRAINED / images))
     recipe = find_recipe(PretrainSettings, "auto")
     changes: dict[str, Any] = {"decoder_width": 64} if settings.data == "digits" else {}
     return replace(
@@ -118,7 +118,7 @@ def _pretraining(settings: TourSettings, source: Source, out: Path) -> PretrainS
         epochs=epochs,
         schedule={"warmup_epochs": epochs / 20},
         run=_run(settings, epochs),
-        **_pictures(settings, recipe.augment),
+        **_images(settings, recipe.augment),
         **changes,
     )
 
@@ -128,7 +128,7 @@ def _training(
 ) -> TrainSettings:
     """Return the settings of a classifier, by the small-data recipe for a start from ``recipe_for``."""
     count = labels if labels > 1 else None
-    epochs = settings.train_epochs or (max(5, round(PICTURES_TRAINED / count)) if count else 20)
+    epochs = settings.train_epochs or (max(5, round(IMAGES_TRAINED / count)) if count else 20)
     recipe = find_recipe(TrainSettings, "auto", recipe_for)
     return replace(
         recipe,
@@ -141,7 +141,7 @@ def _training(
         batch_size=32,
         schedule={"warmup_epochs": epochs / 20},
         run=_run(settings, epochs),
-        **_pictures(settings, recipe.augment),
+        **_images(settings, recipe.augment),
     )
 
 
@@ -153,8 +153,8 @@ def _differences(plans: dict[str, TrainSettings]) -> list[tuple[Any, ...]]:
     return [row for row in rows if any(value != row[1] for value in row[2:])]
 
 
-def _pictures(settings: TourSettings, augment: Augment) -> dict[str, Any]:
-    """Return what depends on the kind of pictures: the model's shape, input size and augmentation."""
+def _images(settings: TourSettings, augment: Augment) -> dict[str, Any]:
+    """Return what depends on the kind of images: the model's shape, input size and augmentation."""
     if settings.data != "digits":
         return {"model": "vit_ti16"}
     strokes = replace(augment, crop_scale=DIGITS_CROP, flip=0.0, rand_augment=0)
@@ -183,15 +183,15 @@ def _report(
     found = split_to_show(source)
     what = f"Images {OF_SPLIT[found[0]]}." if found else ""
     tested = next(iter(figures.values()))
-    pictures: list[tuple[str, Image.Image | Path]] = [
-        (caption("reconstruction", what), pretrained.folder / "pictures" / "reconstruction.png"),
-        (caption("attention", what), next(iter(runs.values())).folder / "pictures" / "attention.png"),
+    images: list[tuple[str, Image.Image | Path]] = [
+        (caption("reconstruction", what), pretrained.folder / "figures" / "reconstruction.png"),
+        (caption("attention", what), next(iter(runs.values())).folder / "figures" / "attention.png"),
         (
             "From the pretrained encoder and from scratch\nThe same model, labels and number of steps. The recipes of "
             "the first two differ, as the table of recipes below says; the third has the recipe of the first.",
             draw_curves({name: read_metrics(result.folder) for name, result in runs.items()}),
         ),
-        ("Pretraining", pretrained.folder / "pictures" / "curves.png"),
+        ("Pretraining", pretrained.folder / "figures" / "curves.png"),
     ]
     return write_report(
         out / "report.html",
@@ -199,14 +199,14 @@ def _report(
         subtitle=f"Pretrain without labels, fine-tune with few, compare with scratch; {minutes:.1f} minutes.",
         facts=[
             *((f"accuracy {name}", percent(found.top1)) for name, found in figures.items()),
-            ("held-out pictures", f"{tested.pictures:,} ({tested.split})"),
+            ("held-out images", f"{tested.images:,} ({tested.split})"),
             *((f"pretraining {name.replace('_', ' ')}", figure(name, v)) for name, v in pretrained.metrics.items()),
         ],
-        pictures=pictures,
+        images=images,
         tables=[
             Table(
-                f"Accuracy on {tested.pictures:,} held-out pictures",
-                ("class", "pictures", *figures),
+                f"Accuracy on {tested.images:,} held-out images",
+                ("class", "images", *figures),
                 [
                     (name, count, *(percent(found.classes[number][2]) for found in figures.values()))
                     for number, (name, count, _) in enumerate(tested.classes)
@@ -239,7 +239,7 @@ def _conclude(
     tested = next(iter(figures.values()))
     rows = [(name, percent(f.top1), percent(f.mean_class), figure("loss", f.loss)) for name, f in figures.items()]
     say_table(
-        f"{tested.pictures:,} held-out pictures ({tested.split})",
+        f"{tested.images:,} held-out images ({tested.split})",
         ("start", "top-1", "mean over classes", "loss"),
         rows,
     )

@@ -1,4 +1,4 @@
-"""``vitrail train``: a classifier, detector or segmenter from labelled pictures."""
+"""``vitrail train``: a classifier, detector or segmenter from labelled images."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from vitrail.runs.held_out import check_share
 from vitrail.runs.place import check_place
 from vitrail.runs.prepare import prepare
 from vitrail.runs.run_folder import default_folder
-from vitrail.runs.run_training import Result, carry_out
+from vitrail.runs.run_training import Result, run_training
 from vitrail.runs.split import run_split
 from vitrail.runs.tune import Tuning
 from vitrail.settings import TrainSettings
@@ -21,11 +21,11 @@ from vitrail.training import distributed
 
 
 def train(data: str | Path, *, recipe: str = "auto", **settings: Any) -> Result:
-    """Train a classifier, a detector or a segmenter on labelled pictures.
+    """Train a classifier, a detector or a segmenter on labelled images.
 
     Args:
         data: to classify a folder per class (with or without splits), a CSV of file and label, or "digits"; to
-            detect a folder with COCO's annotations, to segment one of pictures and masks, or for both "scenes".
+            detect a folder with COCO's annotations, to segment one of images and masks, or for both "scenes".
         recipe: the settings to begin with; "auto" takes finetune with ``weights``, scratch without.
         **settings: any field of `vitrail.settings.TrainSettings`; nested ones as dicts
             (``optim={"weight_decay": 0.1}``).
@@ -52,8 +52,8 @@ def run(settings: TrainSettings) -> Result:
 
 
 def learn(settings: TrainSettings, source: Source) -> Result:
-    """Train on an open source, and leave it at that: no pictures, no report."""
+    """Train on an open source, and leave it at that: no images, no report."""
     plan = prepare(settings, source)
     if isinstance(settings, ClassifySettings) and settings.tune_blocks is not None:
-        return Tuning.of(plan).carry_out()
-    return carry_out(plan)
+        return Tuning.of(plan).run_training()
+    return run_training(plan)

@@ -39,24 +39,24 @@ def convert_weights(file: str | Path, to: str, out: str | Path, **options: Any) 
 
 
 def verify_weights(
-    file: str | Path, source: str | Path | None = None, picture: str | Path | None = None
+    file: str | Path, source: str | Path | None = None, image: str | Path | None = None
 ) -> tuple[Verification, Comparison | None]:
     """Check a weights file, and compare it with the one it was made from.
 
     Args:
         file: as for `vitrail.load_weights`.
         source: the file it was made from.
-        picture: what both are shown; noise when absent.
+        image: what both are shown; noise when absent.
 
     Returns:
         What is wrong with the file itself, and how it differs from the source, if there is one.
 
     Raises:
         WeightsError: a file cannot be read, or is of no known layout.
-        ImageError: the picture cannot be used.
+        ImageError: the image cannot be used.
     """
     opened = open_weights(file)
-    return verify(opened), compare(opened, source, picture) if source else None
+    return verify(opened), compare(opened, source, image) if source else None
 
 
 def run(settings: WeightsSettings) -> None:
@@ -87,7 +87,7 @@ def _convert(settings: WeightsSettings) -> None:
 
 
 def _verify(settings: WeightsSettings) -> None:
-    verification, comparison = verify_weights(settings.file, settings.source, settings.picture)
+    verification, comparison = verify_weights(settings.file, settings.source, settings.image)
     if settings.json:
         compared = dataclasses.asdict(comparison) if comparison else None
         print(dumps({**dataclasses.asdict(verification), "comparison": compared}, default=str))

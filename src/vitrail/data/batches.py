@@ -24,7 +24,7 @@ TrainSlot = tuple[int, list[Key]]
 MOST_WORKERS = 16
 
 PADDED = {"image": 0, "semantic": 255}
-"""Entries of a sample that pictures of several sizes fill up in a batch, and with what: black, and void."""
+"""Entries of a sample that images of several sizes fill up in a batch, and with what: black, and void."""
 
 PADDED_TO = 32
 """The coarsest stride of a backbone's maps: in multiples of it no map ends in half a place."""
@@ -48,7 +48,7 @@ class TrainBatches:
         micro_batch: most samples in one forward pass; 0 for the process's whole share of the batch. It is
             exceeded by one where a batch of few samples cannot be dealt to all processes otherwise.
         seed: decides the order.
-        workers: processes that load pictures; 0 loads in this one, -1 chooses by the machine.
+        workers: processes that load images; 0 loads in this one, -1 chooses by the machine.
         rank: number of this process.
         world: how many processes train together.
         balanced: draw every class equally often, going round the smaller ones.
@@ -76,8 +76,8 @@ class TrainBatches:
         if batch_size < world:
             raise ConfigError(f"batch_size {batch_size} is too small for {world} processes; use {world} or more")
         if not len(samples):
-            raise DataError("there are no pictures to train on")
-        if balanced and samples.pictures.labels is None:
+            raise DataError("there are no images to train on")
+        if balanced and samples.images.labels is None:
             raise DataError("classes cannot be drawn equally often without labels")
         self.samples = samples
         self.batch_size = batch_size
@@ -103,7 +103,7 @@ class TrainBatches:
         """Iterate for ever over the steps from ``step`` on; each is the list of this process's micro-batches.
 
         Raises:
-            DataError: pictures cannot be read, or a data worker hangs or dies; raised while iterating.
+            DataError: images cannot be read, or a data worker hangs or dies; raised while iterating.
         """
         slots = self.slots(step)
         micro_batches = load(_TrainSlots(self.samples), slots, self.workers, self.pin_memory, self.timeout)
@@ -146,13 +146,13 @@ class TrainBatches:
 class EvalBatches:
     """Batches for evaluation: over all processes every sample exactly once, none padded, none repeated.
 
-    A batch is as in `TrainBatches`, without ``position``. Pictures that cannot be read are left out and
+    A batch is as in `TrainBatches`, without ``position``. Images that cannot be read are left out and
     reported in the batch's ``damaged``.
 
     Args:
         samples: what to evaluate on.
         batch_size: samples in one forward pass of one process.
-        workers: processes that load pictures; 0 loads in this one, -1 chooses by the machine.
+        workers: processes that load images; 0 loads in this one, -1 chooses by the machine.
         rank: number of this process; it evaluates samples rank, rank + world, ...
         world: how many processes evaluate together.
         pin_memory: put batches into memory from which they are copied to a GPU faster.
@@ -236,7 +236,7 @@ def collate(samples: Sequence[Sample]) -> Batch:
 
     A tuple of tensors, the views of an image, becomes a tuple of batches: all first views, all second ones, and so on.
 
-    Samples with a ``size`` (2,), the height and width of what is picture, may differ in it: their entries in `PADDED`
+    Samples with a ``size`` (2,), the height and width of what is image, may differ in it: their entries in `PADDED`
     are filled up below and to the right, to the largest height and width there are, in multiples of `PADDED_TO`.
     """
     batch = {name: [sample[name] for sample in samples] for name in samples[0]}
@@ -263,10 +263,10 @@ def _join(values: list[Any]) -> Any:
 
 
 def worker_count(workers: int, samples: Samples) -> int:
-    """Resolve -1: none for pictures in memory, else the process's share of the cores but one for training."""
+    """Resolve -1: none for images in memory, else the process's share of the cores but one for training."""
     if workers >= 0:
         return workers
-    if all(isinstance(item, Image.Image) for item in samples.pictures.items):
+    if all(isinstance(item, Image.Image) for item in samples.images.items):
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(MOST_WORKERS, max(1, cores // max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) - 1))
@@ -274,7 +274,7 @@ def worker_count(workers: int, samples: Samples) -> int:
 
 def _classes(samples: Samples) -> list[Tensor]:
     """Return the indices of each class's samples."""
-    labels = torch.tensor(samples.pictures.labels)
+    labels = torch.tensor(samples.images.labels)
     return [torch.nonzero(labels == label).flatten() for label in labels.unique()]
 
 

@@ -1,4 +1,4 @@
-"""Decoded pictures kept in memory that all data workers of a process share."""
+"""Decoded images kept in memory that all data workers of a process share."""
 
 from __future__ import annotations
 
@@ -16,16 +16,16 @@ from PIL import Image
 from vitrail.errors import ImageError
 
 AUTO_SHARE = 0.25
-"""With cache="auto": the share of the free memory that all pictures have to fit into."""
+"""With cache="auto": the share of the free memory that all images have to fit into."""
 ON_SHARE = 0.5
-"""With cache="on": the share of the free memory that is filled; pictures beyond it are decoded anew."""
+"""With cache="on": the share of the free memory that is filled; images beyond it are decoded anew."""
 MARGIN = 2
 """With cache="auto": how many times what a few images let expect is mapped."""
 _PROBES = 16
 
 
-class PictureCache:
-    """Pictures of mode RGB or L by number, up to a budget of bytes; nothing is ever thrown out.
+class ImageCache:
+    """Images of mode RGB or L by number, up to a budget of bytes; nothing is ever thrown out.
 
     A file that changes while a run goes on is not read again: the run learns on from what it read first, and says what
     changed when it is resumed.
@@ -38,33 +38,33 @@ class PictureCache:
     def __init__(self, count: int, budget: int) -> None:
         self.budget = budget
         self._pixels = mmap.mmap(-1, max(1, budget))
-        # For each picture: 1 + where its pixels start (0: not here), width, height, channels.
+        # For each image: 1 + where its pixels start (0: not here), width, height, channels.
         self._table = np.frombuffer(mmap.mmap(-1, max(1, count) * 32), np.int64).reshape(-1, 4)
         self._used = np.frombuffer(mmap.mmap(-1, 8), np.int64)
         self._lock = multiprocessing.Lock()
 
-    def __reduce__(self) -> tuple[type[PictureCache], tuple[int, int]]:
-        return PictureCache, (len(self._table), 0)
+    def __reduce__(self) -> tuple[type[ImageCache], tuple[int, int]]:
+        return ImageCache, (len(self._table), 0)
 
     def get(self, number: int) -> Image.Image | None:
-        """Return a copy of picture ``number``, or None where it is not kept."""
+        """Return a copy of image ``number``, or None where it is not kept."""
         start, width, height, channels = self._table[number].tolist()
         if not start:
             return None
         pixels = memoryview(self._pixels)[start - 1 : start - 1 + width * height * channels]
         return Image.frombytes("RGB" if channels == 3 else "L", (width, height), pixels)  # type: ignore[arg-type]
 
-    def put(self, number: int, picture: Image.Image) -> None:
-        """Keep a picture of mode RGB or L, if there is room left."""
-        size = picture.width * picture.height * len(picture.getbands())
+    def put(self, number: int, image: Image.Image) -> None:
+        """Keep an image of mode RGB or L, if there is room left."""
+        size = image.width * image.height * len(image.getbands())
         with self._lock:
             start = int(self._used[0])
             if start + size > self.budget:
                 return
             self._used[0] = start + size
-        self._pixels[start : start + size] = picture.tobytes()
-        self._table[number, 1:] = picture.width, picture.height, len(picture.getbands())
-        # Last, so that no other worker finds a picture that is still being written.
+        self._pixels[start : start + size] = image.tobytes()
+        self._table[number, 1:] = image.width, image.height, len(image.getbands())
+        # Last, so that no other worker finds an image that is still being written.
         self._table[number, 0] = start + 1
 
 
@@ -72,8 +72,8 @@ def open_cache(
     items: Sequence[Path | Image.Image],
     decode: Callable[[Path], Image.Image],
     wanted: Literal["auto", "on", "off"],
-) -> PictureCache | None:
-    """Decide whether the pictures that are files are kept once they are decoded; None: they are not.
+) -> ImageCache | None:
+    """Decide whether the images that are files are kept once they are decoded; None: they are not.
 
     "auto" decodes a few of them to learn whether all will fit into `AUTO_SHARE` of the free memory.
     """
@@ -88,7 +88,7 @@ def open_cache(
             return None
         budget = min(budget, MARGIN * needed + 2**20)  # No more is mapped than will be used.
     try:
-        return PictureCache(len(items), budget)
+        return ImageCache(len(items), budget)
     except (
         OSError,
         ValueError,
@@ -118,15 +118,15 @@ def free_memory() -> int:
 
 
 def _needed(files: Sequence[Path], decode: Callable[[Path], Image.Image]) -> int:
-    """Estimate the bytes of all decoded pictures from a few that lie evenly among them."""
+    """Estimate the bytes of all decoded images from a few that lie evenly among them."""
     sizes = []
     for path in files[:: max(1, len(files) // _PROBES)][:_PROBES]:
         try:
-            picture = decode(path)
+            image = decode(path)
         except ImageError:
             continue
-        sizes.append(picture.width * picture.height * len(picture.getbands()))
+        sizes.append(image.width * image.height * len(image.getbands()))
     return round(len(files) * sum(sizes) / len(sizes)) if sizes else 0
 
 
-__all__ = ["PictureCache", "free_memory", "open_cache"]
+__all__ = ["ImageCache", "free_memory", "open_cache"]

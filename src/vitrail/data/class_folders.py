@@ -247,7 +247,7 @@ def _classes_of_splits(
     tested = set(found.get("test", ()))
     secret = all(_says_no_class(name, folders["test"].name) for name in tested)
     if "train" in found and "test" in found and not tested & known and secret:
-        listing.passed_over["test pictures without class folders"] += len(list_images(folders["test"]))
+        listing.passed_over["test images without class folders"] += len(list_images(folders["test"]))
         del found["test"]
     return found
 
@@ -278,7 +278,7 @@ def _classes(root: Path, listing: Listing) -> Classes:
     found = {folder.name: _readable(list_images(folder, passed_over)) for folder in folders}
     classes = {name: files for name, files in found.items() if files}
     if classes:
-        passed_over["pictures outside the class folders"] += len(list_images(root, passed_over, deep=False))
+        passed_over["images outside the class folders"] += len(list_images(root, passed_over, deep=False))
         for folder in folders:
             if not found[folder.name]:
                 _note_empty_class(folder, listing)
@@ -320,7 +320,7 @@ def _note_empty_class(folder: Path, listing: Listing) -> None:
             f"convert them to JPEG or PNG{_HEIC_HINT if {'.heic', '.heif'} & set(unread) else ''}."
         )
     else:
-        listing.passed_over["class folders without pictures"] += 1
+        listing.passed_over["class folders without images"] += 1
 
 
 def _note_nested(folders: Iterable[Path], listing: Listing) -> None:
@@ -384,7 +384,7 @@ def _without_classes(folder: Path) -> DataError:
     tables = tables_in(folder, folder.parent)
     hint = f" (if {tables[0]} holds their classes, name that file instead)" if tables else ""
     return DataError(
-        f"{folder} holds pictures but no class folders; put those of each class into a folder named after it, "
+        f"{folder} holds images but no class folders; put those of each class into a folder named after it, "
         f"or learn without labels{hint}"
     )
 

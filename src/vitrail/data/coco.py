@@ -18,7 +18,7 @@ from vitrail.data.coco_checks import Annotation, Effect, cut, each_mistake, mist
 from vitrail.data.coco_file import Id, category_names, order_of, read_annotations
 from vitrail.data.file_rules import named
 from vitrail.data.layouts import recognise
-from vitrail.data.objects import ObjectPictures, Objects, check_size
+from vitrail.data.objects import ObjectImages, Objects, check_size
 from vitrail.data.sources import SPLIT_WORDS, Source, with_validation
 from vitrail.data.turned import shown_size
 from vitrail.data.wrapper_folders import enter, note_of_entering
@@ -30,7 +30,7 @@ LOOKED_AT = 200
 
 
 @dataclass(frozen=True)
-class CocoPicture:
+class CocoImage:
     """One image's annotations; ``class`` in each is the number of its category, from 0.
 
     Attributes:
@@ -152,13 +152,13 @@ def open_coco(
         instead = f"; in annotations is {named(others)}" if others else ""
         raise DataError(
             f"{root} has no annotations/instances_train.json{instead}; objects are learned from COCO's format, with "
-            f'the pictures in images/train, or from the word "scenes"{_looks_like(root)}'
+            f'the images in images/train, or from the word "scenes"{_looks_like(root)}'
         )
     read = {split: read_annotations(file) for split, file in files.items()}
     own = category_names(read["train"], files["train"]) if "train" in read else {}
     names = tuple(class_names or own.values())
     ids = tuple(own) if names == tuple(own.values()) else ()
-    opened: dict[str, ObjectPictures] = {}
+    opened: dict[str, ObjectImages] = {}
     for split, file in files.items():
         known = _known(read[split], file, names, bool(class_names), masks, notes)
         opened[split] = _opened(root, file, known, ids)
@@ -198,7 +198,7 @@ def annotation_files(root: Path) -> dict[str, Path]:
     return found
 
 
-def pictures_folder(root: Path, file: Path) -> Path:
+def images_folder(root: Path, file: Path) -> Path:
     """Find where the images of a file of annotations lie; the root where none of the usual folders is there."""
     split = file.stem.removeprefix("instances_")
     for folder in (root / "images" / split, root / split, root / "images"):
@@ -216,18 +216,18 @@ def image_file(root: Path, folder: Path, name: str) -> Path:
     return folder / name
 
 
-def count_objects(pictures: ObjectPictures | None) -> int:
+def count_objects(images: ObjectImages | None) -> int:
     """Return the number of objects to learn from in some images in COCO's format."""
-    return sum(len(one) for one in pictures.annotated if isinstance(one, CocoPicture)) if pictures else 0
+    return sum(len(one) for one in images.annotated if isinstance(one, CocoImage)) if images else 0
 
 
-def _has_objects(pictures: ObjectPictures) -> bool:
-    return any(one.has_objects for one in pictures.annotated if isinstance(one, CocoPicture))
+def _has_objects(images: ObjectImages) -> bool:
+    return any(one.has_objects for one in images.annotated if isinstance(one, CocoImage))
 
 
 def _known(
     read: dict[str, Any], file: Path, names: Sequence[str], of_model: bool, masks: bool, notes: list[str]
-) -> list[CocoPicture]:
+) -> list[CocoImage]:
     """Return what is known of each image of a file; what is left out or changed is noted."""
     numbers = _numbers(read, file, names, of_model)
     left_out: set[int | None] = set()
@@ -253,7 +253,7 @@ def _known(
             by_image[annotation["image_id"]].append(annotation)
     images = sorted(read["images"], key=lambda image: order_of(image["id"]))
     return [
-        CocoPicture(image["file_name"], (image["width"], image["height"]), tuple(by_image[image["id"]]), masks)
+        CocoImage(image["file_name"], (image["width"], image["height"]), tuple(by_image[image["id"]]), masks)
         for image in images
     ]
 
@@ -273,16 +273,16 @@ def _numbers(read: dict[str, Any], file: Path, names: Sequence[str], of_model: b
     return {id_: names.index(name) for id_, name in own.items() if name in names}
 
 
-def _opened(root: Path, file: Path, known: list[CocoPicture], ids: tuple[Id, ...]) -> ObjectPictures:
+def _opened(root: Path, file: Path, known: list[CocoImage], ids: tuple[Id, ...]) -> ObjectImages:
     """Find the files of a split's images."""
     if not known:
-        raise DataError(f"{file} lists no pictures")
-    folder = pictures_folder(root, file)
-    files = tuple(image_file(root, folder, picture.name) for picture in known)
+        raise DataError(f"{file} lists no images")
+    folder = images_folder(root, file)
+    files = tuple(image_file(root, folder, image.name) for image in known)
     missing = [path for path in files if not path.is_file()]
     if missing:
         more = f", and {len(missing) - 1:,} more like it" if len(missing) > 1 else ""
-        raise DataError(f"{file} lists a picture that is not there: {missing[0]}{more}")
+        raise DataError(f"{file} lists an image that is not there: {missing[0]}{more}")
     if len(set(files)) < len(files):
         twice = Counter(files).most_common(1)[0][0]
         raise DataError(f"{file} lists {twice} twice, by different names; put all its annotations under one of them")
@@ -290,11 +290,11 @@ def _opened(root: Path, file: Path, known: list[CocoPicture], ids: tuple[Id, ...
         size = shown_size(files[number])
         if size is not None:
             check_size(size, known[number].size, known[number].name, files[number])
-    return ObjectPictures(files, None, tuple(picture.name for picture in known), tuple(known), ids)
+    return ObjectImages(files, None, tuple(image.name for image in known), tuple(known), ids)
 
 
-def _refuse_empty(where: str, pictures: ObjectPictures, annotations: list[Annotation]) -> None:
-    reason = nothing_to_learn(annotations, _has_objects(pictures))
+def _refuse_empty(where: str, images: ObjectImages, annotations: list[Annotation]) -> None:
+    reason = nothing_to_learn(annotations, _has_objects(images))
     if reason:
         raise DataError(f"{where} {reason}; vitrail doctor DATA tells more")
 
@@ -302,19 +302,19 @@ def _refuse_empty(where: str, pictures: ObjectPictures, annotations: list[Annota
 def _refuse_empty_parts(source: Source, seed: int) -> None:
     """Refuse a held-out part, or a rest, that shows no object: it would end in figures that are no numbers."""
     for what, part in (("kept out for validation", source.validation), ("left for training", source.train)):
-        if isinstance(part, ObjectPictures) and not _has_objects(part):
+        if isinstance(part, ObjectImages) and not _has_objects(part):
             raise DataError(
                 f"the {len(part):,} images of {source.name} {what} by seed {seed} show no object; take another "
                 "--run.seed or --validation-share, or add annotations/instances_val.json"
             )
 
 
-def _listed_twice(opened: dict[str, ObjectPictures]) -> list[str]:
+def _listed_twice(opened: dict[str, ObjectImages]) -> list[str]:
     """Note the images that several splits list: figures on them are too good."""
     first: dict[Path | Any, str] = {}
     shared: Counter[tuple[str, str]] = Counter()
-    for split, pictures in opened.items():
-        for item in pictures.items:
+    for split, images in opened.items():
+        for item in images.items:
             other = first.setdefault(item, split)
             if other != split:
                 shared[other, split] += 1
@@ -330,14 +330,14 @@ def _corners(box: list[float]) -> list[list[float]]:
 
 
 __all__ = [
-    "CocoPicture",
+    "CocoImage",
     "annotation_files",
     "category_names",
     "count_objects",
     "each_mistake",
     "image_file",
+    "images_folder",
     "is_coco",
     "open_coco",
-    "pictures_folder",
     "read_annotations",
 ]

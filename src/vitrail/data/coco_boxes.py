@@ -56,7 +56,7 @@ def wrong_meaning(annotations: list[dict[str, Any]], boxes: np.ndarray, ends: np
     leaving = int((boxes[:, :2] + boxes[:, 2:] > ends + BEYOND).any(axis=1).sum())
     if leaving >= FEWEST_AS_CORNERS and 2 * leaving >= len(boxes):
         return (
-            f"{leaving:,} of {len(boxes):,} boxes leave their picture, and none would if its numbers were left, top, "
+            f"{leaving:,} of {len(boxes):,} boxes leave their image, and none would if its numbers were left, top, "
             f"right and bottom; {_COCO_HAS}"
         )
     for what, told in (("areas", _told_areas(annotations, boxes)), ("polygons", _told_extents(annotations, boxes))):

@@ -175,9 +175,9 @@ def _of_record(annotation: Annotation, size: tuple[int, int] | None, categories:
     if width <= 0 or height <= 0:
         return Mistake("has a box without an inside", Effect.LEFT_OUT, "boxes without an inside")
     if cut(box, size) is None:
-        return Mistake("has a box that leaves its picture altogether", Effect.LEFT_OUT, "boxes outside their image")
+        return Mistake("has a box that leaves its image altogether", Effect.LEFT_OUT, "boxes outside their image")
     if min(left, top) < -BEYOND or left + width > size[0] + BEYOND or top + height > size[1] + BEYOND:
-        return Mistake("has a box that leaves its picture", Effect.CHANGED, "boxes that leave their image, and are cut")
+        return Mistake("has a box that leaves its image", Effect.CHANGED, "boxes that leave their image, and are cut")
     return None
 
 

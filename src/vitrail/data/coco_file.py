@@ -224,7 +224,7 @@ def _refuse_repeated_images(file: Path, images: list[dict[str, Any]]) -> None:
         ids.add(image["id"])
     if twice:
         first = shown(twice[0])
-        raise DataError(f"{file}: {len(twice)} pictures share their id with another; the first of these ids: {first}")
+        raise DataError(f"{file}: {len(twice)} images share their id with another; the first of these ids: {first}")
     for image in images:
         other = files.setdefault(image["file_name"], image["id"])
         if other != image["id"]:

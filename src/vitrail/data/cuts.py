@@ -1,4 +1,4 @@
-"""Parts of pictures with a class for every pixel, for training; and whole ones, for evaluation."""
+"""Parts of images with a class for every pixel, for training; and whole ones, for evaluation."""
 
 from __future__ import annotations
 
@@ -23,18 +23,18 @@ TRIES = 10
 
 @dataclass(frozen=True)
 class RandomCut:
-    """A random part of a randomly scaled picture, and the same of its segments.
+    """A random part of a randomly scaled image, and the same of its segments.
 
-    The part is cut out first and only then resized. Where the scaled picture is smaller than the part, it stands at a
+    The part is cut out first and only then resized. Where the scaled image is smaller than the part, it stands at a
     random place of it, among the mean colour and void.
 
     Attributes:
         size: height and width that come out, in pixels.
-        scale: smallest and largest factor by which the picture is scaled; drawn uniformly.
-        short_side: what the picture's shorter side is scaled to before that, in pixels; None leaves it.
-        fill: of what is beyond the picture, one byte a channel.
+        scale: smallest and largest factor by which the image is scaled; drawn uniformly.
+        short_side: what the image's shorter side is scaled to before that, in pixels; None leaves it.
+        fill: of what is beyond the image, one byte a channel.
         flip: probability of a left-right flip.
-        steps: what is done to the picture alone, uint8 (C, H, W) to the same.
+        steps: what is done to the image alone, uint8 (C, H, W) to the same.
     """
 
     size: tuple[int, int]
@@ -44,22 +44,22 @@ class RandomCut:
     flip: float = 0.5
     steps: tuple[Callable[[Tensor], Tensor], ...] = ()
 
-    def __call__(self, picture: Image.Image, segments: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Cut a part out of a picture of mode RGB or L and its segments (H, W): uint8 (C, h, w) and (h, w)."""
-        base = self.short_side / min(picture.size) if self.short_side else 1.0
+    def __call__(self, image: Image.Image, segments: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Cut a part out of an image of mode RGB or L and its segments (H, W): uint8 (C, h, w) and (h, w)."""
+        base = self.short_side / min(image.size) if self.short_side else 1.0
         low, high = self.scale
         factor = base * (low + (high - low) * torch.rand(()).item())
         shown = [_shown(side, factor, most) for side, most in zip(segments.shape, self.size, strict=True)]
         (tall, height), (wide, width) = shown
         top, left = self._place(segments, tall, wide)
-        image = resize(to_tensor(picture.crop((left, top, left + wide, top + tall))), (height, width))
+        pixels = resize(to_tensor(image.crop((left, top, left + wide, top + tall))), (height, width))
         classes = resize_segments(torch.from_numpy(segments[top : top + tall, left : left + wide]), (height, width))
-        image, classes = self._on_ground(image, classes)
+        pixels, classes = self._on_ground(pixels, classes)
         if torch.rand(()) < self.flip:
-            image, classes = image.flip(-1), classes.flip(-1)
+            pixels, classes = pixels.flip(-1), classes.flip(-1)
         for step in self.steps:
-            image = step(image)
-        return image.contiguous(), classes.contiguous()
+            pixels = step(pixels)
+        return pixels.contiguous(), classes.contiguous()
 
     def _place(self, segments: np.ndarray, tall: int, wide: int) -> tuple[int, int]:
         """Draw where the part begins, until no class fills nearly all of it."""
@@ -89,29 +89,29 @@ class RandomCut:
 
 @dataclass(frozen=True)
 class Whole:
-    """The whole picture, its shorter side scaled to ``short_side`` where that is given; segments stay as they are."""
+    """The whole image, its shorter side scaled to ``short_side`` where that is given; segments stay as they are."""
 
     short_side: int | None = None
 
-    def __call__(self, picture: Image.Image, segments: np.ndarray) -> tuple[Tensor, Tensor]:
-        """Return uint8 (C, h, w) and the segments (H, W), which measure at the picture's own size."""
-        return scaled(picture, self.short_side), torch.from_numpy(segments)
+    def __call__(self, image: Image.Image, segments: np.ndarray) -> tuple[Tensor, Tensor]:
+        """Return uint8 (C, h, w) and the segments (H, W), which measure at the image's own size."""
+        return scaled(image, self.short_side), torch.from_numpy(segments)
 
 
-def scaled(picture: Image.Image, short_side: int | None) -> Tensor:
-    """Return a picture as a uint8 tensor (C, H, W), its shorter side scaled to so many pixels; None leaves it."""
-    image = to_tensor(picture)
+def scaled(image: Image.Image, short_side: int | None) -> Tensor:
+    """Return an image as a uint8 tensor (C, H, W), its shorter side scaled to so many pixels; None leaves it."""
+    pixels = to_tensor(image)
     if short_side is None:
-        return image.contiguous()
-    factor = short_side / min(picture.size)
-    height, width = (max(1, round(side * factor)) for side in image.shape[1:])
-    return resize(image, (height, width)).contiguous()
+        return pixels.contiguous()
+    factor = short_side / min(image.size)
+    height, width = (max(1, round(side * factor)) for side in pixels.shape[1:])
+    return resize(pixels, (height, width)).contiguous()
 
 
 def random_cut(
     augment: JointAugment, preprocessing: Preprocessing, scale: tuple[float, float], short_side: int | None
 ) -> RandomCut:
-    """Build what is done to a training picture: scaling, cutting, flip and colours.
+    """Build what is done to a training image: scaling, cutting, flip and colours.
 
     Raises:
         ConfigError: a setting cannot work.

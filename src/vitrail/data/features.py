@@ -1,10 +1,10 @@
-"""What a model makes of pictures, computed once and kept on disk: float32, whole or absent, never out of date.
+"""What a model makes of images, computed once and kept on disk: float32, whole or absent, never out of date.
 
 ::
 
     FOLDER/
-      KEY/  values.npy   (V, N, ...) float32: each picture in each of V views
-            index.npy    (N,) the number of each picture; unreadable ones are left out
+      KEY/  values.npy   (V, N, ...) float32: each image in each of V views
+            index.npy    (N,) the number of each image; unreadable ones are left out
             about.json   what KEY is the digest of
             checks.json  checksums of the first two
 """
@@ -29,7 +29,7 @@ from torch import Tensor
 
 from vitrail.data.batches import Batch, TrainBatches
 from vitrail.data.samples import Key, Sample, Samples
-from vitrail.data.sources import Pictures
+from vitrail.data.sources import Images
 from vitrail.errors import DataError
 
 VALUES, INDEX, ABOUT, CHECKS = "values.npy", "index.npy", "about.json", "checks.json"
@@ -42,11 +42,11 @@ KEPT_FREE = 2**30
 
 @dataclass(frozen=True)
 class Features:
-    """What a model makes of the pictures of one split.
+    """What a model makes of the images of one split.
 
     Attributes:
         values: ``(V, N, ...)`` float32, possibly still on disk.
-        index: ``(N,)`` int64, rising: which picture each row belongs to.
+        index: ``(N,)`` int64, rising: which image each row belongs to.
     """
 
     values: np.ndarray
@@ -60,29 +60,29 @@ class Features:
         """Return a whole view in memory: ``(N, ...)``."""
         return torch.from_numpy(np.array(self.values[view]))
 
-    def labels(self, pictures: Pictures) -> Tensor:
+    def labels(self, images: Images) -> Tensor:
         """Return the class of each row: ``(N,)`` int64."""
-        if pictures.labels is None:
-            raise DataError("these pictures have no labels")
-        return torch.tensor(pictures.labels)[self.index]
+        if images.labels is None:
+            raise DataError("these images have no labels")
+        return torch.tensor(images.labels)[self.index]
 
     def row_of(self, count: int) -> Tensor:
-        """Return for each of ``count`` pictures its row; for an unreadable one that of the next, as `Samples` does."""
+        """Return for each of ``count`` images its row; for an unreadable one that of the next, as `Samples` does."""
         rows = torch.searchsorted(self.index, torch.arange(count))
         return rows % len(self.index)
 
 
-def identity(pictures: Pictures) -> str:
-    """Digest which pictures these are: name, size, time of change and samples of files, pixels of what is in memory."""
+def identity(images: Images) -> str:
+    """Digest which images these are: name, size, time of change and samples of files, pixels of what is in memory."""
     digest = hashlib.blake2b(digest_size=16)
-    for item in pictures.items:
+    for item in images.items:
         if isinstance(item, Path):
             known = item.stat() if item.exists() else None
             digest.update(repr((str(item.resolve()), known and (known.st_size, known.st_mtime_ns))).encode())
             digest.update(_sampled(item))
         else:
-            picture = item if isinstance(item, Image.Image) else item.picture()
-            digest.update(repr((picture.mode, picture.size)).encode() + picture.tobytes())
+            image = item if isinstance(item, Image.Image) else item.image()
+            digest.update(repr((image.mode, image.size)).encode() + image.tobytes())
     return digest.hexdigest()
 
 
@@ -129,11 +129,11 @@ def kept_features(
     Args:
         folder: where features are kept.
         about: JSON values.
-        views: how many views there are of each picture, V.
+        views: how many views there are of each image, V.
         compute: gives the index ``(B,)`` and features ``(B, ...)`` of batches of one view.
 
     Raises:
-        DataError: no picture can be read, or the disk is too full.
+        DataError: no image can be read, or the disk is too full.
     """
     about = {"format": FORMAT, "views": views, **about}
     key = hashlib.blake2b(json.dumps(about, sort_keys=True).encode(), digest_size=16).hexdigest()
@@ -200,7 +200,7 @@ def _keep(target: Path, about: Mapping[str, Any], views: int, compute: Callable[
 def _write_values(folder: Path, views: int, compute: Callable[[int], Iterable[tuple[Tensor, Tensor]]]) -> np.ndarray:
     """Write all views one after the other, in the format of numpy's files; return the index.
 
-    How many pictures can be read is known only at the end, so the header is written last, in room left for it.
+    How many images can be read is known only at the end, so the header is written last, in room left for it.
     """
     indices: list[np.ndarray] = []
     shape: tuple[int, ...] = ()
@@ -213,10 +213,10 @@ def _write_values(folder: Path, views: int, compute: Callable[[int], Iterable[tu
                 shape = tuple(values.shape[1:])
                 file.write(values.detach().cpu().float().contiguous().numpy().tobytes())
             if not seen:
-                raise DataError("none of the pictures can be read")
+                raise DataError("none of the images can be read")
             indices.append(np.concatenate(seen))
         if any(not np.array_equal(indices[0], other) for other in indices[1:]):
-            raise DataError("the pictures changed while their features were computed; run the same command again")
+            raise DataError("the images changed while their features were computed; run the same command again")
         file.seek(0)
         file.write(_header((views, len(indices[0]), *shape)))
         file.flush()
@@ -246,7 +246,7 @@ def _remove_old(folder: Path, key: str, about: Mapping[str, Any]) -> None:
 
 
 class View:
-    """Samples of one epoch under the numbers of the pictures alone, as an evaluation asks for them.
+    """Samples of one epoch under the numbers of the images alone, as an evaluation asks for them.
 
     Args:
         samples: what to show.
@@ -255,33 +255,33 @@ class View:
 
     def __init__(self, samples: Samples, epoch: int) -> None:
         self.samples = samples
-        self.pictures = samples.pictures
+        self.images = samples.images
         self.epoch = epoch
 
     def __len__(self) -> int:
         return len(self.samples)
 
     def __getitem__(self, key: Key) -> Sample:
-        """Return picture ``key[1]`` as the epoch shows it."""
+        """Return image ``key[1]`` as the epoch shows it."""
         return self.samples[self.epoch, key[1]]
 
 
 class FeatureBatches:
-    """The batches of `TrainBatches` with ``features`` in place of pictures; epoch e shows view e mod V.
+    """The batches of `TrainBatches` with ``features`` in place of images; epoch e shows view e mod V.
 
     Args:
         batches: decides the order, and the share of each process.
-        features: of the same pictures.
+        features: of the same images.
     """
 
     def __init__(self, batches: TrainBatches, features: Features) -> None:
         self.batches, self.features = batches, features
-        self._labels = features.labels(batches.samples.pictures)
+        self._labels = features.labels(batches.samples.images)
         self._row_of = features.row_of(len(batches.samples))
 
     @property
     def batch_size(self) -> int:
-        """Pictures per step over all processes."""
+        """Images per step over all processes."""
         return self.batches.batch_size
 
     @property
@@ -291,7 +291,7 @@ class FeatureBatches:
 
     @property
     def steps_per_epoch(self) -> int:
-        """Steps in which every picture is seen once."""
+        """Steps in which every image is seen once."""
         return self.batches.steps_per_epoch
 
     def start(self, step: int = 0) -> Iterator[list[Batch]]:
@@ -307,19 +307,19 @@ class FeatureBatches:
 
 
 class EvalFeatureBatches:
-    """Features of all pictures once, for evaluation; every process gets its share, none twice.
+    """Features of all images once, for evaluation; every process gets its share, none twice.
 
     Args:
-        pictures: whose labels are wanted.
-        features: of the same pictures.
+        images: whose labels are wanted.
+        features: of the same images.
         batch_size: rows in one forward pass of one process.
         rank: number of this process; it gets rows rank, rank + world, ...
         world: how many processes evaluate together.
     """
 
-    def __init__(self, pictures: Pictures, features: Features, batch_size: int, rank: int = 0, world: int = 1) -> None:
+    def __init__(self, images: Images, features: Features, batch_size: int, rank: int = 0, world: int = 1) -> None:
         self.features, self.batch_size = features, batch_size
-        self._labels = features.labels(pictures)
+        self._labels = features.labels(images)
         self._rows = torch.arange(rank, len(features.index), world)
 
     def __iter__(self) -> Iterator[Batch]:

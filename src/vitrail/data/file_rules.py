@@ -201,7 +201,7 @@ def no_images(folder: Path) -> DataError:
     """Return the error of a folder without images, which names what it holds in their stead."""
     others = suffixes_below(folder)
     instead = f"; its files are {counted(others)}" if others else ""
-    return DataError(f"{folder} holds no pictures ({', '.join(sorted(IMAGE_SUFFIXES))}){instead}")
+    return DataError(f"{folder} holds no images ({', '.join(sorted(IMAGE_SUFFIXES))}){instead}")
 
 
 def counted(counts: Counter[str], most: int = 4) -> str:
@@ -247,7 +247,7 @@ def _folders_and_files(root: Path, passed_over: Counter[str], deep: bool) -> Ite
                 kinds["folder"].append(entry.name)
             else:
                 passed_over[kind] += 1
-        passed_over["files that are no pictures"] += len(kinds["other"])
+        passed_over["files that are no images"] += len(kinds["other"])
         yield folder, sorted(kinds["image"], key=natural), kinds["other"]
         if deep:
             waiting += [os.path.join(folder, name) for name in sorted(kinds["folder"], key=natural, reverse=True)]  # noqa: PTH118

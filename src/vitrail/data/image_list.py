@@ -23,9 +23,9 @@ from typing import Any
 import numpy as np
 from PIL import Image
 
-from vitrail.data.objects import ObjectPictures
-from vitrail.data.segments import SegmentPictures
-from vitrail.data.sources import Pictures, Source
+from vitrail.data.objects import ObjectImages
+from vitrail.data.segments import SegmentImages
+from vitrail.data.sources import Images, Source
 from vitrail.errors import DataError
 from vitrail.paths import user_path
 from vitrail.serialize import read_regular
@@ -45,7 +45,7 @@ READ_WHOLE = 8192
 PART = 2048
 """Bytes of each part: one in the middle, and the end, where PNG keeps its checksum."""
 PER_IMAGE = frozenset({"items", "names", "labels", "annotated", "masks"})
-"""What `Pictures` and its kin have one of for each image."""
+"""What `Images` and its kin have one of for each image."""
 LARGEST_LIST = 2**30
 """Most bytes of a list, unpacked: some ten million images."""
 FREE_UNPACKING, MOST_UNPACKING = 2**26, 50
@@ -144,7 +144,7 @@ def _parse(text: str) -> ImageList:
     return ImageList(names, prints, labels, splits, classes, bool(head["chosen_by_seed"]))
 
 
-def list_images(parts: Iterable[tuple[str, Pictures]], root: Path, class_names: Sequence[str] = ()) -> ImageList:
+def list_images(parts: Iterable[tuple[str, Images]], root: Path, class_names: Sequence[str] = ()) -> ImageList:
     """List images with the splits they belong to.
 
     Args:
@@ -156,11 +156,11 @@ def list_images(parts: Iterable[tuple[str, Pictures]], root: Path, class_names: 
     prints: list[int] = []
     labels: list[int] = []
     splits: list[str] = []
-    for split, pictures in parts:
-        names += [name_below(root, item, name) for item, name in zip(pictures.items, pictures.names, strict=True)]
-        prints += [fingerprint(item) for item in pictures.items]
-        labels += _labels(pictures)
-        splits += [split] * len(pictures)
+    for split, images in parts:
+        names += [name_below(root, item, name) for item, name in zip(images.items, images.names, strict=True)]
+        prints += [fingerprint(item) for item in images.items]
+        labels += _labels(images)
+        splits += [split] * len(images)
     return ImageList(tuple(names), tuple(prints), tuple(labels), tuple(splits), tuple(class_names))
 
 
@@ -213,15 +213,15 @@ def _read(file: int, start: int, length: int) -> bytes:
     return os.read(file, length)
 
 
-def _labels(pictures: Pictures) -> list[int]:
+def _labels(images: Images) -> list[int]:
     """Return what tells whether an image's labels have changed; drawn scenes' never do."""
-    if pictures.labels is not None:
-        return list(pictures.labels)
-    if isinstance(pictures, SegmentPictures):
-        return [_of_mask(mask) for mask in pictures.masks]
-    if isinstance(pictures, ObjectPictures):
-        return [_of_annotations(getattr(one, "annotations", ())) for one in pictures.annotated]
-    return [0] * len(pictures)
+    if images.labels is not None:
+        return list(images.labels)
+    if isinstance(images, SegmentImages):
+        return [_of_mask(mask) for mask in images.masks]
+    if isinstance(images, ObjectImages):
+        return [_of_annotations(getattr(one, "annotations", ())) for one in images.annotated]
+    return [0] * len(images)
 
 
 def _of_mask(mask: Any) -> int:
@@ -240,7 +240,7 @@ def _bits(*parts: bytes) -> int:
     return int.from_bytes(hashlib.blake2b(b"".join(parts), digest_size=8).digest(), "big")
 
 
-def together(first: Pictures, *others: Pictures) -> Pictures:
+def together(first: Images, *others: Images) -> Images:
     """Return the images of several splits of a data set as one."""
 
     def joined(name: str) -> Any:
@@ -250,7 +250,7 @@ def together(first: Pictures, *others: Pictures) -> Pictures:
     return replace(first, **{field.name: joined(field.name) for field in fields(first) if field.name in PER_IMAGE})
 
 
-def parts_of(source: Source) -> list[tuple[str, Pictures]]:
+def parts_of(source: Source) -> list[tuple[str, Images]]:
     """Return the splits that a data set has, with their names."""
     parts = {TRAIN: source.train, VALIDATION: source.validation, TEST: source.test}
     return [(name, part) for name, part in parts.items() if part is not None and len(part)]

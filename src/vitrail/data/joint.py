@@ -1,4 +1,4 @@
-"""One change of geometry for a picture, its boxes and its masks."""
+"""One change of geometry for an image, its boxes and its masks."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ SMALLEST_SIDE = 1.0
 
 @dataclass(frozen=True)
 class JointTransform:
-    """A picture and its objects, resized and, for training, changed at random.
+    """An image and its objects, resized and, for training, changed at random.
 
     The shorter side becomes ``size`` pixels, or less where the longer one would exceed ``longest`` times that.
 
@@ -30,7 +30,7 @@ class JointTransform:
         size: of the shorter side, in pixels.
         longest: the longer side is at most so many times ``size``.
         jitter: none; multiscale: the size is multiplied by a factor; large: large-scale jitter (Ghiasi et al. 2021,
-            Simple Copy-Paste, section 3): the picture fitted into a square of ``size``, scaled by the factor, and
+            Simple Copy-Paste, section 3): the image fitted into a square of ``size``, scaled by the factor, and
             cut to that square at random, or filled up to it; crop: as multiscale, then cut to at most that square.
         scale: smallest and largest factor; drawn uniformly.
         flip: probability of a left-right flip.
@@ -50,18 +50,18 @@ class JointTransform:
         if not 0 < self.scale[0] <= self.scale[1]:
             raise ConfigError(f"jitter_scale must be two rising numbers above 0, not {self.scale}")
 
-    def __call__(self, picture: Image.Image, objects: Objects) -> tuple[Tensor, Objects]:
-        """Return the picture as uint8 (C, H, W) and its objects there."""
+    def __call__(self, image: Image.Image, objects: Objects) -> tuple[Tensor, Objects]:
+        """Return the image as uint8 (C, H, W) and its objects there."""
         # Imported here: it takes seconds, and other tasks do without.
         from torchvision import tv_tensors
         from torchvision.transforms.v2 import functional as change
 
-        width, height = picture.size
-        image: Any = tv_tensors.Image(to_tensor(picture))
+        width, height = image.size
+        pixels: Any = tv_tensors.Image(to_tensor(image))
         format_ = tv_tensors.BoundingBoxFormat.XYXY
         canvas: Any = {"format": format_, "canvas_size": (height, width)}
         boxes: Any = tv_tensors.BoundingBoxes(objects.boxes, **canvas)
-        together = (image, boxes, tv_tensors.Mask(objects.masks))
+        together = (pixels, boxes, tv_tensors.Mask(objects.masks))
         size = self._size(height, width)
         together = tuple(change.resize(part, list(size), antialias=True) for part in together)
         if self.jitter in ("large", "crop"):
@@ -72,11 +72,11 @@ class JointTransform:
             together = tuple(change.pad(part, [0, 0, right, below]) for part in together)
         if self.flip and torch.rand(()) < self.flip:
             together = tuple(change.horizontal_flip(part) for part in together)
-        image, boxes, masks = (part.as_subclass(Tensor) for part in together)
-        return self._colours(image).contiguous(), visible(Objects(boxes, objects.classes, masks))
+        pixels, boxes, masks = (part.as_subclass(Tensor) for part in together)
+        return self._colours(pixels).contiguous(), visible(Objects(boxes, objects.classes, masks))
 
     def _size(self, height: int, width: int) -> tuple[int, int]:
-        """Draw the height and width that the whole picture is resized to."""
+        """Draw the height and width that the whole image is resized to."""
         low, high = self.scale
         drawn = low + (high - low) * torch.rand(()).item() if self.jitter != "none" else 1.0
         if self.jitter == "large":
@@ -94,7 +94,7 @@ class JointTransform:
 
 
 def training_transform(size: int, dense: Any, augment: JointAugment) -> JointTransform:
-    """Return what training pictures go through, by the options of a detector and what is done to every image.
+    """Return what training images go through, by the options of a detector and what is done to every image.
 
     Raises:
         ConfigError: a setting cannot work.

@@ -16,7 +16,7 @@ from pathlib import Path
 from vitrail.data.file_rules import has_images, is_image_name, is_junk, list_folders, split_of, suffix_of
 from vitrail.errors import DataError
 
-PICTURE_FOLDERS = ("images", "img", "pictures")
+IMAGE_FOLDERS = ("images", "img", "pictures")
 MASK_FOLDERS = ("masks", "annotations", "labels", "segments")
 """Names of the folders of images and of masks that vitrail reads."""
 
@@ -28,7 +28,7 @@ HEAD = 1 << 16
 _IMAGE_WORDS = frozenset(
     word
     for line in (
-        "image images img imgs pictures photos frames input inputs",
+        "image images img imgs images photos frames input inputs",
         "jpegimages jpgimages leftimg8bit jpegs jpgs rgb",
     )
     for word in line.split(" ")
@@ -256,7 +256,7 @@ def _masks(root: Path, place: Path, image_folder: str, labels: Path, both: str) 
         for folder in list_folders(other)
         if _is_named_as_labels(folder.name) and has_images(folder)
     )
-    if place == root and image_folder in PICTURE_FOLDERS and labels.name in MASK_FOLDERS:
+    if place == root and image_folder in IMAGE_FOLDERS and labels.name in MASK_FOLDERS:
         sentence = (
             f"{root} is a set for segmentation ({both}), not for telling classes apart; "
             "learn from it with --task segment"
@@ -380,8 +380,8 @@ def _is_mask(name: str) -> bool:
 
 
 __all__ = [
+    "IMAGE_FOLDERS",
     "MASK_FOLDERS",
-    "PICTURE_FOLDERS",
     "DenseLayout",
     "OtherTask",
     "belongs_to",

@@ -1,4 +1,4 @@
-"""Mixup and cutmix: two pictures of a batch, and their targets, become one."""
+"""Mixup and cutmix: two images of a batch, and their targets, become one."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ def mix(
 ) -> tuple[Tensor, Tensor]:
     """Mix a batch with a shuffled copy of itself; one way and one share for the whole batch.
 
-    Mixup (Zhang et al. 2018, equation 1) blends the pictures, cutmix (Yun et al. 2019, section 3.1) pastes a
-    rectangle of one onto the other; targets are blended by the share of the picture. All random numbers come
+    Mixup (Zhang et al. 2018, equation 1) blends the images, cutmix (Yun et al. 2019, section 3.1) pastes a
+    rectangle of one onto the other; targets are blended by the share of the image. All random numbers come
     from torch's global generator on the CPU, whatever the device.
 
     Args:
@@ -46,7 +46,7 @@ def mix(
 
 
 def _share(alpha: float) -> float:
-    """Draw the share of the picture that stays."""
+    """Draw the share of the image that stays."""
     return float(Beta(torch.tensor(alpha), torch.tensor(alpha)).sample())
 
 

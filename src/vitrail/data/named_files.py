@@ -11,11 +11,11 @@ from vitrail.errors import DataError, nearest
 from vitrail.paths import user_path
 
 
-def find_pictures(named: Sequence[str]) -> list[Path]:
+def find_images(named: Sequence[str]) -> list[Path]:
     """Return the files meant by names of files, folders (searched to any depth) and globs, each once.
 
     Raises:
-        DataError: a name means no picture.
+        DataError: a name means no image.
     """
     found: dict[Path, None] = {}
     for name in named:
@@ -49,7 +49,7 @@ def _files_of(name: str) -> list[Path]:
     matching = [Path(match) for match in matches if Path(match).is_file() and not _is_junk(Path(match), named)]
     if not matching:
         siblings = [entry.name for entry in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise DataError(f"there is no picture, folder or match for {name!r}{nearest(path.name, siblings)}")
+        raise DataError(f"there is no image, folder or match for {name!r}{nearest(path.name, siblings)}")
     return matching
 
 

@@ -7,12 +7,12 @@ from torch import Tensor, nn
 
 
 class Normalise(nn.Module):
-    """Turn uint8 pictures into normalised floats, on whatever device they are.
+    """Turn uint8 images into normalised floats, on whatever device they are.
 
     Loaders hand over bytes, a quarter of the size of floats; the arithmetic belongs to the device.
 
     Args:
-        mean: one value per channel, of pictures in [0, 1].
+        mean: one value per channel, of images in [0, 1].
         std: likewise.
     """
 
@@ -25,6 +25,6 @@ class Normalise(nn.Module):
         self.register_buffer("mean", torch.tensor(mean).view(1, -1, 1, 1) * 255, persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, -1, 1, 1) * 255, persistent=False)
 
-    def forward(self, pictures: Tensor) -> Tensor:
+    def forward(self, images: Tensor) -> Tensor:
         """Map ``(B, C, H, W)`` uint8 to float32 with the mean taken off, divided by the deviation."""
-        return (pictures.float() - self.mean) / self.std
+        return (images.float() - self.mean) / self.std

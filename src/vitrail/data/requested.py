@@ -13,7 +13,7 @@ from PIL import Image, ImageOps
 from torch import Tensor
 
 from vitrail.data.images import MAX_PIXELS, open_image, with_channels
-from vitrail.data.named_files import find_pictures
+from vitrail.data.named_files import find_images
 from vitrail.errors import DataError, ImageError
 
 ACCEPTED = (
@@ -141,7 +141,7 @@ def _expanded(item: Any, number: int, place: int) -> Iterator[RequestedImage]:
 def _named(name: str | bytes) -> Iterator[RequestedImage]:
     text = os.fsdecode(name)
     try:
-        files = find_pictures([text])
+        files = find_images([text])
     except DataError as error:
         raise _Missing(text, error) from None
     yield from (RequestedImage(str(file), file) for file in files)

@@ -103,8 +103,8 @@ def decode(segmentation: Any, height: int, width: int) -> np.ndarray:
 
     Args:
         segmentation: a list of polygons ``[x, y, x, y, ...]`` in pixels, or ``{"size": [H, W], "counts": ...}``.
-        height: of the picture.
-        width: of the picture.
+        height: of the image.
+        width: of the image.
 
     Raises:
         DataError: it is none of these, or of another size.
@@ -120,7 +120,7 @@ def check(segmentation: Any, height: int, width: int) -> None:
     """Refuse what `decode` would refuse, without drawing the mask.
 
     Raises:
-        DataError: it is no mask of a picture of this height and width.
+        DataError: it is no mask of an image of this height and width.
     """
     if isinstance(segmentation, list):
         check_polygons(segmentation, height, width)
@@ -151,11 +151,11 @@ def _counts(segmentation: Any, height: int, width: int) -> list[int]:
         raise DataError(f"the 'size' of run lengths is a height and a width, not {reprlib.repr(size)}")
     if list(size) != [height, width]:
         said = " x ".join(reprlib.repr(side) for side in reversed(size))
-        raise DataError(f"run lengths are for {said} pixels, the picture has {width} x {height}")
+        raise DataError(f"run lengths are for {said} pixels, the image has {width} x {height}")
     counts = counts.decode("ascii", "replace") if isinstance(counts, bytes) else counts
     if isinstance(counts, str | list) and len(counts) > LONGEST_NUMBER * (height * width + 1):
         pixels = f"{height * width:,} pixels"
-        raise DataError(f"run lengths are {len(counts):,} numbers or letters, the picture has {pixels}")
+        raise DataError(f"run lengths are {len(counts):,} numbers or letters, the image has {pixels}")
     counts = unpack(counts) if isinstance(counts, str) else counts
     if not isinstance(counts, list) or not all(isinstance(count, int) for count in counts):
         raise DataError("the 'counts' of run lengths are a list of whole numbers, or such a list packed into text")
@@ -163,7 +163,7 @@ def _counts(segmentation: Any, height: int, width: int) -> list[int]:
         raise DataError(f"a run length is below 0 ({reprlib.repr(min(counts))})")
     if sum(counts) != height * width:
         total = f"{sum(counts):,}" if sum(counts) < 10**18 else "more than 10^18"
-        raise DataError(f"run lengths add up to {total} pixels, the picture has {height * width:,}")
+        raise DataError(f"run lengths add up to {total} pixels, the image has {height * width:,}")
     return counts
 
 

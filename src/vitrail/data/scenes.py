@@ -1,6 +1,6 @@
 """Drawn scenes: textured shapes on textured ground, with exact boxes and masks; nothing to download.
 
-The word ``scenes`` means pictures of 128 x 128 pixels, ``scenes:96`` of 96 x 96, ``scenes:96x160`` of height 96 and
+The word ``scenes`` means images of 128 x 128 pixels, ``scenes:96`` of 96 x 96, ``scenes:96x160`` of height 96 and
 width 160. Every scene is drawn when it is asked for, from the seed of its split and its number alone.
 """
 
@@ -15,7 +15,7 @@ import numpy as np
 import torch
 from PIL import Image
 
-from vitrail.data.objects import ObjectPictures, Objects
+from vitrail.data.objects import ObjectImages, Objects
 from vitrail.data.rle import encode
 from vitrail.data.sources import Source
 from vitrail.errors import DataError
@@ -27,7 +27,7 @@ SEEDS = {"train": 0, "validation": 1, "test": 2}
 
 MOST_SHAPES = 5
 RADIUS = (0.15, 0.26)
-"""Radius of a shape, as a share of the picture's shorter side."""
+"""Radius of a shape, as a share of the image's shorter side."""
 LEAST_VISIBLE = 0.75
 """Share of every shape that the shapes drawn over it must leave uncovered."""
 TRIES = 20
@@ -44,12 +44,12 @@ class Drawn:
     """A finished scene.
 
     Attributes:
-        picture: of mode RGB.
+        image: of mode RGB.
         classes: of each shape, an index into `SHAPES`.
         masks: bool ``(n, H, W)``: what can be seen of each shape.
     """
 
-    picture: Image.Image
+    image: Image.Image
     classes: tuple[int, ...]
     masks: np.ndarray
 
@@ -68,9 +68,9 @@ class Scene:
     number: int
     size: tuple[int, int] = (SIDE, SIDE)
 
-    def picture(self) -> Image.Image:
-        """Return the scene as a picture."""
-        return draw_scene(self).picture
+    def image(self) -> Image.Image:
+        """Return the scene as an image."""
+        return draw_scene(self).image
 
     def objects(self) -> Objects:
         """Return every shape with its class, box and mask."""
@@ -104,7 +104,7 @@ def is_scenes(data: Any) -> bool:
 
 
 def open_scenes(data: str = "scenes") -> Source:
-    """Open drawn scenes, by the word for them; the splits hold `ObjectPictures` whose items are `Scene`.
+    """Open drawn scenes, by the word for them; the splits hold `ObjectImages` whose items are `Scene`.
 
     Raises:
         DataError: the word names no size.
@@ -118,7 +118,7 @@ def open_scenes(data: str = "scenes") -> Source:
     for split, count in COUNTS.items():
         scenes: Any = tuple(Scene(SEEDS[split], number, size) for number in range(count))
         names = tuple(f"scene {number}" for number in range(count))
-        splits[split] = ObjectPictures(scenes, None, names, scenes)
+        splits[split] = ObjectImages(scenes, None, names, scenes)
     return Source("scenes", splits["train"], splits["validation"], splits["test"], SHAPES)
 
 
@@ -177,7 +177,7 @@ def _leaves_enough(part: np.ndarray, owner: np.ndarray, whole: list[int], inside
 def _place(
     random: np.random.RandomState, height: int, width: int
 ) -> tuple[tuple[slice, slice], np.ndarray, np.ndarray]:
-    """Draw where a shape lies: the part of the picture, and coordinates of its pixels in which the radius is 1."""
+    """Draw where a shape lies: the part of the image, and coordinates of its pixels in which the radius is 1."""
     radius = random.uniform(*RADIUS) * min(height, width)
     y, x = (random.uniform(0.5 * radius, side - 0.5 * radius) for side in (height, width))
     angle = random.uniform(0, 2 * np.pi)

@@ -1,4 +1,4 @@
-"""Opening pictures with a class for every pixel: folders of pictures and of masks, or drawn scenes."""
+"""Opening images with a class for every pixel: folders of images and of masks, or drawn scenes."""
 
 from __future__ import annotations
 
@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 
 from vitrail.data.images import open_image, open_indices
-from vitrail.data.layouts import MASK_FOLDERS, PICTURE_FOLDERS
+from vitrail.data.layouts import IMAGE_FOLDERS, MASK_FOLDERS
 from vitrail.data.mask_doubts import MaskDoubts
 from vitrail.data.mask_files import masks_of_split, pair, split_folders
 from vitrail.data.mask_values import advice, check_gaps, check_lossless
 from vitrail.data.scenes import is_scenes, open_scenes
-from vitrail.data.segments import VOID, Labelling, SegmentPictures, check_sizes
-from vitrail.data.sources import Pictures, Source, with_validation
+from vitrail.data.segments import VOID, Labelling, SegmentImages, check_sizes
+from vitrail.data.sources import Images, Source, with_validation
 from vitrail.data.turned import shown_size
 from vitrail.data.wrapper_folders import enter, note_of_entering
 from vitrail.errors import DataError, ImageError, nearest
@@ -41,7 +41,7 @@ def open_segments(
 ) -> Source:
     """Open a folder that holds ``images`` and ``masks``, each with a folder for every split or none; or drawn scenes.
 
-    A mask is an index picture (PNG, one byte a pixel, with a palette or without) named as its picture, or with an
+    A mask is an index image (PNG, one byte a pixel, with a palette or without) named as its image, or with an
     ending such as ``_mask`` more.
 
     Args:
@@ -49,12 +49,12 @@ def open_segments(
         ignore: the value in the masks that means void; 255 always does.
         class_names: of the classes in order; by default those in ``classes.txt`` in the folder. Without that, classes
             are numbered up to the largest value in the training masks.
-        seed: decides which pictures are held out where there is no validation split.
+        seed: decides which images are held out where there is no validation split.
         validation_share: their share.
         for_evaluation: whether a split for training is not needed.
 
     Raises:
-        DataError: there is no such folder, a picture has no mask, or there are no classes.
+        DataError: there is no such folder, an image has no mask, or there are no classes.
     """
     if is_scenes(str(source)):
         return _scenes(str(source))
@@ -66,7 +66,7 @@ def open_segments(
         raise DataError(f"the ignored value must lie within 0 to 255, as masks have one byte a pixel, not {ignore}")
     place = enter(root, is_segments)
     notes, root = note_of_entering(root, place), place
-    images, masks = _folder(root, PICTURE_FOLDERS), _folder(root, MASK_FOLDERS)
+    images, masks = _folder(root, IMAGE_FOLDERS), _folder(root, MASK_FOLDERS)
     folders = split_folders(images)
     if "train" in folders and "test" in folders and not masks_of_split(masks, folders["test"]).is_dir():
         notes.append(f"The test images in {folders.pop('test')!r} have no masks: they are left out.")
@@ -81,61 +81,61 @@ def open_segments(
         names = _numbered(numbered, ignore)
         notes.append(f"There is no {NAMES_FILE}: {len(names)} classes are numbered as in the training masks.")
     labelling = Labelling(ignore, len(names))
-    opened = {split: _pictures(root, pairs, labelling) for split, pairs in splits.items()}
+    opened = {split: _images(root, pairs, labelling) for split, pairs in splits.items()}
     train, validation, test = (opened.get(split) for split in ("train", "validation", "test"))
     found = Source(root.name, train, validation, test, names, tuple(notes))
     return with_validation(found, validation_share, seed)
 
 
 def is_segments(source: str | Path) -> bool:
-    """Whether a folder holds pictures and masks side by side."""
+    """Whether a folder holds images and masks side by side."""
     root = user_path(source)
-    return all(any((root / name).is_dir() for name in names) for names in (PICTURE_FOLDERS, MASK_FOLDERS))
+    return all(any((root / name).is_dir() for name in names) for names in (IMAGE_FOLDERS, MASK_FOLDERS))
 
 
 def _scenes(word: str) -> Source:
     """Open drawn scenes with the class of each pixel: the ground, or a shape."""
     source = open_scenes(word)
 
-    def with_segments(pictures: Pictures | None) -> SegmentPictures | None:
-        if pictures is None:
+    def with_segments(images: Images | None) -> SegmentImages | None:
+        if images is None:
             return None
-        scenes: tuple[Any, ...] = tuple(pictures.items)
-        return SegmentPictures(scenes, None, pictures.names, scenes, Labelling(count=len(names)))
+        scenes: tuple[Any, ...] = tuple(images.items)
+        return SegmentImages(scenes, None, images.names, scenes, Labelling(count=len(names)))
 
     names = ("ground", *source.class_names)
     train, validation, test = map(with_segments, (source.train, source.validation, source.test))
     return Source(source.name, train, validation, test, names, source.notes)
 
 
-def examine(pictures: SegmentPictures, doubts: MaskDoubts | None = None) -> tuple[Counter[int], list[str]]:
-    """Read every picture and mask of a split.
+def examine(images: SegmentImages, doubts: MaskDoubts | None = None) -> tuple[Counter[int], list[str]]:
+    """Read every image and mask of a split.
 
     Args:
-        pictures: of the split.
+        images: of the split.
         doubts: is told of every mask that can be read.
 
     Returns:
-        How many pictures show each class, and what is wrong: masks that cannot be read, of another size than their
-        picture, with values that are no class, or with nothing but void.
+        How many images show each class, and what is wrong: masks that cannot be read, of another size than their
+        image, with values that are no class, or with nothing but void.
     """
     shown: Counter[int] = Counter()
     problems: list[str] = []
-    for number, item in enumerate(pictures.items):
+    for number, item in enumerate(images.items):
         try:
-            segments = pictures.segments(number)
+            segments = images.segments(number)
             size = open_image(item).size if isinstance(item, Path) else item.size
-            check_sizes(size, segments, pictures.names[number], item)
+            check_sizes(size, segments, images.names[number], item)
         except (ImageError, DataError) as error:
             problems.append(str(error))
             continue
         present = np.bincount(segments.ravel(), minlength=VOID + 1) > 0
         if doubts is not None:
-            doubts.add(pictures.names[number], present)
+            doubts.add(images.names[number], present)
         classes = set(np.flatnonzero(present[:VOID]).tolist())
         shown.update(classes)
         if not classes:
-            problems.append(f"{pictures.names[number]}: its mask is void all over, so nothing is learned from it")
+            problems.append(f"{images.names[number]}: its mask is void all over, so nothing is learned from it")
     return shown, problems
 
 
@@ -150,53 +150,53 @@ def check_masks(source: Source) -> tuple[str, ...]:
             show fewer than two classes, or those to measure by are void all over.
     """
     doubts: MaskDoubts | None = None
-    for split, pictures in (("training", source.train), ("validation", source.validation)):
-        if not isinstance(pictures, SegmentPictures) or not len(pictures) or not isinstance(pictures.masks[0], Path):
+    for split, images in (("training", source.train), ("validation", source.validation)):
+        if not isinstance(images, SegmentImages) or not len(images) or not isinstance(images.masks[0], Path):
             continue
         fewest = 2 if split == "training" else 1
-        step = max(1, len(pictures) // LOOKED_AT)
-        first = list(range(0, len(pictures), step))
-        doubts = doubts or MaskDoubts(pictures.labelling, source.class_names)
+        step = max(1, len(images) // LOOKED_AT)
+        first = list(range(0, len(images), step))
+        doubts = doubts or MaskDoubts(images.labelling, source.class_names)
         seen = np.zeros(VOID + 1, dtype=bool)
         unread: list[ImageError] = []
-        for number in [*first, *sorted(set(range(len(pictures))) - set(first))]:
+        for number in [*first, *sorted(set(range(len(images))) - set(first))]:
             if number % step and seen[:VOID].sum() >= fewest:
                 break
             try:
-                shown = _shown_by(pictures, number)
+                shown = _shown_by(images, number)
                 seen |= shown
-                doubts.add(pictures.names[number], shown)
+                doubts.add(images.names[number], shown)
             except ImageError as error:  # A few damaged ones are left out while training.
                 unread.append(error)
                 if len(unread) > MOST_UNREAD * len(first):
                     raise DataError(str(error)) from None
         if seen[:VOID].sum() < fewest:
-            raise DataError(_about_too_few(split, pictures))
+            raise DataError(_about_too_few(split, images))
     return tuple(doubts.sentences()) if doubts else ()
 
 
-def _shown_by(pictures: SegmentPictures, number: int) -> np.ndarray:
+def _shown_by(images: SegmentImages, number: int) -> np.ndarray:
     """Return which classes a mask shows, bool (256,).
 
     Raises:
         ImageError: the mask cannot be read.
         DataError: it has another size than its image, or values that are no classes.
     """
-    segments, item = pictures.segments(number), pictures.items[number]
+    segments, item = images.segments(number), images.items[number]
     size = shown_size(item) if isinstance(item, Path) else None
     if size is not None:
-        check_sizes(size, segments, pictures.names[number], item)
+        check_sizes(size, segments, images.names[number], item)
     return np.bincount(segments.ravel(), minlength=VOID + 1) > 0
 
 
-def _about_too_few(split: str, pictures: SegmentPictures) -> str:
+def _about_too_few(split: str, images: SegmentImages) -> str:
     """Say which values occur in masks that show too few classes."""
     values: set[int] = set()
-    for mask in pictures.masks:
+    for mask in images.masks:
         if isinstance(mask, Path):
             with contextlib.suppress(ImageError):
                 values.update(np.unique(open_indices(mask)).tolist())
-    labelling = pictures.labelling
+    labelling = images.labelling
     shown = [value for value in values if value not in (labelling.ignore, VOID)]
     about = advice(values, labelling.count, labelling.ignore)
     return f"the {split} masks show {len(shown)} of the {labelling.count} classes; {about}"
@@ -211,9 +211,9 @@ def _folder(root: Path, names: tuple[str, ...]) -> Path:
     )
 
 
-def _pictures(root: Path, pairs: list[tuple[Path, Path]], labelling: Labelling) -> SegmentPictures:
+def _images(root: Path, pairs: list[tuple[Path, Path]], labelling: Labelling) -> SegmentImages:
     files, masks = zip(*pairs, strict=True)
-    return SegmentPictures(files, None, tuple(str(file.relative_to(root)) for file in files), masks, labelling)
+    return SegmentImages(files, None, tuple(str(file.relative_to(root)) for file in files), masks, labelling)
 
 
 def read_names(file: str | Path) -> tuple[str, ...]:

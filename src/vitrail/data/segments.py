@@ -1,4 +1,4 @@
-"""Pictures with a class for every pixel: a folder of pictures, and one of index pictures of the same names."""
+"""Images with a class for every pixel: a folder of images, and one of index images of the same names."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 from vitrail.data.images import open_indices
 from vitrail.data.mask_values import advice, check_lossless
 from vitrail.data.samples import Key, Sample, Samples, seeded
-from vitrail.data.sources import Pictures
+from vitrail.data.sources import Images
 from vitrail.data.turned import about_turning
 from vitrail.errors import DataError
 
@@ -81,25 +81,25 @@ class Labelling:
 
 
 @dataclass(frozen=True)
-class SegmentPictures(Pictures):
-    """The pictures of one split and, for each, what every pixel of it shows.
+class SegmentImages(Images):
+    """The images of one split and, for each, what every pixel of it shows.
 
     Attributes:
-        masks: for each picture a file of values, or the values.
+        masks: for each image a file of values, or the values.
         labelling: how those stand for classes.
     """
 
     masks: tuple[Mask, ...] = ()
     labelling: Labelling = field(default_factory=Labelling)
 
-    def subset(self, indices: Iterable[int]) -> SegmentPictures:
-        """Keep the pictures with these numbers, in this order."""
+    def subset(self, indices: Iterable[int]) -> SegmentImages:
+        """Keep the images with these numbers, in this order."""
         kept = list(indices)
         some = super().subset(kept)
-        return SegmentPictures(some.items, None, some.names, tuple(self.masks[i] for i in kept), self.labelling)
+        return SegmentImages(some.items, None, some.names, tuple(self.masks[i] for i in kept), self.labelling)
 
     def segments(self, number: int) -> np.ndarray:
-        """Return the class of each pixel of a picture, uint8 ``(H, W)``, `VOID` where it counts for nothing.
+        """Return the class of each pixel of an image, uint8 ``(H, W)``, `VOID` where it counts for nothing.
 
         Raises:
             ImageError: the mask cannot be read.
@@ -118,26 +118,26 @@ class SegmentPictures(Pictures):
 
 
 Transform = Callable[[Image.Image, np.ndarray], tuple[Tensor, Tensor]]
-"""A picture of mode RGB or L and its segments to uint8 tensors (C, H, W) and (H, W)."""
+"""An image of mode RGB or L and its segments to uint8 tensors (C, H, W) and (H, W)."""
 
 
 class SegmentSamples(Samples):
-    """Pictures with a class for every pixel as samples: ``image`` (C, h, w), ``semantic`` (H, W) and ``index``.
+    """Images with a class for every pixel as samples: ``image`` (C, h, w), ``semantic`` (H, W) and ``index``.
 
     Args:
-        pictures: the pictures and their masks.
+        images: the images and their masks.
         transform: of both together, with torch's global generator for what is random.
         seed: of everything that is random here.
         channels: 3 for colour, 1 for grey.
-        cache: keep decoded pictures in memory, as for `Samples`.
-        own_sizes: pictures come out in sizes of their own. A sample then holds ``size`` (2,), the height and width of
+        cache: keep decoded images in memory, as for `Samples`.
+        own_sizes: images come out in sizes of their own. A sample then holds ``size`` (2,), the height and width of
             the image, and ``shape`` (2,), those of ``semantic``, which outlive the padding of a batch.
-        views: how many random views of a picture there are, as for `Samples`.
+        views: how many random views of an image there are, as for `Samples`.
     """
 
     def __init__(
         self,
-        pictures: SegmentPictures,
+        images: SegmentImages,
         transform: Transform,
         seed: int = 0,
         channels: int = 3,
@@ -147,25 +147,25 @@ class SegmentSamples(Samples):
     ) -> None:
         self.joint = transform
         self.own_sizes = own_sizes
-        super().__init__(pictures, self._picture_alone, seed, channels, cache=cache, views=views)
+        super().__init__(images, self._image_alone, seed, channels, cache=cache, views=views)
 
-    def _picture_alone(self, picture: Image.Image) -> Tensor:
-        raise NotImplementedError("a picture and its segments are transformed together")
+    def _image_alone(self, image: Image.Image) -> Tensor:
+        raise NotImplementedError("an image and its segments are transformed together")
 
     def _sample(self, key: Key, index: int) -> Sample:
-        picture = self._picture(index)
-        segments = self.pictures.segments(index)  # type: ignore[attr-defined]
-        check_sizes(picture.size, segments, self.pictures.names[index], self.pictures.items[index])
+        image = self._image(index)
+        segments = self.images.segments(index)  # type: ignore[attr-defined]
+        check_sizes(image.size, segments, self.images.names[index], self.images.items[index])
         with seeded(self.seed, *self._stream(key)):
-            image, classes = self.joint(picture, segments)
-        sample: Sample = {"image": image, "semantic": classes, "index": index}
+            pixels, classes = self.joint(image, segments)
+        sample: Sample = {"image": pixels, "semantic": classes, "index": index}
         if self.own_sizes:
-            sample |= {"size": torch.tensor(image.shape[-2:]), "shape": torch.tensor(classes.shape)}
+            sample |= {"size": torch.tensor(pixels.shape[-2:]), "shape": torch.tensor(classes.shape)}
         return sample
 
 
 def check_sizes(size: tuple[int, int], segments: np.ndarray, name: str, file: object = None) -> None:
-    """Refuse a mask that is not as large as its picture, and say so where EXIF data of its file is why.
+    """Refuse a mask that is not as large as its image, and say so where EXIF data of its file is why.
 
     Raises:
         DataError: it is not.
@@ -173,4 +173,4 @@ def check_sizes(size: tuple[int, int], segments: np.ndarray, name: str, file: ob
     height, width = segments.shape
     if size != (width, height):
         why = about_turning(file, size, (width, height))
-        raise DataError(f"{name}: the picture has {size[0]} x {size[1]} pixels, its mask {width} x {height}{why}")
+        raise DataError(f"{name}: the image has {size[0]} x {size[1]} pixels, its mask {width} x {height}{why}")

@@ -1,4 +1,4 @@
-"""From a word, a folder or a CSV file to pictures with labels, split into training, validation and test."""
+"""From a word, a folder or a CSV file to images with labels, split into training, validation and test."""
 
 from __future__ import annotations
 
@@ -24,13 +24,13 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True)
-class Pictures:
-    """The pictures of one split, in a fixed order.
+class Images:
+    """The images of one split, in a fixed order.
 
     Attributes:
-        items: files, or pictures already in memory; drawn scenes have a size and a ``picture()`` in their stead.
-        labels: for each picture the number of its class, or None where there are no labels.
-        names: for each picture what it is called in reports.
+        items: files, or images already in memory; drawn scenes have a size and an ``image()`` in their stead.
+        labels: for each image the number of its class, or None where there are no labels.
+        names: for each image what it is called in reports.
     """
 
     items: Sequence[Path | Image.Image]
@@ -40,11 +40,11 @@ class Pictures:
     def __len__(self) -> int:
         return len(self.items)
 
-    def subset(self, indices: Iterable[int]) -> Pictures:
-        """Keep the pictures with these numbers, in this order."""
+    def subset(self, indices: Iterable[int]) -> Images:
+        """Keep the images with these numbers, in this order."""
         kept = list(indices)
         labels = None if self.labels is None else tuple(self.labels[i] for i in kept)
-        return Pictures(tuple(self.items[i] for i in kept), labels, tuple(self.names[i] for i in kept))
+        return Images(tuple(self.items[i] for i in kept), labels, tuple(self.names[i] for i in kept))
 
 
 @dataclass(frozen=True)
@@ -53,9 +53,9 @@ class Source:
 
     Attributes:
         name: what the data set is called.
-        train: pictures to learn from; this and the other two are None where there are none.
-        validation: pictures to choose settings and checkpoints by.
-        test: pictures for the final figure.
+        train: images to learn from; this and the other two are None where there are none.
+        validation: images to choose settings and checkpoints by.
+        test: images for the final figure.
         class_names: the class with number k is ``class_names[k]``; empty without labels.
         notes: what was decided or left out, each a sentence for the user.
         images: what a run keeps of its images, once they are divided (`vitrail.runs.split`).
@@ -63,36 +63,36 @@ class Source:
     """
 
     name: str
-    train: Pictures | None
-    validation: Pictures | None
-    test: Pictures | None
+    train: Images | None
+    validation: Images | None
+    test: Images | None
     class_names: tuple[str, ...] = ()
     notes: tuple[str, ...] = ()
     images: ImageList | None = None
     warnings: tuple[str, ...] = ()
 
     def labelled_subset(self, share_or_count: float | int, seed: int = 0) -> Source:
-        """Keep only some training pictures, of every class in proportion, but at least one.
+        """Keep only some training images, of every class in proportion, but at least one.
 
         Args:
-            share_or_count: a float in (0, 1] is a share of the training pictures, an int their count.
+            share_or_count: a float in (0, 1] is a share of the training images, an int their count.
             seed: decides which ones.
 
         Raises:
-            DataError: there are no labelled training pictures, or not as many as asked for.
+            DataError: there are no labelled training images, or not as many as asked for.
         """
         if self.train is None or self.train.labels is None:
-            raise DataError(f"{self.name} has no labelled training pictures to choose a subset of")
+            raise DataError(f"{self.name} has no labelled training images to choose a subset of")
         total, classes = len(self.train), len(set(self.train.labels))
         count = share_or_count if isinstance(share_or_count, int) else round(share_or_count * total)
         count = max(count, classes) if isinstance(share_or_count, float) else count
         if not (classes <= count <= total and share_or_count > 0):
             raise DataError(
                 f"a labelled subset of {share_or_count} cannot be taken from {self.name}: "
-                f"it needs {classes} (one of each class) to {total} pictures, or a share above 0 and at most 1.0"
+                f"it needs {classes} (one of each class) to {total} images, or a share above 0 and at most 1.0"
             )
         kept = stratified(self.train.labels, count, seed)
-        note = f"Training uses {count:,} of {total:,} labelled pictures, at least one of each class."
+        note = f"Training uses {count:,} of {total:,} labelled images, at least one of each class."
         return replace(self, train=self.train.subset(kept), notes=(*self.notes, note))
 
 
@@ -158,15 +158,15 @@ def _siblings(path: Path) -> list[str]:
 
 
 def stratified(labels: Sequence[int], count: int, seed: int, *, leave: int = 0) -> list[int]:
-    """Choose ``count`` pictures, of every class in proportion, but at least one; return them in order.
+    """Choose ``count`` images, of every class in proportion, but at least one; return them in order.
 
     What is left of the proportions' fractions goes to the largest ones.
 
     Args:
-        labels: for each picture the number of its class.
-        count: how many pictures; fewer are returned where ``leave`` does not leave as many.
-        seed: decides which pictures of a class.
-        leave: how many pictures of each class must not be chosen.
+        labels: for each image the number of its class.
+        count: how many images; fewer are returned where ``leave`` does not leave as many.
+        seed: decides which images of a class.
+        leave: how many images of each class must not be chosen.
     """
     classes, places, sizes = np.unique(np.asarray(labels), return_inverse=True, return_counts=True)
     most = np.maximum(sizes - leave, 0)
@@ -183,8 +183,8 @@ def stratified(labels: Sequence[int], count: int, seed: int, *, leave: int = 0) 
 
 
 def _without_labels(source: Source) -> Source:
-    def bare(pictures: Pictures | None) -> Pictures | None:
-        return None if pictures is None else replace(pictures, labels=None)
+    def bare(images: Images | None) -> Images | None:
+        return None if images is None else replace(images, labels=None)
 
     train, validation, test = map(bare, (source.train, source.validation, source.test))
     return replace(source, train=train, validation=validation, test=test, class_names=())
@@ -195,27 +195,27 @@ NO_SPLIT = "There is no validation split"
 
 
 def with_validation(source: Source, share: float, seed: int) -> Source:
-    """Set some training pictures aside for validation where the data set itself has no such split."""
+    """Set some training images aside for validation where the data set itself has no such split."""
     if not 0 <= share < 1:
         raise DataError(f"validation_share must be at least 0 and below 1, not {share}")
-    pictures = source.train
-    if pictures is None or source.validation is not None or not share:
+    images = source.train
+    if images is None or source.validation is not None or not share:
         return source
-    labels = pictures.labels if pictures.labels is not None else [0] * len(pictures)
-    held = stratified(labels, max(1, round(share * len(pictures))), seed, leave=1)
+    labels = images.labels if images.labels is not None else [0] * len(images)
+    held = stratified(labels, max(1, round(share * len(images))), seed, leave=1)
     if not held:
-        note = "There are too few pictures to set any aside for validation."
+        note = "There are too few images to set any aside for validation."
         return replace(source, notes=(*source.notes, note))
     note = (
-        f"{NO_SPLIT}: {len(held):,} of {len(pictures):,} training pictures, "
+        f"{NO_SPLIT}: {len(held):,} of {len(images):,} training images, "
         f"chosen by seed {seed}, {'is' if len(held) == 1 else 'are'} kept out of training for validation."
     )
-    train, validation = pictures.subset(_others(pictures, held)), pictures.subset(held)
+    train, validation = images.subset(_others(images, held)), images.subset(held)
     return replace(source, train=train, validation=validation, notes=(*source.notes, note))
 
 
-def _others(pictures: Pictures, chosen: Sequence[int]) -> list[int]:
-    return sorted(set(range(len(pictures))) - set(chosen))
+def _others(images: Images, chosen: Sequence[int]) -> list[int]:
+    return sorted(set(range(len(images))) - set(chosen))
 
 
 def _digits() -> Source:
@@ -225,7 +225,7 @@ def _digits() -> Source:
     values, classes = (np.asarray(part) for part in load_digits(return_X_y=True))
     pixels = np.rint(values.reshape(-1, 8, 8) * (255 / 16)).astype(np.uint8)
     items, labels = tuple(Image.fromarray(image) for image in pixels), tuple(classes.tolist())
-    rest = Pictures(items, labels, tuple(f"digit {number}" for number in range(len(items))))
+    rest = Images(items, labels, tuple(f"digit {number}" for number in range(len(items))))
     held = {}
     for split, count in {"test": 300, "validation": 200}.items():
         chosen = stratified(rest.labels or (), count, seed=0)
@@ -236,37 +236,37 @@ def _digits() -> Source:
 def _source(root: Path, listing: Listing) -> Source:
     """Number the classes of a listing."""
     below = root if root.is_dir() else root.parent
-    pictures = {
-        split: _pictures(below, pairs, listing.class_names, listing.places[split])
+    images = {
+        split: _images(below, pairs, listing.class_names, listing.places[split])
         for split, pairs in listing.files.items()
     }
     if listing.contradiction:
         raise DataError(listing.contradiction)
-    train, validation, test = (pictures.get(split) for split in ("train", "validation", "test"))
+    train, validation, test = (images.get(split) for split in ("train", "validation", "test"))
     listing.warnings += lookalikes(listing.class_names)
     name, warnings = root.resolve().name, tuple(listing.warnings)
     return Source(name, train, validation, test, listing.class_names, listing.all_notes(), warnings=warnings)
 
 
-def training_pictures(source: Source) -> Pictures:
-    """Return the pictures to train on.
+def training_images(source: Source) -> Images:
+    """Return the images to train on.
 
     Raises:
         DataError: there are none.
     """
     if source.train is None or not len(source.train):
-        raise DataError(f"{source.name} has no pictures to train on")
+        raise DataError(f"{source.name} has no images to train on")
     return source.train
 
 
-def _pictures(root: Path, pairs: Sequence[tuple[Path, str | None]], class_names: Sequence[str], where: str) -> Pictures:
+def _images(root: Path, pairs: Sequence[tuple[Path, str | None]], class_names: Sequence[str], where: str) -> Images:
     """Number the classes of files; each file is called what it is called below the root."""
     number = {name: place for place, name in enumerate(class_names)}
     for _, name in pairs:
         if name is not None and name not in number:
             number[name] = _same_class(name, class_names, where)
     prefix = f"{root}{os.sep}"
-    return Pictures(
+    return Images(
         tuple(file for file, _ in pairs),
         tuple(number[name] for _, name in pairs if name is not None) if class_names else None,
         tuple(str(file).removeprefix(prefix) for file, _ in pairs),
@@ -282,4 +282,4 @@ def _same_class(name: str, class_names: Sequence[str], where: str) -> int:
     raise DataError(f"{where} has the class {name!r}, which is not in the training split{nearest(name, class_names)}")
 
 
-__all__ = ["SPLIT_WORDS", "Pictures", "Source", "open_source", "stratified", "training_pictures", "with_validation"]
+__all__ = ["SPLIT_WORDS", "Images", "Source", "open_source", "stratified", "training_images", "with_validation"]

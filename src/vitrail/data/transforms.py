@@ -1,6 +1,6 @@
-"""From a picture to the uint8 tensor a model's task starts from, for training and for evaluation.
+"""From an image to the uint8 tensor a model's task starts from, for training and for evaluation.
 
-Pictures stay uint8 all the way (normalising happens on the device, so that loaders move a quarter of the
+Images stay uint8 all the way (normalising happens on the device, so that loaders move a quarter of the
 bytes), are cut before they are resized, and are resized by torch's own antialiased bicubic kernel. Every
 random number comes from torch's global generator, so that whoever seeds it decides what is drawn.
 """
@@ -21,43 +21,43 @@ from vitrail.config import ImageAugment, Preprocessing
 from vitrail.errors import ConfigError
 
 Box = tuple[int, int, int, int]
-"""Left, top, right, bottom of a part of a picture, in pixels."""
+"""Left, top, right, bottom of a part of an image, in pixels."""
 
 BOX_TRIES = 10
-"""Random shapes tried until one fits into the picture."""
+"""Random shapes tried until one fits into the image."""
 
 FIXED_SHARE = 0.875
 """A crop of fixed size keeps at most so much of each side, as 224 of 256 pixels do: else there is nothing to choose."""
 
 MOST_ASPECT = 20
-"""A picture longer than so many times its width is cut to that, about its centre, before it is scaled to
-cover the input: a picture of 1 x 50,000,000 pixels would grow beyond any memory."""
+"""An image longer than so many times its width is cut to that, about its centre, before it is scaled to
+cover the input: an image of 1 x 50,000,000 pixels would grow beyond any memory."""
 
 
 @dataclass(frozen=True)
 class Transform:
-    """A picture to a uint8 tensor (C, H, W): cut or resized by ``fit``, then changed by each of ``steps``.
+    """An image to a uint8 tensor (C, H, W): cut or resized by ``fit``, then changed by each of ``steps``.
 
     Attributes:
-        fit: makes a uint8 tensor of the final size from a picture.
+        fit: makes a uint8 tensor of the final size from an image.
         steps: uint8 tensor (C, H, W) to uint8 tensor (C, H, W), in this order.
-        enough: a shorter side of the picture, in pixels, beyond which detail is lost anyway; None: never.
+        enough: a shorter side of the image, in pixels, beyond which detail is lost anyway; None: never.
     """
 
     fit: Callable[[Image.Image], Tensor]
     steps: tuple[Callable[[Tensor], Tensor], ...] = ()
     enough: int | None = None
 
-    def __call__(self, picture: Image.Image) -> Tensor:
-        """Turn a picture of mode RGB or L into a contiguous uint8 tensor (C, H, W)."""
-        image = self.fit(picture)
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Turn an image of mode RGB or L into a contiguous uint8 tensor (C, H, W)."""
+        pixels = self.fit(image)
         for step in self.steps:
-            image = step(image)
-        return image.contiguous()
+            pixels = step(pixels)
+        return pixels.contiguous()
 
 
 def train_transform(augment: ImageAugment, preprocessing: Preprocessing) -> Transform:
-    """Build what is done to a training picture: crop, flip, colours, RandAugment, erasing, in this order.
+    """Build what is done to a training image: crop, flip, colours, RandAugment, erasing, in this order.
 
     Raises:
         ConfigError: a setting of ``augment`` or ``preprocessing`` cannot work.
@@ -83,14 +83,14 @@ def train_transform(augment: ImageAugment, preprocessing: Preprocessing) -> Tran
     if augment.crop == "none":
         return Transform(_evaluation_fit(preprocessing), tuple(steps))
     if augment.crop == "fixed":
-        share = min(FIXED_SHARE, preprocessing.crop_share)
+        share = min(FIXED_SHARE, preprocessing.crop_fraction)
         return Transform(FixedCrop(size, share), tuple(steps), enough=max(_covered(size, share)))
     crop = RandomCrop(size, augment.crop_scale, augment.crop_ratio)
     return Transform(crop, tuple(steps), enough=crop.enough)
 
 
 def eval_transform(preprocessing: Preprocessing) -> Transform:
-    """Build the picture-to-tensor step of evaluation and prediction; nothing in it is random.
+    """Build the image-to-tensor step of evaluation and prediction; nothing in it is random.
 
     Raises:
         ConfigError: a setting of ``preprocessing`` cannot work.
@@ -101,7 +101,7 @@ def eval_transform(preprocessing: Preprocessing) -> Transform:
 
 @dataclass(frozen=True)
 class RandomCrop:
-    """A random part of the picture at a random aspect, resized (Szegedy et al. 2015, section 6).
+    """A random part of the image at a random aspect, resized (Szegedy et al. 2015, section 6).
 
     The part's share of the area is uniform in ``scale``, its width/height log-uniform in ``ratio``. Where no
     such part fits, the largest centred part with an allowed aspect is taken.
@@ -118,15 +118,15 @@ class RandomCrop:
         low, (narrow, wide) = self.scale[0], self.ratio
         return math.ceil(max(height / math.sqrt(low / wide), width / math.sqrt(low * narrow)))
 
-    def __call__(self, picture: Image.Image) -> Tensor:
-        """Draw a part of the picture and return it as a uint8 tensor (C, H, W)."""
-        width, height = picture.size
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Draw a part of the image and return it as a uint8 tensor (C, H, W)."""
+        width, height = image.size
         box = draw_box(width, height, self.scale, self.ratio)
         if box is None:
             narrow, wide = self.ratio
             w, h = min(width, max(1, round(height * wide))), min(height, max(1, round(width / narrow)))
             box = _centred(width, height, w, h)
-        return resize(to_tensor(picture.crop(box)), self.size)
+        return resize(to_tensor(image.crop(box)), self.size)
 
 
 @dataclass(frozen=True)
@@ -134,41 +134,41 @@ class FixedCrop:
     """A random place at a fixed size: scaled as in evaluation, cut anywhere instead of in the centre."""
 
     size: tuple[int, int]
-    crop_share: float
+    crop_fraction: float
 
-    def __call__(self, picture: Image.Image) -> Tensor:
-        """Return a random part of the scaled picture as a uint8 tensor (C, H, W)."""
-        image = _cover(picture, *_covered(self.size, self.crop_share))
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Return a random part of the scaled image as a uint8 tensor (C, H, W)."""
+        pixels = _cover(image, *_covered(self.size, self.crop_fraction))
         height, width = self.size
         down, right = torch.rand(2).tolist()
-        top = int(down * (image.shape[1] - height + 1))
-        left = int(right * (image.shape[2] - width + 1))
-        return image[:, top : top + height, left : left + width]
+        top = int(down * (pixels.shape[1] - height + 1))
+        left = int(right * (pixels.shape[2] - width + 1))
+        return pixels[:, top : top + height, left : left + width]
 
 
 @dataclass(frozen=True)
 class CentreCrop:
-    """The centre of the picture, after its shorter side was scaled to ``size / crop_share``."""
+    """The centre of the image, after its shorter side was scaled to ``size / crop_fraction``."""
 
     size: tuple[int, int]
-    crop_share: float
+    crop_fraction: float
 
-    def __call__(self, picture: Image.Image) -> Tensor:
-        """Return the scaled picture's centre as a uint8 tensor (C, H, W)."""
-        image = _cover(picture, *_covered(self.size, self.crop_share))
-        left, top, right, bottom = _centred(image.shape[2], image.shape[1], self.size[1], self.size[0])
-        return image[:, top:bottom, left:right]
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Return the scaled image's centre as a uint8 tensor (C, H, W)."""
+        pixels = _cover(image, *_covered(self.size, self.crop_fraction))
+        left, top, right, bottom = _centred(pixels.shape[2], pixels.shape[1], self.size[1], self.size[0])
+        return pixels[:, top:bottom, left:right]
 
 
 @dataclass(frozen=True)
 class Squash:
-    """The whole picture, resized without regard to its aspect."""
+    """The whole image, resized without regard to its aspect."""
 
     size: tuple[int, int]
 
-    def __call__(self, picture: Image.Image) -> Tensor:
-        """Return the resized picture as a uint8 tensor (C, H, W)."""
-        return resize(to_tensor(picture), self.size)
+    def __call__(self, image: Image.Image) -> Tensor:
+        """Return the resized image as a uint8 tensor (C, H, W)."""
+        return resize(to_tensor(image), self.size)
 
 
 @dataclass(frozen=True)
@@ -198,7 +198,7 @@ class Erase:
         """Erase a part of the uint8 tensor (C, H, W), or leave it."""
         if torch.rand(()) >= self.probability:
             return image
-        # The ratio here is height/width: the box is drawn for the transposed picture.
+        # The ratio here is height/width: the box is drawn for the transposed image.
         box = draw_box(image.shape[1], image.shape[2], self.scale, self.ratio)
         if box is None:
             return image
@@ -231,9 +231,9 @@ def draw_box(width: int, height: int, scale: tuple[float, float], ratio: tuple[f
     return None
 
 
-def to_tensor(picture: Image.Image) -> Tensor:
-    """Copy a picture of mode RGB or L into a uint8 tensor (C, H, W), channels last in memory."""
-    pixels = torch.from_numpy(np.array(picture))
+def to_tensor(image: Image.Image) -> Tensor:
+    """Copy an image of mode RGB or L into a uint8 tensor (C, H, W), channels last in memory."""
+    pixels = torch.from_numpy(np.array(image))
     return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
 
 
@@ -247,24 +247,24 @@ def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
 def _evaluation_fit(preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
     if preprocessing.resize == "squash":
         return Squash(preprocessing.image_size)
-    return CentreCrop(preprocessing.image_size, preprocessing.crop_share)
+    return CentreCrop(preprocessing.image_size, preprocessing.crop_fraction)
 
 
-def _covered(size: tuple[int, int], crop_share: float) -> tuple[int, int]:
-    """Return the height and width of which a crop of ``size`` keeps ``crop_share`` in each direction."""
-    return math.floor(size[0] / crop_share), math.floor(size[1] / crop_share)
+def _covered(size: tuple[int, int], crop_fraction: float) -> tuple[int, int]:
+    """Return the height and width of which a crop of ``size`` keeps ``crop_fraction`` in each direction."""
+    return math.floor(size[0] / crop_fraction), math.floor(size[1] / crop_fraction)
 
 
-def _cover(picture: Image.Image, tall: int, wide: int) -> Tensor:
-    """Resize the picture, in its own aspect, so that it just covers ``tall`` x ``wide`` pixels."""
-    longest = MOST_ASPECT * min(picture.size)
-    if max(picture.size) > longest:
-        width, height = (min(side, longest) for side in picture.size)
-        picture = picture.crop(_centred(*picture.size, width, height))
-    width, height = picture.size
+def _cover(image: Image.Image, tall: int, wide: int) -> Tensor:
+    """Resize the image, in its own aspect, so that it just covers ``tall`` x ``wide`` pixels."""
+    longest = MOST_ASPECT * min(image.size)
+    if max(image.size) > longest:
+        width, height = (min(side, longest) for side in image.size)
+        image = image.crop(_centred(*image.size, width, height))
+    width, height = image.size
     if height * wide <= width * tall:
-        return resize(to_tensor(picture), (tall, max(wide, tall * width // height)))
-    return resize(to_tensor(picture), (max(tall, wide * height // width), wide))
+        return resize(to_tensor(image), (tall, max(wide, tall * width // height)))
+    return resize(to_tensor(image), (max(tall, wide * height // width), wide))
 
 
 def _centred(width: int, height: int, w: int, h: int) -> Box:
@@ -282,8 +282,8 @@ def _check_preprocessing(preprocessing: Preprocessing) -> None:
             f"mean and std need one value for each of the {preprocessing.channels} channels, "
             f"not {len(preprocessing.mean)} and {len(preprocessing.std)}"
         )
-    if not 0 < preprocessing.crop_share <= 1:
-        raise ConfigError(f"crop_share must lie above 0 and at most at 1, not {preprocessing.crop_share}")
+    if not 0 < preprocessing.crop_fraction <= 1:
+        raise ConfigError(f"crop_fraction must lie above 0 and at most at 1, not {preprocessing.crop_fraction}")
 
 
 def _check_augment(augment: ImageAugment) -> None:

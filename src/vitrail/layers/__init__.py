@@ -1,4 +1,16 @@
-"""The parts models are made of: patches, positions, attention, block, pooling, convolution, masking.
+"""The parts that models are made of.
 
-Nothing here knows a model.
+- `attention`: multi-head self-attention, and the choice of how to compute it
+- `attention_cpu`: fused attention of short sequences on CPUs that multiply bf16
+- `block`: the transformer block, shared by ViT's encoder and MAE's decoder
+- `kernel_cache`: where the compiled kernel is kept
+- `masking`: which patches are hidden, at random, in blocks, on a grid or as the user says
+- `patches`: images to patches and back
+- `pooling`: attention pooling
+- `positions`: position embeddings
+- `relative_position`: relative positions
+- `shapes_only`: models as shapes without values, quickly
+- `std_conv`: convolutions with standardised weights, and the two ways to pad them (BiT, Kolesnikov et al
+- `window_attention`: attention that stays inside the windows of a map, with a relative position bias (Swin, Liu et al
+- `window_layout`: windows of a map
 """

@@ -1,1 +1,21 @@
-"""Whole models: `vit` and `mae`, the `classifier` around a backbone, and the `zoo` that names them."""
+"""Backbones, masked autoencoders and the classifier, each file beside its paper.
+
+- `backbone`: what every backbone answers, and the one loop over blocks that all of them run
+- `classifier`: a backbone with a linear head
+- `cost`: what a model costs
+- `growth`: how the cost of attention grows with the image
+- `hybrid`: the hybrids of the ViT paper (section 3.1)
+- `mae`: the masked autoencoder (He et al
+- `mpp`: masked patch prediction, the ViT paper's own way to learn without labels (section 4.6, appendix B.1.2)
+- `partial_fine_tuning`: a ViT cut in two
+- `published`: what the authors of a model report for it
+- `registry`: every model by its name, and the one function that builds it
+- `resnet`: the ResNets of BiT (Kolesnikov et al
+- `simmim`: SimMIM (Xie et al
+- `swin`: the Swin Transformer (Liu et al
+- `targets`: what a masked autoencoder predicts of each hidden patch (MAE, table 1d)
+- `tokenizers`: images as words
+- `vit`: the Vision Transformer (Dosovitskiy et al
+- `vit_positions`: the position embeddings a ViT can have, and where they come in
+- `vit_windows`: a plain ViT whose blocks look at windows only, for images of detection's size
+"""

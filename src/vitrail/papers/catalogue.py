@@ -34,7 +34,7 @@ class Entry:
 TABLES: dict[str, Entry] = {
     "vit-positions": Entry("vit_positions", "ViT, table 8: no positions, 1-D, 2-D, relative"),
     "vit-pool": Entry("vit_pool", "ViT, figure 9: class token or mean of the patches, at three learning rates"),
-    "vit-resnets": Entry("vit_resnets", "ViT, figures 3 to 5: BiT, hybrid and ViT of equal compute on few pictures"),
+    "vit-resnets": Entry("vit_resnets", "ViT, figures 3 to 5: BiT, hybrid and ViT of equal compute on few images"),
     "vit-mpp": Entry("vit_mpp", "ViT, section 4.6: masked patch prediction, and fine-tuning its encoder"),
     "mae-ratio": Entry("mae_ratio", "MAE, figure 5: hiding 10 to 90 % of the patches"),
     "mae-depth": Entry("mae_decoder", "MAE, table 1a: depth of the decoder", "depths"),

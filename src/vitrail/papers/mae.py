@@ -13,7 +13,7 @@ from vitrail.commands.probe import probe
 from vitrail.config import replace, to_json
 from vitrail.papers.grid import Column, Figures, Filled, Work
 from vitrail.papers.small import pretraining, training
-from vitrail.runs.run_training import Result, carry_out
+from vitrail.runs.run_training import Result, run_training
 from vitrail.runs.split import run_split
 from vitrail.settings import PaperSettings, PretrainSettings, TrainSettings
 from vitrail.tasks.classification.settings import ClassifySettings
@@ -55,7 +55,7 @@ def as_recipe(base: ClassifySettings, recipe: ClassifySettings) -> ClassifySetti
 def cell(settings: PretrainSettings, after: ClassifySettings) -> Work:
     """Return a cell that pretrains, probes and fine-tunes.
 
-    Its figures: ``top1``, ``probe``, ``knn`` on the held-out pictures, ``minutes`` and ``loss`` of the pretraining.
+    Its figures: ``top1``, ``probe``, ``knn`` on the held-out images, ``minutes`` and ``loss`` of the pretraining.
     """
 
     def work(seed: int, folder: Path) -> Figures:
@@ -84,17 +84,17 @@ def encoded(settings: PretrainSettings, seed: int, folder: Path) -> Result:
     out = folder.parents[2] / "paper-mae-encoders" / key / f"seed_{seed}"
     settings = replace(settings, out=str(out), run=replace(settings.run, seed=seed))
     after = ClassifySettings(data=settings.data, run=settings.run)
-    return carry_out(replace(pretrain.prepare(settings, run_split(settings, as_for=after)), draw=None))
+    return run_training(replace(pretrain.prepare(settings, run_split(settings, as_for=after)), draw=None))
 
 
 def tuned(settings: ClassifySettings, seed: int, weights: Path, out: Path) -> float:
-    """Fine-tune from an encoder; return the accuracy on the held-out pictures."""
+    """Fine-tune from an encoder; return the accuracy on the held-out images."""
     settings = replace(settings, weights=str(weights), out=str(out), run=replace(settings.run, seed=seed))
     return learned(settings, out)[0]
 
 
 def learned(settings: ClassifySettings, out: Path) -> tuple[float, float]:
-    """Train a classifier; return its accuracy on the held-out pictures, and the seconds it took."""
+    """Train a classifier; return its accuracy on the held-out images, and the seconds it took."""
     result = train.learn(settings, run_split(settings))
     return evaluate(str(out), settings.data).top1, result.summary["seconds"]
 

@@ -28,7 +28,7 @@ PAPER = {
 
 
 def table(settings: PaperSettings) -> Table:
-    """Pretrain with each augmentation; of what is said of it, flips and crops are those that suit the pictures."""
+    """Pretrain with each augmentation; of what is said of it, flips and crops are those that suit the images."""
     usual = first(settings).augment
     rows = []
     for name, (finetuned, probed) in PAPER.items():

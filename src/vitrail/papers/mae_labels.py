@@ -18,7 +18,7 @@ PRETRAINING_EPOCHS = 120
 
 
 def table(settings: PaperSettings) -> Table:
-    """Pretrain once on all pictures, and fine-tune with more and more labels; from scratch in the same time."""
+    """Pretrain once on all images, and fine-tune with more and more labels; from scratch in the same time."""
     pretraining = first(replace(settings, epochs=settings.epochs or PRETRAINING_EPOCHS))
     rows = []
     for share, epochs in SHARES.items():
@@ -72,7 +72,7 @@ def _as_long(pretraining: PretrainSettings, after: ClassifySettings, scratch: Cl
         beside = folder.parents[1] / folder.parent.name.replace("from_scratch", "pretrained") / folder.name
         whole = _pretrained(pretraining, after)(seed, beside)["seconds"]
         fine = whole - encoded(pretraining, seed, folder).summary["seconds"]
-        # A step costs the same from scratch: the same model, batch and pictures.
+        # A step costs the same from scratch: the same model, batch and images.
         epochs = round(after.epochs * whole / fine)
         run = replace(scratch.run, seed=seed, evaluate_every=epochs / 20, save_every=epochs / 4)
         settings = replace(scratch, epochs=epochs, out=str(folder / "train"), run=run)

@@ -22,7 +22,7 @@ EPOCHS = 15
 
 
 def table(settings: PaperSettings) -> Table:
-    """Tune more and more of one encoder, all on pictures as they are, so that features can be kept."""
+    """Tune more and more of one encoder, all on images as they are, so that features can be kept."""
     base = first(settings)
     depth = base.architecture.depth or 12
     after = replace(then(settings, LABELS, EPOCHS), augment=STILL, batch_size=64)

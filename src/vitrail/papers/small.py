@@ -1,4 +1,4 @@
-"""The settings that all tables begin with: a narrow model that learns from a few thousand small pictures."""
+"""The settings that all tables begin with: a narrow model that learns from a few thousand small images."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from vitrail.tasks.registry import find_spec
 NARROW = Architecture(patch_size=8, width=96, depth=4, num_heads=3)
 IMAGE_SIZE = 64
 
-# Digits are 8x8 grey pictures with strokes: smaller patches, and nothing may be mirrored or cropped away.
+# Digits are 8x8 grey images with strokes: smaller patches, and nothing may be mirrored or cropped away.
 DIGITS = Architecture(patch_size=4, width=64, depth=4, num_heads=4)
 DIGITS_SIZE = 32
 
@@ -22,8 +22,8 @@ def training(settings: PaperSettings, epochs: float, **changes: Any) -> Classify
     """Return the settings of a classifier from scratch at the scale that is asked for.
 
     Args:
-        settings: what the user said; what was not said is chosen for small pictures.
-        epochs: passes over the training pictures where the user says nothing.
+        settings: what the user said; what was not said is chosen for small images.
+        epochs: passes over the training images where the user says nothing.
         **changes: fields of `ClassifySettings` that the table itself decides on.
     """
     return replace(_common(ClassifySettings(data=settings.data), settings, epochs), **changes)

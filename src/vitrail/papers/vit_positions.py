@@ -9,7 +9,7 @@ from vitrail.settings import PaperSettings
 
 NONE = "none"
 
-# ViT-B/16, accuracy of a linear classifier with five labelled ImageNet pictures a class; positions at the stem.
+# ViT-B/16, accuracy of a linear classifier with five labelled ImageNet images a class; positions at the stem.
 PAPER = {
     NONE: 0.61382,
     "learned": 0.64206,
@@ -47,7 +47,7 @@ def conclude(filled: Filled) -> str:
     spread = max(means[name] for name in kinds) - means[worst]
     gain = means[worst] - means[NONE]
     noise = 100 * max(filled.deviation(name, "top1") for name in PAPER)
-    verdict = "as in the paper" if gain > max(spread, noise) else "not the paper's picture at this scale"
+    verdict = "as in the paper" if gain > max(spread, noise) else "not the paper's image at this scale"
     return (
         f"The weakest kind of positions ({worst}) is {gain:+.1f} points from none, the kinds lie {spread:.1f} points "
         f"apart (standard deviation between seeds up to {noise:.1f}): {verdict}."

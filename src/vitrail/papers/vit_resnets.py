@@ -1,7 +1,7 @@
 """BiT, hybrid and ViT of equal compute on little data (ViT, sections 4.3 and 4.4, figures 3 to 5).
 
-The paper compares them by compute, and finds that with few pictures the ResNets are ahead: a ViT has to learn from
-the pictures what a convolution is built with. Hybrids are slightly better than ViTs at small compute.
+The paper compares them by compute, and finds that with few images the ResNets are ahead: a ViT has to learn from
+the images what a convolution is built with. Hybrids are slightly better than ViTs at small compute.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from vitrail.settings import Architecture, PaperSettings, TrainSettings
 
 BIT, HYBRID, VIT = "BiT", "hybrid", "ViT"
 
-# 119 to 124 million multiply-accumulates for a picture of 64 pixels (`vitrail.models.cost.cost`): stages of one block
+# 119 to 124 million multiply-accumulates for an image of 64 pixels (`vitrail.models.cost.cost`): stages of one block
 # each; a ViT over the 8x8 map of two such stages; and a ViT over patches of 8 pixels.
 SHAPES: dict[str, tuple[str, Architecture]] = {
     BIT: ("bit_r50x1", Architecture(depths=(1, 1, 1, 1))),
@@ -26,7 +26,7 @@ def table(settings: PaperSettings) -> Table:
     """Train one model of each family with the same budget."""
     base = training(replace(settings, model=None), epochs=20)
     return Table(
-        title="ViT: BiT, hybrid and ViT of equal compute on few pictures",
+        title="ViT: BiT, hybrid and ViT of equal compute on few images",
         rows=tuple(Row(family, trained(_shaped(base, *shape))) for family, shape in SHAPES.items()),
         columns=(Column("top1", "top-1, %"), Column("loss", "loss, nats", scale=1, digits=3)),
         source=(

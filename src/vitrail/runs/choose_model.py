@@ -13,7 +13,7 @@ from PIL import Image
 
 from vitrail.config import Preprocessing, pair, replace
 from vitrail.data.images import open_image
-from vitrail.data.sources import Pictures
+from vitrail.data.sources import Images
 from vitrail.errors import ConfigError, ImageError
 from vitrail.models.registry import (
     BACKBONES,
@@ -46,7 +46,7 @@ class Start:
 
     Attributes:
         model: name and options of the backbone and of the head, but for the number of classes.
-        preprocessing: how pictures become its input.
+        preprocessing: how images become its input.
         notes: what was decided on the way, to be said to the user.
     """
 
@@ -55,17 +55,17 @@ class Start:
     notes: tuple[str, ...]
 
 
-def choose_start(
+def choose_model(
     name: str,
     weights: WeightsFile | None,
     architecture: BackboneArchitecture,
-    pictures: Pictures,
+    images: Images,
     image_size: Size | None,
     channels: int,
 ) -> Start:
-    """Decide on model, input size and normalisation from what is asked, the weights, and the pictures.
+    """Decide on model, input size and normalisation from what is asked, the weights, and the images.
 
-    The name "auto" takes the model the weights belong to. An input size that is not given is the pictures'
+    The name "auto" takes the model the weights belong to. An input size that is not given is the images'
     own (the median of their shorter sides), in whole patches, at most 224 or what the weights were trained at;
     unless the name ends in one, as timm's do (``vit_base_patch16_384``).
 
@@ -85,9 +85,9 @@ def choose_start(
     check_options(asked | ({} if image_size is None else {"image_size": pair(image_size)}))
     options = {**_inherited(name, given), **asked, "channels": channels}
     patch_size = options.get("patch_size", BACKBONES[name][1].patch_size if _is_vit(name) else COARSEST_STRIDE)
-    size = pair(image_size) if image_size is not None else _default_size(pictures, patch_size, weights)
+    size = pair(image_size) if image_size is not None else _default_size(images, patch_size, weights)
     if image_size is None:
-        notes.append(f"image size {_shown(size)}, by the pictures' own")
+        notes.append(f"image size {_shown(size)}, by the images' own")
     if _is_vit(name) and min(size) < FEWEST_PATCHES * patch_size:
         notes.append(
             f"only {size[0] // patch_size}x{size[1] // patch_size} patches of {patch_size} pixels: "
@@ -116,19 +116,19 @@ def _backbone(name: str) -> str:
     return found
 
 
-def default_size(pictures: Pictures, patch_size: int, largest: int = LARGEST_DEFAULT_SIZE) -> int:
-    """Return the median shorter side of the pictures in whole patches, between 32 pixels and ``largest``."""
-    step = max(1, len(pictures) // SIZES_LOOKED_AT)
-    sides = [side for item in pictures.items[::step] if (side := _shorter_side(item))]
+def default_size(images: Images, patch_size: int, largest: int = LARGEST_DEFAULT_SIZE) -> int:
+    """Return the median shorter side of the images in whole patches, between 32 pixels and ``largest``."""
+    step = max(1, len(images) // SIZES_LOOKED_AT)
+    sides = [side for item in images.items[::step] if (side := _shorter_side(item))]
     median = int(statistics.median(sides)) if sides else largest
     side = min(max(median, SMALLEST_DEFAULT_SIZE), largest)
     return max(patch_size, side // patch_size * patch_size)
 
 
-def _default_size(pictures: Pictures, patch_size: int, weights: WeightsFile | None) -> tuple[int, int]:
-    """Return the size of the pictures, or that of the weights where it is smaller or no square."""
+def _default_size(images: Images, patch_size: int, weights: WeightsFile | None) -> tuple[int, int]:
+    """Return the size of the images, or that of the weights where it is smaller or no square."""
     own = weights.preprocessing.image_size if weights else pair(LARGEST_DEFAULT_SIZE)
-    return own if own[0] != own[1] else pair(default_size(pictures, patch_size, own[0]))
+    return own if own[0] != own[1] else pair(default_size(images, patch_size, own[0]))
 
 
 def _shorter_side(item: Path | Image.Image) -> int | None:
@@ -146,7 +146,7 @@ def _model_of(weights: WeightsFile, name: str) -> ModelSpec | None:
 
 
 def _is_vit(name: str) -> bool:
-    """Whether a model has one grid of patches, which its picture should fill."""
+    """Whether a model has one grid of patches, which its image should fill."""
     return hasattr(BACKBONES[name][1], "positions_at")
 
 
@@ -176,7 +176,7 @@ def _about_weights(weights: WeightsFile, model: ModelSpec | None, size: tuple[in
 
 
 def _fitted(preprocessing: Preprocessing, size: tuple[int, int], channels: int) -> Preprocessing:
-    """Fit the weights' preprocessing to another size, and average a colour normalisation where pictures are grey."""
+    """Fit the weights' preprocessing to another size, and average a colour normalisation where images are grey."""
     fitted = replace(preprocessing, image_size=size, channels=channels)
     if channels == len(preprocessing.mean):
         return fitted

@@ -1,4 +1,4 @@
-"""Features of pictures by a model, computed once in any number of views and kept beside the run."""
+"""Features of images by a model, computed once in any number of views and kept beside the run."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vitrail.data.batches import EvalBatches
 from vitrail.data.features import Features, View, digest_of, identity, kept_features
 from vitrail.data.normalise import Normalise
 from vitrail.data.samples import Samples
-from vitrail.data.sources import Pictures
+from vitrail.data.sources import Images
 from vitrail.data.transforms import eval_transform, train_transform
 from vitrail.errors import WeightsError
 from vitrail.paths import user_path
@@ -27,19 +27,19 @@ from vitrail.training.precision import Precision
 
 @dataclass(frozen=True)
 class Extraction:
-    """What is computed of each picture, and by what.
+    """What is computed of each image, and by what.
 
     Attributes:
-        what: a name for it; with the pictures' own name it says which features take the place of older ones.
+        what: a name for it; with the images' own name it says which features take the place of older ones.
         model: what computes; it is put into evaluation mode meanwhile.
         weights: all of the model that decides what features are, by name.
-        extract: normalised pictures ``(B, C, H, W)`` to features ``(B, ...)``.
-        preprocessing: how a picture becomes the input.
+        extract: normalised images ``(B, C, H, W)`` to features ``(B, ...)``.
+        preprocessing: how an image becomes the input.
         folder: where features are kept.
         device: what computes.
         precision: of the computation; features are float32 in any case.
-        batch_size: pictures in a forward pass.
-        workers: processes that load pictures.
+        batch_size: images in a forward pass.
+        workers: processes that load images.
     """
 
     what: str
@@ -54,26 +54,26 @@ class Extraction:
     workers: int = -1
 
     def features(
-        self, pictures: Pictures, data: str, augment: Augment | None = None, views: int = 1, seed: int = 0
+        self, images: Images, data: str, augment: Augment | None = None, views: int = 1, seed: int = 0
     ) -> Features:
-        """Return the features of pictures as an evaluation sees them, or of the first views that training would show.
+        """Return the features of images as an evaluation sees them, or of the first views that training would show.
 
         Args:
-            pictures: what to look at.
-            data: what the pictures are called, with their split.
+            images: what to look at.
+            data: what the images are called, with their split.
             augment: how training changes them; None: not at all.
             views: how many epochs of training are kept.
             seed: of the training.
 
         Raises:
-            DataError: no picture can be read, or nothing can be written.
+            DataError: no image can be read, or nothing can be written.
         """
         fit = eval_transform(self.preprocessing) if augment is None else train_transform(augment, self.preprocessing)
-        samples = Samples(pictures, fit, seed, self.preprocessing.channels, cache="off")
+        samples = Samples(images, fit, seed, self.preprocessing.channels, cache="off")
         about = {
             "what": self.what,
             "data": data,
-            "pictures": identity(pictures),
+            "images": identity(images),
             "weights": digest_of(self.weights),
             "preprocessing": to_json(self.preprocessing),
             "augment": to_json(augment),
@@ -88,7 +88,7 @@ class Extraction:
 
     @torch.no_grad()
     def _compute(self, samples: Any) -> Iterator[tuple[Tensor, Tensor]]:
-        """Give the numbers and features of pictures, batch by batch; dropout does not act, and is put back."""
+        """Give the numbers and features of images, batch by batch; dropout does not act, and is put back."""
         normalise = Normalise(self.preprocessing.mean, self.preprocessing.std).to(self.device)
         modes = {module: module.training for module in self.model.modules()}
         self.model.to(self.device).eval()

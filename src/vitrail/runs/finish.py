@@ -1,4 +1,4 @@
-"""What is done when a run ends: pictures, report, and the line that says what to run next."""
+"""What is done when a run ends: images, report, and the line that says what to run next."""
 
 from __future__ import annotations
 
@@ -22,8 +22,8 @@ from vitrail.visualize.curves import draw_curves
 from vitrail.weights.checkpoint import open_checkpoint
 from vitrail.weights.description import Description, describe
 
-PICTURES = 6
-PICTURES_DURING = 3
+IMAGES = 6
+IMAGES_DURING = 3
 
 
 def finish(result: Result, what: str, source: Source) -> None:
@@ -36,40 +36,40 @@ def finish(result: Result, what: str, source: Source) -> None:
 
 
 def drawer(folder: Path, description: Description, source: Source) -> Draw | None:
-    """Return what draws a run while it goes on, into ``folder/pictures``; None where there are no images to draw."""
+    """Return what draws a run while it goes on, into ``folder/images``; None where there are no images to draw."""
     found = split_to_show(source)
     if found is None:
         return None
-    _, pictures = found
+    _, images = found
 
     def draw(task: Any, step: int) -> None:
-        (folder / "pictures").mkdir(exist_ok=True)
+        (folder / "figures").mkdir(exist_ok=True)
         try:
             # On the CPU, as at the end of a run, wherever the model learns.
             model = copy.deepcopy(task.model).cpu()
-            drawn = task_of(description).draw(model, description, spread(pictures, PICTURES_DURING))
+            drawn = task_of(description).draw(model, description, spread(images, IMAGES_DURING))
         except VitrailError as error:
-            say(f"no picture of what the model sees: {error}")
+            say(f"no image of what the model sees: {error}")
             return
-        name, picture = next(iter(drawn.items()))
-        picture.save(folder / "pictures" / f"{name}_{step:08d}.png")
+        name, image = next(iter(drawn.items()))
+        image.save(folder / "figures" / f"{name}_{step:08d}.png")
 
     return draw
 
 
 def draw_run(folder: Path, source: Source) -> Path:
-    """Draw curves and what the best checkpoint makes of held-out images into ``folder/pictures``; return the report."""
+    """Draw curves and what the best checkpoint makes of held-out images into ``folder/images``; return the report."""
     model, description = open_checkpoint(folder)
     drawn = {"curves": draw_curves(read_metrics(folder), title=folder.name)}
     what = ""
     if split_to_show(source) is not None:
         try:
-            shown = held_out_of(source, PICTURES)
-            drawn |= task_of(description).draw(model, description, shown.pictures)
+            shown = held_out_of(source, IMAGES)
+            drawn |= task_of(description).draw(model, description, shown.images)
             what = shown.what
         except VitrailError as error:
-            say(f"no pictures of what the model sees: {error}")
-    (folder / "pictures").mkdir(exist_ok=True)
-    for name, picture in drawn.items():
-        picture.save(folder / "pictures" / f"{name}.png")
+            say(f"no images of what the model sees: {error}")
+    (folder / "figures").mkdir(exist_ok=True)
+    for name, image in drawn.items():
+        image.save(folder / "figures" / f"{name}.png")
     return report_run(folder, drawn, what)

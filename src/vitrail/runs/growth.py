@@ -1,4 +1,4 @@
-"""``vitrail models --flops``: how attention and whole models grow with the picture."""
+"""``vitrail models --flops``: how attention and whole models grow with the image."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def show_growth(settings: ModelsSettings) -> None:
         return
     columns = ("side", "MSA", "W-MSA", "attention", "whole", "growth", "of pixels")
     for name, rows in grown.items():
-        say_table(f"{name}: GMAC of one picture", columns, [_row(row, rows[0]) for row in rows])
+        say_table(f"{name}: GMAC of one image", columns, [_row(row, rows[0]) for row in rows])
     say("MSA, W-MSA: all attention layers by the Swin paper's equations 1 and 2. Attention, whole: counted, with the")
     say("padding of windows and the class token. Growth: of the whole, beside that of the number of pixels.")
     if path is not None:

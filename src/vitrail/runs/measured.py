@@ -9,7 +9,7 @@ from pathlib import Path
 
 from vitrail.data.changes import seen_as
 from vitrail.data.image_list import TEST, TRAIN, UNUSED, VALIDATION, ImageList, parts_of, read_list
-from vitrail.data.sources import Pictures, Source
+from vitrail.data.sources import Images, Source
 from vitrail.errors import DataError, WeightsError
 from vitrail.paths import user_path
 from vitrail.runs.split import NO_LIST, divide_by, listed, part_of
@@ -47,7 +47,7 @@ class KnownSplit:
     is_own: bool
     notes: tuple[str, ...] = ()
 
-    def part(self, *splits: str) -> Pictures | None:
+    def part(self, *splits: str) -> Images | None:
         """Return the images of some splits; None where there are none."""
         wanted = [TRAIN if split in splits else None for split in self.splits]
         return part_of(parts_of(self.pool), wanted, TRAIN)
@@ -128,14 +128,14 @@ def choose_split(known: KnownSplit, split: str) -> Measured:
         wanted = {NEW}  # as the data themselves call them
     elif split == "auto":
         split, wanted = _best(known)
-    pictures = known.part(*wanted)
-    if pictures is None:
+    images = known.part(*wanted)
+    if images is None:
         there = [
             f"{known.count(name):,} of {name}" for name in (TRAIN, VALIDATION, TEST, UNUSED, NEW) if known.count(name)
         ]
         raise DataError(f"{known.data} has no {asked} images; it has {', '.join(there) or 'none at all'}")
     notes = (*known.notes, *_said(known, wanted))
-    return Measured(known.data, split, pictures, notes, known.pool.notes)
+    return Measured(known.data, split, images, notes, known.pool.notes)
 
 
 def _best(known: KnownSplit) -> tuple[str, Collection[str]]:

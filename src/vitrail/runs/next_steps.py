@@ -34,7 +34,7 @@ def after_training(folder: str | Path, description: Description) -> list[str]:
         return [*_fine_tuning(folder, description), f"{look}  # what it makes of held-out images"]
     return [
         f"{command('vitrail', 'evaluate', folder, data)}  # figures for every class",
-        f"{command('vitrail', 'predict', folder, 'PICTURES')}  # what is in other images",
+        f"{command('vitrail', 'predict', folder, 'IMAGES')}  # what is in other images",
         f"{look}  # where it looks",
     ]
 
@@ -44,9 +44,9 @@ def after_evaluate(checkpoint: str, description: Description) -> list[str]:
     return [command("vitrail", "look", checkpoint)] if description.settings.get("data") else []
 
 
-def after_predict(checkpoint: str, pictures: Sequence[str]) -> list[str]:
+def after_predict(checkpoint: str, images: Sequence[str]) -> list[str]:
     """Return what makes sense after predictions: to see where the model looked."""
-    return [command("vitrail", "look", checkpoint, *pictures[:IMAGES])]
+    return [command("vitrail", "look", checkpoint, *images[:IMAGES])]
 
 
 def after_look(checkpoint: str, description: Description) -> list[str]:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from vitrail.data.sources import Source, training_pictures
-from vitrail.runs.choose_model import choose_start
+from vitrail.data.sources import Source, training_images
+from vitrail.runs.choose_model import choose_model
 from vitrail.runs.finish import drawer
 from vitrail.runs.run_folder import given_back_if_refused, open_folder
 from vitrail.runs.run_training import Plan
@@ -29,11 +29,11 @@ def prepare(settings: TrainSettings | PretrainSettings, source: Source, weights:
     task = task_to_learn(settings)
     if weights is None and settings.weights is not None:
         weights = open_weights(settings.weights)
-    start = choose_start(
+    start = choose_model(
         settings.model,
         weights,
         settings.architecture,
-        training_pictures(source),
+        training_images(source),
         settings.image_size,
         settings.channels,
     )

@@ -71,7 +71,7 @@ def report_run(folder: Path, drawn: Mapping[str, Image.Image], what: str = "") -
         title=folder.name,
         subtitle=_subtitle(description, settings, summary),
         facts=_facts(summary),
-        pictures=[(caption(name, what), picture) for name, picture in drawn.items()],
+        images=[(caption(name, what), image) for name, image in drawn.items()],
         sections=[
             Section("Settings", settings, folded=True),
             *_model_sections(description),
@@ -99,7 +99,7 @@ def write_look(
         path,
         title=f"A look at {folder.resolve().name}",
         subtitle=f"{description.model.name}, {checkpoint_name(folder)}. {what}",
-        pictures=[(caption(name, what), picture) for name, picture in {**drawn, **curves}.items()],
+        images=[(caption(name, what), image) for name, image in {**drawn, **curves}.items()],
         sections=_model_sections(description),
         next_steps=after_training(folder, description),
     )

@@ -27,7 +27,7 @@ MAY_CHANGE = {
     "loader.cache",
     "run.device",
     "run.keep",
-    "run.picture_every",
+    "run.draw_every",
     "run.save_every",
     "run.save_minutes",
     "run.tensorboard",

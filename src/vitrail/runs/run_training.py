@@ -17,7 +17,7 @@ from vitrail.config import to_json
 from vitrail.data.batches import EvalBatches, TrainBatches
 from vitrail.data.image_list import FILE
 from vitrail.data.samples import Samples
-from vitrail.data.sources import Pictures, Source, training_pictures
+from vitrail.data.sources import Images, Source, training_images
 from vitrail.errors import ConfigError
 from vitrail.layers.attention_cpu import ready
 from vitrail.runs.run_folder import given_back
@@ -49,13 +49,13 @@ class Result:
 
 @dataclass(frozen=True)
 class Plan:
-    """All that is needed to train: the pictures, the task, and what to say about the model afterwards.
+    """All that is needed to train: the images, the task, and what to say about the model afterwards.
 
     Attributes:
-        samples: makes samples of pictures, for training or not.
+        samples: makes samples of images, for training or not.
         measure: turns a task and its batches into metrics; by default sums and counts add up.
         balanced: every class is drawn equally often.
-        draw: draws what the task makes of pictures, every ``run.picture_every`` epochs.
+        draw: draws what the task makes of images, every ``run.draw_every`` epochs.
         notes: what was found and decided on the way, each a sentence, said once training does start.
     """
 
@@ -64,29 +64,29 @@ class Plan:
     folder: Path
     task: nn.Module
     description: Description
-    samples: Callable[[Pictures, bool], Samples]
+    samples: Callable[[Images, bool], Samples]
     measure: Callable[[nn.Module, Iterable[Batch]], dict[str, float]] = measure
     draw: Draw | None = None
     balanced: bool = False
     notes: tuple[str, ...] = ()
 
 
-def carry_out(plan: Plan, batches: Batches | None = None, evaluate: Evaluate | None = None) -> Result:
+def run_training(plan: Plan, batches: Batches | None = None, evaluate: Evaluate | None = None) -> Result:
     """Train what is planned, or go on where it was.
 
     Args:
         plan: what to train.
-        batches: what to train on in place of the plan's training pictures: their features, say.
+        batches: what to train on in place of the plan's training images: their features, say.
         evaluate: with ``batches``, what measures the task; None leaves evaluation out.
 
     Raises:
         ConfigError: nothing can be learned in so many epochs or at such a rate.
     """
     with given_back(plan.folder):
-        return _carry_out(plan, batches, evaluate)
+        return _run_training(plan, batches, evaluate)
 
 
-def _carry_out(plan: Plan, batches: Batches | None, evaluate: Evaluate | None) -> Result:
+def _run_training(plan: Plan, batches: Batches | None, evaluate: Evaluate | None) -> Result:
     settings, run = plan.settings, plan.settings.run
     _check_effort(settings)
     keep_large_buffers()
@@ -145,10 +145,10 @@ def _check_effort(settings: TrainSettings | PretrainSettings) -> None:
 
 
 def train_batches(plan: Plan, pin_memory: bool = False) -> TrainBatches:
-    """Return the global batches of a plan's training pictures, this process's share of them."""
+    """Return the global batches of a plan's training images, this process's share of them."""
     settings = plan.settings
     return TrainBatches(
-        plan.samples(training_pictures(plan.source), True),
+        plan.samples(training_images(plan.source), True),
         settings.batch_size,
         settings.run.micro_batch,
         settings.run.seed,
@@ -162,12 +162,12 @@ def train_batches(plan: Plan, pin_memory: bool = False) -> TrainBatches:
 
 
 def evaluator(plan: Plan) -> Callable[[Any], dict[str, float]] | None:
-    """Return what measures the task on the validation pictures, or None where there are none."""
-    pictures = plan.source.validation
-    if pictures is None or not len(pictures):
+    """Return what measures the task on the validation images, or None where there are none."""
+    images = plan.source.validation
+    if images is None or not len(images):
         return None
     settings = plan.settings
-    samples = plan.samples(pictures, False)
+    samples = plan.samples(images, False)
     batches = EvalBatches(
         samples,
         settings.batch_size,

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from vitrail.data.images import open_image
 from vitrail.data.requested import RequestedImage
-from vitrail.data.sources import Pictures, Source
+from vitrail.data.sources import Images, Source
 from vitrail.errors import DataError, ImageError
 from vitrail.weights.description import Description
 
@@ -27,21 +27,21 @@ class Shown:
     """Images to be drawn.
 
     Attributes:
-        pictures: the images.
+        images: the images.
         what: a sentence for captions: how many they are, and what is known of them.
         notes: what was left out, each a sentence for the user.
     """
 
-    pictures: Pictures
+    images: Images
     what: str
     notes: tuple[str, ...] = ()
 
 
-def split_to_show(source: Source) -> tuple[str, Pictures] | None:
+def split_to_show(source: Source) -> tuple[str, Images] | None:
     """Return the name and the images of the split that figures of a run show: one held out where there is any."""
-    for name, pictures in (("validation", source.validation), ("test", source.test), ("train", source.train)):
-        if pictures is not None and len(pictures):
-            return name, pictures
+    for name, images in (("validation", source.validation), ("test", source.test), ("train", source.train)):
+        if images is not None and len(images):
+            return name, images
     return None
 
 
@@ -60,36 +60,36 @@ def held_out_of(source: Source, count: int) -> Shown:
     found = split_to_show(source)
     if found is None:
         raise DataError(f"{source.name} has no images any more; name images to look at")
-    split, pictures = found
-    chosen = spread(pictures, count)
-    return Shown(chosen, what_is_shown(split, len(chosen), len(pictures)))
+    split, images = found
+    chosen = spread(images, count)
+    return Shown(chosen, what_is_shown(split, len(chosen), len(images)))
 
 
-def spread(pictures: Pictures, count: int) -> Pictures:
+def spread(images: Images, count: int) -> Images:
     """Take ``count`` images, evenly spread over all of them; for one that cannot be read the next one that can.
 
     Raises:
         DataError: `TRIES` images in a row cannot be read.
     """
-    total = len(pictures)
+    total = len(images)
     count = min(count, total)
     chosen: dict[int, None] = {}
     for place in range(count):
-        chosen[_readable(pictures, int((place + 0.5) * total / count), chosen)] = None
-    return pictures.subset(chosen)
+        chosen[_readable(images, int((place + 0.5) * total / count), chosen)] = None
+    return images.subset(chosen)
 
 
 TRIES = 100
 """So many unreadable images in a row are no accident."""
 
 
-def _readable(pictures: Pictures, number: int, taken: Collection[int]) -> int:
+def _readable(images: Images, number: int, taken: Collection[int]) -> int:
     """Return the first image from ``number`` on that can be read and is not taken, going round at the end."""
     problem: ImageError | None = None
-    for offset in range(min(len(pictures), len(taken) + TRIES)):
-        candidate = (number + offset) % len(pictures)
+    for offset in range(min(len(images), len(taken) + TRIES)):
+        candidate = (number + offset) % len(images)
         try:
-            if candidate not in taken and (item := pictures.items[candidate]) is not None:
+            if candidate not in taken and (item := images.items[candidate]) is not None:
                 if isinstance(item, Path):
                     open_image(item)
                 return candidate
@@ -123,4 +123,4 @@ def named_images(images: Sequence[RequestedImage], count: int, description: Desc
     if undrawn:
         notes.append(f"the first {len(items):,} of {len(images):,} images are drawn; --count {len(images)} draws all")
     number = "1 image" if len(items) == 1 else f"{len(items):,} images"
-    return Shown(Pictures(tuple(items), None, tuple(names)), f"{number} {NAMED}.", tuple(notes))
+    return Shown(Images(tuple(items), None, tuple(names)), f"{number} {NAMED}.", tuple(notes))

@@ -25,7 +25,7 @@ from vitrail.data.image_list import (
     root_of,
     together,
 )
-from vitrail.data.sources import Pictures, Source, with_validation
+from vitrail.data.sources import Images, Source, with_validation
 from vitrail.errors import DataError, WeightsError
 from vitrail.paths import user_path
 from vitrail.runs.run_folder import is_same_run, run_folder
@@ -103,7 +103,7 @@ def divide_by(pool: Source, data: str, seed: int, share: float, labels: float) -
     return dataclasses.replace(source, images=dataclasses.replace(images, chosen_by_seed=chosen))
 
 
-def listed(parts: Sequence[tuple[str, Pictures]], data: str, class_names: Sequence[str]) -> ImageList:
+def listed(parts: Sequence[tuple[str, Images]], data: str, class_names: Sequence[str]) -> ImageList:
     """List images; the main process reads them, and the others are told."""
     root = root_of(data)
     images = list_images(parts, root, class_names) if distributed.is_main() else None
@@ -173,15 +173,15 @@ def _as_begun(pool: Source, known: ImageList, run: str, data: str) -> Source:
     return dataclasses.replace(pool, **divided, notes=notes, images=changes.images if changes else known)
 
 
-def part_of(parts: Sequence[tuple[str, Pictures]], splits: Sequence[str | None], wanted: str | None) -> Pictures | None:
+def part_of(parts: Sequence[tuple[str, Images]], splits: Sequence[str | None], wanted: str | None) -> Images | None:
     """Return all images that belong to a split, wherever they lie in the data; None where there are none."""
     found = []
     start = 0
-    for _, pictures in parts:
-        own = splits[start : start + len(pictures)]
-        start += len(pictures)
+    for _, images in parts:
+        own = splits[start : start + len(images)]
+        start += len(images)
         if places := [place for place, split in enumerate(own) if split == wanted]:
-            found.append(pictures.subset(places))
+            found.append(images.subset(places))
     return together(*found) if found else None
 
 

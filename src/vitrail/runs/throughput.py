@@ -1,4 +1,4 @@
-"""How fast a machine learns what is planned: steps of the model, and pictures from the loader, both measured."""
+"""How fast a machine learns what is planned: steps of the model, and images from the loader, both measured."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from vitrail.training.learner import Learner
 from vitrail.training.runtime import Runtime
 
 SMALLEST = 8
-"""Pictures in the first batch that is tried; the others are doublings."""
+"""Images in the first batch that is tried; the others are doublings."""
 
 FEWEST = 2
 """Steps timed of every batch, however long they take; one more comes before, in which memory is taken."""
@@ -29,15 +29,15 @@ LITTLE = 1.05
 
 
 @dataclass(frozen=True)
-class Pace:
+class Throughput:
     """What was measured.
 
     Attributes:
-        model: pictures a second that the model learns from, forward, backward and the optimizer's step, at its best.
-        loader: pictures a second that come from the disk, decoded and augmented.
+        model: images a second that the model learns from, forward, backward and the optimizer's step, at its best.
+        loader: images a second that come from the disk, decoded and augmented.
         workers: processes that load; with none, loading and learning take turns.
-        best: pictures in the forward pass that is fastest.
-        by_batch: pictures a second by the size of the forward pass.
+        best: images in the forward pass that is fastest.
+        by_batch: images a second by the size of the forward pass.
         ran_out: the size for which memory did not suffice; 0: it did for all.
         device: what computed.
         precision: in what.
@@ -54,7 +54,7 @@ class Pace:
 
     @property
     def both(self) -> float:
-        """Return pictures a second of training: the slower of both, or one after the other without workers."""
+        """Return images a second of training: the slower of both, or one after the other without workers."""
         if not self.workers:
             return 1 / (1 / self.model + 1 / self.loader)
         return min(self.model, self.loader)
@@ -65,7 +65,7 @@ class Pace:
         return "loader" if self.loader < self.model else "model"
 
 
-def measure_pace(plan: Plan, batch_size: int, seconds: float) -> Pace:
+def measure_throughput(plan: Plan, batch_size: int, seconds: float) -> Throughput:
     """Time steps of the planned task at several sizes, and its loader.
 
     Args:
@@ -93,7 +93,7 @@ def measure_pace(plan: Plan, batch_size: int, seconds: float) -> Pace:
             break
     best = _fastest(by_batch)
     loader, workers = _loader_rate(_with_batch(plan, max(by_batch)), seconds / 3)
-    return Pace(by_batch[best], loader, workers, best, by_batch, ran_out, str(device), precision.name)
+    return Throughput(by_batch[best], loader, workers, best, by_batch, ran_out, str(device), precision.name)
 
 
 def _sizes(largest: int) -> Iterator[int]:
@@ -120,7 +120,7 @@ def _with_batch(plan: Plan, size: int) -> Plan:
 
 
 def _model_rate(learner: Learner, plan: Plan, seconds: float) -> float:
-    """Return the pictures a second of steps on one batch, again and again."""
+    """Return the images a second of steps on one batch, again and again."""
     settings: Any = replace(plan.settings, loader=replace(plan.settings.loader, workers=0, cache="off"))
     batches = train_batches(replace(plan, settings=settings))
     micro_batches = next(iter(batches.start()))
@@ -140,7 +140,7 @@ def _model_rate(learner: Learner, plan: Plan, seconds: float) -> float:
 
 
 def _loader_rate(plan: Plan, seconds: float) -> tuple[float, int]:
-    """Return the pictures a second that the loader brings, and its workers; the wait for the first is left out."""
+    """Return the images a second that the loader brings, and its workers; the wait for the first is left out."""
     batches = train_batches(plan)
     steps = batches.start()
     next(steps)

@@ -9,13 +9,13 @@ from typing import Any
 
 from vitrail.config import Augment
 from vitrail.data.features import EvalFeatureBatches, FeatureBatches, Features, room_for
-from vitrail.data.sources import Pictures, training_pictures
+from vitrail.data.sources import Images, training_images
 from vitrail.errors import ConfigError
 from vitrail.models.partial_fine_tuning import PartialFineTuning
 from vitrail.output import say
 from vitrail.runs.extract_features import Extraction, features_folder
 from vitrail.runs.run_folder import given_back
-from vitrail.runs.run_training import Plan, Result, carry_out, train_batches
+from vitrail.runs.run_training import Plan, Result, run_training, train_batches
 from vitrail.tasks.classification.settings import ClassifySettings
 from vitrail.tasks.classification.tuning import TunedBlocks
 from vitrail.training import distributed
@@ -23,7 +23,7 @@ from vitrail.training.measure import measure
 from vitrail.training.runtime import Runtime
 
 STILL = Augment(crop="none", flip=0.0)
-"""Pictures as an evaluation sees them, the same in every epoch."""
+"""Images as an evaluation sees them, the same in every epoch."""
 
 
 @dataclass(frozen=True)
@@ -54,16 +54,16 @@ class Tuning:
             raise ConfigError(f"tune_blocks works for task classify; to {plan.settings.task} use freeze")
         return cls(plan, plan.task.cut, folder or features_folder(plan.settings.weights, plan.folder))
 
-    def carry_out(self) -> Result:
+    def run_training(self) -> Result:
         """Train, from features where they can be kept.
 
         Raises:
             ConfigError: they are asked for and cannot be kept.
         """
         with given_back(self.plan.folder):
-            return self._carry_out()
+            return self._run_training()
 
-    def _carry_out(self) -> Result:
+    def _run_training(self) -> Result:
         reason = self._why_not()
         wanted = self._settings.cache_features
         if reason and wanted == "on":
@@ -71,17 +71,17 @@ class Tuning:
         say(f"only the last {self.cut.blocks:g} of {self.cut.vit.depth} blocks and the head learn")
         if reason or wanted == "off":
             say(f"every epoch computes the other blocks anew{f': {reason}' if reason and wanted == 'auto' else ''}")
-            return carry_out(self.plan)
-        say(f"what the others make of the pictures is kept in {self.folder}")
-        return carry_out(self.plan, self._batches(), self.evaluator(self.plan.source.validation, "validation"))
+            return run_training(self.plan)
+        say(f"what the others make of the images is kept in {self.folder}")
+        return run_training(self.plan, self._batches(), self.evaluator(self.plan.source.validation, "validation"))
 
-    def evaluator(self, pictures: Pictures | None, split: str) -> Callable[[Any], dict[str, float]] | None:
-        """Return what measures the task on kept features of pictures, or None where there are none."""
-        if pictures is None or not len(pictures):
+    def evaluator(self, images: Images | None, split: str) -> Callable[[Any], dict[str, float]] | None:
+        """Return what measures the task on kept features of images, or None where there are none."""
+        if images is None or not len(images):
             return None
-        features = self._extraction().features(pictures, f"{self._settings.data} {split}")
+        features = self._extraction().features(images, f"{self._settings.data} {split}")
         size, rank, world = self._settings.batch_size, distributed.rank(), distributed.world()
-        batches = EvalFeatureBatches(pictures, features, size, rank, world)
+        batches = EvalFeatureBatches(images, features, size, rank, world)
         return lambda task: measure(task, batches)
 
     @property
@@ -90,10 +90,10 @@ class Tuning:
         return self.plan.settings
 
     def _batches(self) -> FeatureBatches:
-        settings, pictures = self._settings, training_pictures(self.plan.source)
+        settings, images = self._settings, training_images(self.plan.source)
         still = is_still(settings.augment)
         features: Features = self._extraction().features(
-            pictures,
+            images,
             f"{settings.data} train",
             augment=None if still else settings.augment,
             views=1 if still else settings.loader.views,
@@ -120,21 +120,21 @@ class Tuning:
         """Say why features cannot be kept, as half a sentence; "" when they can."""
         settings = self._settings
         if settings.augment.mixup or settings.augment.cutmix:
-            return "mixup and cutmix need pictures (--augment.mixup 0 --augment.cutmix 0)"
+            return "mixup and cutmix need images (--augment.mixup 0 --augment.cutmix 0)"
         still = is_still(settings.augment)
         if not (still or settings.loader.views):
             return (
-                "every epoch shows other views of the pictures (--loader.views 4 for four fixed ones, or "
-                "--augment.crop none --augment.flip 0 for the pictures as they are)"
+                "every epoch shows other views of the images (--loader.views 4 for four fixed ones, or "
+                "--augment.crop none --augment.flip 0 for the images as they are)"
             )
-        pictures = len(training_pictures(self.plan.source)) + len(self.plan.source.validation or ())
-        numbers = (1 if still else settings.loader.views) * pictures * self.cut.numbers
+        images = len(training_images(self.plan.source)) + len(self.plan.source.validation or ())
+        numbers = (1 if still else settings.loader.views) * images * self.cut.numbers
         if not room_for(self.folder, numbers):
             return f"{numbers * 4 / 2**30:.1f} GiB of them would fill the disk of {self.folder}"
         return ""
 
 
 def is_still(augment: Augment) -> bool:
-    """Tell whether a picture looks the same whenever it is shown."""
+    """Tell whether an image looks the same whenever it is shown."""
     random = (augment.flip, augment.color_jitter, augment.rand_augment, augment.erasing)
     return augment.crop == "none" and not any(random)

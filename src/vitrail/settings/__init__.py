@@ -1,6 +1,8 @@
 """What each command can be told: one frozen dataclass a command, the same on the command line and in Python.
 
-Nothing here imports torch. What a task adds to `train` or `pretrain` is in its own folder, below `vitrail.tasks`.
+- `commands`: what each verb can be told
+- `models`: settings of models
+- `training`: what runs that train can be told, whatever their task
 """
 
 from vitrail.config import Augment, Loader, Optim, Run, Schedule

@@ -16,18 +16,18 @@ from vitrail.settings.models import Architecture, Scoring, Size
 
 @dataclass(frozen=True)
 class EvaluateSettings:
-    """Measure a trained model on labelled pictures."""
+    """Measure a trained model on labelled images."""
 
     checkpoint: tyro.conf.Positional[str]
     """A run folder or a checkpoint; of a run, the best one."""
     data: tyro.conf.Positional[str]
-    """The pictures: a folder, a CSV, or "digits"."""
+    """The images: a folder, a CSV, or "digits"."""
     split: Literal["auto", "train", "validation", "test", "all"] = "auto"
     """auto: test where there is one, else all images that the run did not learn from."""
     batch_size: int = 128
     scoring: Scoring = field(default_factory=Scoring)
     workers: int = -1
-    """Processes that load pictures; -1 chooses by the machine."""
+    """Processes that load images; -1 chooses by the machine."""
     device: str = "auto"
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     json: bool = False
@@ -36,14 +36,14 @@ class EvaluateSettings:
 
 @dataclass(frozen=True)
 class PredictSettings:
-    """Say what is in pictures."""
+    """Say what is in images."""
 
     checkpoint: tyro.conf.Positional[str]
     """A run folder or a checkpoint of a trained model; of a run, the best one."""
-    pictures: tyro.conf.Positional[tuple[str, ...]]
+    images: tyro.conf.Positional[tuple[str, ...]]
     """Files, folders or globs."""
     top: int = 3
-    """How many classes to name for each picture."""
+    """How many classes to name for each image."""
     format: Literal["table", "json", "csv"] = "table"
     """json: one object a line."""
     json: bool = False
@@ -65,21 +65,21 @@ class ProbeSettings:
     weights: tyro.conf.Positional[str]
     """A run folder, a checkpoint or a weights file, of any backbone."""
     data: tyro.conf.Positional[str]
-    """Labelled pictures with held-out ones: a folder, a CSV, or "digits" (embedded)."""
+    """Labelled images with held-out ones: a folder, a CSV, or "digits" (embedded)."""
     out: str | None = None
     """Where features are kept; by default beside the run, or in runs/probe-NAME for a weights file."""
     model: str = "auto"
     """A name from `vitrail models`; auto: the one the weights belong to."""
     image_size: Size | None = None
-    """Side of the input in pixels, or height and width; by default that of the run, or of the pictures."""
+    """Side of the input in pixels, or height and width; by default that of the run, or of the images."""
     channels: Literal[1, 3] | None = None
     """3 for colour, 1 for grey; by default those of the run, else 3."""
     labels: float = 1.0
-    """Labelled pictures learned from (above 1) or their share (at most 1)."""
+    """Labelled images learned from (above 1) or their share (at most 1)."""
     pool: Literal["auto", "class", "mean"] = "auto"
     """Features of a ViT: class token, or mean of the patches; auto: as it was trained."""
     neighbours: int = 20
-    """How many nearest pictures vote."""
+    """How many nearest images vote."""
     temperature: float = 0.07
     """Of their votes: a smaller one lets the nearest count for more."""
     rates: tuple[float, ...] = (0.1, 0.3, 1, 3, 10, 30, 100, 300)
@@ -94,7 +94,7 @@ class ProbeSettings:
     """Of tuning the last blocks."""
     seed: int = 0
     workers: int = -1
-    """Processes that load pictures; -1 chooses by the machine."""
+    """Processes that load images; -1 chooses by the machine."""
     device: str = "auto"
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     json: bool = False
@@ -106,7 +106,7 @@ class PlanSettings:
     """Measure this machine, and say how to train on it in the hours there are: batch, rate, epochs, disk, command."""
 
     data: tyro.conf.Positional[str]
-    """A folder of pictures, a CSV, or "digits" (embedded)."""
+    """A folder of images, a CSV, or "digits" (embedded)."""
     objective: Literal["mae", "mpp", "classify"] = "mae"
     """What is to be learned: two ways without labels, or to tell classes apart."""
     hours: float = 8
@@ -118,16 +118,16 @@ class PlanSettings:
     recipe: str = "auto"
     """A name from `vitrail models --recipes`."""
     image_size: Size | None = None
-    """Side of the input in pixels, or height and width; by default that of the pictures, at most 224."""
+    """Side of the input in pixels, or height and width; by default that of the images, at most 224."""
     channels: Literal[1, 3] = 3
     """3 for colour, 1 for grey."""
     batch_size: int | None = None
-    """Pictures per step; by default the recipe's, or more where there are many pictures."""
+    """Images per step; by default the recipe's, or more where there are many images."""
     architecture: Architecture = field(default_factory=Architecture)
     seconds: float = 30
     """About how long to measure."""
     workers: int = -1
-    """Processes that load pictures; 0 loads in the main process, -1 chooses by the machine."""
+    """Processes that load images; 0 loads in the main process, -1 chooses by the machine."""
     device: str = "auto"
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     json: bool = False
@@ -140,18 +140,18 @@ class LookSettings:
 
     checkpoint: tyro.conf.Positional[str]
     """A run folder or a checkpoint; of a run, the best one."""
-    pictures: tyro.conf.Positional[tuple[str, ...]] = ()
-    """Files, folders or globs; by default some of the run's own held-out pictures."""
+    images: tyro.conf.Positional[tuple[str, ...]] = ()
+    """Files, folders or globs; by default some of the run's own held-out images."""
     out: str | None = None
-    """Where the pictures go; RUN/look by default."""
+    """Where the images go; RUN/look by default."""
     count: int = 6
-    """How many pictures at most."""
+    """How many images at most."""
     mask_ratio: tuple[float, ...] = ()
     """Mask ratios to draw (masked autoencoders); by default the one it was trained with."""
     masking: tuple[Literal["random", "block", "grid"], ...] = ()
     """Kinds of masks to draw; by default the one it was trained with, and one panel of all."""
     mask: str | None = None
-    """Hide these patches instead; a picture, bright where hidden, or numbers such as "0-9,14"."""
+    """Hide these patches instead; an image, bright where hidden, or numbers such as "0-9,14"."""
     seeds: tuple[int, ...] = (0,)
     """A mask is drawn for each seed."""
     pixel: tuple[int, int] | None = None
@@ -167,17 +167,17 @@ class TourSettings:
     """The whole line in minutes: pretrain, fine-tune with few labels, compare with scratch, look."""
 
     data: str = "digits"
-    """Pictures with labels: a folder per class, a CSV, or "digits" (embedded)."""
+    """Images with labels: a folder per class, a CSV, or "digits" (embedded)."""
     task: Literal["classify", "detect", "segment"] = "classify"
     """To detect and segment, two small backbones are trained and compared, on drawn scenes by default."""
     out: str | None = None
     """Where the runs and the report go; runs/tour-NAME by default."""
     labels: float | None = None
-    """Labelled pictures used (above 1) or their share (at most 1); by default 10 for each class."""
+    """Labelled images used (above 1) or their share (at most 1); by default 10 for each class."""
     pretrain_epochs: float | None = None
-    """Passes over all pictures without their labels; by default some 80,000 pictures are seen."""
+    """Passes over all images without their labels; by default some 80,000 images are seen."""
     train_epochs: float | None = None
-    """Passes over the labelled pictures; by default some 10,000 pictures are seen."""
+    """Passes over the labelled images; by default some 10,000 images are seen."""
     seed: int = 0
 
 
@@ -188,30 +188,30 @@ class PaperSettings:
     name: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="[TABLE]")]] = ""
     """The table; without one, all tables are listed."""
     data: str = "digits"
-    """Pictures with labels: a folder per class, a CSV, or "digits" (embedded)."""
+    """Images with labels: a folder per class, a CSV, or "digits" (embedded)."""
     seeds: int = 3
     """Every setting is run for the seeds 0 up to this."""
     out: str | None = None
     """The folder of the table; runs/paper-TABLE by default. A table that is there goes on where it was."""
     epochs: float | None = None
-    """Passes over the training pictures of each run; by default the table's own choice."""
+    """Passes over the training images of each run; by default the table's own choice."""
     model: str | None = None
     """The model; by default a narrow one that one processor core can train."""
     image_size: Size | None = None
     """Side of the input in pixels, or height and width; 64 for the narrow model, else as for `vitrail train`."""
     workers: int = -1
-    """Processes that load pictures; 0 loads in the main process, -1 chooses by the machine."""
+    """Processes that load images; 0 loads in the main process, -1 chooses by the machine."""
     device: str = "auto"
 
 
 @dataclass(frozen=True)
 class ModelsSettings:
-    """List the models: how large they are, what a picture costs them, and how good they are known to be."""
+    """List the models: how large they are, what an image costs them, and how good they are known to be."""
 
     pattern: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="[PATTERN]")]] = ""
     """Only names that contain this; by default all backbones."""
     image_sizes: tuple[int, ...] = (224, 384)
-    """Sides of the pictures that tokens and multiply-accumulates are counted for, in pixels."""
+    """Sides of the images that tokens and multiply-accumulates are counted for, in pixels."""
     recipes: bool = False
     """List the recipes instead."""
     flops: bool = False
@@ -238,7 +238,7 @@ class WeightsSettings:
     """convert: the folder, or the file, to write."""
     source: str | None = None
     """verify: the file it was made from; tensors and outputs of both are compared."""
-    picture: str | None = None
+    image: str | None = None
     """verify: what both are shown; noise by default."""
     num_heads: int | None = None
     """convert: number of heads, where neither the file nor its size says it."""

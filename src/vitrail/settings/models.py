@@ -83,7 +83,7 @@ Head = Literal[
 
 @dataclass(frozen=True)
 class Dense:
-    """What finds or outlines things in a picture, above the backbone; of no use to a classifier."""
+    """What finds or outlines things in an image, above the backbone; of no use to a classifier."""
 
     head: Head = "auto"
     """To detect: mask_rcnn (auto), faster_rcnn, cascade_mask_rcnn, detr. To segment: upernet (auto), setr_*, linear."""
@@ -102,7 +102,7 @@ class Dense:
     proposals: int = 1000
     """Most regions that are looked at closely; twice as many while training."""
     regions: int = 512
-    """Regions of a picture from which its classes and boxes are learned."""
+    """Regions of an image from which its classes and boxes are learned."""
     samples: int = 2
     """Points a side at which each cell of a region is read off the map; 1 is the fastest."""
     queries: int = 100
@@ -114,11 +114,11 @@ class Dense:
     jitter: Literal["none", "multiscale", "large", "crop"] = "multiscale"
     """none: one size; multiscale: sizes by jitter_scale; large: cut or padded to a square; crop: cut to image_size."""
     jitter_scale: tuple[float, float] = (0.8, 1.25)
-    """Smallest and largest factor of the size of a training picture."""
+    """Smallest and largest factor of the size of a training image."""
     longest: float = 5 / 3
     """The longer side is at most so many times image_size; the shorter one then is smaller than that."""
     short_side: int | None = None
-    """To segment: what a picture's shorter side is scaled to before all else; None leaves pictures as they are."""
+    """To segment: what an image's shorter side is scaled to before all else; None leaves images as they are."""
     ignore: int = 255
     """To segment: the value in the masks that means void; 255 always does."""
     classes: str | None = None
@@ -131,13 +131,13 @@ class Dense:
 
 @dataclass(frozen=True)
 class Scoring:
-    """How a segmenter scores a picture: more passes, better figures."""
+    """How a segmenter scores an image: more passes, better figures."""
 
     part: Size | None = None
-    """Score pictures part by part, each of this height and width in pixels; None scores them whole."""
+    """Score images part by part, each of this height and width in pixels; None scores them whole."""
     overlap: float = 1 / 3
     """Share of a part that its neighbour covers too; their scores are averaged."""
     scales: tuple[float, ...] = (1.0,)
-    """Factors by which pictures are scaled; the mean over all is taken."""
+    """Factors by which images are scaled; the mean over all is taken."""
     flip: bool = False
-    """Score mirrored pictures as well."""
+    """Score mirrored images as well."""

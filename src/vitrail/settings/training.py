@@ -34,7 +34,7 @@ class TrainSettings:
     RULES: ClassVar[tuple[Rule, ...]] = OF_TRAINING
 
     data: tyro.conf.Positional[str]
-    """A folder of pictures, a CSV of file and label, or embedded: "digits", and "scenes" to detect and segment."""
+    """A folder of images, a CSV of file and label, or embedded: "digits", and "scenes" to detect and segment."""
     task: str = "classify"
     """classify: name the class of an image; detect: find each object in it; segment: name the class of every pixel."""
     model: str = "auto"
@@ -46,19 +46,19 @@ class TrainSettings:
     recipe: str = "auto"
     """A name from `vitrail models --recipes`; auto: finetune with weights, scratch without."""
     epochs: float = 20
-    """Passes over the training pictures."""
+    """Passes over the training images."""
     batch_size: int = 64
-    """Pictures per step over all processes."""
+    """Images per step over all processes."""
     lr: float = 1e-3
     """Peak learning rate."""
     lr_for_batch: int = 0
-    """lr is meant for so many pictures a step and grows with batch_size, as papers state it; 0 takes lr as it is."""
+    """lr is meant for so many images a step and grows with batch_size, as papers state it; 0 takes lr as it is."""
     image_size: Size | None = None
-    """Side of the input in pixels, or height and width; by default that of the pictures, at most 224."""
+    """Side of the input in pixels, or height and width; by default that of the images, at most 224."""
     channels: Literal[1, 3] = 3
     """3 for colour, 1 for grey."""
     validation_share: float = 0.2
-    """Share of the training pictures held out when the data has no split of its own."""
+    """Share of the training images held out when the data has no split of its own."""
     freeze: int = 0
     """Layers from below that do not learn: 1 is the embeddings, each further one a block; 0 freezes nothing."""
     architecture: BackboneArchitecture = field(default_factory=BackboneArchitecture)
@@ -89,7 +89,7 @@ class PretrainSettings:
     RULES: ClassVar[tuple[Rule, ...]] = (*OF_TRAINING, *OF_WHOLE_IMAGES)
 
     data: tyro.conf.Positional[str]
-    """A folder of pictures (labels are ignored), a CSV, or "digits" (embedded)."""
+    """A folder of images (labels are ignored), a CSV, or "digits" (embedded)."""
     model: str = "vit_ti16"
     """The encoder: a name from `vitrail models`."""
     objective: str = "mae"
@@ -102,19 +102,19 @@ class PretrainSettings:
     recipe: str = "auto"
     """A name from `vitrail models --recipes`."""
     epochs: float = 100
-    """Passes over the training pictures."""
+    """Passes over the training images."""
     batch_size: int = 128
-    """Pictures per step over all processes."""
+    """Images per step over all processes."""
     lr: float = 1e-3
     """Peak learning rate."""
     lr_for_batch: int = 0
-    """lr is meant for so many pictures a step and grows with batch_size, as papers state it; 0 takes lr as it is."""
+    """lr is meant for so many images a step and grows with batch_size, as papers state it; 0 takes lr as it is."""
     image_size: Size | None = None
-    """Side of the input in pixels, or height and width; by default that of the pictures, at most 224."""
+    """Side of the input in pixels, or height and width; by default that of the images, at most 224."""
     channels: Literal[1, 3] = 3
     """3 for colour, 1 for grey."""
     validation_share: float = 0.1
-    """Share of the training pictures held out when the data has no split of its own."""
+    """Share of the training images held out when the data has no split of its own."""
     architecture: BackboneArchitecture = field(default_factory=BackboneArchitecture)
     augment: ImageAugment = field(default_factory=ImageAugment)
     loader: ImageLoader = field(default_factory=ImageLoader)

@@ -12,7 +12,7 @@ from vitrail.config import Preprocessing
 from vitrail.models.backbone import backbone_of
 from vitrail.settings import LookSettings
 from vitrail.visualize import attention, offsets, pixel, windows
-from vitrail.visualize.draw import contact_sheet, to_picture
+from vitrail.visualize.draw import contact_sheet, to_image
 
 WITHOUT_BIAS = ("absolute", "none")
 
@@ -66,5 +66,5 @@ def _draw_swin(
 def _answer_sheet(images: Tensor, captions: Sequence[str], preprocessing: Preprocessing) -> Image.Image:
     """Draw images ``(B, C, H, W)`` with their captions: all there is to see of a model without attention."""
     note = "This model has no attention; what it answers stands below each image."
-    shown = [to_picture(image, preprocessing.mean, preprocessing.std) for image in images]
+    shown = [to_image(image, preprocessing.mean, preprocessing.std) for image in images]
     return contact_sheet(shown, captions, note=note)

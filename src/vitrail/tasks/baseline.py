@@ -7,7 +7,7 @@ from torch import Tensor
 
 
 def neighbour_mean(target: Tensor, mask: Tensor, grid: tuple[int, int], channels: int) -> Tensor:
-    """Guess each patch from the visible ones around it: the yardstick a trained model has to beat.
+    """Guess each patch from the visible ones around it: the baseline a trained model has to beat.
 
     Every pixel of a patch gets the mean colour, in the target's scale, of the visible patches among its eight
     neighbours; where none is visible, of all visible patches.

@@ -24,12 +24,12 @@ def make_folder(out: Path) -> None:
 
 
 def own_names(files: Iterable[Path], out: Path) -> set[str]:
-    """Return the names, without ending, of the pictures that lie in the folder itself: they must not be drawn over."""
+    """Return the names, without ending, of the images that lie in the folder itself: they must not be drawn over."""
     return {file.stem for file in files if file.resolve().parent == out.resolve()}
 
 
 def unused_name(stem: str, used: set[str]) -> str:
-    """Return a name that no other picture of this call has: pictures of two folders may be called the same."""
+    """Return a name that no other image of this call has: images of two folders may be called the same."""
     name, number = stem, 1
     while name in used:
         number += 1

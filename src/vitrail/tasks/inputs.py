@@ -12,7 +12,7 @@ from torch import Tensor
 from vitrail.config import Preprocessing
 from vitrail.data.normalise import Normalise
 from vitrail.data.samples import Samples
-from vitrail.data.sources import Pictures
+from vitrail.data.sources import Images
 from vitrail.data.transforms import eval_transform, train_transform
 from vitrail.settings import PretrainSettings
 from vitrail.tasks.classification.settings import ClassifySettings
@@ -33,14 +33,14 @@ class ShownInputs:
 
 
 def eval_samples(
-    pictures: Pictures, preprocessing: Preprocessing, extra: Extra | None = None, cache: Cache = "off"
+    images: Images, preprocessing: Preprocessing, extra: Extra | None = None, cache: Cache = "off"
 ) -> Samples:
-    """Return pictures as a model sees them when it is measured; what is random is the same every time."""
-    return Samples(pictures, eval_transform(preprocessing), 0, preprocessing.channels, extra, cache)
+    """Return images as a model sees them when it is measured; what is random is the same every time."""
+    return Samples(images, eval_transform(preprocessing), 0, preprocessing.channels, extra, cache)
 
 
 def image_samples(
-    pictures: Pictures,
+    images: Images,
     training: bool,
     settings: ClassifySettings | PretrainSettings,
     preprocessing: Preprocessing,
@@ -49,20 +49,20 @@ def image_samples(
     """Return whole images as a run sees them: augmented for training, else as they are measured."""
     loader = settings.loader
     if not training:
-        return eval_samples(pictures, preprocessing, extra, loader.cache)
+        return eval_samples(images, preprocessing, extra, loader.cache)
     transform = train_transform(settings.augment, preprocessing)
     seed, channels = settings.run.seed, preprocessing.channels
-    return Samples(pictures, transform, seed, channels, extra, loader.cache, loader.views)
+    return Samples(images, transform, seed, channels, extra, loader.cache, loader.views)
 
 
-def inputs_of(pictures: Pictures, description: Description) -> ShownInputs:
+def inputs_of(images: Images, description: Description) -> ShownInputs:
     """Read images as a model takes them; a caption gives an image's name and its label, where there is one."""
     preprocessing, names = description.preprocessing, description.class_names
-    samples = eval_samples(pictures, preprocessing)
-    read = [samples.undamaged((0, number))[0] for number in range(len(pictures))]
+    samples = eval_samples(images, preprocessing)
+    read = [samples.undamaged((0, number))[0] for number in range(len(images))]
     captions = []
     for sample in read:
         label = f", labelled {names[sample['label']]}" if names and "label" in sample else ""
-        captions.append(f"{pictures.names[sample['index']]}{label}")
-    images = Normalise(preprocessing.mean, preprocessing.std)(torch.stack([sample["image"] for sample in read]))
-    return ShownInputs(images, tuple(captions))
+        captions.append(f"{images.names[sample['index']]}{label}")
+    normalised = Normalise(preprocessing.mean, preprocessing.std)(torch.stack([sample["image"] for sample in read]))
+    return ShownInputs(normalised, tuple(captions))

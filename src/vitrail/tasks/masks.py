@@ -9,13 +9,13 @@ from vitrail.layers.patches import grid_of
 
 
 class MaskDrawer:
-    """Draws the mask of one picture in the loader, so that it belongs to the picture and not to the process.
+    """Draws the mask of one image in the loader, so that it belongs to the image and not to the process.
 
     Args:
         patch_size: P, in pixels.
         mask_ratio: share hidden, in (0, 1).
         masking: how hidden patches are chosen.
-        given: ``(N,)`` bool, 1 = hidden: the mask of every picture, in place of a drawn one.
+        given: ``(N,)`` bool, 1 = hidden: the mask of every image, in place of a drawn one.
     """
 
     def __init__(
@@ -27,7 +27,7 @@ class MaskDrawer:
         self.given = given
 
     def __call__(self, image: Tensor) -> dict[str, Tensor]:
-        """Return ``mask`` ``(N,)`` for a picture ``(C, H, W)``."""
+        """Return ``mask`` ``(N,)`` for an image ``(C, H, W)``."""
         if self.given is not None:
             return {"mask": self.given}
         height, width = image.shape[-2:]

@@ -84,9 +84,7 @@ class Objective(Task):
         """Return the loss and, for every image, what is hidden of it."""
         loss, extra = self.loss(model, run)
         settings, preprocessing = run.settings, run.description.preprocessing
-        return Learning(
-            loss, lambda pictures, training: image_samples(pictures, training, settings, preprocessing, extra)
-        )
+        return Learning(loss, lambda images, training: image_samples(images, training, settings, preprocessing, extra))
 
     def check_evaluation(self, settings: EvaluateSettings, description: Description) -> None:
         """Refuse: there are no classes to measure."""
@@ -127,7 +125,7 @@ class Objective(Task):
 
 
 def _check_whole_patches(encoder: ModelSpec, objective: str) -> None:
-    """Refuse pictures that end in part of a patch: what lies beyond their edge would have to be predicted."""
+    """Refuse images that end in part of a patch: what lies beyond their edge would have to be predicted."""
     config = BACKBONES[encoder.name][1]
     if not isinstance(config, ViTConfig):
         return

@@ -15,7 +15,7 @@ from vitrail.config import Preprocessing
 from vitrail.console import shortened
 from vitrail.data.requested import RequestedImage
 from vitrail.data.samples import Samples
-from vitrail.data.sources import Pictures, Source
+from vitrail.data.sources import Images, Source
 from vitrail.models.registry import ModelSpec
 from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings
 from vitrail.tasks.look_options import check_options
@@ -61,7 +61,7 @@ class Learning:
     """
 
     loss: nn.Module
-    samples: Callable[[Pictures, bool], Samples]
+    samples: Callable[[Images, bool], Samples]
     measure: Measure = measure
     balanced: bool = False
 
@@ -73,14 +73,14 @@ class Measured:
     Attributes:
         data: what the user called them.
         split: what they are called among these.
-        pictures: the images.
+        images: the images.
         notes: what the user must know of them, each a sentence.
         of_source: what was said when they were opened.
     """
 
     data: str
     split: str
-    pictures: Pictures
+    images: Images
     notes: tuple[str, ...] = ()
     of_source: tuple[str, ...] = ()
 
@@ -178,7 +178,7 @@ class Task(ABC):
 
     @abstractmethod
     def draw(
-        self, model: Any, description: Description, pictures: Pictures, settings: LookSettings | None = None
+        self, model: Any, description: Description, images: Images, settings: LookSettings | None = None
     ) -> dict[str, Image.Image]:
         """Draw what a model makes of images, by name."""
 

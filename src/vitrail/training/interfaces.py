@@ -95,7 +95,7 @@ class Training:
         config: JSON values stored in every checkpoint.
         monitor: the metric that decides what is best, by default the first one ``evaluate`` returns; names
             with "loss" in them are better when small.
-        draw: called in the main process every ``run.picture_every`` epochs, with the task as ``evaluate`` gets it and
+        draw: called in the main process every ``run.draw_every`` epochs, with the task as ``evaluate`` gets it and
             the number of steps done.
         files: the content of more files that every checkpoint holds, by their names.
         kernel: what else computes than torch; a resume with another one is said not to be bit for bit.

@@ -63,7 +63,7 @@ class Learner:
         Args:
             micro_batches: this process's part of the global batch.
             step: seeds whatever the task draws, together with each micro-batch's position.
-            batch_size: pictures in the global batch.
+            batch_size: images in the global batch.
             rate: the learning rate.
         """
         if not micro_batches:

@@ -16,8 +16,17 @@ from vitrail.errors import TrainingError
 LOCK = ".lock"
 
 WRITTEN = (
-    *("config.json", "environment.json", "summary.json", "metrics.jsonl", "report.html", "checkpoints", "pictures"),
-    *("tensorboard", "target.safetensors", "features"),
+    *(
+        "config.json",
+        "environment.json",
+        "summary.json",
+        "metrics.jsonl",
+        "report.html",
+        "checkpoints",
+        "figures",
+        "pictures",
+    ),
+    *("tensorboard", "target.safetensors", "features", "pictures"),  # the last: figures of runs before
 )
 """What a run writes in its folder: none of it may be a link, which would lead out of the folder."""
 
@@ -203,7 +212,7 @@ def check_links(folder: Path) -> None:
     Raises:
         TrainingError: there is such a link; it is named.
     """
-    inside = [path for name in ("checkpoints", "pictures", "features") for path in (folder / name).glob("*")]
+    inside = [path for name in ("checkpoints", "figures", "pictures", "features") for path in (folder / name).glob("*")]
     for path in [*(folder / name for name in WRITTEN), *inside]:
         try:
             mode = path.lstat().st_mode

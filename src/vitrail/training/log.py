@@ -144,7 +144,7 @@ class Clock:
 
     @property
     def left(self) -> float:
-        """Seconds until the end at the pace so far, evaluating and saving included."""
+        """Seconds until the end at the throughput so far, evaluating and saving included."""
         done = self.step - self.first
         return self.elapsed / done * (self.steps - self.step) if done else math.nan
 

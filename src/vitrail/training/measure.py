@@ -16,7 +16,7 @@ from vitrail.training.interfaces import Batch, Task
 def measure(task: nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
     """Return ``{name: sum / count}`` of ``task.measure`` over all ``batches`` of all processes.
 
-    Sums and counts add up exactly whatever the batch size and however the pictures are shared out. Where they are
+    Sums and counts add up exactly whatever the batch size and however the images are shared out. Where they are
     vectors, of a figure for each class, the result is the mean over the classes that were counted at all. The
     task is put into evaluation mode and afterwards back into the mode it was in.
     """

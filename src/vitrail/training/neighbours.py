@@ -1,4 +1,4 @@
-"""Classes by the nearest pictures: the k-NN measure of features that were learned without labels."""
+"""Classes by the nearest images: the k-NN measure of features that were learned without labels."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ def nearest_neighbours(
     k: int = NEIGHBOURS,
     temperature: float = TEMPERATURE,
 ) -> Tensor:
-    """Let the k most similar known pictures vote, each with the weight ``exp(similarity / temperature)``.
+    """Let the k most similar known images vote, each with the weight ``exp(similarity / temperature)``.
 
     Args:
-        known: ``(N, D)`` features of pictures whose class is known.
+        known: ``(N, D)`` features of images whose class is known.
         labels: ``(N,)`` their classes.
-        queries: ``(M, D)`` features of pictures to tell.
+        queries: ``(M, D)`` features of images to tell.
         num_classes: K.
         k: how many neighbours vote; all there are when there are fewer.
         temperature: how much the nearest ones count for more.

@@ -166,7 +166,7 @@ class Session:
         return self.training.lr * rate(step, self.steps, self.steps_per_epoch, self.training.schedule)
 
     def exchange(self, stop_signal: int, micro_batches: Sequence[Batch]) -> int:
-        """Tell the other processes of damaged pictures and of a stop signal; return the signal any of them got.
+        """Tell the other processes of damaged images and of a stop signal; return the signal any of them got.
 
         Processes get a signal at different moments, yet must stop after the same step.
         """
@@ -184,7 +184,7 @@ class Session:
         return stop_signal
 
     def check(self) -> None:
-        """Stop a run that learns nothing any more, or that lacks too many of its pictures."""
+        """Stop a run that learns nothing any more, or that lacks too many of its images."""
         if self.device.type == "cpu" or self.state.step % GPU_CHECK_EVERY == 0:
             self._check_failures()
         self._check_damaged()
@@ -234,8 +234,8 @@ class Session:
             self.log.say(f"stopping early: {self.run.patience} evaluations without a better one")
 
     def drawing_is_due(self) -> bool:
-        """Whether what the model makes of pictures is to be drawn after this step; at the end that is done anyway."""
-        return self.training.draw is not None and not self.finished and self._passed(self.run.picture_every)
+        """Whether what the model makes of images is to be drawn after this step; at the end that is done anyway."""
+        return self.training.draw is not None and not self.finished and self._passed(self.run.draw_every)
 
     def draw(self) -> None:
         """Let the main process draw, with the weights that are evaluated."""

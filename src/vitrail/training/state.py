@@ -28,7 +28,7 @@ class State:
     """Evaluations since one was better than all before."""
     stopped_early: bool = False
     damaged: list[str] = field(default_factory=list)
-    """Pictures that could not be read, each once."""
+    """Images that could not be read, each once."""
 
     def judge(self, metrics: dict[str, float], monitor: str | None) -> bool:
         """Take in an evaluation and tell whether it is the best so far.
@@ -76,7 +76,7 @@ class Summary:
     skipped: int
     """Steps whose loss or gradient was not finite."""
     damaged: tuple[str, ...]
-    """Pictures that could not be read."""
+    """Images that could not be read."""
     seconds: float
     """Time spent in training steps."""
     images_per_second: float

@@ -1,5 +1,22 @@
-"""Seeing what a model learned.
+"""What is drawn: attention, reconstructions, windows, curves, the report.
 
-`record` and `attention` show what it attends to, `reconstruction` and `statistics` what a masked autoencoder fills
-in, `curves` how a run went. `draw` makes pictures of it, and `report` gathers them on one page.
+- `attention`: what a transformer attends to
+- `curves`: the curves of one run, or of several side by side
+- `draw`: images of tensors
+- `growth`: how the cost of models grows with the image, as curves
+- `hidden_squares`: what SimMIM hides from its encoder, and what it makes of it
+- `hiding`: which patches of some images are hidden for a figure, from seeds alone or as the user says
+- `maps`: images of the maps that a head gets
+- `object_attention`: where a detector looks when it finds an object
+- `objects`: images with what was found in them
+- `offsets`: the relative position bias of a Swin as images
+- `pixel`: where one pixel of an image looks in a Swin, stage by stage, and what reaches the answer
+- `reconstruction`: what a masked autoencoder sees, and what it makes of it
+- `record`: record attention weights while a model runs, without changing what it computes
+- `report`: one page about a run that can be kept, sent and read anywhere
+- `scales`: fixed colour scales
+- `segments`: images of which class every pixel shows
+- `statistics`: guess the mean and contrast of hidden patches, for predictions that come without them
+- `stitched`: attention inside windows, stitched over the whole image
+- `windows`: the windows of a Swin drawn on an image, stage by stage
 """

@@ -11,7 +11,7 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vitrail.errors import ConfigError, nearest
-from vitrail.visualize.draw import Tile, enlarge, sheet, to_picture
+from vitrail.visualize.draw import Tile, enlarge, sheet, to_image
 from vitrail.visualize.record import device_of, evaluating, global_encoder_of, record_attention, resolve_layers
 from vitrail.visualize.scales import attention_legend, attention_map
 
@@ -21,12 +21,12 @@ HEAD_FUSIONS: dict[str, Callable[[Tensor], Tensor]] = {
     "min": lambda weights: weights.amin(dim=1),
 }
 
-PICTURES_AT_ONCE = 8  # 12 layers of 12 heads at 577 tokens are 190 MB a picture.
+IMAGES_AT_ONCE = 8  # 12 layers of 12 heads at 577 tokens are 190 MB an image.
 
 
 @dataclass(frozen=True)
 class AttentionMaps:
-    """What a model attended to in a batch of pictures.
+    """What a model attended to in a batch of images.
 
     Attributes:
         rollout: ``(B, h, w)``, through all layers.
@@ -90,7 +90,7 @@ def class_attention(
     prefix: int = 1,
     by: Literal["class", "mean"] | None = None,
 ) -> Tensor:
-    """Lay what the pooled answer attends to out over the picture.
+    """Lay what the pooled answer attends to out over the image.
 
     Args:
         weights: ``(..., N, N)``, of each head ``(B, K, N, N)`` or rolled out ``(B, N, N)``, N = prefix + h * w.
@@ -147,10 +147,10 @@ def grid_distances(grid: tuple[int, int]) -> Tensor:
 def attention_maps(
     model: nn.Module, images: Tensor, layer: int = -1, head_fusion: str = "mean", discard: float = 0.0
 ) -> AttentionMaps:
-    """Run a model over pictures and map what its answer attends to.
+    """Run a model over images and map what its answer attends to.
 
     Args:
-        model: an `ImageClassifier`, a `ViT`, or a `MAE` (its encoder looks at the whole picture).
+        model: an `ImageClassifier`, a `ViT`, or a `MAE` (its encoder looks at the whole image).
         images: ``(B, C, H, W)``, normalised, on any device.
         layer: whose heads are shown, negative from the end.
         head_fusion, discard: as in `rollout`.
@@ -165,7 +165,7 @@ def attention_maps(
     by: Literal["class", "mean"] = "class" if encoder.pools_class_token else "mean"
     flows, heads = [], []
     with evaluating(encoder):
-        for some in images.split(PICTURES_AT_ONCE):
+        for some in images.split(IMAGES_AT_ONCE):
             with record_attention(encoder) as recorded:
                 encoder(some.to(device_of(encoder)))
             flow = rollout(list(recorded.values()), head_fusion, discard)
@@ -188,17 +188,17 @@ def panel(
     discard: float = 0.0,
     title: str = "What the model attends to",
 ) -> Image.Image:
-    """Draw each picture beside its rollout and the attention of single heads.
+    """Draw each image beside its rollout and the attention of single heads.
 
     Args:
         model, images, layer, head_fusion, discard: as in `attention_maps`.
-        mean, std: per channel, with which the pictures were normalised.
-        captions: a line for each picture, such as its class and the model's answer.
+        mean, std: per channel, with which the images were normalised.
+        captions: a line for each image, such as its class and the model's answer.
         heads: which heads to show, from 0; all when absent.
         title: a line on top, or none.
 
     Returns:
-        One picture with a block of tiles for each of ``images``, and a colour legend.
+        One image with a block of tiles for each of ``images``, and a colour legend.
     """
     maps = attention_maps(model, images, layer, head_fusion, discard)
     count = maps.heads.shape[1]
@@ -208,12 +208,12 @@ def panel(
             raise ConfigError(f"there is no head {head}; this model's go from 0 to {count - 1}")
     names = ["rollout", *(f"head {head}" for head in shown)]
     rows: list[list[Tile | None]] = []
-    for index, image in enumerate(images):
-        picture = enlarge(to_picture(image, mean, std))
+    for index, pixels in enumerate(images):
+        image = enlarge(to_image(pixels, mean, std))
         drawn = [maps.rollout[index], *(maps.heads[index, head] for head in shown)]
-        tiles: list[Tile | None] = [Tile(picture, captions[index] if captions else "")]
+        tiles: list[Tile | None] = [Tile(image, captions[index] if captions else "")]
         tiles += [
-            Tile(attention_map(picture, values * maps.tokens), f"{name}\n{peak_of(values * maps.tokens)}")
+            Tile(attention_map(image, values * maps.tokens), f"{name}\n{peak_of(values * maps.tokens)}")
             for name, values in zip(names, drawn, strict=True)
         ]
         rows += _balanced(tiles, at_most=8)

@@ -85,7 +85,7 @@ def draw_curves(
         measures: what to plot, such as ``("loss", "top1")``; everything when absent, loss first and rates last.
 
     Returns:
-        An RGB picture on white; without a single measurement, one that says so.
+        An RGB image on white; without a single measurement, one that says so.
     """
     named = runs if isinstance(runs, Mapping) else {"": runs}
     curves = [curve for name, rows in named.items() for curve in read_curves(rows, name)]

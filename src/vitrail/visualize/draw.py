@@ -1,4 +1,4 @@
-"""Pictures of tensors: images, and sheets of captioned tiles."""
+"""Images of tensors: images, and sheets of captioned tiles."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from torch import Tensor
 PAPER = (255, 255, 255)
 INK = (28, 30, 38)
 QUIET = (104, 108, 120)
-HIDDEN = (148, 154, 172)  # The flat grey of a hidden patch, cool enough to stand out in a grey picture.
+HIDDEN = (148, 154, 172)  # The flat grey of a hidden patch, cool enough to stand out in a grey image.
 
 GAP = 12
 MARGIN = 28
@@ -24,22 +24,22 @@ TEXT_SIZE = 18
 
 @dataclass(frozen=True)
 class Tile:
-    """A picture with a caption below it; the caption's lines after the first are drawn quieter."""
+    """An image with a caption below it; the caption's lines after the first are drawn quieter."""
 
-    picture: Image.Image
+    image: Image.Image
     caption: str = ""
 
 
-def to_picture(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Image.Image:
-    """Turn a normalised image back into a picture.
+def to_image(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Image.Image:
+    """Turn a normalised image back into an image.
 
     Args:
-        image: ``(C, H, W)``. One or two channels give a grey picture of the first, more give a colour picture of
+        image: ``(C, H, W)``. One or two channels give a grey image of the first, more give a colour image of
             the first three.
         mean, std: per channel, of values in [0, 1].
 
     Returns:
-        A picture of mode L or RGB; values outside [0, 1] are clipped.
+        An image of mode L or RGB; values outside [0, 1] are clipped.
     """
     scale = (-1, 1, 1)
     values = image.detach().float().cpu() * torch.tensor(std).view(scale) + torch.tensor(mean).view(scale)
@@ -48,19 +48,19 @@ def to_picture(image: Tensor, mean: Sequence[float], std: Sequence[float]) -> Im
     return Image.fromarray(pixels if pixels.shape[-1] == 3 else pixels[..., 0])
 
 
-def enlarge(picture: Image.Image, at_least: int = 224, at_most: int = 384) -> Image.Image:
-    """Bring a picture's longer side between two lengths in pixels.
+def enlarge(image: Image.Image, at_least: int = 224, at_most: int = 384) -> Image.Image:
+    """Bring an image's longer side between two lengths in pixels.
 
-    A small picture grows by a whole factor without smoothing, so that every pixel of it can be seen; a large one
+    A small image grows by a whole factor without smoothing, so that every pixel of it can be seen; a large one
     shrinks smoothly.
     """
-    longest = max(picture.size)
+    longest = max(image.size)
     if longest > at_most:
         share = at_most / longest
-        size = (max(1, round(picture.width * share)), max(1, round(picture.height * share)))
-        return picture.resize(size, Image.Resampling.LANCZOS)
+        size = (max(1, round(image.width * share)), max(1, round(image.height * share)))
+        return image.resize(size, Image.Resampling.LANCZOS)
     factor = -(-at_least // longest)
-    return picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    return image.resize((image.width * factor, image.height * factor), Image.Resampling.NEAREST)
 
 
 def sheet(
@@ -83,10 +83,10 @@ def sheet(
         least_width: pixels that the note may take where the tiles take less.
 
     Returns:
-        An RGB picture on white.
+        An RGB image on white.
     """
     tiles = [tile for row in rows for tile in row if tile is not None]
-    width = max((tile.picture.width for tile in tiles), default=1)
+    width = max((tile.image.width for tile in tiles), default=1)
     count = max((len(row) for row in rows), default=1)
     inner = count * width + (count - 1) * GAP
     parts = [_text(title, inner, font(TEXT_SIZE + 6, bold=True), INK)] if title else []
@@ -101,25 +101,25 @@ def sheet(
 
 
 def contact_sheet(
-    pictures: Sequence[Image.Image],
+    images: Sequence[Image.Image],
     captions: Sequence[str] = (),
     *,
     columns: int | None = None,
     title: str = "",
     note: str = "",
 ) -> Image.Image:
-    """Arrange pictures in a grid, each enlarged where small, with a caption below.
+    """Arrange images in a grid, each enlarged where small, with a caption below.
 
     Args:
-        pictures: of any sizes.
-        captions: one for each picture, or none.
-        columns: pictures in a row; about a square, at most 8, when absent.
+        images: of any sizes.
+        captions: one for each image, or none.
+        columns: images in a row; about a square, at most 8, when absent.
         title, note: as in `sheet`.
     """
     if columns is None:
-        columns = min(8, max(1, int(np.ceil(len(pictures) ** 0.5))))
-    texts = captions or [""] * len(pictures)
-    tiles = [Tile(enlarge(picture), text) for picture, text in zip(pictures, texts, strict=True)]
+        columns = min(8, max(1, int(np.ceil(len(images) ** 0.5))))
+    texts = captions or [""] * len(images)
+    tiles = [Tile(enlarge(image), text) for image, text in zip(images, texts, strict=True)]
     rows = [tiles[start : start + columns] for start in range(0, len(tiles), columns)]
     return sheet(rows, title=title, note=note)
 
@@ -175,7 +175,7 @@ def _without_middle(text: str, kept: int) -> str:
 def _text(
     text: str, width: int, face: ImageFont.FreeTypeFont, colour: tuple[int, int, int], centred: bool = False
 ) -> Image.Image:
-    """Set wrapped text into a picture of a given width."""
+    """Set wrapped text into an image of a given width."""
     lines = wrap(text, width, face)
     height = round(face.size * 1.35)
     block = Image.new("RGB", (width, height * len(lines)), PAPER)
@@ -189,14 +189,14 @@ def _text(
 def _tile(tile: Tile | None, width: int) -> Image.Image:
     if tile is None:
         return Image.new("RGB", (width, 1), PAPER)
-    picture = Image.new("RGB", (width, tile.picture.height), PAPER)
-    picture.paste(tile.picture.convert("RGB"), ((width - tile.picture.width) // 2, 0))
+    image = Image.new("RGB", (width, tile.image.height), PAPER)
+    image.paste(tile.image.convert("RGB"), ((width - tile.image.width) // 2, 0))
     if not tile.caption:
-        return picture
+        return image
     first, _, rest = tile.caption.partition("\n")
     face = font(TEXT_SIZE - 2)
     first = cut_in_the_middle(first, round(1.7 * width), face)  # Of a long file name no more than two lines.
-    parts = [picture, _text(first, width, face, INK, centred=True)]
+    parts = [image, _text(first, width, face, INK, centred=True)]
     if rest:
         parts.append(_text(rest, width, font(TEXT_SIZE - 4), QUIET, centred=True))
     return _stack(parts, gap=4)
@@ -222,7 +222,7 @@ def _stack(parts: Sequence[Image.Image], gap: int = GAP) -> Image.Image:
     return block
 
 
-def _framed(picture: Image.Image) -> Image.Image:
-    framed = Image.new("RGB", (picture.width + 2 * MARGIN, picture.height + 2 * MARGIN), PAPER)
-    framed.paste(picture, (MARGIN, MARGIN))
+def _framed(image: Image.Image) -> Image.Image:
+    framed = Image.new("RGB", (image.width + 2 * MARGIN, image.height + 2 * MARGIN), PAPER)
+    framed.paste(image, (MARGIN, MARGIN))
     return framed

@@ -1,4 +1,4 @@
-"""How the cost of models grows with the picture, as curves."""
+"""How the cost of models grows with the image, as curves."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ from vitrail.visualize.curves import COLOURS, INK, QUIET
 
 
 def draw_growth(models: Mapping[str, Sequence[Growth]]) -> Image.Image:
-    """Plot attention by the Swin paper's two formulas and as counted, and whole models, over the size of the picture.
+    """Plot attention by the Swin paper's two formulas and as counted, and whole models, over the size of the image.
 
     Args:
-        models: for each model's name, what pictures of rising size cost it.
+        models: for each model's name, what images of rising size cost it.
 
     Returns:
-        An RGB picture on white.
+        An RGB image on white.
     """
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -55,8 +55,8 @@ def _line(axis: object, sizes: Sequence[int], values: Sequence[int], label: str,
 
 
 def _dress(axis, title: str) -> None:  # type: ignore[no-untyped-def]
-    axis.set_title(f"{title}: GMAC of one picture", loc="left", fontweight="bold", fontsize=11)
-    axis.set_xlabel("side of the picture, pixels", color=QUIET, loc="right")
+    axis.set_title(f"{title}: GMAC of one image", loc="left", fontweight="bold", fontsize=11)
+    axis.set_xlabel("side of the image, pixels", color=QUIET, loc="right")
     axis.spines[["top", "right"]].set_visible(False)
     axis.spines[["left", "bottom"]].set_color("#b9bcc6")
     axis.tick_params(colors=QUIET, length=3)

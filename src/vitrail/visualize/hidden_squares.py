@@ -9,7 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from vitrail.models.simmim import SimMIM
-from vitrail.visualize.draw import Tile, enlarge, sheet, to_picture
+from vitrail.visualize.draw import Tile, enlarge, sheet, to_image
 from vitrail.visualize.hiding import Hiding, hidings
 from vitrail.visualize.reconstruction import without_hidden
 from vitrail.visualize.record import device_of, evaluating
@@ -32,28 +32,28 @@ def panel(
     captions: Sequence[str] = (),
     title: str = "What the encoder fills in",
 ) -> Image.Image:
-    """Draw pictures, what is left of them, and what the model predicts.
+    """Draw images, what is left of them, and what the model predicts.
 
     Args:
         model: encoder and predictor.
         images: ``(B, C, H, W)``, normalised.
-        mean, std: per channel, with which the pictures were normalised.
+        mean, std: per channel, with which the images were normalised.
         hidden: ways to hide squares, a row for each; by default one at the model's own ratio.
-        captions: a line for each picture.
+        captions: a line for each image.
         title: a line on top, or none.
 
     Raises:
-        ConfigError: a mask does not fit the pictures.
+        ConfigError: a mask does not fit the images.
     """
     hidden = hidden or hidings(model.grid(images), len(images), ratios=(model.config.mask_ratio,))
     made = [fill_in(model, images, way.mask) for way in hidden]
     rows: list[list[Tile | None]] = []
     for index, image in enumerate(images):
-        original = to_picture(image, mean, std)
+        original = to_image(image, mean, std)
         caption = captions[index] if captions else ""
         for way, (predicted, pasted, gone) in zip(hidden, made, strict=True):
             shown = [without_hidden(original, gone[index, 0])]
-            shown += [to_picture(drawn[index], mean, std) for drawn in (predicted, pasted)]
+            shown += [to_image(drawn[index], mean, std) for drawn in (predicted, pasted)]
             before = Tile(enlarge(original), caption) if way is hidden[0] else None
             texts = (way.caption, "", "")
             rows.append([before, *(Tile(enlarge(one), text) for one, text in zip(shown, texts, strict=True))])
@@ -61,7 +61,7 @@ def panel(
 
 
 def fill_in(model: SimMIM, images: Tensor, mask: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Hide squares of pictures and predict them.
+    """Hide squares of images and predict them.
 
     Args:
         model: encoder and predictor.

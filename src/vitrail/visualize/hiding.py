@@ -1,4 +1,4 @@
-"""Which patches of some pictures are hidden for a figure, from seeds alone or as the user says."""
+"""Which patches of some images are hidden for a figure, from seeds alone or as the user says."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from vitrail.layers.masking import GRID_RATIO, Masking, draw_mask
 
 @dataclass(frozen=True)
 class Hiding:
-    """One way to hide patches of each of some pictures.
+    """One way to hide patches of each of some images.
 
     Attributes:
         mask: ``(B, N)`` bool, 1 = hidden.
@@ -42,7 +42,7 @@ def hidings(
     ratios: Sequence[float] = (0.75,),
     seeds: Sequence[int] = (0,),
 ) -> list[Hiding]:
-    """Hide patches of ``batch`` pictures in every kind, at every ratio, from every seed.
+    """Hide patches of ``batch`` images in every kind, at every ratio, from every seed.
 
     The grid comes once, at its only ratio, where that is among the ratios. The same seed hides the same patches.
 
@@ -62,7 +62,7 @@ def hidings(
 
 
 def given(mask: Tensor, batch: int) -> Hiding:
-    """Hide the same patches ``(N,)`` of every picture."""
+    """Hide the same patches ``(N,)`` of every image."""
     return Hiding(mask.expand(batch, -1), f"{percent(float(mask.float().mean()))} hidden, as given")
 
 

@@ -1,4 +1,4 @@
-"""Pictures of the maps that a head gets: what its places have in common."""
+"""Images of the maps that a head gets: what its places have in common."""
 
 from __future__ import annotations
 
@@ -25,19 +25,19 @@ FULL = 0.5
 
 
 def maps_panel(
-    pictures: Sequence[Image.Image], levels: Sequence[Sequence[Tensor]], strides: Sequence[float]
+    images: Sequence[Image.Image], levels: Sequence[Sequence[Tensor]], strides: Sequence[float]
 ) -> Image.Image:
     """Draw the maps a head gets, row by row, in colours of their three main directions.
 
     Args:
-        pictures: of any sizes.
-        levels: for each picture its maps ``(C_i, h_i, w_i)``, finest first.
+        images: of any sizes.
+        levels: for each image its maps ``(C_i, h_i, w_i)``, finest first.
         strides: of each map, for the headings.
     """
     rows = []
-    for picture, maps in zip(pictures, levels, strict=True):
-        tiles: list[Tile | None] = [Tile(enlarge(picture))]
-        size = enlarge(picture).size
+    for image, maps in zip(images, levels, strict=True):
+        tiles: list[Tile | None] = [Tile(enlarge(image))]
+        size = enlarge(image).size
         tiles += [Tile(main_directions(level).resize(size, Image.Resampling.NEAREST)) for level in maps]
         rows.append(tiles)
     return sheet(rows, columns=("image", *(f"stride {stride:g}" for stride in strides)), note=NOTE)

@@ -14,7 +14,7 @@ from vitrail.visualize.stitched import rolled_out
 
 
 def object_attention(model: Any, images: Tensor, boxes: Tensor) -> tuple[Tensor, str]:
-    """Map where a detector looks for each of the objects it found in one picture.
+    """Map where a detector looks for each of the objects it found in one image.
 
     A DETR says so itself: its last decoder layer's attention to the map (Carion et al. 2020, section 4.4). Below a
     region detector the backbone does: of a ViT the attention of the patches within the box in the last block, mean over
@@ -71,7 +71,7 @@ def _looked(model: Any, images: Tensor, boxes: Tensor) -> tuple[Tensor, str, int
 
 
 def _rolled_out(model: Any, images: Tensor, box: Tensor) -> Tensor:
-    """Follow what a Swin's stage holds within a box back to the picture: ``(H, W)``."""
+    """Follow what a Swin's stage holds within a box back to the image: ``(H, W)``."""
     swin: Backbone = model.backbone
     height, width = images.shape[-2:]
     stages = int(model.level_of(box[None])) + 1

@@ -1,4 +1,4 @@
-"""Pictures with what was found in them: boxes, masks and labels."""
+"""Images with what was found in them: boxes, masks and labels."""
 
 from __future__ import annotations
 
@@ -20,46 +20,46 @@ Place = tuple[int, int, int, int]
 
 
 def draw_objects(
-    picture: Image.Image,
+    image: Image.Image,
     boxes: np.ndarray,
     labels: Sequence[str],
     classes: Sequence[int],
     masks: np.ndarray | None = None,
 ) -> Image.Image:
-    """Draw objects on a picture.
+    """Draw objects on an image.
 
     Args:
-        picture: of any mode.
+        image: of any mode.
         boxes: ``(n, 4)``: left, top, right, bottom, in pixels; the last is on top.
         labels: what is written at each box; nothing where empty.
         classes: of each, which decides its colour.
-        masks: bool ``(n, H, W)``, laid over the picture, if there are any.
+        masks: bool ``(n, H, W)``, laid over the image, if there are any.
 
     Returns:
-        An RGB picture of the same size.
+        An RGB image of the same size.
     """
-    drawn = picture.convert("RGB")
+    drawn = image.convert("RGB")
     if masks is not None and len(masks):
         drawn = _overlaid(drawn, masks, classes)
     pen = ImageDraw.Draw(drawn)
-    width = max(1, round(min(picture.size) / 240))
+    width = max(1, round(min(image.size) / 240))
     for box, class_ in zip(boxes.tolist(), classes, strict=True):
         pen.rectangle([round(side) for side in box], outline=colour_of(class_), width=width)
     # Text last, so that no box cuts through it; the last object has the choice of places, and lies on top of others.
-    face = font(min(MOST_TEXT, max(LEAST_TEXT, min(picture.size) // 32)))
-    labels = [cut_in_the_middle(label, max(1, picture.width - 6), face) for label in labels]
+    face = font(min(MOST_TEXT, max(LEAST_TEXT, min(image.size) // 32)))
+    labels = [cut_in_the_middle(label, max(1, image.width - 6), face) for label in labels]
     written = [thing for thing in zip(boxes.tolist(), labels, classes, strict=True) if thing[1]]
     places: list[Place] = []
     for box, label, _ in reversed(written):
-        places.append(_place(box, round(face.getlength(label)) + 6, round(face.size * 1.3), picture.size, places))
+        places.append(_place(box, round(face.getlength(label)) + 6, round(face.size * 1.3), image.size, places))
     for place, (_, label, class_) in zip(reversed(places), written, strict=True):
         _write(pen, place, label, colour_of(class_), face)
     return drawn
 
 
-def outlined(picture: Image.Image, boxes: np.ndarray) -> Image.Image:
-    """Draw boxes ``(n, 4)`` on a picture in white between black lines, which are seen on every ground."""
-    drawn = picture.convert("RGB")  # A copy, also of a picture that is RGB.
+def outlined(image: Image.Image, boxes: np.ndarray) -> Image.Image:
+    """Draw boxes ``(n, 4)`` on an image in white between black lines, which are seen on every ground."""
+    drawn = image.convert("RGB")  # A copy, also of an image that is RGB.
     pen = ImageDraw.Draw(drawn)
     for box in boxes.round().astype(int).tolist():
         left, top, right, bottom = box
@@ -74,8 +74,8 @@ def colour_of(class_: int) -> tuple[int, int, int]:
     return round(255 * red), round(255 * green), round(255 * blue)
 
 
-def _overlaid(picture: Image.Image, masks: np.ndarray, classes: Sequence[int]) -> Image.Image:
-    pixels = np.asarray(picture, dtype=np.float32).copy()
+def _overlaid(image: Image.Image, masks: np.ndarray, classes: Sequence[int]) -> Image.Image:
+    pixels = np.asarray(image, dtype=np.float32).copy()
     for mask, class_ in zip(masks, classes, strict=True):
         colour = np.array(colour_of(class_), dtype=np.float32)
         pixels[mask] = (1 - OPACITY) * pixels[mask] + OPACITY * colour
@@ -90,7 +90,7 @@ def _edge(mask: np.ndarray) -> np.ndarray:
 
 
 def _place(box: list[float], wide: int, tall: int, size: tuple[int, int], taken: Sequence[Place]) -> Place:
-    """Return where a label of this width and height stands: at its box, within the picture, not over another."""
+    """Return where a label of this width and height stands: at its box, within the image, not over another."""
     places = []
     for x, y in _corners(box, wide, tall):
         left, top = _between(x, size[0] - wide), _between(y, size[1] - tall)

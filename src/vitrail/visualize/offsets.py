@@ -1,4 +1,4 @@
-"""The relative position bias of a Swin as pictures: which offset each pair of places has, and what each head adds."""
+"""The relative position bias of a Swin as images: which offset each pair of places has, and what each head adds."""
 
 from __future__ import annotations
 
@@ -64,7 +64,7 @@ def bias_by_offset(model: nn.Module, layer: int) -> Tensor:
     attention = _attention(model, layer)
     h, w = attention.window
     table: Tensor = attention.relative_position_bias_table  # type: ignore[assignment]
-    # Rows of the table count from key to query; a picture shows what lies around the query.
+    # Rows of the table count from key to query; an image shows what lies around the query.
     return table.detach().float().cpu().T.unflatten(1, (2 * h - 1, 2 * w - 1)).flip(1, 2)
 
 

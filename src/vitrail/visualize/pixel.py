@@ -1,4 +1,4 @@
-"""Where one pixel of a picture looks in a Swin, stage by stage, and what reaches the answer."""
+"""Where one pixel of an image looks in a Swin, stage by stage, and what reaches the answer."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 from vitrail.layers.window_layout import Partition
 from vitrail.models.backbone import Backbone
 from vitrail.visualize.attention import peak_of
-from vitrail.visualize.draw import Tile, enlarge, sheet, to_picture
+from vitrail.visualize.draw import Tile, enlarge, sheet, to_image
 from vitrail.visualize.record import Recording, windowed_encoder_of
 from vitrail.visualize.scales import attention_legend, attention_map
 from vitrail.visualize.stitched import attention_from, place_of, record_windows, rolled_out, seen_from
@@ -19,7 +19,7 @@ from vitrail.visualize.stitched import attention_from, place_of, record_windows,
 MARK = (0, 230, 118)
 
 NOTE = (
-    "Below each picture: what reaches the answer, rolled out from the mean over the last map through all windows and "
+    "Below each image: what reaches the answer, rolled out from the mean over the last map through all windows and "
     "mergings. To the right, where the marked pixel's token looks in the last blocks of each stage, above with regular "
     "and below with shifted windows, mean over the heads: nothing outside its window, nor across the seam. All maps "
     "have the one scale above. An even share is one of all tokens of the first map for the rollout, for the others "
@@ -37,13 +37,13 @@ def panel(
     pixel: tuple[int, int] | None = None,
     title: str = "What the model attends to",
 ) -> Image.Image:
-    """Draw each picture with its rollout and, stage by stage, the attention of one pixel.
+    """Draw each image with its rollout and, stage by stage, the attention of one pixel.
 
     Args:
         model: an `ImageClassifier` with a `Swin`, a bare one, or what pretrains it.
         images: ``(B, C, H, W)``, normalised.
-        mean, std: per channel, with which the pictures were normalised.
-        captions: a line for each picture, such as its class and the model's answer.
+        mean, std: per channel, with which the images were normalised.
+        captions: a line for each image, such as its class and the model's answer.
         pixel: row and column in the input; where the rollout peaks when absent.
         title: a line on top, or none.
 
@@ -57,7 +57,7 @@ def panel(
         last = partitions[-1][-1]
         flow = rolled_out(recording, partitions, torch.full((1, last.h, last.w), 1 / (last.h * last.w)))[0]
         chosen = _peak_of(flow, swin.strides[0], image) if pixel is None else pixel
-        original = to_picture(image, mean, std)
+        original = to_image(image, mean, std)
         caption = captions[index] if captions else ""
         flow = flow * flow.numel()
         rollout = attention_map(enlarge(original), _spread(flow, swin.strides[0], image))
@@ -109,11 +109,11 @@ def _peak_of(flow: Tensor, stride: int, image: Tensor) -> tuple[int, int]:
     return min(y * stride + stride // 2, height - 1), min(x * stride + stride // 2, width - 1)
 
 
-def _marked(picture: Image.Image, image: Tensor, pixel: tuple[int, int]) -> Image.Image:
+def _marked(image: Image.Image, pixels: Tensor, pixel: tuple[int, int]) -> Image.Image:
     """Ring the chosen pixel."""
-    marked = picture.convert("RGB")
-    y = (pixel[0] + 0.5) * marked.height / image.shape[-2]
-    x = (pixel[1] + 0.5) * marked.width / image.shape[-1]
+    marked = image.convert("RGB")
+    y = (pixel[0] + 0.5) * marked.height / pixels.shape[-2]
+    x = (pixel[1] + 0.5) * marked.width / pixels.shape[-1]
     pen = ImageDraw.Draw(marked)
     pen.ellipse((x - 7, y - 7, x + 7, y + 7), outline=(0, 0, 0), width=4)
     pen.ellipse((x - 6, y - 6, x + 6, y + 6), outline=MARK, width=2)

@@ -20,7 +20,7 @@ from vitrail.errors import ConfigError
 from vitrail.layers.patches import pad_to_patches, patchify, unpatchify
 from vitrail.models.mae import MAE
 from vitrail.models.targets import patch_statistics
-from vitrail.visualize.draw import HIDDEN, Tile, enlarge, sheet, to_picture
+from vitrail.visualize.draw import HIDDEN, Tile, enlarge, sheet, to_image
 from vitrail.visualize.hiding import Hiding, hidings
 from vitrail.visualize.record import device_of, evaluating
 from vitrail.visualize.statistics import estimate_statistics
@@ -32,7 +32,7 @@ UNTRAINED = "Where a patch was visible the model is not trained to predict anyth
 
 @dataclass(frozen=True)
 class Reconstruction:
-    """Pictures with patches hidden and predicted, all on the CPU and normalised as the originals are.
+    """Images with patches hidden and predicted, all on the CPU and normalised as the originals are.
 
     Attributes:
         original: ``(B, C, H, W)``.
@@ -82,7 +82,7 @@ def to_pixels(
 
 
 def reconstruct(mae: MAE, images: Tensor, mask: Tensor, statistics: Statistics = "estimated") -> Reconstruction:
-    """Hide patches of pictures and let a masked autoencoder fill them in.
+    """Hide patches of images and let a masked autoencoder fill them in.
 
     Args:
         mae: the model; what its targets are, `MAEConfig.target` says.
@@ -91,7 +91,7 @@ def reconstruct(mae: MAE, images: Tensor, mask: Tensor, statistics: Statistics =
         statistics: whose mean and contrast hidden patches get; without effect on other targets.
 
     Raises:
-        ConfigError: unknown statistics, the mask does not fit the pictures, or the model's tokens cannot be drawn.
+        ConfigError: unknown statistics, the mask does not fit the images, or the model's tokens cannot be drawn.
     """
     if statistics not in ("estimated", "true"):
         raise ConfigError(f"statistics are 'estimated' or 'true', not {statistics!r}")
@@ -107,23 +107,23 @@ def reconstruct(mae: MAE, images: Tensor, mask: Tensor, statistics: Statistics =
         predicted = to_pixels(predicted, patches, mask, grid, size, statistics)
     pasted = torch.where(mask.unsqueeze(-1), predicted, patches)
 
-    def picture(patches: Tensor) -> Tensor:
+    def image(patches: Tensor) -> Tensor:
         return unpatchify(patches, size, grid)[..., : images.shape[-2], : images.shape[-1]]
 
-    hidden = picture(mask.unsqueeze(-1).expand(-1, -1, size * size))[:, 0]
+    hidden = image(mask.unsqueeze(-1).expand(-1, -1, size * size))[:, 0]
     return Reconstruction(
         images,
-        picture(predicted),
-        picture(pasted),
+        image(predicted),
+        image(pasted),
         hidden,
         mask,
         describe(mae, statistics),
-        None if sayable is None else picture(sayable),
+        None if sayable is None else image(sayable),
     )
 
 
 def describe(mae: MAE, statistics: Statistics) -> str:
-    """Say in a sentence what the model predicts, and where the rest of the picture comes from."""
+    """Say in a sentence what the model predicts, and where the rest of the image comes from."""
     config = mae.config
     if config.target == "pixels":
         return "The model predicts pixels as they are."
@@ -136,11 +136,11 @@ def describe(mae: MAE, statistics: Statistics) -> str:
         return f"The model chooses one of {config.vocabulary} tokens for each patch, and this is what it stands for."
     if statistics == "true":
         return (
-            "The model predicts patterns without brightness and contrast; this picture uses the hidden patch's true "
+            "The model predicts patterns without brightness and contrast; this image uses the hidden patch's true "
             "mean and contrast, which the model does not know."
         )
     return (
-        "The model predicts patterns without brightness and contrast; this picture uses estimates, made "
+        "The model predicts patterns without brightness and contrast; this image uses estimates, made "
         "from the visible patches and from how predictions meet, without looking at what is hidden."
     )
 
@@ -156,33 +156,33 @@ def panel(
     captions: Sequence[str] = (),
     title: str = "What the masked autoencoder fills in",
 ) -> Image.Image:
-    """Draw pictures, what is left of them, and what a masked autoencoder makes of that.
+    """Draw images, what is left of them, and what a masked autoencoder makes of that.
 
     Args:
         mae, images, statistics: as in `reconstruct`.
-        mean, std: per channel, with which the pictures were normalised.
+        mean, std: per channel, with which the images were normalised.
         hidden: ways to hide patches, a row for each; by default one at the model's own ratio.
-        captions: a line for each picture.
+        captions: a line for each image.
         title: a line on top, or none.
 
     Returns:
-        One picture: original, visible patches, reconstruction, and the reconstruction with the visible patches
+        One image: original, visible patches, reconstruction, and the reconstruction with the visible patches
         pasted in; of principal components and tokens also the most they could say of the original. Where the
         reconstruction comes from is written below.
 
     Raises:
-        ConfigError: a mask does not fit the pictures.
+        ConfigError: a mask does not fit the images.
     """
     config = mae.config
     hidden = hidden or hidings(mae.grid(images), len(images), maskings=(config.masking,), ratios=(config.mask_ratio,))
     made = [reconstruct(mae, images, one.mask, statistics) for one in hidden]
     rows: list[list[Tile | None]] = []
     for index, image in enumerate(images):
-        original = to_picture(image, mean, std)
+        original = to_image(image, mean, std)
         for way, result in zip(hidden, made, strict=True):
             first = result is made[0]
             parts = (result.predicted, result.pasted, *(() if result.sayable is None else (result.sayable,)))
-            shown = [without_hidden(original, result.hidden[index]), *(to_picture(p[index], mean, std) for p in parts)]
+            shown = [without_hidden(original, result.hidden[index]), *(to_image(p[index], mean, std) for p in parts)]
             texts = [way.caption, *[""] * len(parts)]
             before = Tile(enlarge(original), captions[index] if captions else "") if first else None
             rows.append([before, *(Tile(enlarge(p), text) for p, text in zip(shown, texts, strict=True))])
@@ -195,8 +195,8 @@ def panel(
     )
 
 
-def without_hidden(picture: Image.Image, hidden: Tensor) -> Image.Image:
-    """Paint the hidden pixels ``(H, W)`` of a picture in one flat grey; the result is RGB."""
-    pixels = np.array(picture.convert("RGB"))
+def without_hidden(image: Image.Image, hidden: Tensor) -> Image.Image:
+    """Paint the hidden pixels ``(H, W)`` of an image in one flat grey; the result is RGB."""
+    pixels = np.array(image.convert("RGB"))
     pixels[hidden.numpy()] = HIDDEN
     return Image.fromarray(pixels)

@@ -15,7 +15,7 @@ from vitrail.models.backbone import Backbone, backbone_of
 class Recording(Mapping[int, Tensor]):
     """Attention weights by layer: ``recording[layer]`` is ``(B, K, N, N)``, float32, on the CPU.
 
-    Of a Swin they are those of each window, ``(B * G, K, A, A)``, picture by picture. Layers count from 0, negative
+    Of a Swin they are those of each window, ``(B * G, K, A, A)``, image by image. Layers count from 0, negative
     ones from the end, and are iterated in order. Forward passes made one after the other while recording are joined
     along B.
     """
@@ -105,7 +105,7 @@ def global_encoder_of(model: nn.Module) -> Backbone:
     """
     encoder = encoder_of(model)
     if encoder.has_windows:
-        raise ConfigError("this picture is of a ViT; vitrail.visualize.stitched draws the attention of a Swin")
+        raise ConfigError("this image is of a ViT; vitrail.visualize.stitched draws the attention of a Swin")
     return encoder
 
 

@@ -1,4 +1,4 @@
-"""One page about a run that can be kept, sent and read anywhere: no network, no scripts, pictures inside."""
+"""One page about a run that can be kept, sent and read anywhere: no network, no scripts, images inside."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ from typing import Any
 from PIL import Image
 
 TEMPLATE = "report.html.j2"
-LARGEST_PNG = 400_000  # Bytes; beyond them a picture is a photograph, and WebP takes a fifth of the room.
+LARGEST_PNG = 400_000  # Bytes; beyond them an image is a photograph, and WebP takes a fifth of the room.
 WEBP_QUALITY = 92
 MOST_LISTED, LONGEST_TEXT = 50, 160  # Items of a list, and letters of a text, that a table's cell holds.
 
 Figure = tuple[str, Image.Image | str | Path]
-"""A caption, and a picture or the path of a PNG file. The caption's first line is set as a heading."""
+"""A caption, and an image or the path of a PNG file. The caption's first line is set as a heading."""
 
 
 @dataclass(frozen=True)
@@ -57,19 +57,19 @@ def write_report(
     title: str,
     subtitle: str = "",
     facts: Sequence[tuple[str, str]] = (),
-    pictures: Sequence[Figure] = (),
+    images: Sequence[Figure] = (),
     tables: Sequence[Table] = (),
     sections: Sequence[Section] = (),
     next_steps: Sequence[str] = (),
 ) -> Path:
-    """Write a report as one HTML file: figures first, then pictures, tables, sections, and what to run next.
+    """Write a report as one HTML file: figures first, then images, tables, sections, and what to run next.
 
     Args:
         path: the file; folders on the way to it are made.
         title, subtitle: what the page is about.
         facts: the headline figures as (name, value); the first few are what a reader takes away.
-        pictures: in the order they are shown.
-        tables: below the pictures.
+        images: in the order they are shown.
+        tables: below the images.
         sections: below the tables.
         next_steps: commands; what follows ``  # `` on a line explains it.
 
@@ -92,7 +92,7 @@ def write_report(
         title=shortened(title),
         subtitle=subtitle,
         facts=facts,
-        figures=[_figure(caption, picture) for caption, picture in pictures],
+        figures=[_figure(caption, image) for caption, image in images],
         tables=tables,
         sections=[(section, _content(section.content)) for section in sections],
         steps=[_step(step) for step in next_steps],
@@ -103,15 +103,15 @@ def write_report(
     return path
 
 
-def data_uri(picture: Image.Image | str | Path) -> str:
-    """Write a picture, or a file of one, into an address: PNG, or WebP where that would be large."""
-    if not isinstance(picture, Image.Image):
-        with Image.open(picture) as opened:
-            picture = opened.convert("RGB")
-    content = _encoded(picture, "PNG", optimize=True)
+def data_uri(image: Image.Image | str | Path) -> str:
+    """Write an image, or a file of one, into an address: PNG, or WebP where that would be large."""
+    if not isinstance(image, Image.Image):
+        with Image.open(image) as opened:
+            image = opened.convert("RGB")
+    content = _encoded(image, "PNG", optimize=True)
     kind = "png"
     if len(content) > LARGEST_PNG:
-        content, kind = _encoded(picture, "WEBP", quality=WEBP_QUALITY, method=4), "webp"
+        content, kind = _encoded(image, "WEBP", quality=WEBP_QUALITY, method=4), "webp"
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
@@ -164,14 +164,14 @@ def _content(content: str | Mapping[str, Any]) -> dict[str, Any]:
     return {"paragraphs": [], "settings": flattened(content)}
 
 
-def _figure(caption: str, picture: Image.Image | str | Path) -> dict[str, Any]:
+def _figure(caption: str, image: Image.Image | str | Path) -> dict[str, Any]:
     heading, _, rest = caption.partition("\n")
-    if not isinstance(picture, Image.Image):
-        with Image.open(picture) as opened:
+    if not isinstance(image, Image.Image):
+        with Image.open(image) as opened:
             size = opened.size
     else:
-        size = picture.size
-    return {"heading": heading, "caption": rest, "source": data_uri(picture), "width": size[0], "height": size[1]}
+        size = image.size
+    return {"heading": heading, "caption": rest, "source": data_uri(image), "width": size[0], "height": size[1]}
 
 
 def _step(step: str) -> tuple[str, str]:
@@ -184,7 +184,7 @@ def _weight(value: str) -> str:
     return "short" if len(value) <= 9 else "medium" if len(value) <= 13 else "long"
 
 
-def _encoded(picture: Image.Image, kind: str, **options: Any) -> bytes:
+def _encoded(image: Image.Image, kind: str, **options: Any) -> bytes:
     buffer = io.BytesIO()
-    picture.save(buffer, kind, **options)
+    image.save(buffer, kind, **options)
     return buffer.getvalue()

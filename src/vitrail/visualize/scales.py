@@ -1,4 +1,4 @@
-"""Fixed colour scales: a colour means the same in every map of every picture, and a legend says what.
+"""Fixed colour scales: a colour means the same in every map of every image, and a legend says what.
 
 Attention is drawn in multiples of an even share: where a token attends to all N alike, each gets 1 / N of it, which is
 1x and has no colour. Biases are drawn as they are added to scores, and 0 has no colour.

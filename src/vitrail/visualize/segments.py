@@ -1,4 +1,4 @@
-"""Pictures of which class every pixel shows: palettes, overlays, errors, legends."""
+"""Images of which class every pixel shows: palettes, overlays, errors, legends."""
 
 from __future__ import annotations
 
@@ -33,78 +33,78 @@ def palette(count: int) -> list[tuple[int, int, int]]:
     return colours
 
 
-def index_picture(values: np.ndarray, colours: Sequence[tuple[int, int, int]]) -> Image.Image:
-    """Return a picture of mode P whose indices are the values uint8 ``(H, W)``, so that viewers show colours.
+def index_image(values: np.ndarray, colours: Sequence[tuple[int, int, int]]) -> Image.Image:
+    """Return an image of mode P whose indices are the values uint8 ``(H, W)``, so that viewers show colours.
 
     Args:
         values: what the pixels hold.
         colours: of the values from 0 on; the others are black.
     """
-    picture = Image.fromarray(values)
+    image = Image.fromarray(values)
     flat = [channel for colour in colours for channel in colour]
-    picture.putpalette(flat + [0] * (768 - len(flat)))
-    return picture
+    image.putpalette(flat + [0] * (768 - len(flat)))
+    return image
 
 
-def overlay(picture: Image.Image, classes: np.ndarray, colours: Sequence[tuple[int, int, int]]) -> Image.Image:
-    """Lay the colours of classes uint8 ``(H, W)`` over a picture of that size; void is darker.
+def overlay(image: Image.Image, classes: np.ndarray, colours: Sequence[tuple[int, int, int]]) -> Image.Image:
+    """Lay the colours of classes uint8 ``(H, W)`` over an image of that size; void is darker.
 
-    The picture stays visible in grey, so that no colour of its own mixes with that of a class.
+    The image stays visible in grey, so that no colour of its own mixes with that of a class.
     """
     table = np.zeros((256, 3), np.float32)
     table[: len(colours)] = colours
-    pixels = np.asarray(picture.convert("L"), np.float32)[..., None]
+    pixels = np.asarray(image.convert("L"), np.float32)[..., None]
     opacity = np.where(classes == VOID, 0.45, OPACITY)[..., None]
     return Image.fromarray(((1 - opacity) * pixels + opacity * table[classes]).round().astype(np.uint8))
 
 
-def errors(picture: Image.Image, truth: np.ndarray, found: np.ndarray) -> Image.Image:
+def errors(image: Image.Image, truth: np.ndarray, found: np.ndarray) -> Image.Image:
     """Show where a segmentation is right (pale), wrong (red), and not judged because the truth is void (grey)."""
     colour = np.where((truth == found)[..., None], RIGHT, WRONG)
     colour = np.where((truth == VOID)[..., None], UNJUDGED, colour)
-    grey = np.asarray(picture.convert("L"), np.float32)[..., None]
+    grey = np.asarray(image.convert("L"), np.float32)[..., None]
     return Image.fromarray(((1 - ERROR_OPACITY) * grey + ERROR_OPACITY * colour).round().astype(np.uint8))
 
 
 def panel(
-    pictures: Sequence[Image.Image],
+    images: Sequence[Image.Image],
     truths: Sequence[np.ndarray | None],
     found: Sequence[np.ndarray],
     class_names: Sequence[str],
     captions: Sequence[str] = (),
 ) -> Image.Image:
-    """Draw pictures, what they show, what a model says they show, and where it errs, row by row with a legend.
+    """Draw images, what they show, what a model says they show, and where it errs, row by row with a legend.
 
     Args:
-        pictures: of any sizes.
+        images: of any sizes.
         truths: classes uint8 ``(H, W)``, `VOID` where nothing is said; None where the truth is not known.
         found: the model's classes uint8 ``(H, W)``.
         class_names: in the order of the classes.
-        captions: one for each picture, or none.
+        captions: one for each image, or none.
     """
     colours = palette(len(class_names))
     judged = any(truth is not None for truth in truths)
     rows: list[list[Tile | None]] = []
     shown: set[int] = set()
     void = False
-    for picture, truth, answer, caption in zip(pictures, truths, found, captions or [""] * len(pictures), strict=True):
+    for image, truth, answer, caption in zip(images, truths, found, captions or [""] * len(images), strict=True):
         row: list[Tile | None] = [
-            Tile(enlarge(picture), caption),
+            Tile(enlarge(image), caption),
             None,
-            Tile(enlarge(overlay(picture, answer, colours))),
+            Tile(enlarge(overlay(image, answer, colours))),
         ]
         if truth is not None:
             counted = truth != VOID
             judgement = (
                 f"{percent((truth == answer)[counted].mean())} of the pixels right" if counted.any() else ALL_VOID
             )
-            row[1] = Tile(enlarge(overlay(picture, truth, colours)))
-            row.append(Tile(enlarge(errors(picture, truth, answer)), judgement))
+            row[1] = Tile(enlarge(overlay(image, truth, colours)))
+            row.append(Tile(enlarge(errors(image, truth, answer)), judgement))
             void = void or not counted.all()
             shown |= set(np.unique(truth[counted]).tolist())
         shown |= set(np.unique(answer).tolist())
         rows.append(row if judged else [row[0], row[2]])
-    names = ("picture", "truth", "model", "errors") if judged else ("picture", "model")
+    names = ("image", "truth", "model", "errors") if judged else ("image", "model")
     drawn = sheet(rows, columns=names)
     entries = [(class_names[number], colours[number]) for number in sorted(shown)]
     if judged:
@@ -143,9 +143,9 @@ def legend(entries: Sequence[tuple[str, tuple[int, int, int]]], width: int) -> I
     return block
 
 
-def below(picture: Image.Image, under: Image.Image) -> Image.Image:
-    """Put one picture under another."""
-    joined = Image.new("RGB", (picture.width, picture.height + under.height), PAPER)
-    joined.paste(picture, (0, 0))
-    joined.paste(under, (0, picture.height))
+def below(image: Image.Image, under: Image.Image) -> Image.Image:
+    """Put one image under another."""
+    joined = Image.new("RGB", (image.width, image.height + under.height), PAPER)
+    joined.paste(image, (0, 0))
+    joined.paste(under, (0, image.height))
     return joined

@@ -1,7 +1,7 @@
 """Guess the mean and contrast of hidden patches, for predictions that come without them.
 
 Two sources tell of them, and neither looks at what is hidden: the visible patches around, and the seams. Put into
-a picture, a prediction must meet its neighbours: at the right mean and contrast the pixels along a seam differ
+an image, a prediction must meet its neighbours: at the right mean and contrast the pixels along a seam differ
 little from those across.
 """
 
@@ -53,7 +53,7 @@ def estimate_statistics(
 
     With p the pattern of a patch, m its mean and s its deviation, the sum over all seams of the mean squared
     difference of ``m + s p`` on one side and on the other is least, visible patches held as they are, and hidden
-    ones held near the values of `interpolate_statistics`. All of it is quadratic, so one linear system per picture
+    ones held near the values of `interpolate_statistics`. All of it is quadratic, so one linear system per image
     gives the answer.
 
     Args:
@@ -77,7 +77,7 @@ def estimate_statistics(
 
 
 def _least_steps(patterns: Tensor, guess: Tensor, mask: Tensor, grid: tuple[int, int], patch_size: int) -> Tensor:
-    """Solve for means and deviations ``(N, 2)`` of one picture, given patterns ``(N, P * P * C)`` and a guess."""
+    """Solve for means and deviations ``(N, 2)`` of one image, given patterns ``(N, P * P * C)`` and a guess."""
     first, second, one_side, other_side = _seams(patterns, grid, patch_size)
     unknowns = guess.numel()
     # The step at a pixel of a seam is (1, p, -1, -q) times (m, s of one patch, m, s of the other).

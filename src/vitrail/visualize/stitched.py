@@ -1,4 +1,4 @@
-"""Attention inside windows, stitched over the whole picture: of one place, of all, and rolled out to the patches."""
+"""Attention inside windows, stitched over the whole image: of one place, of all, and rolled out to the patches."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def cut_up(image: Tensor, partition: Partition) -> Tensor:
 
 
 def by_window(weights: Tensor, partition: Partition) -> Tensor:
-    """Separate pictures and windows again: ``(B * G, K, A, A)`` to ``(B, G, K, A, A)``."""
+    """Separate images and windows again: ``(B * G, K, A, A)`` to ``(B, G, K, A, A)``."""
     return weights.unflatten(0, (-1, partition.windows))
 
 
@@ -114,7 +114,7 @@ def rolled_out(recording: Recording, partitions: Sequence[Sequence[Partition]], 
 
     Args:
         recording: of all blocks.
-        partitions: as `Swin.windows` gives them for the pictures' size.
+        partitions: as `Swin.windows` gives them for the images' size.
         start: ``(B, h, w)`` on the last map.
 
     Returns:
@@ -131,7 +131,7 @@ def rolled_out(recording: Recording, partitions: Sequence[Sequence[Partition]], 
 
 
 def record_windows(model: nn.Module, images: Tensor) -> tuple[Recording, list[list[Partition]]]:
-    """Run a Swin over pictures ``(B, C, H, W)`` and return what it attended to and how each block cut its map."""
+    """Run a Swin over images ``(B, C, H, W)`` and return what it attended to and how each block cut its map."""
     swin = windowed_encoder_of(model)
     with evaluating(swin), record_attention(swin) as recording:
         swin(images.to(device_of(swin)))
@@ -148,7 +148,7 @@ def window_rollout(model: nn.Module, images: Tensor, pixel: tuple[int, int] | No
             the mean over the last map.
 
     Returns:
-        ``(B, h, w)`` of the first map; adds up to 1 for each picture.
+        ``(B, h, w)`` of the first map; adds up to 1 for each image.
 
     Raises:
         ConfigError: the model has no windows, or the pixel lies outside.
@@ -167,9 +167,9 @@ def place_of(swin: Backbone, pixel: tuple[int, int], images: Tensor, stage: int)
     """Return the token of a stage's map in which a pixel lies.
 
     Raises:
-        ConfigError: the pixel lies outside the pictures ``(B, C, H, W)``.
+        ConfigError: the pixel lies outside the images ``(B, C, H, W)``.
     """
     height, width = images.shape[-2:]
     if not (0 <= pixel[0] < height and 0 <= pixel[1] < width):
-        raise ConfigError(f"there is no pixel {pixel[0]}, {pixel[1]} in a picture of {height}x{width}")
+        raise ConfigError(f"there is no pixel {pixel[0]}, {pixel[1]} in an image of {height}x{width}")
     return pixel[0] // swin.strides[stage], pixel[1] // swin.strides[stage]

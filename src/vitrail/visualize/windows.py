@@ -1,4 +1,4 @@
-"""The windows of a Swin drawn on a picture, stage by stage: how they lie, how they shift, and who may see whom."""
+"""The windows of a Swin drawn on an image, stage by stage: how they lie, how they shift, and who may see whom."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
 from vitrail.layers.window_layout import Partition, regions
-from vitrail.visualize.draw import HIDDEN, Tile, sheet, to_picture
+from vitrail.visualize.draw import HIDDEN, Tile, sheet, to_image
 from vitrail.visualize.record import windowed_encoder_of
 
 SIDE = 336  # of a tile, in pixels
@@ -23,7 +23,7 @@ OPACITY = 0.45
 
 NOTE = (
     "White lines are windows; attention stays inside them. Shifted windows begin half a window further down and right; "
-    "what then lies before the first window is carried to the other end, as if the picture were rolled up, and is "
+    "what then lies before the first window is carried to the other end, as if the image were rolled up, and is "
     "tinted: it shares a window with new neighbours, but colours never attend to each other. Grey is padding, which "
     "nobody attends to. The last column is the mask of the window in the lower right corner: who (down) may attend to "
     "whom (across) is white, or has the colour both lie in."
@@ -33,23 +33,23 @@ NOTE = (
 def panel(
     model: nn.Module, image: Tensor, mean: Sequence[float], std: Sequence[float], *, title: str = "Windows"
 ) -> Image.Image:
-    """Draw the partition of one picture, a row for each stage.
+    """Draw the partition of one image, a row for each stage.
 
     Args:
         model: an `ImageClassifier` with a `Swin`, a bare one, or what pretrains it.
         image: ``(C, H, W)``, normalised.
-        mean, std: per channel, with which the picture was normalised.
+        mean, std: per channel, with which the image was normalised.
         title: a line on top, or none.
 
     Returns:
-        One picture with a row for each stage: the windows, the shifted ones, the same after the cyclic shift, and the
+        One image with a row for each stage: the windows, the shifted ones, the same after the cyclic shift, and the
         mask of the window that joins most regions.
 
     Raises:
         ConfigError: the model has no windows.
     """
     swin = windowed_encoder_of(model)
-    pixels = np.asarray(to_picture(image, mean, std).convert("RGB"))
+    pixels = np.asarray(to_image(image, mean, std).convert("RGB"))
     rows: list[list[Tile | None]] = []
     for number, stage in enumerate(swin.windows(image.shape[-2], image.shape[-1])):
         regular, shifted, stride = stage[0], stage[-1], swin.strides[number]
@@ -59,7 +59,7 @@ def panel(
                 Tile(in_place(pixels, regular, stride), _about(regular, number, stride)),
                 Tile(in_place(pixels, shifted, stride), about_shift(shifted)),
                 Tile(rolled(pixels, shifted, stride), "as it is computed") if moved else None,
-                Tile(mask_picture(shifted), f"mask, {shifted.area}x{shifted.area}"),
+                Tile(mask_image(shifted), f"mask, {shifted.area}x{shifted.area}"),
             ]
         )
     columns = ("windows", "shifted windows", "after the cyclic shift", "last window")
@@ -67,14 +67,14 @@ def panel(
 
 
 def in_place(pixels: NDArray[np.uint8], partition: Partition, stride: int) -> Image.Image:
-    """Draw windows where they lie on a picture ``(H, W, 3)``; ``stride`` is a token's size in pixels."""
+    """Draw windows where they lie on an image ``(H, W, 3)``; ``stride`` is a token's size in pixels."""
     tinted = _tinted(_padded(pixels, partition, stride), _unrolled(region_map(partition), partition), stride)
     shift = (partition.shift_h, partition.shift_w)
     return _ruled(tinted, partition, stride, shift)
 
 
 def rolled(pixels: NDArray[np.uint8], partition: Partition, stride: int) -> Image.Image:
-    """Draw a picture ``(H, W, 3)`` after the cyclic shift, in which windows lie side by side."""
+    """Draw an image ``(H, W, 3)`` after the cyclic shift, in which windows lie side by side."""
     shift = (-partition.shift_h * stride, -partition.shift_w * stride)
     moved = np.roll(_padded(pixels, partition, stride), shift, axis=(0, 1))
     return _ruled(_tinted(moved, region_map(partition), stride), partition, stride, (0, 0))
@@ -87,16 +87,16 @@ def region_map(partition: Partition) -> NDArray[np.int64]:
     return cut.transpose(0, 2, 1, 3).reshape(partition.covered)
 
 
-def mask_picture(partition: Partition) -> Image.Image:
+def mask_image(partition: Partition) -> Image.Image:
     """Draw who may attend to whom in the last window: queries down, keys across, white where it is allowed."""
     region = regions(partition)[-1]
     allowed = (region[:, None] == region[None, :]) & (region[:, None] >= 0)
     shown = np.where(allowed[..., None], np.uint8(255), np.array(EDGE, np.uint8))
     for number, tint in TINTS.items():
         shown[allowed & (region[:, None] == number)] = tint
-    picture = Image.fromarray(shown).resize((SIDE, SIDE), Image.Resampling.NEAREST)
-    ImageDraw.Draw(picture).rectangle((0, 0, SIDE - 1, SIDE - 1), outline=EDGE)
-    return picture
+    image = Image.fromarray(shown).resize((SIDE, SIDE), Image.Resampling.NEAREST)
+    ImageDraw.Draw(image).rectangle((0, 0, SIDE - 1, SIDE - 1), outline=EDGE)
+    return image
 
 
 def about_shift(partition: Partition) -> str:
@@ -115,7 +115,7 @@ def _about(partition: Partition, number: int, stride: int) -> str:
 
 
 def _padded(pixels: NDArray[np.uint8], partition: Partition, stride: int) -> NDArray[np.uint8]:
-    """Put a picture into the upper left corner of all that the windows cover."""
+    """Put an image into the upper left corner of all that the windows cover."""
     height, width = (side * stride for side in partition.covered)
     canvas = np.empty((height, width, 3), np.uint8)
     canvas[:] = HIDDEN
@@ -132,21 +132,21 @@ def _tinted(pixels: NDArray[np.uint8], region: NDArray[np.int64], stride: int) -
     mixed = pixels.astype(np.float32)
     for number, tint in TINTS.items():
         mixed = np.where(fine == number, (1 - OPACITY) * mixed + OPACITY * np.array(tint, np.float32), mixed)
-    picture = Image.fromarray(mixed.round().astype(np.uint8))
-    scale = SIDE / max(picture.size)
-    size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
-    return picture.resize(size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST)
+    image = Image.fromarray(mixed.round().astype(np.uint8))
+    scale = SIDE / max(image.size)
+    size = (max(1, round(image.width * scale)), max(1, round(image.height * scale)))
+    return image.resize(size, Image.Resampling.LANCZOS if scale < 1 else Image.Resampling.NEAREST)
 
 
-def _ruled(picture: Image.Image, partition: Partition, stride: int, shift: tuple[int, int]) -> Image.Image:
-    """Rule the borders of windows that begin at ``shift``, in tokens; a border where the picture ends is its edge."""
-    pen = ImageDraw.Draw(picture)
-    scale = picture.height / (partition.covered[0] * stride)
+def _ruled(image: Image.Image, partition: Partition, stride: int, shift: tuple[int, int]) -> Image.Image:
+    """Rule the borders of windows that begin at ``shift``, in tokens; a border where the image ends is its edge."""
+    pen = ImageDraw.Draw(image)
+    scale = image.height / (partition.covered[0] * stride)
     steps = (partition.window_h, partition.window_w)
     for axis, (side, step, first) in enumerate(zip(partition.covered, steps, shift, strict=True)):
         for border in range(first % step, side + 1, step):
-            at = min(round(border * stride * scale), picture.size[1 - axis] - 1)
-            ends = ((0, at), (picture.width, at)) if axis == 0 else ((at, 0), (at, picture.height))
+            at = min(round(border * stride * scale), image.size[1 - axis] - 1)
+            ends = ((0, at), (image.width, at)) if axis == 0 else ((at, 0), (at, image.height))
             pen.line(ends, fill=EDGE, width=4)
             pen.line(ends, fill=LINE, width=2)
-    return picture
+    return image

@@ -36,7 +36,7 @@ def model_card(
 
     Args:
         description: what the checkpoint says about itself.
-        metrics: what it reached on held-out pictures, by name.
+        metrics: what it reached on held-out images, by name.
         repository: where it will be found on a hub.
     """
     import jinja2
@@ -87,7 +87,7 @@ def _size(description: Description) -> str:
         options["num_classes"] = 0
     with shapes_only():
         counted: Any = cost(build_model(description.model.name, **options), description.preprocessing.image_size)
-    return f"{counted.parameters / 1e6:.2f} million parameters, {counted.multiply_accumulates / 1e9:.2f} GMAC a picture"
+    return f"{counted.parameters / 1e6:.2f} million parameters, {counted.multiply_accumulates / 1e9:.2f} GMAC an image"
 
 
 def _numbers(values: tuple[float, ...]) -> str:

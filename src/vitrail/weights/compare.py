@@ -29,7 +29,7 @@ class Comparison:
         missing: plain names that only the source has.
         added: plain names that only the file has.
         changed: plain names of tensors that are not bit for bit the same.
-        difference: of what the two compute for one picture, the largest difference relative to the largest value;
+        difference: of what the two compute for one image, the largest difference relative to the largest value;
             None where one of them belongs to no model here or lacks what that needs.
         reason: why there is no difference of outputs; "" where there is one.
     """
@@ -62,22 +62,22 @@ class Comparison:
 
 
 def compare(
-    file: str | Path | WeightsFile, source: str | Path | WeightsFile, picture: str | Path | None = None
+    file: str | Path | WeightsFile, source: str | Path | WeightsFile, image: str | Path | None = None
 ) -> Comparison:
     """Compare a weights file with the one it was made from, whatever the layouts of both.
 
     Args:
         file: as for `vitrail.load_weights`.
         source: likewise.
-        picture: what both shall be shown; noise from a fixed seed when absent.
+        image: what both shall be shown; noise from a fixed seed when absent.
 
     Raises:
         WeightsError: one of them cannot be read, or is of no known layout.
-        ImageError: the picture cannot be used.
+        ImageError: the image cannot be used.
     """
     ours, theirs = open_weights(file), open_weights(source)
     here, there = ours.tensors, theirs.tensors
-    images, (difference, reason) = _images(theirs, picture), (None, "")
+    images, (difference, reason) = _images(theirs, image), (None, "")
     try:
         difference = _relative(_outputs(ours, theirs, images), _outputs(theirs, theirs, images))
     except (VitrailError, RuntimeError) as error:  # tensors are compared even where no model can be built of them
@@ -95,18 +95,18 @@ def compare(
     )
 
 
-def _images(weights: WeightsFile, picture: str | Path | None) -> Tensor:
+def _images(weights: WeightsFile, image: str | Path | None) -> Tensor:
     p = weights.preprocessing
-    if picture is None:
+    if image is None:
         return torch.randn(1, p.channels, *p.image_size, generator=torch.Generator().manual_seed(0))
-    pixels = eval_transform(p)(open_image(picture, p.channels)).float() / 255
+    pixels = eval_transform(p)(open_image(image, p.channels)).float() / 255
     mean, std = (torch.tensor(values).view(-1, 1, 1) for values in (p.mean, p.std))
     return ((pixels - mean) / std).unsqueeze(0)
 
 
 @torch.inference_mode()
 def _outputs(weights: WeightsFile, model_of: WeightsFile, images: Tensor) -> Tensor:
-    """Return what a file's weights make of pictures inside the model that the source belongs to."""
+    """Return what a file's weights make of images inside the model that the source belongs to."""
     spec = model_of.spec
     with preserved():
         model: Any = build_model(spec.name, **spec.options)

@@ -22,7 +22,7 @@ class Description:
 
     Attributes:
         model: name and options, enough to build it again.
-        preprocessing: how a picture becomes its input.
+        preprocessing: how an image becomes its input.
         class_names: of a classifier, in the order of its outputs.
         settings: of the run that made it, as JSON.
         task: what it was trained for, a key of `vitrail.tasks.registry.TASKS`.
@@ -54,7 +54,7 @@ class Description:
 
     @property
     def is_classifier(self) -> bool:
-        """Whether the model gives class scores of whole pictures."""
+        """Whether the model gives class scores of whole images."""
         return self.task == "classify" and bool(self.class_names)
 
 

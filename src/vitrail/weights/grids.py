@@ -37,6 +37,6 @@ def fit(backbone: Backbone, name: str, tensor: Tensor) -> Tensor:
     if own is None:
         raise WeightsError(
             f"{name} has {len(tensor)} rows, which belong to no square grid; build the model with the image_size of "
-            "the weights, which then takes pictures of any size"
+            "the weights, which then takes images of any size"
         )
     return fit_bias_table(tensor, own, (h, w))

@@ -24,11 +24,11 @@ DECODER_HEAD_WIDTH = 32
 """Channels a head in MAE's decoders."""
 
 WINDOWS_A_SIDE = 8
-"""Pictures of all published Swins are so many windows wide: 7 tokens of 4 pixels make 224, 12 make 384."""
+"""Images of all published Swins are so many windows wide: 7 tokens of 4 pixels make 224, 12 make 384."""
 
 BIAS_TABLE = "relative_position_bias_table"
 
-# With other values of these a model still goes by its name: they belong to the pictures or to the task.
+# With other values of these a model still goes by its name: they belong to the images or to the task.
 SAME_NAME = frozenset({"image_size", "channels", "pool", "class_token", "positions", "positions_at"})
 
 UNKNOWN = "the tensors belong to no model known here "
@@ -61,13 +61,13 @@ def known_heads(width: int, depth: int) -> int:
 def spec_of(state: State, num_heads: int | None = None, image_size: tuple[int, int] | None = None) -> ModelSpec:
     """Return the model that tensors under plain names belong to, as `vitrail.models.registry.build_model` takes it.
 
-    What the tensors do not say is as published: 64 channels a head, Swins on pictures of 8 x 8 windows, fixed
+    What the tensors do not say is as published: 64 channels a head, Swins on images of 8 x 8 windows, fixed
     positions in MAE's, and positions that come in before the first block unless every block has its own.
 
     Args:
         state: the tensors.
         num_heads: number of heads, where it is known.
-        image_size: height and width in pixels, where they are known; else positions say it, for square pictures.
+        image_size: height and width in pixels, where they are known; else positions say it, for square images.
 
     Raises:
         WeightsError: they belong to no model known here.
@@ -130,7 +130,7 @@ def _vit(sizes: Sizes, num_heads: int | None, image_size: tuple[int, int] | None
 
 
 def _pixels(grid: tuple[int, int], patch_size: int, known: tuple[int, int] | None) -> tuple[int, int]:
-    """Return the picture size a grid is made for: the one that is known, unless it has another grid."""
+    """Return the image size a grid is made for: the one that is known, unless it has another grid."""
     fits = known is not None and grid_of(*known, patch_size) == grid
     return known if known and fits else (grid[0] * patch_size, grid[1] * patch_size)
 

@@ -31,7 +31,7 @@ class Inspection:
         shapes: of all tensors, by the file's own names.
         parameters: how many numbers they hold.
         dtypes: of the tensors.
-        preprocessing: what pictures need.
+        preprocessing: what images need.
         preprocessing_reason: how that is known.
         class_names: of a classifier; empty where nobody wrote them.
         unknown: why no model of vitrail's computes what the tensors were trained for; "" where one does.

@@ -233,7 +233,7 @@ def _checked(fitted: Tensor, target: Tensor, name: str, tensor: Tensor, state: S
 def fit_channels(name: str, tensor: Tensor, old: int, new: int) -> Tensor:
     """Fit a tensor that depends on the number of input channels to another number of them.
 
-    A kernel that sees pixels ``(D, C, P, P)``: for one channel the sum, so that a grey picture gives the tokens of
+    A kernel that sees pixels ``(D, C, P, P)``: for one channel the sum, so that a grey image gives the tokens of
     its colour copy; for more the channels in turn, scaled by old / new, so that tokens keep their size. MAE's
     prediction ``(P * P * C, ...)``: the mean, or the channels in turn.
 
@@ -284,7 +284,7 @@ def _fit_positions(model: nn.Module, target: Tensor, name: str, state: State, or
     else:
         raise WeightsError(
             f"{origin}: {name} has {places} places, which is no square grid; build the model with the "
-            "image_size of the weights, which then takes pictures of any size"
+            "image_size of the weights, which then takes images of any size"
         )
     mode = backbone.config.position_resize
     return resize_positions(tensor, old, new, prefix, mode)[:, prefix - backbone.prefix_tokens :]

@@ -63,8 +63,8 @@ def check_preprocessing(preprocessing: Preprocessing) -> None:
         raise ValueError(f"{p.channels} channels have {len(p.mean)} values of mean and {len(p.std)} of std")
     if not all(map(math.isfinite, (*p.mean, *p.std))) or min(p.std) <= 0:
         raise ValueError("mean and std must be finite, and std above 0")
-    if not 0 < p.crop_share <= 1:
-        raise ValueError(f"crop_share is a share, above 0 and at most 1, not {p.crop_share:g}")
+    if not 0 < p.crop_fraction <= 1:
+        raise ValueError(f"crop_fraction is a share, above 0 and at most 1, not {p.crop_fraction:g}")
 
 
 def header_of(file: Path) -> Sizes:

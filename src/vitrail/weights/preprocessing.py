@@ -1,4 +1,4 @@
-"""How pictures must be prepared for a weights file: what stands beside it, else what its origin is known for."""
+"""How images must be prepared for a weights file: what stands beside it, else what its origin is known for."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ from vitrail.weights.reader import State
 from vitrail.weights.shape import channels_of
 
 HALF = (0.5, 0.5, 0.5)
-"""Google scales pictures to [-1, 1]."""
+"""Google scales images to [-1, 1]."""
 
 
 Reasoned = tuple[Preprocessing, str]
@@ -48,14 +48,14 @@ def stated_preprocessing(notes: dict[str, Any], config: dict[str, Any], folder: 
 def default_preprocessing(layout: str, state: State) -> Reasoned:
     """Return what whoever's layout the weights came in trained with; ``state`` has plain names."""
     image_size = _image_size(state)
-    crop_share = 0.875 if max(image_size) <= 256 else 1.0
+    crop_fraction = 0.875 if max(image_size) <= 256 else 1.0
     imagenet = _with_channels(
         channels_of(state),
-        Preprocessing(image_size, mean=IMAGENET_MEAN, std=IMAGENET_STD, crop_share=crop_share),
+        Preprocessing(image_size, mean=IMAGENET_MEAN, std=IMAGENET_STD, crop_fraction=crop_fraction),
     )
     squashed = _with_channels(
         channels_of(state),
-        Preprocessing(image_size, mean=HALF, std=HALF, resize="squash", crop_share=1.0),
+        Preprocessing(image_size, mean=HALF, std=HALF, resize="squash", crop_fraction=1.0),
     )
     if layout in ("google", "big_vision", "bit"):
         return squashed, "Google's files were trained on values from -1 to 1 (mean and std 0.5)"
@@ -135,7 +135,7 @@ def _from_huggingface(config: dict[str, Any]) -> Preprocessing | None:
                 mean=tuple(map(float, config["image_mean"])),
                 std=tuple(map(float, config["image_std"])),
                 resize="crop" if shortest else "squash",
-                crop_share=min(1.0, int(height) / int(shortest)) if shortest else 1.0,
+                crop_fraction=min(1.0, int(height) / int(shortest)) if shortest else 1.0,
             )
         )
     except (KeyError, TypeError, ValueError, ArithmeticError):
@@ -152,7 +152,7 @@ def _from_timm(config: Any) -> Preprocessing | None:
                 mean=tuple(map(float, config["mean"])),
                 std=tuple(map(float, config["std"])),
                 resize="squash" if config.get("crop_mode") == "squash" else "crop",
-                crop_share=float(config.get("crop_pct", 0.875)),
+                crop_fraction=float(config.get("crop_pct", 0.875)),
             )
         )
     except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):

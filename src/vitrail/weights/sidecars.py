@@ -138,7 +138,7 @@ def transformers_processor(preprocessing: Preprocessing) -> dict[str, Any]:
     if preprocessing.resize == "crop":
         said |= {
             "image_processor_type": "BitImageProcessor",
-            "size": {"shortest_edge": round(min(height, width) / preprocessing.crop_share)},
+            "size": {"shortest_edge": round(min(height, width) / preprocessing.crop_fraction)},
             "do_center_crop": True,
             "crop_size": {"height": height, "width": width},
         }
@@ -187,7 +187,7 @@ def _for_timm(weights: WeightsFile) -> dict[str, dict[str, Any]]:
     pretrained = {
         "input_size": [p.channels, *p.image_size],
         "interpolation": "bicubic",
-        "crop_pct": p.crop_share,
+        "crop_pct": p.crop_fraction,
         "crop_mode": "center" if p.resize == "crop" else "squash",
         "mean": list(p.mean),
         "std": list(p.std),

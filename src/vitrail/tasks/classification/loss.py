@@ -18,8 +18,8 @@ class Classification(nn.Module):
     """Cross-entropy with smoothed and, if asked, mixed labels.
 
     Args:
-        model: pictures to logits ``(B, K)``.
-        preprocessing: how its pictures are normalised.
+        model: images to logits ``(B, K)``.
+        preprocessing: how its images are normalised.
         smoothing: share of the target that is spread evenly over all classes, in [0, 1).
         augment: its mixup and cutmix settings are used here, where whole batches are at hand.
     """

@@ -23,20 +23,20 @@ class Evaluation:
     """What a classifier gets right.
 
     Attributes:
-        split: the pictures measured on.
-        pictures: how many they are.
+        split: the images measured on.
+        images: how many they are.
         top1: share whose best-scored class is right.
         top5: share whose right class is among the best five; None with five classes or fewer.
         mean_class: mean over the classes of the share that is right, so that small classes count as much.
         loss: mean cross-entropy, in nats.
-        classes: for each class its name, its pictures, and the share of them that is right; None without pictures.
-        confusion: ``confusion[i][j]`` pictures of class i called class j.
+        classes: for each class its name, its images, and the share of them that is right; None without images.
+        confusion: ``confusion[i][j]`` images of class i called class j.
         damaged: files that could not be read and were left out.
-        notes: which pictures were measured, where that is not plain.
+        notes: which images were measured, where that is not plain.
     """
 
     split: str
-    pictures: int
+    images: int
     top1: float
     top5: float | None
     mean_class: float
@@ -48,11 +48,11 @@ class Evaluation:
 
     def say(self) -> None:
         """Print a table of the classes and a closing line."""
-        say_measured(self.damaged, self.pictures, self.notes)
-        say_table("", ("class", "pictures", "right"), [(n, c, percent(r)) for n, c, r in self.classes])
+        say_measured(self.damaged, self.images, self.notes)
+        say_table("", ("class", "images", "right"), [(n, c, percent(r)) for n, c, r in self.classes])
         top5 = "" if self.top5 is None else f", top-5 {percent(self.top5)}"
         say(
-            f"{self.split}: {self.pictures:,} pictures, top-1 {percent(self.top1)}{top5}, "
+            f"{self.split}: {self.images:,} images, top-1 {percent(self.top1)}{top5}, "
             f"mean over classes {percent(self.mean_class)}, loss {figure('loss', self.loss)}"
         )
 
@@ -103,7 +103,7 @@ def summarise(
     there = [share for share in shares if share is not None]
     return Evaluation(
         split=split,
-        pictures=total,
+        images=total,
         top1=sum(right) / total,
         top5=counts.among_best / total if len(class_names) > TOP else None,
         mean_class=math.fsum(there) / len(there),

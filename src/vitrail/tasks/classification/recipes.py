@@ -25,7 +25,7 @@ def _mae_finetune(lr_at_256: float, layer_decay: float, drop_path: float, epochs
     )
 
 
-# From an encoder pretrained here, on a few thousand pictures: mean pooling and a higher rate (docs/papers/mae.md).
+# From an encoder pretrained here, on a few thousand images: mean pooling and a higher rate (docs/papers/mae.md).
 _FINETUNE_SMALL = ClassifySettings(
     data="",
     epochs=30,
@@ -37,7 +37,7 @@ _FINETUNE_SMALL = ClassifySettings(
 )
 
 SUPERVISED_RECIPES: dict[str, ClassifySettings] = {
-    # Measured on a few thousand pictures: docs/log.md.
+    # Measured on a few thousand images: docs/log.md.
     "scratch": ClassifySettings(
         data="",
         epochs=60,
@@ -56,7 +56,7 @@ SUPERVISED_RECIPES: dict[str, ClassifySettings] = {
         optim=Optim(layer_decay=0.75),
     ),
     "finetune_small": _FINETUNE_SMALL,
-    # The same with patience, best with few labels: half the rate, mixed pictures, many passes (docs/papers/mae.md).
+    # The same with patience, best with few labels: half the rate, mixed images, many passes (docs/papers/mae.md).
     "finetune_small_long": replace(
         _FINETUNE_SMALL, epochs=200, lr=1e-3, augment={"mixup": 0.2, "cutmix": 0.5}, schedule={"warmup_epochs": 5}
     ),

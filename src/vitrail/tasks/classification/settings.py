@@ -35,13 +35,13 @@ class ClassifySettings(TrainSettings):
     )
 
     labels: float = 1.0
-    """Use this share of the training labels (at most 1), or this many pictures (above 1)."""
+    """Use this share of the training labels (at most 1), or this many images (above 1)."""
     smoothing: float = 0.1
     """Label smoothing."""
     tune_blocks: float | None = None
     """Only the last so many blocks of a ViT and the head learn: 0.5 is the MLP of the last one, 0 the head alone."""
     cache_features: Literal["auto", "on", "off"] = "auto"
-    """With tune_blocks: compute what the other blocks make of each picture once, and keep it on disk."""
+    """With tune_blocks: compute what the other blocks make of each image once, and keep it on disk."""
     architecture: Architecture = field(default_factory=Architecture)
     augment: Augment = field(default_factory=Augment)
     loader: Loader = field(default_factory=Loader)

@@ -1,6 +1,6 @@
-"""Recipes for Swin: those the paper's authors published, and one for a few thousand pictures.
+"""Recipes for Swin: those the paper's authors published, and one for a few thousand images.
 
-Rates are given for 512 pictures, as the authors do. Their settings name a colour jitter of 0.4 too, which has no effect
+Rates are given for 512 images, as the authors do. Their settings name a colour jitter of 0.4 too, which has no effect
 beside RandAugment.
 """
 
@@ -50,7 +50,7 @@ def _finetuning(model: str, image_size: int, window: int, drop_path: float) -> C
 
 
 SWIN_RECIPES: dict[str, ClassifySettings] = {
-    # A few thousand pictures on a small machine (docs/papers/swin.md).
+    # A few thousand images on a small machine (docs/papers/swin.md).
     "swin_scratch": ClassifySettings(
         data="",
         model="swin_t",

@@ -15,7 +15,7 @@ from vitrail.config import Preprocessing, replace, to_json
 from vitrail.console import percent
 from vitrail.data.batches import EvalBatches
 from vitrail.data.requested import RequestedImage, opened
-from vitrail.data.sources import Pictures, Source, open_source
+from vitrail.data.sources import Images, Source, open_source
 from vitrail.errors import ConfigError, DataError
 from vitrail.models.partial_fine_tuning import PartialFineTuning
 from vitrail.models.registry import ModelSpec
@@ -55,14 +55,14 @@ class ClassificationTask(Supervised):
     spec = CLASSIFY
 
     def open(self, settings: ClassifySettings) -> Source:
-        """Open labelled pictures; ``--labels`` chooses among them once some are held out (`vitrail.runs.split`)."""
+        """Open labelled images; ``--labels`` chooses among them once some are held out (`vitrail.runs.split`)."""
         source = open_source(settings.data, seed=settings.run.seed, validation_share=settings.validation_share)
         if len(source.class_names) < 2:
             raise DataError(f"{settings.data} has {len(source.class_names)} classes; a classifier needs two or more")
         return source
 
     def reopen(self, description: Description, data: str) -> Source:
-        """Open pictures with the classifier's classes; those for an encoder need none."""
+        """Open images with the classifier's classes; those for an encoder need none."""
         labels = description.is_classifier
         names = description.class_names
         source = open_source(data, validation_share=0.0, labels=labels, for_evaluation=True, known_classes=names)
@@ -89,7 +89,7 @@ class ClassificationTask(Supervised):
             loss = Classification(model, preprocessing, settings.smoothing, settings.augment)
         return Learning(
             loss,
-            lambda pictures, training: image_samples(pictures, training, settings, preprocessing),
+            lambda images, training: image_samples(images, training, settings, preprocessing),
             balanced=settings.loader.balanced,
         )
 
@@ -101,11 +101,11 @@ class ClassificationTask(Supervised):
     def evaluate(
         self, measured: Measured, model: Any, description: Description, settings: EvaluateSettings
     ) -> Evaluation:
-        """Score every picture and count, over all processes."""
+        """Score every image and count, over all processes."""
         runtime = Runtime.of(settings)
         keep_large_buffers()
         loss = Classification(model, description.preprocessing).to(runtime.device).eval()
-        samples = eval_samples(measured.pictures, description.preprocessing)
+        samples = eval_samples(measured.images, description.preprocessing)
         batches = EvalBatches(samples, settings.batch_size, settings.workers, distributed.rank(), distributed.world())
         counted, known = [], len(description.class_names)
         for batch in batches:
@@ -115,7 +115,7 @@ class ClassificationTask(Supervised):
         counts = Counts.total(distributed.gather(Counts.total(counted, known)), known)
         damaged = unread(batches)
         if not len(counts):
-            raise DataError(f"none of the {len(measured.pictures)} pictures of {measured.data} can be read")
+            raise DataError(f"none of the {len(measured.images)} images of {measured.data} can be read")
         return summarise(measured.split, counts, description.class_names, damaged, measured.notes)
 
     def check_prediction(self, settings: PredictSettings, description: Description) -> None:
@@ -153,7 +153,7 @@ class ClassificationTask(Supervised):
         return ClassPredictor(model, description, runtime)
 
     def print(self, settings: PredictSettings, predictions: Iterator[Prediction], out: Path) -> None:
-        """Print a table, or picture after picture where the format allows."""
+        """Print a table, or image after image where the format allows."""
         form = "json" if settings.json else settings.format
         if form == "json":
             for prediction in predictions:
@@ -163,14 +163,14 @@ class ClassificationTask(Supervised):
         else:
             rows = [(p.file, *_shown(p, settings.top)) for p in predictions]
             width = max(len(row) for row in rows)
-            columns = ("picture", *(f"{n}." for n in range(1, width)))
+            columns = ("image", *(f"{n}." for n in range(1, width)))
             say_table("", columns, [(*row, *[""] * (width - len(row))) for row in rows])
 
     def draw(
-        self, model: Any, description: Description, pictures: Pictures, settings: LookSettings | None = None
+        self, model: Any, description: Description, images: Images, settings: LookSettings | None = None
     ) -> dict[str, Image.Image]:
         """Draw where the model looks, and what it answers."""
-        return draw_answers(model, inputs_of(pictures, description), description, settings)
+        return draw_answers(model, inputs_of(images, description), description, settings)
 
     def look_options(self, model: Any) -> tuple[str, tuple[str, ...]]:
         """Return those of the backbone's attention."""
@@ -188,20 +188,20 @@ def relabelled(source: Source, class_names: tuple[str, ...], data: str) -> Sourc
     return dataclasses.replace(source, class_names=class_names, **parts)
 
 
-def with_labels_of(pictures: Pictures, names: tuple[str, ...], wanted: tuple[str, ...], data: str) -> Pictures:
+def with_labels_of(images: Images, names: tuple[str, ...], wanted: tuple[str, ...], data: str) -> Images:
     """Number the labels as a model does, which may know more classes or know them in another order.
 
     Raises:
-        DataError: the pictures have a class that the model was not trained on.
+        DataError: the images have a class that the model was not trained on.
     """
     unknown = [name for name in names if name not in wanted]
-    if unknown or pictures.labels is None:
+    if unknown or images.labels is None:
         raise DataError(
             f"{data} has classes the model was not trained on: {', '.join(unknown[:5]) or 'none at all'}; "
             f"it knows {', '.join(wanted[:8])}{', ...' if len(wanted) > 8 else ''}"
         )
     numbers = [wanted.index(name) for name in names]
-    return Pictures(pictures.items, tuple(numbers[label] for label in pictures.labels), pictures.names)
+    return Images(images.items, tuple(numbers[label] for label in images.labels), images.names)
 
 
 def _check_classifier(checkpoint: str, description: Description) -> None:

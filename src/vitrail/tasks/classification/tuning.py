@@ -20,7 +20,7 @@ class TunedBlocks(Classification):
 
     Args:
         cut: where the classifier is cut; what is below stops learning.
-        preprocessing: how pictures are normalised.
+        preprocessing: how images are normalised.
         smoothing: as in `Classification`.
         augment: likewise; features cannot be mixed.
     """

@@ -1,1 +1,13 @@
-"""Finding objects: their classes, boxes and masks."""
+"""Finding objects: their classes, boxes and masks.
+
+- `average_precision`: COCO's twelve figures, for boxes and for masks
+- `figures`: what a detector sees, as images
+- `found`: what a detector finds
+- `loss`: learning to find objects
+- `metrics`: COCO's figures of a detector, as the verbs show them
+- `predictor`: images to the objects in them
+- `recipes`: recipes for detection and instance segmentation
+- `settings`: what training a detector can be told
+- `spec`: detection, as it is known before any of its work is imported
+- `task`: finding objects, as a task
+"""

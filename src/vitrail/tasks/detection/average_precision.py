@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from typing import Any
 
-from vitrail.data.objects import ObjectPictures
+from vitrail.data.objects import ObjectImages
 from vitrail.data.rle import encode
 from vitrail.heads.detections import Detections
 
@@ -16,7 +16,7 @@ _PRECISIONS = ("ap", "ap50", "ap75", "ap_small", "ap_medium", "ap_large")
 _RECALLS = ("ar1", "ar10", "ar100", "ar_small", "ar_medium", "ar_large")
 NAMES = (*_PRECISIONS, *_RECALLS)
 """The twelve figures in COCO's order: precision over IoU 0.50 to 0.95, at 0.50 and 0.75, and by area (below 32^2, up to
-96^2, and above, in pixels); recall with 1, 10 and 100 detections a picture, and by area."""
+96^2, and above, in pixels); recall with 1, 10 and 100 detections an image, and by area."""
 
 CocoResults = list[dict[str, Any]]
 """COCO's results: ``image_id``, ``category_id`` (both from 0, one more for the latter), ``bbox``, ``score``, and with
@@ -24,7 +24,7 @@ masks ``segmentation``."""
 
 
 def to_results(found: Detections, number: int, height: int, width: int) -> CocoResults:
-    """Turn what was found in picture ``number``, of this height and width, into COCO's results."""
+    """Turn what was found in image ``number``, of this height and width, into COCO's results."""
     results = []
     found = found.cpu()
     for place, (box, score, class_) in enumerate(
@@ -38,12 +38,12 @@ def to_results(found: Detections, number: int, height: int, width: int) -> CocoR
     return results
 
 
-def truth_of(pictures: ObjectPictures, class_names: Sequence[str]) -> dict[str, Any]:
-    """Return the annotations of pictures as COCO's JSON has them, with numbers from `to_results` for ids."""
-    images, annotations = [], []
-    for number, known in enumerate(pictures.annotated):
+def truth_of(images: ObjectImages, class_names: Sequence[str]) -> dict[str, Any]:
+    """Return the annotations of images as COCO's JSON has them, with numbers from `to_results` for ids."""
+    records, annotations = [], []
+    for number, known in enumerate(images.annotated):
         width, height = known.size
-        images.append({"id": number, "width": width, "height": height, "file_name": pictures.names[number]})
+        records.append({"id": number, "width": width, "height": height, "file_name": images.names[number]})
         for one in known.truth():
             annotations.append(
                 {
@@ -57,7 +57,7 @@ def truth_of(pictures: ObjectPictures, class_names: Sequence[str]) -> dict[str, 
                 }
             )
     categories = [{"id": place + 1, "name": name} for place, name in enumerate(class_names)]
-    return {"images": images, "annotations": annotations, "categories": categories}
+    return {"images": records, "annotations": annotations, "categories": categories}
 
 
 def twelve_figures(truth: dict[str, Any], results: CocoResults, masks: bool = False) -> dict[str, float]:
@@ -79,7 +79,7 @@ def twelve_figures(truth: dict[str, Any], results: CocoResults, masks: bool = Fa
 def class_precisions(
     truth: dict[str, Any], results: CocoResults, masks: bool = False
 ) -> dict[int, tuple[float, float]]:
-    """Return AP and AP50 of each category by its id, nan where no picture has one."""
+    """Return AP and AP50 of each category by its id, nan where no image has one."""
     evaluated = evaluate(truth, results, masks)
     ids = sorted(category["id"] for category in truth["categories"])
     if evaluated is None:

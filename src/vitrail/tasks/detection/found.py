@@ -1,4 +1,4 @@
-"""What a detector finds: in a split, in one picture, drawn, and as COCO's JSON."""
+"""What a detector finds: in a split, in one image, drawn, and as COCO's JSON."""
 
 from __future__ import annotations
 
@@ -29,14 +29,14 @@ from vitrail.weights.description import Description
 
 @dataclass(frozen=True)
 class Detected:
-    """What a detector finds in one picture.
+    """What a detector finds in one image.
 
     Attributes:
-        file: the picture.
+        file: the image.
         objects: best first, each with ``class``, ``score``, ``box`` (left, top, width, height) and, from a detector
             with masks, ``segmentation`` (packed run lengths, as COCO has them).
-        drawn: where the picture with the objects drawn on it was written.
-        error: why the picture could not be read, if it could not.
+        drawn: where the image with the objects drawn on it was written.
+        error: why the image could not be read, if it could not.
     """
 
     file: str
@@ -47,7 +47,7 @@ class Detected:
 
 
 def find_all(task: nn.Module, batches: Iterable[Batch]) -> CocoResults:
-    """Find the objects in the pictures of all processes: COCO's results, the same in every process."""
+    """Find the objects in the images of all processes: COCO's results, the same in every process."""
     device = device_of(task)
     results: CocoResults = []
     for batch in batches:
@@ -59,32 +59,32 @@ def find_all(task: nn.Module, batches: Iterable[Batch]) -> CocoResults:
     return sorted(everywhere, key=lambda one: one["image_id"])
 
 
-def find(task: Detection, picture: Image.Image, description: Description) -> Detections:
-    """Find the objects in one picture, in its own pixels."""
-    image, _ = whole_picture(description)(picture, no_objects(picture.size))
+def find(task: Detection, image: Image.Image, description: Description) -> Detections:
+    """Find the objects in one image, in its own pixels."""
+    pixels, _ = whole_image(description)(image, no_objects(image.size))
     batch = {
-        "image": image[None],
-        "size": torch.tensor([image.shape[1:]]),
-        "original": torch.tensor([[picture.height, picture.width]]),
+        "image": pixels[None],
+        "size": torch.tensor([pixels.shape[1:]]),
+        "original": torch.tensor([[image.height, image.width]]),
     }
     return task.find(to_device(batch, device_of(task)))[0]
 
 
-def drawn_objects(picture: Image.Image, found: Detections, names: tuple[str, ...]) -> Image.Image:
-    """Draw what was found in a picture, the best on top."""
+def drawn_objects(image: Image.Image, found: Detections, names: tuple[str, ...]) -> Image.Image:
+    """Draw what was found in an image, the best on top."""
     order = found.scores.argsort()
     found = found.keep(order).cpu()
-    height, width = picture.height, picture.width
+    height, width = image.height, image.width
     masks = None
     if found.masks is not None:
         masks = torch.stack([found.pasted(n, height, width) for n in range(len(found))]).numpy() if len(found) else None
     classes = found.classes.tolist()
     labels = [f"{names[k]} {percent(score)}" for k, score in zip(classes, found.scores.tolist(), strict=True)]
-    return draw_objects(picture, found.boxes.numpy(), labels, classes, masks)
+    return draw_objects(image, found.boxes.numpy(), labels, classes, masks)
 
 
 def write_coco(detected: list[Detected], description: Description, file: Path) -> None:
-    """Write what was found as COCO's JSON: a complete file, with pictures, categories, and scores of the objects.
+    """Write what was found as COCO's JSON: a complete file, with images, categories, and scores of the objects.
 
     Categories have the ids of the data set that was learned from, where it had any.
     """
@@ -114,7 +114,7 @@ def write_coco(detected: list[Detected], description: Description, file: Path) -
     file.write_text(json.dumps({"images": images, "annotations": annotations, "categories": categories}))
 
 
-def whole_picture(description: Description) -> JointTransform:
-    """Return how a picture is brought to the size a detector was trained at."""
+def whole_image(description: Description) -> JointTransform:
+    """Return how an image is brought to the size a detector was trained at."""
     dense = from_json(Dense, description.dense)
     return JointTransform(min(description.preprocessing.image_size), dense.longest)

@@ -21,7 +21,7 @@ class Detection(nn.Module):
 
     Args:
         model: a `vitrail.heads.mask_rcnn.RegionDetector`, or what is called like one.
-        preprocessing: how its pictures are normalised.
+        preprocessing: how its images are normalised.
     """
 
     def __init__(self, model: Any, preprocessing: Preprocessing) -> None:
@@ -35,7 +35,7 @@ class Detection(nn.Module):
         sizes = sizes_of(batch["size"])
         images = self.normalise(batch["image"])
         for image, (height, width) in zip(images, sizes, strict=True):
-            # What fills a picture up is its mean colour to the model.
+            # What fills an image up is its mean colour to the model.
             image[:, height:] = 0
             image[:, :, width:] = 0
         targets = [target_of(objects.to(images.device)) for objects in batch["objects"]]
@@ -44,10 +44,10 @@ class Detection(nn.Module):
 
     @torch.no_grad()
     def find(self, batch: dict[str, Any]) -> list[Detections]:
-        """Find the objects in each picture of a batch, in pixels of the picture itself.
+        """Find the objects in each image of a batch, in pixels of the image itself.
 
-        Each picture is looked at alone, filled up to a multiple of 32: what is found in it does not depend on the
-        pictures that happen to be in its batch, nor on how many processes share them out.
+        Each image is looked at alone, filled up to a multiple of 32: what is found in it does not depend on the
+        images that happen to be in its batch, nor on how many processes share them out.
         """
         found = []
         for image, size, original in zip(

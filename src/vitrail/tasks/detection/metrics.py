@@ -16,19 +16,19 @@ class DetectionEvaluation:
     """COCO's twelve figures of a detector.
 
     Attributes:
-        split: the pictures measured on.
-        pictures: how many they are.
+        split: the images measured on.
+        images: how many they are.
         objects: how many objects are in them, crowds not counted.
         box: the figures of its boxes by the names in `average_precision.NAMES`; None where there is
             nothing to measure, such as small objects.
         mask: likewise of its masks; empty for a detector without masks.
         classes: for each class its name, its objects, and AP and AP50 of its boxes.
         damaged: files that could not be read and were left out.
-        notes: which pictures were measured, where that is not plain, and what else was left out or changed.
+        notes: which images were measured, where that is not plain, and what else was left out or changed.
     """
 
     split: str
-    pictures: int
+    images: int
     objects: int
     box: dict[str, float | None]
     mask: dict[str, float | None]
@@ -38,14 +38,14 @@ class DetectionEvaluation:
 
     def say(self) -> None:
         """Print a table of the classes, one of the figures, and a closing line."""
-        say_measured(self.damaged, self.pictures, self.notes)
+        say_measured(self.damaged, self.images, self.notes)
         rows = [(name, count, percent(ap), percent(ap50)) for name, count, ap, ap50 in self.classes if count]
         say_table("", ("class", "objects", "box AP", "box AP50"), rows)
         kinds = {"box": self.box, **({"mask": self.mask} if self.mask else {})}
         say_table("", ("figure", *kinds), [(name, *(percent(kind[name]) for kind in kinds.values())) for name in NAMES])
         masks = f", mask AP {percent(self.mask['ap'])} AP50 {percent(self.mask['ap50'])}" if self.mask else ""
         say(
-            f"{self.split}: {self.pictures:,} pictures, {self.objects:,} objects, "
+            f"{self.split}: {self.images:,} images, {self.objects:,} objects, "
             f"box AP {percent(self.box['ap'])} AP50 {percent(self.box['ap50'])}{masks}"
         )
 
@@ -64,7 +64,7 @@ def summarise(
     classes = class_precisions(truth, results)
     return DetectionEvaluation(
         split=split,
-        pictures=len(truth["images"]) - len(damaged),
+        images=len(truth["images"]) - len(damaged),
         objects=len(counted),
         box=_known(twelve_figures(truth, results)),
         mask=_known(twelve_figures(truth, results, masks=True)) if with_masks else {},

@@ -6,7 +6,7 @@ from vitrail.config import JointAugment, Optim, Schedule
 from vitrail.settings.models import BackboneArchitecture
 from vitrail.tasks.detection.settings import DetectionHead, DetectionOptions, DetectSettings
 
-# Pictures of 800 pixels, the longer side at most 1333; multi-scale training draws the shorter one from 480 to 800.
+# Images of 800 pixels, the longer side at most 1333; multi-scale training draws the shorter one from 480 to 800.
 LONGEST = 1333 / 800
 MULTISCALE = (480 / 800, 1.0)
 
@@ -58,7 +58,7 @@ def _vitdet(model: str, layer_decay: float, drop_path: float) -> DetectSettings:
 
 
 DETECTION_RECIPES: dict[str, DetectSettings] = {
-    # A few hundred pictures on a small machine: docs/papers/dense.md.
+    # A few hundred images on a small machine: docs/papers/dense.md.
     "detect_small": DetectSettings(
         data="",
         epochs=40,

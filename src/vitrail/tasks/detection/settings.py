@@ -47,7 +47,7 @@ class DetectionOptions:
     proposals: int = 1000
     """Most regions that are looked at closely; twice as many while training."""
     regions: int = 512
-    """Regions of a picture from which its classes and boxes are learned."""
+    """Regions of an image from which its classes and boxes are learned."""
     samples: int = 2
     """Points a side at which each cell of a region is read off the map; 1 is the fastest."""
     queries: int = 100
@@ -59,7 +59,7 @@ class DetectionOptions:
     jitter: Literal["none", "multiscale", "large", "crop"] = "multiscale"
     """none: one size; multiscale: sizes by jitter_scale; large: cut or padded to a square; crop: cut to image_size."""
     jitter_scale: tuple[float, float] = (0.8, 1.25)
-    """Smallest and largest factor of the size of a training picture."""
+    """Smallest and largest factor of the size of a training image."""
     longest: float = 5 / 3
     """The longer side is at most so many times image_size; the shorter one then is smaller than that."""
 

@@ -16,10 +16,10 @@ from vitrail.console import percent
 from vitrail.data.batches import EvalBatches
 from vitrail.data.coco import open_coco
 from vitrail.data.joint import JointTransform, training_transform
-from vitrail.data.objects import ObjectPictures, ObjectSamples
+from vitrail.data.objects import ObjectImages, ObjectSamples
 from vitrail.data.requested import RequestedImage, files_of
 from vitrail.data.scenes import is_scenes, open_scenes
-from vitrail.data.sources import Pictures, Source
+from vitrail.data.sources import Images, Source
 from vitrail.errors import ConfigError, DataError, ImageError
 from vitrail.heads.registry import BOX_HEADS, head_for
 from vitrail.models.registry import ModelSpec
@@ -33,7 +33,7 @@ from vitrail.tasks.detection.found import (
     Detected,
     drawn_objects,
     find_all,
-    whole_picture,
+    whole_image,
     write_coco,
 )
 from vitrail.tasks.detection.loss import Detection
@@ -62,12 +62,12 @@ class DetectionTask(Supervised):
     spec = DETECT
 
     def open(self, settings: DetectSettings) -> Source:
-        """Open pictures with COCO's annotations, or draw scenes."""
+        """Open images with COCO's annotations, or draw scenes."""
         masks = settings.dense.head not in BOX_HEADS
         return _open(settings.data, masks, seed=settings.run.seed, validation_share=settings.validation_share)
 
     def reopen(self, description: Description, data: str) -> Source:
-        """Open pictures with COCO's annotations, or draw scenes, of the detector's classes."""
+        """Open images with COCO's annotations, or draw scenes, of the detector's classes."""
         masks = description.dense.get("head") not in BOX_HEADS
         source = _open(data, masks, class_names=description.class_names, validation_share=0.0)
         if source.class_names != description.class_names:
@@ -89,7 +89,7 @@ class DetectionTask(Supervised):
             to_json(settings),
             settings.task,
             to_json(dense),
-            cast(ObjectPictures, source.train).category_ids,
+            cast(ObjectImages, source.train).category_ids,
         )
 
     def load(self, model: Any, weights: WeightsFile) -> str:
@@ -98,29 +98,27 @@ class DetectionTask(Supervised):
 
     def prepare(self, model: Any, run: RunContext) -> Learning:
         """Return the sum of the detector's losses; boxes and masks are measured together over all images."""
-        truth = cast(ObjectPictures, run.source.validation)
+        truth = cast(ObjectImages, run.source.validation)
         return Learning(
             Detection(model, run.description.preprocessing),
-            lambda pictures, training: _samples(run, cast(ObjectPictures, pictures), training),
-            partial(_measure, pictures=truth, names=run.description.class_names),
+            lambda images, training: _samples(run, cast(ObjectImages, images), training),
+            partial(_measure, images=truth, names=run.description.class_names),
         )
 
     def evaluate(
         self, measured: Measured, model: Any, description: Description, settings: EvaluateSettings
     ) -> DetectionEvaluation:
-        """Find objects in every picture, over all processes, and compare."""
-        pictures = cast(ObjectPictures, measured.pictures)
-        truth = truth_of(pictures, description.class_names)
+        """Find objects in every image, over all processes, and compare."""
+        images = cast(ObjectImages, measured.images)
+        truth = truth_of(images, description.class_names)
         if all(one["iscrowd"] for one in truth["annotations"]):
             raise DataError(
-                f"the {measured.split} pictures of {measured.data} show no object: there is nothing to measure"
+                f"the {measured.split} images of {measured.data} show no object: there is nothing to measure"
             )
         runtime = Runtime.of(settings)
         keep_large_buffers()
         task = Detection(model, description.preprocessing).to(runtime.device).eval()
-        samples = ObjectSamples(
-            pictures, whole_picture(description), 0, description.preprocessing.channels, False, "off"
-        )
+        samples = ObjectSamples(images, whole_image(description), 0, description.preprocessing.channels, False, "off")
         batches = EvalBatches(samples, settings.batch_size, settings.workers, distributed.rank(), distributed.world())
         with torch.inference_mode(), runtime.precision.autocast():
             results = find_all(task, batches)
@@ -136,21 +134,21 @@ class DetectionTask(Supervised):
         settings: PredictSettings,
         out: Path,
     ) -> Iterator[Detected]:
-        """Find the objects in each picture and draw them; COCO's JSON is complete once all are done."""
+        """Find the objects in each image and draw them; COCO's JSON is complete once all are done."""
         make_folder(out)
         used = own_names(files_of(images), out)
         predictor = ObjectPredictor(model, description, Runtime.of(settings), settings.threshold)
         all_found: list[Detected] = []
         for image in images:
             try:
-                picture = image.open(description.preprocessing.channels)
+                opened = image.open(description.preprocessing.channels)
             except ImageError as error:
                 yield Detected(image.name, error=error.reason)
                 continue
-            (found,) = predictor([picture])
+            (found,) = predictor([opened])
             drawn = out / f"{unused_name(image.stem, used)}.png"
-            drawn_objects(picture, found.detections, description.class_names).save(drawn)
-            all_found.append(Detected(image.name, found.objects(), str(drawn), size=picture.size))
+            drawn_objects(opened, found.detections, description.class_names).save(drawn)
+            all_found.append(Detected(image.name, found.objects(), str(drawn), size=opened.size))
             yield all_found[-1]
         write_coco(all_found, description, out / "predictions.json")
 
@@ -159,7 +157,7 @@ class DetectionTask(Supervised):
         return ObjectPredictor(model, description, runtime)
 
     def print(self, settings: PredictSettings, predictions: Iterator[Detected], out: Path) -> None:
-        """Print a table, or picture after picture where the format allows."""
+        """Print a table, or image after image where the format allows."""
         if settings.json or settings.format == "json":
             for one in predictions:
                 print(dumps({key: value for key, value in vars(one).items() if key != "size"}), flush=True)
@@ -173,29 +171,29 @@ class DetectionTask(Supervised):
             for thing in one.objects:
                 box = " ".join(f"{side:.0f}" for side in thing["box"])
                 rows.append((one.file, thing["class"], percent(thing["score"]), box))
-        say_table("", ("picture", "object", "score", "left top width height"), rows)
+        say_table("", ("image", "object", "score", "left top width height"), rows)
         say(f"drawn, with predictions.json: {out}")
 
     def draw(
-        self, model: Any, description: Description, pictures: Pictures, settings: LookSettings | None = None
+        self, model: Any, description: Description, images: Images, settings: LookSettings | None = None
     ) -> dict[str, Image.Image]:
         """Draw what is found beside what is there, and how the detector looks at it."""
-        return draw(model, description, pictures)
+        return draw(model, description, images)
 
 
-def _samples(run: RunContext, pictures: ObjectPictures, training: bool) -> ObjectSamples:
+def _samples(run: RunContext, images: ObjectImages, training: bool) -> ObjectSamples:
     """Return images with their objects, changed together for training."""
     settings, preprocessing = run.settings, run.description.preprocessing
     side = min(preprocessing.image_size)
     dense, cache, channels = settings.dense, settings.loader.cache, preprocessing.channels
     if not training:
-        return ObjectSamples(pictures, JointTransform(side, dense.longest), 0, channels, False, cache)
+        return ObjectSamples(images, JointTransform(side, dense.longest), 0, channels, False, cache)
     transform = training_transform(side, dense, settings.augment)
-    return ObjectSamples(pictures, transform, settings.run.seed, channels, True, cache, settings.loader.views)
+    return ObjectSamples(images, transform, settings.run.seed, channels, True, cache, settings.loader.views)
 
 
 def _measure(
-    task: nn.Module, batches: Iterable[Batch], pictures: ObjectPictures, names: tuple[str, ...]
+    task: nn.Module, batches: Iterable[Batch], images: ObjectImages, names: tuple[str, ...]
 ) -> dict[str, float]:
     """Return the watched figures of boxes and, where there are any, of masks."""
     training = task.training
@@ -203,7 +201,7 @@ def _measure(
     with torch.inference_mode():
         results = find_all(task, batches)
     task.train(training)
-    truth = truth_of(pictures, names)
+    truth = truth_of(images, names)
     kinds = {"box": False, **({"mask": True} if cast(Detection, task).model.finds_masks else {})}
     figures = {kind: twelve_figures(truth, results, masks) for kind, masks in kinds.items()}
     return {f"{kind}_{name}": found[name] for kind, found in figures.items() for name in WATCHED}

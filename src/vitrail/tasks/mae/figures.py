@@ -19,10 +19,10 @@ from vitrail.visualize.reconstruction import Statistics, panel
 from vitrail.weights.description import Description
 
 RATIOS = (0.75, 0.85, 0.95)
-"""Of MAE, figure 4: a model trained at 75 % also fills in what is left of pictures when more is hidden."""
+"""Of MAE, figure 4: a model trained at 75 % also fills in what is left of images when more is hidden."""
 
 COMPARED = 2
-"""Pictures in a panel that compares ratios or kinds of masks."""
+"""Images in a panel that compares ratios or kinds of masks."""
 
 
 def draw_reconstructions(
@@ -38,7 +38,7 @@ def draw_reconstructions(
         mae: the model.
         description: of its checkpoint.
         images: ``(B, C, H, W)``, normalised.
-        captions: a line for each picture.
+        captions: a line for each image.
         settings: what was asked for; nothing when absent.
 
     Raises:

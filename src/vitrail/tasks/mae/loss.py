@@ -20,7 +20,7 @@ class Reconstruction(nn.Module):
 
     Args:
         model: the masked autoencoder.
-        preprocessing: how its pictures are normalised.
+        preprocessing: how its images are normalised.
     """
 
     def __init__(self, model: MAE, preprocessing: Preprocessing) -> None:
@@ -34,7 +34,7 @@ class Reconstruction(nn.Module):
 
     @torch.no_grad()
     def measure(self, batch: dict[str, Any]) -> dict[str, tuple[Tensor, Tensor]]:
-        """Return sums and counts of ``loss``, and of what the yardstick reaches that knows nothing of pictures.
+        """Return sums and counts of ``loss``, and of what the baseline reaches that knows nothing of images.
 
         It fills hidden patches with `neighbour_mean`: ``neighbour_loss`` is the loss it would have. Of tokens, which
         have no mean, the shares that are right are told instead: ``accuracy``, and ``neighbour_accuracy``.
@@ -56,7 +56,7 @@ class Reconstruction(nn.Module):
         return sums | {"neighbour_loss": (loss.double() * count, count)}
 
     def _guess(self, images: Tensor, mask: Tensor) -> Tensor:
-        """Return what would be predicted, ``(B, N, ...)``, of pictures filled with the mean of visible neighbours."""
+        """Return what would be predicted, ``(B, N, ...)``, of images filled with the mean of visible neighbours."""
         grid, size = self.model.grid(images), self.model.patch_size
         if self.model.decoder.target.is_pixels:
             return neighbour_mean(self.model.target(images), mask, grid, images.shape[1])

@@ -1,4 +1,4 @@
-"""A mask as the user gives it: a picture of what to hide, or the numbers of patches."""
+"""A mask as the user gives it: an image of what to hide, or the numbers of patches."""
 
 from __future__ import annotations
 
@@ -18,10 +18,10 @@ NUMBERS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
 
 def read_mask(text: str, encoder: Backbone) -> Tensor:
-    """Read which patches are to be hidden of every picture of an encoder's own size.
+    """Read which patches are to be hidden of every image of an encoder's own size.
 
     Args:
-        text: numbers such as "0-9,14", counted from 0 in reading order; or a picture file, bright where patches are
+        text: numbers such as "0-9,14", counted from 0 in reading order; or an image file, bright where patches are
             to be hidden, as large as the input or of its shape.
         encoder: a ViT.
 
@@ -30,7 +30,7 @@ def read_mask(text: str, encoder: Backbone) -> Tensor:
 
     Raises:
         ConfigError: a patch or a shape that does not fit, or nothing or everything is hidden.
-        ImageError: the picture cannot be read.
+        ImageError: the image cannot be read.
     """
     grid = encoder.token_grid(*encoder.config.image_size)
     assert grid is not None  # of a ViT
@@ -38,10 +38,10 @@ def read_mask(text: str, encoder: Backbone) -> Tensor:
     if NUMBERS.fullmatch(numbers):
         return mask_of_patches(_numbers(numbers), grid)
     if not user_path(text, ConfigError).is_file():
-        raise ConfigError(f'the mask {text!r} is neither a picture file nor numbers of patches such as "0-9,14"')
-    picture = open_image(user_path(text, ConfigError), 1)
-    _check_shape(text, picture.size, encoder.config.image_size, grid)
-    return mask_of_image(to_tensor(picture)[0] / 255, grid)
+        raise ConfigError(f'the mask {text!r} is neither an image file nor numbers of patches such as "0-9,14"')
+    image = open_image(user_path(text, ConfigError), 1)
+    _check_shape(text, image.size, encoder.config.image_size, grid)
+    return mask_of_image(to_tensor(image)[0] / 255, grid)
 
 
 def _numbers(text: str) -> Iterator[int]:
@@ -51,7 +51,7 @@ def _numbers(text: str) -> Iterator[int]:
 
 
 def _check_shape(text: str, size: tuple[int, int], image_size: tuple[int, int], grid: tuple[int, int]) -> None:
-    """Refuse a picture of another shape than the input; a pixel more or less is let pass."""
+    """Refuse an image of another shape than the input; a pixel more or less is let pass."""
     width, height = size
     if width < grid[1] or height < grid[0] or abs(width * image_size[0] / image_size[1] - height) > 1:
         raise ConfigError(

@@ -32,7 +32,7 @@ def _published(model: str, epochs: int = 800) -> MAESettings:
 
 
 MAE_RECIPES: dict[str, MAESettings] = {
-    # A few thousand pictures on a small machine: a lighter decoder, a rate that does not need a large batch.
+    # A few thousand images on a small machine: a lighter decoder, a rate that does not need a large batch.
     "mae_small": MAESettings(
         data="",
         epochs=100,

@@ -41,7 +41,7 @@ class MAESettings(PretrainSettings):
     masking: Literal["random", "block", "grid"] = "random"
     """Hide patches at random, in large rectangles as BEiT does, or three of every four on a grid."""
     mask: str | None = None
-    """Hide the same patches of every picture; a picture, bright where hidden, or numbers such as "0-9,14"."""
+    """Hide the same patches of every image; an image, bright where hidden, or numbers such as "0-9,14"."""
     mask_tokens_in: Literal["decoder", "encoder"] = "decoder"
     """The encoder sees visible patches only, or hidden places too, each with the mask token."""
     decoder_width: int = 512
@@ -58,6 +58,6 @@ class MAESettings(PretrainSettings):
     vocabulary: int = 512
     """With target tokens: how many tokens."""
     tokenizer: str = "kmeans"
-    """With target tokens: kmeans, fitted on the training pictures, or MODULE:NAME of a class of yours."""
+    """With target tokens: kmeans, fitted on the training images, or MODULE:NAME of a class of yours."""
     target_from: str | None = None
     """With targets pca and tokens: take what another run has fitted, of its folder or its target.safetensors."""

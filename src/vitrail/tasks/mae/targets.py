@@ -16,7 +16,7 @@ from safetensors.torch import save_file
 
 from vitrail.config import Preprocessing, to_json
 from vitrail.data.normalise import Normalise
-from vitrail.data.sources import Pictures
+from vitrail.data.sources import Images
 from vitrail.errors import ConfigError, WeightsError
 from vitrail.models.mae import MAE
 from vitrail.models.targets import patches_of, use_tokenizer
@@ -29,21 +29,19 @@ from vitrail.training import distributed
 
 FILE = "target.safetensors"
 
-PICTURES = 1000
-"""About so many training pictures are looked at, and"""
+IMAGES = 1000
+"""About so many training images are looked at, and"""
 PATCHES = 50_000
 """at most so many patches of them taken."""
 
 
-def prepare_target(
-    mae: MAE, settings: MAESettings, preprocessing: Preprocessing, pictures: Pictures, folder: Path
-) -> None:
-    """Give a masked autoencoder what its target needs: fitted on training pictures, another run's, or the user's.
+def prepare_target(mae: MAE, settings: MAESettings, preprocessing: Preprocessing, images: Images, folder: Path) -> None:
+    """Give a masked autoencoder what its target needs: fitted on training images, another run's, or the user's.
 
     What was fitted is in ``folder`` too, so that a run goes on with the same, and another one can take it.
 
     Raises:
-        ConfigError: there are too few pictures, or the user's tokenizer does not work.
+        ConfigError: there are too few images, or the user's tokenizer does not work.
         WeightsError: another run's target is for other patches.
     """
     target = mae.decoder.target
@@ -59,16 +57,16 @@ def prepare_target(
         _load(mae, user_path(settings.target_from, ConfigError), facts)
     if distributed.is_main() and not (folder / FILE).is_file():
         if not target.fitted:
-            target.fit(training_patches(mae, pictures, preprocessing))
-            say(f"target {settings.target} fitted on patches of the training pictures: {folder / FILE}")
+            target.fit(training_patches(mae, images, preprocessing))
+            say(f"target {settings.target} fitted on patches of the training images: {folder / FILE}")
         save_file(target.state_dict(), folder / FILE, {"vitrail": json.dumps(facts)})
     distributed.barrier()
     _load(mae, folder / FILE, facts)
 
 
-def training_patches(mae: MAE, pictures: Pictures, preprocessing: Preprocessing) -> torch.Tensor:
-    """Take patches ``(M, P * P * C)``, normalised, of pictures spread over all; the same ones every time."""
-    samples = eval_samples(pictures.subset(range(0, len(pictures), max(1, len(pictures) // PICTURES))), preprocessing)
+def training_patches(mae: MAE, images: Images, preprocessing: Preprocessing) -> torch.Tensor:
+    """Take patches ``(M, P * P * C)``, normalised, of images spread over all; the same ones every time."""
+    samples = eval_samples(images.subset(range(0, len(images), max(1, len(images) // IMAGES))), preprocessing)
     normalise = Normalise(preprocessing.mean, preprocessing.std)
     h, w = mae.grid(torch.empty(1, 1, *preprocessing.image_size))
     share = min(h * w, max(1, PATCHES // len(samples)))
@@ -98,7 +96,7 @@ def tokenizer_named(name: str) -> Tokenizer:
     except (ImportError, AttributeError, TypeError) as error:
         raise ConfigError(f"the tokenizer {name} cannot be made: {error}") from None
     if not isinstance(tokenizer, Tokenizer):
-        raise ConfigError(f"{name} is no tokenizer: it needs a `vocabulary`, and to be called with pictures")
+        raise ConfigError(f"{name} is no tokenizer: it needs a `vocabulary`, and to be called with images")
     return tokenizer
 
 
@@ -129,7 +127,7 @@ def checked(tokenizer: Tokenizer, mae: MAE) -> Tokenizer:
     tokens = tokenizer(image)
     if tokens.shape != (1, h * w) or tokens.dtype != torch.int64:
         raise ConfigError(
-            f"the tokenizer made {tuple(tokens.shape)} {tokens.dtype} of one picture; this model needs (1, {h * w}) "
+            f"the tokenizer made {tuple(tokens.shape)} {tokens.dtype} of one image; this model needs (1, {h * w}) "
             "torch.int64, one token for each patch"
         )
     return tokenizer

@@ -7,7 +7,7 @@ from typing import Any
 from PIL import Image
 from torch import nn
 
-from vitrail.data.sources import Pictures, training_pictures
+from vitrail.data.sources import Images, training_images
 from vitrail.errors import ConfigError
 from vitrail.settings import LookSettings
 from vitrail.tasks.inputs import Extra, inputs_of
@@ -41,16 +41,16 @@ class MAETask(Objective):
     def loss(self, model: Any, run: RunContext) -> tuple[nn.Module, Extra]:
         """Fit the target first, where it has to be; and read the user's own mask."""
         settings, config, preprocessing = run.settings, model.config, run.description.preprocessing
-        prepare_target(model, settings, preprocessing, training_pictures(run.source), run.folder)
+        prepare_target(model, settings, preprocessing, training_images(run.source), run.folder)
         mask = read_mask(settings.mask, model.encoder) if settings.mask else None
         drawer = MaskDrawer(model.patch_size, config.mask_ratio, config.masking, mask)
         return Reconstruction(model, preprocessing), drawer
 
     def draw(
-        self, model: Any, description: Description, pictures: Pictures, settings: LookSettings | None = None
+        self, model: Any, description: Description, images: Images, settings: LookSettings | None = None
     ) -> dict[str, Image.Image]:
         """Draw what the model fills in."""
-        inputs = inputs_of(pictures, description)
+        inputs = inputs_of(images, description)
         return draw_reconstructions(model, description, inputs.images, inputs.captions, settings)
 
     def look_options(self, model: Any) -> tuple[str, tuple[str, ...]]:

@@ -26,8 +26,8 @@ class PatchPrediction(nn.Module):
 
     Args:
         model: encoder and predictor.
-        preprocessing: how its pictures are normalised.
-        majority: the colour that most patches of the training pictures have; what guessing it scores is measured.
+        preprocessing: how its images are normalised.
+        majority: the colour that most patches of the training images have; what guessing it scores is measured.
     """
 
     def __init__(self, model: MPP, preprocessing: Preprocessing, majority: int = 0) -> None:
@@ -45,8 +45,8 @@ class PatchPrediction(nn.Module):
     def measure(self, batch: dict[str, Any]) -> dict[str, tuple[Tensor, Tensor]]:
         """Return sums and counts of ``loss`` and, unless pixels are predicted, of four shares.
 
-        ``accuracy`` is the share of hidden cells whose colour is right. The yardsticks are ``majority_accuracy``,
-        always guessing the most frequent colour of the training pictures; ``copy_accuracy``, copying a visible
+        ``accuracy`` is the share of hidden cells whose colour is right. The baselines are ``majority_accuracy``,
+        always guessing the most frequent colour of the training images; ``copy_accuracy``, copying a visible
         neighbour, the mean over all that are visible; and ``neighbour_accuracy``, taking the colour of those
         neighbours' mean. Hidden are the places of the mask token: what was left unchanged would be too easy.
         """
@@ -80,7 +80,7 @@ class PatchPrediction(nn.Module):
 
 
 class CorruptionDrawer:
-    """Draws which patches of one picture are corrupted, and how, in the loader, so that it belongs to the picture.
+    """Draws which patches of one image are corrupted, and how, in the loader, so that it belongs to the image.
 
     Args:
         patch_size: P, in pixels.
@@ -92,7 +92,7 @@ class CorruptionDrawer:
         self.mask_ratio = mask_ratio
 
     def __call__(self, image: Tensor) -> dict[str, Tensor]:
-        """Return ``mask`` (N,) bool, 1 = corrupted, and ``source`` (N,) for `MPP.forward`, for a picture (C, H, W)."""
+        """Return ``mask`` (N,) bool, 1 = corrupted, and ``source`` (N,) for `MPP.forward`, for an image (C, H, W)."""
         h, w = grid_of(image.shape[-2], image.shape[-1], self.patch_size)
         mask, fate = random_mask(h * w, self.mask_ratio), torch.rand([h * w])
         own = torch.arange(h * w)
@@ -102,18 +102,18 @@ class CorruptionDrawer:
         return {"mask": mask, "source": source.masked_fill(mask & (fate < SHARE_MASKED), MASKED)}
 
 
-def in_unit_range(pictures: Tensor) -> Tensor:
-    """Turn uint8 pictures into floats from 0 to 1."""
-    return pictures.float() / 255
+def in_unit_range(images: Tensor) -> Tensor:
+    """Turn uint8 images into floats from 0 to 1."""
+    return images.float() / 255
 
 
-def majority_colour(model: MPP, pictures: Iterable[Tensor]) -> int:
-    """Return the colour that most cells of some pictures ``(C, H, W)`` uint8 have; 0 where pixels are predicted."""
+def majority_colour(model: MPP, images: Iterable[Tensor]) -> int:
+    """Return the colour that most cells of some images ``(C, H, W)`` uint8 have; 0 where pixels are predicted."""
     if model.config.target == "full":
         return 0
     counts = torch.zeros(model.config.colours, dtype=torch.int64)
-    for picture in pictures:
-        counts += model.target(in_unit_range(picture.unsqueeze(0))).flatten().bincount(minlength=len(counts))
+    for image in images:
+        counts += model.target(in_unit_range(image.unsqueeze(0))).flatten().bincount(minlength=len(counts))
     return int(counts.argmax())
 
 

@@ -6,7 +6,7 @@ from vitrail.config import ImageAugment, Optim, Schedule
 from vitrail.tasks.mpp.settings import MPPSettings
 
 MPP_RECIPES: dict[str, MPPSettings] = {
-    # A few thousand pictures on a small machine.
+    # A few thousand images on a small machine.
     "mpp_small": MPPSettings(
         data="",
         mask_ratio=0.5,

@@ -7,7 +7,7 @@ from typing import Any
 from PIL import Image
 from torch import nn
 
-from vitrail.data.sources import Pictures, training_pictures
+from vitrail.data.sources import Images, training_images
 from vitrail.settings import LookSettings
 from vitrail.tasks.attention import attention_options, draw_attention
 from vitrail.tasks.inputs import Extra, eval_samples, inputs_of
@@ -33,18 +33,18 @@ class MPPTask(Objective):
 
     def loss(self, model: Any, run: RunContext) -> tuple[nn.Module, Extra]:
         """Count colours first: a baseline of the task is to guess the most frequent one."""
-        preprocessing, pictures = run.description.preprocessing, training_pictures(run.source)
-        counted = pictures.subset(range(0, len(pictures), max(1, len(pictures) // COUNTED)))
+        preprocessing, images = run.description.preprocessing, training_images(run.source)
+        counted = images.subset(range(0, len(images), max(1, len(images) // COUNTED)))
         samples = eval_samples(counted, preprocessing)
-        images = (samples.undamaged((0, number))[0]["image"] for number in range(len(samples)))
-        loss = PatchPrediction(model, preprocessing, majority_colour(model, images))
+        decoded = (samples.undamaged((0, number))[0]["image"] for number in range(len(samples)))
+        loss = PatchPrediction(model, preprocessing, majority_colour(model, decoded))
         return loss, CorruptionDrawer(model.patch_size, model.config.mask_ratio)
 
     def draw(
-        self, model: Any, description: Description, pictures: Pictures, settings: LookSettings | None = None
+        self, model: Any, description: Description, images: Images, settings: LookSettings | None = None
     ) -> dict[str, Image.Image]:
         """Draw where the encoder looks."""
-        inputs = inputs_of(pictures, description)
+        inputs = inputs_of(images, description)
         return draw_attention(model, inputs.images, inputs.captions, description.preprocessing, settings)
 
     def look_options(self, model: Any) -> tuple[str, tuple[str, ...]]:

@@ -1,1 +1,11 @@
-"""Naming the class of every pixel."""
+"""Naming the class of every pixel.
+
+- `files`: what ``vitrail predict`` leaves behind of a segmenter
+- `loss`: learning which class every pixel shows
+- `metrics`: how much of the pixels a segmenter gets right, as the verbs show it
+- `predictor`: images to the class of every pixel
+- `recipes`: recipes for semantic segmentation
+- `settings`: what training a segmenter can be told
+- `spec`: segmentation, as it is known before any of its work is imported
+- `task`: saying which class every pixel shows, as a task
+"""

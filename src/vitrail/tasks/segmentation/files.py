@@ -1,4 +1,4 @@
-"""What ``vitrail predict`` leaves behind of a segmenter: index pictures and overlays."""
+"""What ``vitrail predict`` leaves behind of a segmenter: index images and overlays."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from vitrail.weights.description import Description
 
 @dataclass(frozen=True)
 class Segments:
-    """What a segmenter says of one picture.
+    """What a segmenter says of one image.
 
     Attributes:
-        file: the picture.
-        mask: where the index picture of its own size was written, with the values of the masks it learned from.
-        overlay: where the picture with the classes laid over it was written.
+        file: the image.
+        mask: where the index image of its own size was written, with the values of the masks it learned from.
+        overlay: where the image with the classes laid over it was written.
         classes: the classes found and their share of the pixels, largest first.
-        error: why the picture could not be read, if it could not.
-        part: height and width of the parts by which the picture was scored since it is large; None if it is not.
+        error: why the image could not be read, if it could not.
+        part: height and width of the parts by which the image was scored since it is large; None if it is not.
     """
 
     file: str
@@ -35,12 +35,10 @@ class Segments:
     part: tuple[int, int] | None = None
 
 
-def write_segments(
-    name: str, picture: Image.Image, found: PixelClasses, description: Description, out: Path
-) -> Segments:
-    """Write a picture's classes uint8 ``(H, W)`` as ``OUT.png`` and laid over it as ``OUT_overlay.png``.
+def write_segments(name: str, image: Image.Image, found: PixelClasses, description: Description, out: Path) -> Segments:
+    """Write an image's classes uint8 ``(H, W)`` as ``OUT.png`` and laid over it as ``OUT_overlay.png``.
 
-    The index picture holds the values of the masks the model learned from, under a palette of the classes' colours.
+    The index image holds the values of the masks the model learned from, under a palette of the classes' colours.
     """
     names, classes = description.class_names, found.classes
     labelling = Labelling(description.dense["ignore"], len(names))
@@ -48,6 +46,6 @@ def write_segments(
     values = labelling.to_values(classes)
     places = dict(zip(labelling.to_values(np.arange(len(names))).tolist(), colours, strict=True))
     mask, drawn = out.with_name(f"{out.name}.png"), out.with_name(f"{out.name}_overlay.png")
-    figures.index_picture(values, [places.get(value, (0, 0, 0)) for value in range(256)]).save(mask)
-    figures.overlay(picture, classes, colours).save(drawn)
+    figures.index_image(values, [places.get(value, (0, 0, 0)) for value in range(256)]).save(mask)
+    figures.overlay(image, classes, colours).save(drawn)
     return Segments(name, str(mask), str(drawn), found.shares(), part=found.window)

@@ -23,11 +23,11 @@ class Segmentation(nn.Module):
     """Cross-entropy of every pixel that is not void, and that of auxiliary heads beside it.
 
     Args:
-        model: pictures to scores of every pixel.
-        preprocessing: how its pictures are normalised.
+        model: images to scores of every pixel.
+        preprocessing: how its images are normalised.
         auxiliary: weight of each auxiliary head's loss; 0.4 in the published UperNets and SETRs.
         smoothing: share of the target that is spread evenly over all classes, in [0, 1).
-        **test: how pictures are measured, as `vitrail.heads.sliding_window.class_probabilities` takes it.
+        **test: how images are measured, as `vitrail.heads.sliding_window.class_probabilities` takes it.
     """
 
     def __init__(
@@ -45,7 +45,7 @@ class Segmentation(nn.Module):
         self.smoothing = smoothing
         self.depth = model.depth
         self.in_parts = 0
-        """How many pictures were so large that they were scored part by part without being asked."""
+        """How many images were so large that they were scored part by part without being asked."""
         strides = model.backbone.strides if isinstance(model, Segmenter) else (1, 1)
         self.limit = Limit.of(strides, preprocessing.image_size)
         self.asked_in_parts = test.get("window") is not None
@@ -65,7 +65,7 @@ class Segmentation(nn.Module):
         """Return sums and counts of ``mean_iou``, ``pixel_accuracy``, ``mean_accuracy`` and ``loss``.
 
         ``mean_iou`` and ``mean_accuracy`` are vectors with one sum and one count for each class: what is true of a
-        class over all pictures is known only once they are all added up. Every picture is scored by itself, at its
+        class over all images is known only once they are all added up. Every image is scored by itself, at its
         own size, so that no figure depends on what else is in a batch.
         """
         device = batch["image"].device
@@ -85,7 +85,7 @@ class Segmentation(nn.Module):
         return self.probabilities(self.normalise(images), size)
 
     def window_of(self, images: Tensor) -> tuple[int, int] | None:
-        """Return the parts by which pictures ``(B, C, h, w)`` are scored since they are large; None if they are not."""
+        """Return the parts by which images ``(B, C, h, w)`` are scored since they are large; None if they are not."""
         return None if self.asked_in_parts else self.limit.window_for(images.shape[-2], images.shape[-1])
 
     def layer_of(self, name: str) -> int:
@@ -102,7 +102,7 @@ class Segmentation(nn.Module):
 
 
 def own_sizes(batch: dict[str, Any]) -> Iterator[tuple[Tensor, Tensor]]:
-    """Take a batch apart into pictures ``(1, C, h, w)`` and classes ``(1, H, W)`` as they were before its padding."""
+    """Take a batch apart into images ``(1, C, h, w)`` and classes ``(1, H, W)`` as they were before its padding."""
     images, semantic = batch["image"], batch["semantic"]
     sizes, shapes = batch["size"].tolist(), batch["shape"].tolist()
     for number, ((h, w), (height, width)) in enumerate(zip(sizes, shapes, strict=True)):

@@ -16,8 +16,8 @@ class SegmentEvaluation:
     """What a segmenter gets right, over the pixels that are not void.
 
     Attributes:
-        split: the pictures measured on.
-        pictures: how many they are.
+        split: the images measured on.
+        images: how many they are.
         mean_iou: mean over the classes of intersection over union; classes neither there nor found are left out.
         pixel_accuracy: share of the pixels whose class is right.
         mean_accuracy: mean over the classes of the share of their pixels that is found.
@@ -25,11 +25,11 @@ class SegmentEvaluation:
         classes: for each class its name, its pixels, its intersection over union, and the share of its pixels that is
             found; None where there is nothing to divide by.
         damaged: files that could not be read and were left out.
-        notes: what else is to be known of the figures, and of which pictures were measured.
+        notes: what else is to be known of the figures, and of which images were measured.
     """
 
     split: str
-    pictures: int
+    images: int
     mean_iou: float
     pixel_accuracy: float
     mean_accuracy: float
@@ -40,11 +40,11 @@ class SegmentEvaluation:
 
     def say(self) -> None:
         """Print a table of the classes and a closing line."""
-        say_measured(self.damaged, self.pictures, self.notes)
+        say_measured(self.damaged, self.images, self.notes)
         rows = [(name, pixels, percent(iou), percent(found)) for name, pixels, iou, found in self.classes]
         say_table("", ("class", "pixels", "IoU", "found"), rows)
         say(
-            f"{self.split}: {self.pictures:,} pictures, mean IoU {percent(self.mean_iou)}, "
+            f"{self.split}: {self.images:,} images, mean IoU {percent(self.mean_iou)}, "
             f"pixel accuracy {percent(self.pixel_accuracy)}, mean accuracy {percent(self.mean_accuracy)}, "
             f"loss {figure('loss', self.loss)}"
         )
@@ -52,7 +52,7 @@ class SegmentEvaluation:
 
 def summarise(
     split: str,
-    pictures: int,
+    images: int,
     totals: dict[str, tuple[list[float], list[float]]],
     class_names: tuple[str, ...],
     damaged: tuple[str, ...],
@@ -63,7 +63,7 @@ def summarise(
     pixels = [int(count) for count in totals["mean_accuracy"][1]]
     return SegmentEvaluation(
         split=split,
-        pictures=pictures,
+        images=images,
         classes=tuple(zip(class_names, pixels, ious, found, strict=True)),
         damaged=damaged,
         notes=notes,

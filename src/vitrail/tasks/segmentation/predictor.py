@@ -86,9 +86,9 @@ def scoring_options(scoring: Scoring) -> dict[str, Any]:
 
 @torch.inference_mode()
 def classify_pixels(
-    task: Segmentation, picture: Image.Image, description: Description, device: torch.device
+    task: Segmentation, image: Image.Image, description: Description, device: torch.device
 ) -> np.ndarray:
-    """Return the class of every pixel of a picture of mode RGB or L, uint8 ``(H, W)``."""
-    image = scaled(picture, description.dense["short_side"])[None].to(device)
-    found = task.predict(image, (picture.height, picture.width))
+    """Return the class of every pixel of an image of mode RGB or L, uint8 ``(H, W)``."""
+    pixels = scaled(image, description.dense["short_side"])[None].to(device)
+    found = task.predict(pixels, (image.height, image.width))
     return classes_of(found)[0].cpu().numpy()

@@ -6,8 +6,8 @@ from vitrail.config import JointAugment, Optim, Schedule
 from vitrail.settings.models import BackboneArchitecture
 from vitrail.tasks.segmentation.settings import SegmentationHead, SegmentationOptions, SegmentSettings
 
-# The published recipes count steps on ADE20K, whose training split has 20,210 pictures.
-ADE20K_PICTURES = 20_210
+# The published recipes count steps on ADE20K, whose training split has 20,210 images.
+ADE20K_IMAGES = 20_210
 
 
 def _published(
@@ -15,10 +15,10 @@ def _published(
 ) -> SegmentSettings:
     """Return what the published recipes share.
 
-    160,000 steps with a rate that falls linearly, the first 1,500 of them warm-up; pictures whose shorter side is
+    160,000 steps with a rate that falls linearly, the first 1,500 of them warm-up; images whose shorter side is
     scaled to 512 times 0.5 to 2, crops of 512; an auxiliary loss at weight 0.4.
     """
-    epoch = ADE20K_PICTURES / batch_size
+    epoch = ADE20K_IMAGES / batch_size
     return SegmentSettings(
         data="",
         model=model,
@@ -46,7 +46,7 @@ _MAE = Optim(weight_decay=0.05, layer_decay=0.65, clip=0.0)
 _SETR = Optim(kind="sgd", momentum=0.9, weight_decay=0.0, clip=0.0)
 
 SEGMENTATION_RECIPES: dict[str, SegmentSettings] = {
-    # A few hundred pictures on a small machine: docs/papers/dense.md.
+    # A few hundred images on a small machine: docs/papers/dense.md.
     "segment_small": SegmentSettings(
         data="",
         epochs=40,

@@ -34,9 +34,9 @@ class SegmentationOptions:
     jitter: Literal["crop", "none"] = "crop"
     """crop: scaled by jitter_scale and cut to image_size; none: cut only."""
     jitter_scale: tuple[float, float] = (0.8, 1.25)
-    """Smallest and largest factor of the size of a training picture."""
+    """Smallest and largest factor of the size of a training image."""
     short_side: int | None = None
-    """What a picture's shorter side is scaled to before all else; None leaves pictures as they are."""
+    """What an image's shorter side is scaled to before all else; None leaves images as they are."""
     ignore: int = 255
     """The value in the masks that means void; 255 always does."""
     classes: str | None = None

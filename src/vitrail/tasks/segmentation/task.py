@@ -19,8 +19,8 @@ from vitrail.data.images import open_image, with_channels
 from vitrail.data.requested import RequestedImage, files_of
 from vitrail.data.scenes import is_scenes
 from vitrail.data.segment_folders import NAMES_FILE, check_masks, is_segments, open_segments, read_names
-from vitrail.data.segments import SegmentPictures, SegmentSamples
-from vitrail.data.sources import Pictures, Source
+from vitrail.data.segments import SegmentImages, SegmentSamples
+from vitrail.data.sources import Images, Source
 from vitrail.data.transforms import resize
 from vitrail.data.wrapper_folders import enter
 from vitrail.errors import ConfigError, DataError, ImageError
@@ -60,7 +60,7 @@ class SegmentationTask(Supervised):
     spec = SEGMENT
 
     def open(self, settings: SegmentSettings) -> Source:
-        """Open pictures with masks, or draw scenes."""
+        """Open images with masks, or draw scenes."""
         if is_scenes(settings.data):
             _check_scenes(settings.dense)
         names = read_names(settings.dense.classes) if settings.dense.classes else ()
@@ -74,7 +74,7 @@ class SegmentationTask(Supervised):
         return dataclasses.replace(source, notes=(*source.notes, *check_masks(source)))
 
     def reopen(self, description: Description, data: str) -> Source:
-        """Open pictures with masks, or draw scenes, of the segmenter's classes."""
+        """Open images with masks, or draw scenes, of the segmenter's classes."""
         known, names = description.settings, description.class_names
         named = enter(user_path(data), is_segments) / NAMES_FILE
         if known.get("data") != data and named.is_file() and read_names(named) != names:
@@ -104,30 +104,28 @@ class SegmentationTask(Supervised):
         """Return the cross-entropy of every pixel."""
         settings, preprocessing = run.settings, run.description.preprocessing
         loss = Segmentation(model, preprocessing, settings.dense.auxiliary, settings.smoothing)
-        return Learning(loss, lambda pictures, training: _samples(run, pictures, training))
+        return Learning(loss, lambda images, training: _samples(run, images, training))
 
     def evaluate(
         self, measured: Measured, model: Any, description: Description, settings: EvaluateSettings
     ) -> SegmentEvaluation:
         """Count the pixels of every class that are right, over all processes."""
-        pictures = measured.pictures
-        assert isinstance(pictures, SegmentPictures)
+        images = measured.images
+        assert isinstance(images, SegmentImages)
         runtime = Runtime.of(settings)
         keep_large_buffers()
         task = Segmentation(model, description.preprocessing, **scoring_options(settings.scoring)).to(runtime.device)
-        batches = EvalBatches(
-            _whole(pictures, description), 1, settings.workers, distributed.rank(), distributed.world()
-        )
+        batches = EvalBatches(_whole(images, description), 1, settings.workers, distributed.rank(), distributed.world())
         with runtime.precision.autocast():
             totals = add_up(task, batches)
         damaged = unread(batches)
         if not totals:
-            raise DataError(f"none of the {len(pictures)} pictures of {measured.data} can be read")
+            raise DataError(f"none of the {len(images)} images of {measured.data} can be read")
         if not sum(totals["pixel_accuracy"][1]):
             raise DataError(
                 f"the {measured.split} masks of {measured.data} are void all over: there is nothing to measure"
             )
-        read = len(pictures) - len(damaged)
+        read = len(images) - len(damaged)
         large = sum(distributed.gather(task.in_parts))
         notes = (*measured.notes, *((in_parts(large, task.limit.window),) if large else ()))
         return summarise(measured.split, read, totals, description.class_names, damaged, notes)
@@ -140,18 +138,18 @@ class SegmentationTask(Supervised):
         settings: PredictSettings,
         out: Path,
     ) -> Iterator[Segments]:
-        """Write an index picture and an overlay for each picture."""
+        """Write an index image and an overlay for each image."""
         predictor = PixelPredictor(model, description, Runtime.of(settings), settings.scoring)
         make_folder(out)
         used = own_names(files_of(images), out)
         for image in images:
             try:
-                picture = image.open(description.preprocessing.channels)
+                opened = image.open(description.preprocessing.channels)
             except ImageError as error:
                 yield Segments(image.name, error=error.reason)
                 continue
-            (found,) = predictor([picture])
-            written = write_segments(image.name, picture, found, description, out / unused_name(image.stem, used))
+            (found,) = predictor([opened])
+            written = write_segments(image.name, opened, found, description, out / unused_name(image.stem, used))
             yield _shortened(written, settings.top)
 
     def predictor(self, model: Any, description: Description, runtime: Runtime) -> PixelPredictor:
@@ -159,7 +157,7 @@ class SegmentationTask(Supervised):
         return PixelPredictor(model, description, runtime)
 
     def print(self, settings: PredictSettings, predictions: Iterator[Segments], out: Path) -> None:
-        """Print a table, or picture after picture as JSON."""
+        """Print a table, or image after image as JSON."""
         if settings.json or settings.format == "json":
             for prediction in predictions:
                 print(dumps(vars(prediction)), flush=True)
@@ -168,27 +166,27 @@ class SegmentationTask(Supervised):
             raise ConfigError("segments are printed as a table or as JSON; the masks themselves are files")
         told = list(predictions)
         rows = [(p.file, p.error or p.mask, _most(p, settings.top)) for p in told]
-        say_table("", ("picture", "mask", "shows"), rows)
+        say_table("", ("image", "mask", "shows"), rows)
         parts = [p.part for p in told if p.part]
         if parts:
             say(in_parts(len(parts), parts[0]))
 
     def draw(
-        self, model: Any, description: Description, pictures: Pictures, settings: LookSettings | None = None
+        self, model: Any, description: Description, images: Images, settings: LookSettings | None = None
     ) -> dict[str, Image.Image]:
-        """Draw what the model says of some pictures and where it errs, and the maps its head gets."""
+        """Draw what the model says of some images and where it errs, and the maps its head gets."""
         device = next(model.parameters()).device
         task = Segmentation(model, description.preprocessing).eval()
         channels = description.preprocessing.channels
         shown, truths, found = [], [], []
-        for number, item in enumerate(pictures.items):
-            picture = _picture(item, channels)
-            shown.append(picture)
-            truths.append(pictures.segments(number) if isinstance(pictures, SegmentPictures) else None)
-            found.append(classify_pixels(task, picture, description, device))
+        for number, item in enumerate(images.items):
+            image = _image(item, channels)
+            shown.append(image)
+            truths.append(images.segments(number) if isinstance(images, SegmentImages) else None)
+            found.append(classify_pixels(task, image, description, device))
         if task.in_parts:
             say(in_parts(task.in_parts, task.limit.window))
-        names = [Path(name).name for name in pictures.names]
+        names = [Path(name).name for name in images.names]
         drawn = {"segments": figures.panel(shown, truths, found, description.class_names, names)}
         drawn["maps"] = _draw_maps(task, shown[:MAPS_DRAWN], description, device)
         return drawn
@@ -201,30 +199,30 @@ def _check_scenes(dense: SegmentationOptions) -> None:
             raise ConfigError(f"--dense.{name} is for masks in files, and scenes are drawn; leave it out")
 
 
-def _samples(run: RunContext, pictures: Pictures, training: bool) -> SegmentSamples:
+def _samples(run: RunContext, images: Images, training: bool) -> SegmentSamples:
     """Return parts of images for training, whole ones for evaluation."""
     settings, description = run.settings, run.description
-    assert isinstance(pictures, SegmentPictures)
+    assert isinstance(images, SegmentImages)
     preprocessing, cache = description.preprocessing, settings.loader.cache
     if not training:
-        return _whole(pictures, description, cache)
+        return _whole(images, description, cache)
     dense = settings.dense
     scale = SCALES[dense.jitter] or dense.jitter_scale
     cut = random_cut(settings.augment, preprocessing, scale, dense.short_side)
-    return SegmentSamples(pictures, cut, settings.run.seed, preprocessing.channels, cache, views=settings.loader.views)
+    return SegmentSamples(images, cut, settings.run.seed, preprocessing.channels, cache, views=settings.loader.views)
 
 
 def in_parts(count: int, part: tuple[int, int]) -> str:
-    """Say that pictures were scored by sliding window."""
+    """Say that images were scored by sliding window."""
     what = "1 large image was" if count == 1 else f"{count:,} large images were"
     return f"{what} scored by sliding window, in parts of {part[0]} x {part[1]} pixels (--scoring.part takes others)"
 
 
-def _picture(item: Any, channels: int) -> Image.Image:
-    """Return a picture that is a file, in memory, or drawn."""
+def _image(item: Any, channels: int) -> Image.Image:
+    """Return an image that is a file, in memory, or drawn."""
     if isinstance(item, Path):
         return open_image(item, channels)
-    return with_channels(item if isinstance(item, Image.Image) else item.picture(), channels)
+    return with_channels(item if isinstance(item, Image.Image) else item.image(), channels)
 
 
 def _shortened(prediction: Segments, top: int) -> Segments:
@@ -236,28 +234,28 @@ def _most(prediction: Segments, top: int) -> str:
     return ", ".join(f"{name} {percent(share)}" for name, share in prediction.classes[:top])
 
 
-def _whole(pictures: SegmentPictures, description: Description, cache: Any = "off") -> SegmentSamples:
+def _whole(images: SegmentImages, description: Description, cache: Any = "off") -> SegmentSamples:
     whole = Whole(description.dense["short_side"])
     channels = description.preprocessing.channels
-    return SegmentSamples(pictures, whole, 0, channels, cache, own_sizes=True)
+    return SegmentSamples(images, whole, 0, channels, cache, own_sizes=True)
 
 
 @torch.inference_mode()
 def _draw_maps(
-    task: Segmentation, pictures: list[Image.Image], description: Description, device: torch.device
+    task: Segmentation, images: list[Image.Image], description: Description, device: torch.device
 ) -> Image.Image:
     short_side = description.dense["short_side"]
     levels = []
-    for picture in pictures:
-        image = scaled(picture, short_side)
-        if task.window_of(image[None]):
-            image = _shrunk(image, task.limit.pixels)
-        image = task.normalise(image[None].to(device))
-        maps = zip(task.model.maps(image), task.model.levels.strides, strict=True)
-        # Without the places that stand for what the picture was padded with.
-        h, w = image.shape[-2:]
+    for image in images:
+        pixels = scaled(image, short_side)
+        if task.window_of(pixels[None]):
+            pixels = _shrunk(pixels, task.limit.pixels)
+        pixels = task.normalise(pixels[None].to(device))
+        maps = zip(task.model.maps(pixels), task.model.levels.strides, strict=True)
+        # Without the places that stand for what the image was padded with.
+        h, w = pixels.shape[-2:]
         levels.append([level[0, :, : math.ceil(h / stride), : math.ceil(w / stride)] for level, stride in maps])
-    return maps_panel(pictures, levels, task.model.levels.strides)
+    return maps_panel(images, levels, task.model.levels.strides)
 
 
 def _shrunk(image: torch.Tensor, pixels: int) -> torch.Tensor:

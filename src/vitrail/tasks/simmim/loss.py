@@ -19,7 +19,7 @@ class HiddenPixels(nn.Module):
 
     Args:
         model: encoder and predictor.
-        preprocessing: how its pictures are normalised.
+        preprocessing: how its images are normalised.
     """
 
     def __init__(self, model: SimMIM, preprocessing: Preprocessing) -> None:
@@ -50,7 +50,7 @@ class HiddenPixels(nn.Module):
 
 
 def neighbouring_colours(model: SimMIM, images: Tensor, mask: Tensor) -> Tensor:
-    """Guess every square by the mean colour of the visible ones around it: the yardstick a model has to beat.
+    """Guess every square by the mean colour of the visible ones around it: the baseline a model has to beat.
 
     See `neighbour_mean`.
 

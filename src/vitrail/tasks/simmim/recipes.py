@@ -7,7 +7,7 @@ from vitrail.settings.models import BackboneArchitecture
 from vitrail.tasks.simmim.settings import SimMIMSettings
 
 SIMMIM_RECIPES: dict[str, SimMIMSettings] = {
-    # A few thousand pictures on a small machine (docs/papers/swin.md).
+    # A few thousand images on a small machine (docs/papers/swin.md).
     "simmim_small": SimMIMSettings(
         data="",
         model="swin_t",

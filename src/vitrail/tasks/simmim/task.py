@@ -7,7 +7,7 @@ from typing import Any
 from PIL import Image
 from torch import nn
 
-from vitrail.data.sources import Pictures
+from vitrail.data.sources import Images
 from vitrail.settings import LookSettings
 from vitrail.tasks.inputs import Extra, inputs_of
 from vitrail.tasks.masks import MaskDrawer
@@ -29,10 +29,10 @@ class SimMIMTask(Objective):
         return HiddenPixels(model, run.description.preprocessing), MaskDrawer(model.mask_unit, model.config.mask_ratio)
 
     def draw(
-        self, model: Any, description: Description, pictures: Pictures, settings: LookSettings | None = None
+        self, model: Any, description: Description, images: Images, settings: LookSettings | None = None
     ) -> dict[str, Image.Image]:
         """Draw what the model fills in."""
-        inputs = inputs_of(pictures, description)
+        inputs = inputs_of(images, description)
         return draw_squares(model, inputs.images, inputs.captions, description.preprocessing, settings)
 
     def look_options(self, model: Any) -> tuple[str, tuple[str, ...]]:

@@ -82,7 +82,7 @@ def new_from_plain(state: State, num_heads: int) -> State:
 
 
 def _to_plain(state: State, table: Table) -> State:
-    # A bare ViTModel has no prefix; the mask token is for pictures with holes, and used nowhere else.
+    # A bare ViTModel has no prefix; the mask token is for images with holes, and used nowhere else.
     bare = any(name.startswith("embeddings.") for name in state)
     named = {f"vit.{name}" if bare else name: tensor for name, tensor in state.items()}
     named.pop("vit.embeddings.mask_token", None)

@@ -27,7 +27,7 @@ INDEX, MASK = "relative_position_index", "attn_mask"
 # What is added to the scores of pairs that must not see each other, in Microsoft's masks.
 FORBIDDEN = -100.0
 
-# Pictures of all published weights are 32 windows of patches wide: one window covers the last stage's map.
+# Images of all published weights are 32 windows of patches wide: one window covers the last stage's map.
 PATCHES_A_WINDOW = 8
 
 BLOCK = "layers.{}.blocks.{}"
@@ -127,7 +127,7 @@ def official_to_plain(state: State) -> State:
 
 
 def official_from_plain(state: State, num_heads: int = 0) -> State:
-    """Add the indices and masks that Microsoft's code expects, for pictures of the windows' published size."""
+    """Add the indices and masks that Microsoft's code expects, for images of the windows' published size."""
     return state | _buffers(state)
 
 
@@ -173,7 +173,7 @@ def new_huggingface_from_plain(state: State, num_heads: int = 0) -> State:
 
 
 def _huggingface_to_plain(state: State, table: Table) -> State:
-    # A bare SwinModel has no prefix; a mask token is for pictures with holes, and used nowhere else.
+    # A bare SwinModel has no prefix; a mask token is for images with holes, and used nowhere else.
     bare = any(name.startswith("embeddings.") for name in state)
     named = {f"swin.{n}" if bare and n.startswith(("embed", "enc", "layern")) else n: t for n, t in state.items()}
     named.pop("swin.embeddings.mask_token", None)
@@ -217,20 +217,20 @@ def _window_of(table: Tensor, name: str) -> tuple[int, int]:
 
 
 def is_fitted(name: str) -> bool:
-    """Whether a plain name belongs to a tensor that `fit` can fit to another window or picture size."""
+    """Whether a plain name belongs to a tensor that `fit` can fit to another window or image size."""
     return name.endswith(BIAS_TABLE) or name == "absolute_pos_embed"
 
 
 def fit(backbone: Backbone, name: str, tensor: Tensor) -> Tensor:
-    """Fit a bias table to the backbone's window, or absolute positions to its picture size, where they differ.
+    """Fit a bias table to the backbone's window, or absolute positions to its image size, where they differ.
 
     Args:
         backbone: the model it is for.
         name: the tensor's plain name; `is_fitted` tells which.
-        tensor: what the file has, for square windows or pictures.
+        tensor: what the file has, for square windows or images.
 
     Raises:
-        WeightsError: it was made for no square window or picture.
+        WeightsError: it was made for no square window or image.
     """
     wanted: Any = dict(backbone.named_parameters())[name]
     if tensor.shape == wanted.shape:
@@ -240,7 +240,7 @@ def fit(backbone: Backbone, name: str, tensor: Tensor) -> Tensor:
         if side * side != tensor.shape[1]:
             raise WeightsError(
                 f"{name} has {tensor.shape[1]} places, which is no square grid; build the model with the image_size "
-                "of the weights, which then takes pictures of any size"
+                "of the weights, which then takes images of any size"
             )
         grid = backbone.token_grid(*backbone.config.image_size) or (0, 0)
         return resize_positions(tensor, (side, side), grid, prefix=0)

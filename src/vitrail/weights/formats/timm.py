@@ -63,7 +63,7 @@ def from_plain(state: State, num_heads: int) -> State:
 
 
 def _convolution(kernel: Tensor) -> Tensor:
-    """Return a patch embedding as ``(D, 3, P, P)``; a matrix can only be one over colour pictures."""
+    """Return a patch embedding as ``(D, 3, P, P)``; a matrix can only be one over colour images."""
     if kernel.ndim != 2:
         return kernel
     side = math.isqrt(kernel.shape[1] // 3)

@@ -1,4 +1,4 @@
-"""The pictures of windows, biases and hidden squares."""
+"""The images of windows, biases and hidden squares."""
 
 import numpy as np
 import pytest
@@ -40,7 +40,7 @@ def test_the_drawn_regions_are_carried_to_where_they_are_computed() -> None:
 def test_the_drawn_mask_allows_what_the_model_allows() -> None:
     shifted = Partition(5, 6, 4, 4, 2, 2)
     step = windows.SIDE // shifted.area
-    drawn = np.asarray(windows.mask_picture(shifted))[step // 2 :: step, step // 2 :: step]
+    drawn = np.asarray(windows.mask_image(shifted))[step // 2 :: step, step // 2 :: step]
     region = regions(shifted)[-1]
     allowed = (region[:, None] == region) & (region[:, None] >= 0)
     assert ((drawn != windows.EDGE).any(axis=-1) == allowed).all()
@@ -73,7 +73,7 @@ def test_panels_are_drawn_for_any_size(size: tuple[int, int]) -> None:
         pixel.panel(model, images(*size), MEAN, STD),
         offsets.panel(model, layers=[0, -1]),
     ]
-    assert all(isinstance(picture, Image.Image) and min(picture.size) > 200 for picture in drawn)
+    assert all(isinstance(image, Image.Image) and min(image.size) > 200 for image in drawn)
 
 
 def test_filling_in_keeps_what_was_visible() -> None:
