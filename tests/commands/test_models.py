@@ -12,7 +12,7 @@ from vitrail.models.registry import BACKBONES, build_model
 from vitrail.runs.choose_model import choose_model
 from vitrail.settings import Architecture
 
-from .test_start import images
+from .test_start import random_images
 
 # Parameters and GMACs at 224 and 384 pixels of ViT-G/14 by hand: L (12 D² N + 2 N² D) with an MLP of 8192, and the
 # embedding of 14x14x3 pixels.
@@ -70,6 +70,6 @@ def test_blocks_that_cost_the_same_are_run_once_and_counted_each() -> None:
     [("vit_base_patch16_384", None, 384), ("vit_base_patch16_384", 96, 96), ("vit_b16", None, 64)],
 )
 def test_the_image_size_in_timms_name_is_not_lost(name: str, asked: int | None, size: int) -> None:
-    start = choose_model(name, None, Architecture(), images(70, 100), asked, 3)
+    start = choose_model(name, None, Architecture(), random_images(70, 100), asked, 3)
     assert start.model.name == "vit_b16"
     assert start.model.options["image_size"] == (size, size)
