@@ -4,7 +4,9 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
+import vitrail
 from vitrail.config import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, to_json
+from vitrail.errors import WeightsError
 from vitrail.models.registry import build_model
 from vitrail.weights.detect import LAYOUTS
 from vitrail.weights.preprocessing import default_preprocessing
@@ -72,13 +74,27 @@ def test_transformers_config_beside_the_file_is_used_and_what_we_write_comes_bac
     assert open_weights(file).preprocessing == own
 
 
-@pytest.mark.parametrize(
-    "content", ["", "[]", "{", '{"pretrained_cfg": 3}', '{"preprocessing": {"mean": 3, "x": 1}}', '{"size": {}}']
-)
-def test_broken_files_beside_it_fall_back_to_the_default(file, content):
+@pytest.mark.parametrize("content", ['{"pretrained_cfg": 3}', '{"preprocessing": {"mean": 3, "x": 1}}', '{"size": {}}'])
+def test_files_beside_it_that_say_nothing_of_it_fall_back_to_the_default(file, content):
     for name in ("config.json", "preprocessor_config.json"):
         file.with_name(name).write_text(content)
     assert open_weights(file).preprocessing.mean == IMAGENET_MEAN
+
+
+@pytest.mark.parametrize(
+    "content", ["", "[]", "{", '{"model": {"name": "vi', "\x00", "[" * 100_000], ids=lambda c: c[:9]
+)
+@pytest.mark.parametrize("name", ["config.json", "preprocessor_config.json"])
+def test_a_damaged_file_beside_weights_is_named_and_nothing_guessed_in_its_place(file, name, content):
+    file.with_name(name).write_text(content)
+    with pytest.raises(WeightsError, match=rf"{name} is damaged .*copy or fetch it again"):
+        vitrail.from_pretrained(file.parent)
+
+
+def test_a_byte_order_mark_before_a_config_is_no_damage(file):
+    own = Preprocessing(image_size=(32, 32), mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6))
+    file.with_name("config.json").write_text("\ufeff" + json.dumps({"preprocessing": to_json(own)}), encoding="utf-8")
+    assert open_weights(file).preprocessing.mean == own.mean
 
 
 def test_grey_files_are_not_given_three_channels():

@@ -26,6 +26,29 @@ def read_json(path: Path) -> dict[str, Any]:
     return content if isinstance(content, dict) else {}
 
 
+def read_stated(path: Path) -> dict[str, Any]:
+    """Read a JSON object that decides what weights mean; empty where there is no file.
+
+    Raises:
+        WeightsError: there is one, and it cannot be read or holds something else: what it said would be guessed.
+    """
+    try:
+        if not inside(path.parent, path.name).is_file():
+            return {}
+        if path.stat().st_size > LARGEST_JSON:
+            raise ValueError(f"it is larger than {LARGEST_JSON:,} bytes")
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        if not isinstance(content, dict):
+            raise ValueError("it holds no JSON object")
+    except (OSError, ValueError, RecursionError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise WeightsError(
+            f"{path} is damaged ({reason}), and says how the weights beside it are to be used; "
+            "copy or fetch it again, or remove it to have that guessed"
+        ) from None
+    return content
+
+
 def inside(folder: Path, name: str) -> Path:
     """Return the path of a checkpoint's file, unless a link there leads out of the folder.
 

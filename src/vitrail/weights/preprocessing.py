@@ -13,7 +13,7 @@ from vitrail.config import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, from_json
 from vitrail.errors import VitrailError, WeightsError
 from vitrail.layers.positions import sincos_2d
 from vitrail.models.registry import BACKBONES, encoder_name
-from vitrail.weights.beside import CONFIG, PROCESSOR, read_json
+from vitrail.weights.beside import CONFIG, PROCESSOR, read_stated
 from vitrail.weights.infer_spec import spec_of
 from vitrail.weights.plausible import check_preprocessing
 from vitrail.weights.reader import State
@@ -40,7 +40,7 @@ def stated_preprocessing(notes: dict[str, Any], config: dict[str, Any], folder: 
         return own, "the file says so"
     found = {
         CONFIG: _own(config.get("preprocessing")) or _from_timm(config.get("pretrained_cfg", config)),
-        PROCESSOR: _from_huggingface(read_json(folder / PROCESSOR)),
+        PROCESSOR: _from_huggingface(read_stated(folder / PROCESSOR)),
     }
     return next(((p, f"{name} beside it says so") for name, p in found.items() if p), None)
 

@@ -18,7 +18,7 @@ from vitrail.models.backbone import BackboneConfig, backbone_of
 from vitrail.models.registry import ModelSpec, build_model
 from vitrail.models.swin import NORM_EPS as SWIN_NORM_EPS
 from vitrail.training.checkpoint import MODEL, is_checkpoint, resolve
-from vitrail.weights.beside import CONFIG, class_names_of, heads_of, inside, read_json
+from vitrail.weights.beside import CONFIG, class_names_of, heads_of, inside, read_stated
 from vitrail.weights.contradictions import approximations, contradiction
 from vitrail.weights.description import Description, read_description
 from vitrail.weights.detect import translate
@@ -115,7 +115,7 @@ class WeightsFile:
     @cached_property
     def config(self) -> dict[str, Any]:
         """What ``config.json`` beside the file holds, whoever wrote it; empty where there is none."""
-        return read_json(self.path.parent / CONFIG)
+        return read_stated(self.path.parent / CONFIG)
 
     @cached_property
     def described_spec(self) -> ModelSpec | None:
