@@ -36,6 +36,7 @@ IDLE = [
     ("pretrain x --labels 10", "no labels are learned from here"),
     ("pretrain x --components 5", "--target pca"),
     ("pretrain x --vocabulary 5", "--target tokens"),
+    ("pretrain x --target tokens --tokenizer t.py:make --vocabulary 5", "is that of the tokenizer"),
     ("pretrain x --objective mpp --no-normalize-target", "it belongs to --objective mae"),
     ("pretrain x --target pca --no-normalize-target", "says nothing"),
     ("pretrain x --mask 0-3 --mask-ratio 0.5", "that of --mask"),

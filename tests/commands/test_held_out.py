@@ -28,6 +28,7 @@ from vitrail.tasks.mae.settings import MAESettings
 from vitrail.tasks.registry import find_spec
 from vitrail.training.checkpoint import resolve
 from vitrail.weights.description import describe
+from vitrail.weights.weights_file import open_weights
 
 VIT = Architecture(patch_size=16, width=16, depth=1, num_heads=1)
 SWIN = Architecture(embed_width=32, depths=(1, 1, 1, 1), window=4)
@@ -239,7 +240,7 @@ def test_a_probe_measures_on_what_the_encoders_run_held_out(tmp_path: Path) -> N
     for task in ("classify", "pretrain"):
         source = begin(settings_of(task, data, tmp_path / task, 3))
         asked = ProbeSettings(weights=str(tmp_path / task), data=str(data), seed=1)
-        parts = probe.split(probe._open(asked), asked)
+        parts = probe.split(probe._open(asked, open_weights(asked.weights)), asked)
         assert contents(parts.test) == contents(source.validation)
         assert contents(parts.train, parts.choose) == contents(source.train)
 

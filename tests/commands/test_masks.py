@@ -29,14 +29,14 @@ def test_numbers_and_ranges_name_patches(text: str, patches: list[int]) -> None:
 
 
 @pytest.mark.parametrize("size", [(6, 4), (48, 32), (96, 64), (50, 33)])
-def test_a_image_of_the_inputs_shape_hides_where_it_is_bright(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_an_image_of_the_inputs_shape_hides_where_it_is_bright(tmp_path: Path, size: tuple[int, int]) -> None:
     mask = read_mask(image(tmp_path, *size), ENCODER).view(4, 6)
     assert mask[:, :3].all()
     assert not mask[:, 3:].any()
 
 
 @pytest.mark.parametrize("size", [(48, 48), (32, 48), (3, 2)])
-def test_a_image_of_another_shape_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
+def test_an_image_of_another_shape_is_refused(tmp_path: Path, size: tuple[int, int]) -> None:
     with pytest.raises(ConfigError, match="48 wide and 32 high"):
         read_mask(image(tmp_path, *size), ENCODER)
 

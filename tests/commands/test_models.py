@@ -48,7 +48,7 @@ def test_a_pattern_finds_what_is_pretrained_around_a_backbone(capsys: pytest.Cap
 
 
 @pytest.mark.parametrize("sizes", [(), (16,)])
-def test_a_image_size_without_a_meaning_is_refused(sizes: tuple[int, ...]) -> None:
+def test_an_image_size_without_a_meaning_is_refused(sizes: tuple[int, ...]) -> None:
     with pytest.raises(ConfigError, match="32"):
         models("vit_ti16", sizes)
 

@@ -33,7 +33,7 @@ def test_images_come_back_as_they_were_put_in():
         assert (got.mode, got.size, got.tobytes()) == (pixels.mode, pixels.size, pixels.tobytes())
 
 
-def test_a_image_past_the_budget_is_not_kept_but_a_smaller_one_is():
+def test_an_image_past_the_budget_is_not_kept_but_a_smaller_one_is():
     kept = ImageCache(3, 120)
     kept.put(0, image(0))  # 105 bytes
     kept.put(1, image(1))

@@ -80,7 +80,7 @@ def mutated(data: bytes, chance: random.Random) -> bytes:
     return bytes(bytes_)
 
 
-def test_a_thousand_mutated_files_give_a_image_or_an_image_error_and_nothing_else():
+def test_a_thousand_mutated_files_give_an_image_or_an_image_error_and_nothing_else():
     images, errors = [], []
     for number in range(1000):
         chance = random.Random(number)

@@ -103,7 +103,7 @@ def test_one_image_is_learned_by_heart(model: str) -> None:
     assert (first - torch.tensor([8.0, 8, 28, 30])).abs().max() < 4
 
 
-def test_the_padding_of_a_batch_is_no_part_of_a_image() -> None:
+def test_the_padding_of_a_batch_is_no_part_of_an_image() -> None:
     task = detector("mask_rcnn").eval()
     batch = collate(ODD)
     before = task.find(batch)[1]

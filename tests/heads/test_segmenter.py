@@ -45,7 +45,7 @@ def fits(kind: str, head: str) -> bool:
 
 @pytest.mark.parametrize("head", KINDS)
 @pytest.mark.parametrize("kind", BACKBONES)
-def test_every_pixel_of_a_image_of_any_size_is_scored(kind: str, head: str) -> None:
+def test_every_pixel_of_an_image_of_any_size_is_scored(kind: str, head: str) -> None:
     if not fits(kind, head):
         with pytest.raises(ConfigError, match="use upernet"):
             segmenter(kind, head)
@@ -104,7 +104,7 @@ def test_maps_after_blocks_are_the_tokens_on_their_way() -> None:
         assert torch.allclose(normalised, body.feature_maps(images)[0], atol=1e-6)
 
 
-def test_what_a_image_is_padded_with_does_not_shift_its_scores() -> None:
+def test_what_an_image_is_padded_with_does_not_shift_its_scores() -> None:
     model = segmenter("swin", "upernet").eval()
     image = torch.randn(1, 3, 40, 50)
     padded = torch.nn.functional.pad(image, (0, 14, 0, 24))

@@ -138,7 +138,7 @@ def test_a_list_of_patches_hides_those() -> None:
             mask_of_patches(wrong, (2, 3))
 
 
-def test_bright_parts_of_a_image_are_hidden_whatever_its_resolution() -> None:
+def test_bright_parts_of_an_image_are_hidden_whatever_its_resolution() -> None:
     small = torch.zeros(2, 3)
     small[0, 1] = 1
     for factor in (1, 4, 7):

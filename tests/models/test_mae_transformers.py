@@ -120,7 +120,7 @@ def test_encoders_are_equal_on_images_that_are_not_square(tmp_path: Path) -> Non
     assert relative_difference(got[:, 1:], expected) < CLOSE
 
 
-def test_their_decoder_resizes_positions_as_a_line_and_ours_as_a_image(tmp_path: Path) -> None:
+def test_their_decoder_resizes_positions_as_a_line_and_ours_as_an_image(tmp_path: Path) -> None:
     other = theirs(32, 8, False)
     own = ours(other, 32, 8, False, tmp_path)
     table = own.decoder.pos_embed
@@ -136,7 +136,7 @@ def test_their_decoder_resizes_positions_as_a_line_and_ours_as_a_image(tmp_path:
 
 
 @pytest.mark.parametrize("normalised", [False, True])
-def test_with_positions_resized_as_a_image_theirs_agrees_on_other_shapes_as_well(
+def test_with_positions_resized_as_an_image_theirs_agrees_on_other_shapes_as_well(
     normalised: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     other, own, images, noise = wide(normalised, tmp_path)

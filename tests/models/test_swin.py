@@ -107,7 +107,7 @@ def test_at_384_pixels_tables_are_for_windows_of_12(name, millions):
     # The README of Microsoft's repository; it counts multiply-accumulates.
     [("swin_t", 4.5), ("swin_s", 8.7), ("swin_b", 15.4), ("swin_l", 34.5), ("swin_b_384", 47.1), ("swin_l_384", 103.9)],
 )
-def test_a_image_costs_as_much_as_published(name, billions):
+def test_an_image_costs_as_much_as_published(name, billions):
     with torch.device("meta"):
         model = build_model(name)
     assert round(cost(model).multiply_accumulates / 1e9, 1) == billions

@@ -77,7 +77,7 @@ def test_dropout_and_drop_path_act_in_training_only() -> None:
     assert torch.equal(model(images), model(images))
 
 
-def test_a_image_with_the_wrong_channels_is_told_from_a_right_one() -> None:
+def test_an_image_with_the_wrong_channels_is_told_from_a_right_one() -> None:
     with pytest.raises(ValueError, match="expected images"):
         build_model("vit_ti16", **SMALL)(torch.randn(1, 1, 32, 32))
 

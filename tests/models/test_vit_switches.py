@@ -40,7 +40,7 @@ def test_every_position_takes_any_image_size(kind, at) -> None:
 
 @pytest.mark.parametrize(("kind", "at"), EVERY_KIND)
 @pytest.mark.parametrize("class_token", [True, False])
-def test_a_image_seen_whole_is_the_same_by_its_visible_patches(kind, at, class_token: bool) -> None:
+def test_an_image_seen_whole_is_the_same_by_its_visible_patches(kind, at, class_token: bool) -> None:
     """Positions must follow the patches, in whatever order these are gathered."""
     model = small(positions=kind, positions_at=at, class_token=class_token, pool="mean")
     images, order = torch.randn(2, 3, 32, 32).double(), torch.stack([torch.randperm(16) for _ in range(2)])

@@ -94,7 +94,7 @@ def test_a_seed_gives_the_same_masks_whatever_was_drawn_before():
     assert torch.equal(state, torch.get_rng_state())
 
 
-def test_a_image_keeps_its_mask_when_more_images_follow():
+def test_an_image_keeps_its_mask_when_more_images_follow():
     assert torch.equal(seeded_mask(196, 0.75, 1, seed=5)[0], seeded_mask(196, 0.75, 9, seed=5)[0])
 
 

@@ -60,7 +60,7 @@ def test_a_model_of_any_shape_is_built_again_from_its_tensors(name: str, options
     assert spec.name.split("_")[0] == name.split("_")[0]
 
 
-def test_a_image_size_that_has_another_grid_than_the_positions_is_not_believed() -> None:
+def test_an_image_size_that_has_another_grid_than_the_positions_is_not_believed() -> None:
     state = plain_state("vit_s16", **SMALL)
     assert spec_of(state, 4, (64, 64)).options["image_size"] == (32, 32)
     wide = plain_state("vit_s16", **{**SMALL, "image_size": (16, 64)})
