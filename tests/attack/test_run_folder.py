@@ -317,7 +317,7 @@ LINKED = (
     "summary.json",
     ".lock",
     "checkpoints",
-    "images",
+    "figures",
     "report.html",
     "step",
     "last",

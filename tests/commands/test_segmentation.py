@@ -167,10 +167,10 @@ def test_a_vit_is_trained_from_weights_under_other_heads(head: str, tmp_path: Pa
 @pytest.mark.parametrize(
     ("changes", "error", "message"),
     [
-        ({"dense": {**DENSE, "head": "mask_rcnn", "ignore": 1}}, ConfigError, "mask_rcnn cannot segment"),
+        ({"dense": {**DENSE, "head": "mask_rcnn", "ignore": 1}}, ConfigError, "head must be one of auto, upernet"),
         ({"dense": {"jitter": "large", "ignore": 1}}, ConfigError, "dense.jitter"),
         ({"dense": {**DENSE, "ignore": 300}}, DataError, "within 0 to 255"),
-        ({"labels": 0.5}, ConfigError, "for a classifier"),
+        ({"labels": 0.5}, ConfigError, "labels is a setting of --task classify"),
         ({"augment": {"mixup": 0.5}, "dense": {**DENSE, "ignore": 1}}, ConfigError, "mixup"),
     ],
 )

@@ -7,10 +7,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vitrail.config import Augment, Preprocessing
+from vitrail.config import Augment, Preprocessing, make
 from vitrail.data.cuts import MOST_OF_ONE_CLASS, RandomCut, Whole, random_cut, resize_segments
 from vitrail.data.segments import VOID
 from vitrail.errors import ConfigError
+from vitrail.tasks.segmentation.settings import SegmentSettings
 
 sides = st.integers(1, 90)
 
@@ -83,9 +84,8 @@ def test_resizing_makes_no_new_classes(h: int, w: int, tall: int, wide: int) -> 
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix", "rand_augment", "erasing"])
 def test_what_has_no_meaning_for_segments_is_refused(name: str) -> None:
-    augment = Augment(**{name: 1})
     with pytest.raises(ConfigError, match=name):
-        random_cut(augment, Preprocessing(), (0.5, 2.0), None)
+        make(SegmentSettings, data="streets", augment=Augment(**{name: 1}))
 
 
 @pytest.mark.parametrize(("scale", "short_side"), [((0.0, 1.0), None), ((2.0, 1.0), None), ((1.0, 1.0), 0)])

@@ -7,14 +7,14 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from vitrail.config import Augment
+from vitrail.config import Augment, make
 from vitrail.data.batches import collate
-from vitrail.data.joint import JointTransform, training_transform
+from vitrail.data.joint import JointTransform
 from vitrail.data.objects import ObjectImages, Objects, ObjectSamples
 from vitrail.data.samples import seeded
 from vitrail.data.scenes import Scene
 from vitrail.errors import ConfigError, DataError
-from vitrail.settings import Dense
+from vitrail.tasks.detection.settings import DetectSettings
 
 
 def image_of(objects: Objects) -> Image.Image:
@@ -115,5 +115,5 @@ def test_a_scale_that_cannot_work_is_refused() -> None:
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix", "rand_augment", "erasing"])
 def test_what_has_no_meaning_for_objects_is_refused(name: str) -> None:
-    with pytest.raises(ConfigError, match=f"{name} is for classes of whole images"):
-        training_transform(64, Dense(), Augment(**{name: 1}))  # type: ignore[arg-type]
+    with pytest.raises(ConfigError, match=name):
+        make(DetectSettings, data="boxes", augment=Augment(**{name: 1}))

@@ -128,11 +128,11 @@ def test_a_head_for_another_task_is_refused() -> None:
 @pytest.mark.parametrize(
     ("head", "setting", "answer"),
     [
-        ("mask_rcnn", {"width": 0}, "width must be a number from 1"),
-        ("mask_rcnn", {"windows": -4}, "windows must be a number from 0"),
-        ("mask_rcnn", {"anchor_size": 0.0}, "anchor_size must be a number above 0"),
+        ("mask_rcnn", {"width": 0}, "--dense.width must be 1 or more"),
+        ("mask_rcnn", {"windows": -4}, "--dense.windows must be 0 or more"),
+        ("mask_rcnn", {"anchor_size": 0.0}, "--dense.anchor-size must be above 0"),
         ("mask_rcnn", {"norm": "batch"}, "is for a segmenter"),
-        ("detr", {"queries": 0}, "queries must be a number from 1"),
+        ("detr", {"queries": 0}, "--dense.queries must be 1 or more"),
         ("detr", {"width": 48}, "must be a multiple"),
         ("detr", {"pyramid": "simple"}, "are for region detectors"),
     ],
