@@ -133,6 +133,19 @@ def test_the_main_line_runs_as_the_readme_shows_it(photos: Path, capsys: pytest.
         assert main([verb, *words, *TINY_OF.get(verb, [])]) == 0, (line, capsys.readouterr().err)
 
 
+def test_the_python_of_the_guide_runs(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    tiny = {"patch_size": 8, "width": 32, "depth": 1, "num_heads": 2}
+    vitrail.train("photos", out="runs/clf", architecture=tiny, image_size=32, batch_size=8, epochs=1)
+    for name in ("cat", "dog"):
+        (photos / name / "1.jpg").rename(f"{name}.jpg")
+    names = {"images": torch.rand(2, 3, 64, 96)}
+    for block in blocks("docs/guides/python.md", "python"):
+        exec(block, names)
+    assert names["vectors"].shape == (2, 192)
+    assert names["tokens"].shape == (2, 1 + 4 * 6, 192)
+    assert names["logits"].shape == (1, 2)
+
+
 def test_the_python_of_the_readme_runs(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """With the smallest ViT in place of the base one, and tiny runs."""
     quick = functools.partial(vitrail.train, batch_size=8, image_size=64)
