@@ -302,6 +302,14 @@ def test_random_records_open_exactly_or_with_one_sentence_and_the_doctor_agrees(
             assert box == pytest.approx(expected, rel=1e-6)
 
 
+@pytest.mark.parametrize("corner", ["x", 1e300, float("nan")])
+def test_a_mask_that_is_none_is_refused_although_its_box_leaves_the_image(corner: Any, tmp_path: Path) -> None:
+    record = {"image_id": 7, "category_id": 3, "bbox": [1, 7, 1, 15], "segmentation": [[0, 0, 0, 0, 0, 0, 0, corner]]}
+    with pytest.raises(DataError, match="mask that is none"):
+        opened(write(tmp_path, content(record)), masks=True)
+    opened(write(tmp_path, content(record)), masks=False)
+
+
 @settings(deadline=None, max_examples=60)
 @given(st.lists(st.integers(0, 5000), min_size=1, max_size=900))
 def test_long_and_short_texts_of_run_lengths_are_unpacked_alike(counts: list[int]) -> None:

@@ -15,7 +15,7 @@ import torch
 
 from vitrail.data import rle
 from vitrail.data.coco_checks import Annotation, Effect, cut, each_mistake, mistakes, nothing_to_learn
-from vitrail.data.coco_file import Id, category_names, order_of, read_annotations
+from vitrail.data.coco_file import Id, category_names, order_of, read_annotations, without_collection
 from vitrail.data.file_rules import named
 from vitrail.data.layouts import recognise
 from vitrail.data.objects import ObjectImages, Objects, check_size
@@ -116,6 +116,7 @@ def is_coco(folder: Path) -> bool:
     return any((folder / "annotations").glob("instances_*.json"))
 
 
+@without_collection()
 def open_coco(
     source: str | Path,
     *,

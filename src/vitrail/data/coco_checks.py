@@ -79,11 +79,12 @@ def mistakes(read: dict[str, Any], masks: bool = True, draw: bool = True) -> Ite
         size = sizes.get(annotation["image_id"])
         found = _of_record(annotation, size, categories) if suspects is None or number in suspects else None
         segmentation = annotation.get("segmentation") if masks else None
-        if segmentation and found is None and size is not None:
+        # A box that is cut to its image says nothing of the mask.
+        if segmentation and size is not None and (found is None or found.effect is Effect.CHANGED):
             thin = _cells_if_thin(segmentation, size) if draw else 0
             draws = 0 < thin <= left_to_draw
             left_to_draw -= thin if draws else 0
-            found = _of_mask(segmentation, size, draws)
+            found = _of_mask(segmentation, size, draws) or found
         if found is not None:
             text = f"annotation {shown(annotation.get('id'))} {found.text}"
             yield Mistake(text, found.effect, found.kind, number)

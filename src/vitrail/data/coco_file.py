@@ -139,7 +139,7 @@ def _parsed(file: Path) -> Any:
             "and commas, as no annotations do"
         )
     try:
-        with _without_collection():
+        with without_collection():
             return json.loads(content)
     except RecursionError:
         raise DataError(f"{file} cannot be read: its lists are nested too deeply for annotations") from None
@@ -148,7 +148,7 @@ def _parsed(file: Path) -> Any:
 
 
 @contextlib.contextmanager
-def _without_collection() -> Iterator[None]:
+def without_collection() -> Iterator[None]:
     """Keep Python from searching millions of new lists for garbage again and again."""
     was_on = gc.isenabled()
     gc.disable()
@@ -295,4 +295,4 @@ def shown(value: Any) -> str:
     return _SHORT.repr(value)
 
 
-__all__ = ["Id", "as_id", "category_names", "order_of", "read_annotations", "shown"]
+__all__ = ["Id", "as_id", "category_names", "order_of", "read_annotations", "shown", "without_collection"]
