@@ -30,6 +30,7 @@ FLOORS = {
     "training": 1,
     "models": 2,
     "heads": 3,
+    "explain": 3,
     "weights": 4,
     "visualize": 4,
     "tasks": 5,

@@ -16,6 +16,7 @@ from torch import Tensor, nn
 
 from vitrail.config import from_json, to_json
 from vitrail.errors import ConfigError
+from vitrail.explain.record import record_attention
 from vitrail.heads.registry import DETECTION_HEADS, SEGMENTATION_HEADS, head_for, put_head
 from vitrail.models.backbone import Backbone, backbone_of
 from vitrail.models.classifier import freeze
@@ -24,7 +25,6 @@ from vitrail.models.partial_fine_tuning import PartialFineTuning
 from vitrail.models.registry import OBJECTIVES, build_model
 from vitrail.settings import Dense, PretrainSettings
 from vitrail.tasks.recipes import RECIPES
-from vitrail.visualize.record import record_attention
 from vitrail.weights.load import load_weights
 
 VIT: dict[str, Any] = {"patch_size": 8, "width": 32, "depth": 4, "num_heads": 2}

@@ -11,15 +11,15 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from tests.weights.random_weights import randomise
+from vitrail.explain.rollout import attention_maps
+from vitrail.explain.stitched import attention_from, record_windows, seen_from
 from vitrail.layers.window_layout import Partition
 from vitrail.models.registry import build_model
 from vitrail.visualize import attention, pixel
-from vitrail.visualize.attention import attention_maps
 from vitrail.visualize.draw import enlarge, to_image
 from vitrail.visualize.object_attention import object_multiples
 from vitrail.visualize.offsets import panel as bias_panel
 from vitrail.visualize.scales import attention_legend, attention_map, bias_legend, bias_map
-from vitrail.visualize.stitched import attention_from, record_windows, seen_from
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 SWIN = {"image_size": 32, "patch_size": 2, "embed_width": 8, "head_width": 4, "depths": (2, 2), "window": 4}

@@ -164,7 +164,7 @@ class Attention(nn.Module):
 
     Attributes:
         observe: when set, called with the weights ``(B, K, N, N)`` of every forward pass; the result is the
-            same up to rounding. `vitrail.visualize.record` sets and unsets it.
+            same up to rounding. `vitrail.explain.record` sets and unsets it.
     """
 
     observe: Observer | None = None

@@ -12,11 +12,11 @@ from vitrail.data.normalise import Normalise
 from vitrail.data.requested import requested_images
 from vitrail.data.transforms import eval_transform
 from vitrail.errors import DataError
+from vitrail.explain.rollout import AttentionMaps, attention_maps
 from vitrail.models.backbone import backbone_of
 from vitrail.tasks.predictor import Predictor
 from vitrail.tasks.registry import task_of
 from vitrail.training.runtime import Runtime
-from vitrail.visualize.attention import AttentionMaps, attention_maps
 from vitrail.weights.checkpoint import open_checkpoint
 from vitrail.weights.description import Description
 

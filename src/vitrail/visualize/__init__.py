@@ -1,6 +1,6 @@
 """What is drawn: attention, reconstructions, windows, curves, the report.
 
-- `attention`: what a transformer attends to
+- `attention`: images of what a transformer attends to
 - `curves`: the curves of one run, or of several side by side
 - `draw`: images of tensors
 - `growth`: how the cost of models grows with the image, as curves
@@ -12,11 +12,9 @@
 - `offsets`: the relative position bias of a Swin as images
 - `pixel`: where one pixel of an image looks in a Swin, stage by stage, and what reaches the answer
 - `reconstruction`: what a masked autoencoder sees, and what it makes of it
-- `record`: record attention weights while a model runs, without changing what it computes
 - `report`: one page about a run that can be kept, sent and read anywhere
 - `scales`: fixed colour scales
 - `segments`: images of which class every pixel shows
 - `statistics`: guess the mean and contrast of hidden patches, for predictions that come without them
-- `stitched`: attention inside windows, stitched over the whole image
 - `windows`: the windows of a Swin drawn on an image, stage by stage
 """

@@ -8,11 +8,11 @@ import torch
 from PIL import Image
 from torch import Tensor
 
+from vitrail.explain.record import device_of, evaluating
 from vitrail.models.simmim import SimMIM
 from vitrail.visualize.draw import Tile, enlarge, sheet, to_image
 from vitrail.visualize.hiding import Hiding, hidings
 from vitrail.visualize.reconstruction import without_hidden
-from vitrail.visualize.record import device_of, evaluating
 
 COLUMNS = ("original", "visible", "reconstruction", "with visible pasted")
 

@@ -8,9 +8,9 @@ import torch
 from torch import Tensor
 
 from vitrail.errors import ConfigError
+from vitrail.explain.record import evaluating, record_attention
+from vitrail.explain.stitched import rolled_out
 from vitrail.models.backbone import Backbone
-from vitrail.visualize.record import evaluating, record_attention
-from vitrail.visualize.stitched import rolled_out
 
 
 def object_attention(model: Any, images: Tensor, boxes: Tensor) -> tuple[Tensor, str]:

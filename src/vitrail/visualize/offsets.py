@@ -9,10 +9,10 @@ from PIL import Image
 from torch import Tensor, nn
 
 from vitrail.errors import ConfigError
+from vitrail.explain.record import resolve_layers, windowed_encoder_of
 from vitrail.layers.relative_position import offset_array
 from vitrail.layers.window_attention import WindowAttention
 from vitrail.visualize.draw import MARGIN, Tile, sheet
-from vitrail.visualize.record import resolve_layers, windowed_encoder_of
 from vitrail.visualize.scales import bias_legend, bias_map, number_map
 
 SMALL, LARGE = 96, 300  # Sides of tiles, in pixels.

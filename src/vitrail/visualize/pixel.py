@@ -8,13 +8,13 @@ import torch
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
+from vitrail.explain.record import Recording, windowed_encoder_of
+from vitrail.explain.stitched import attention_from, place_of, record_windows, rolled_out, seen_from
 from vitrail.layers.window_layout import Partition
 from vitrail.models.backbone import Backbone
 from vitrail.visualize.attention import peak_of
 from vitrail.visualize.draw import Tile, enlarge, sheet, to_image
-from vitrail.visualize.record import Recording, windowed_encoder_of
 from vitrail.visualize.scales import attention_legend, attention_map
-from vitrail.visualize.stitched import attention_from, place_of, record_windows, rolled_out, seen_from
 
 MARK = (0, 230, 118)
 

@@ -17,12 +17,12 @@ from PIL import Image
 from torch import Tensor
 
 from vitrail.errors import ConfigError
+from vitrail.explain.record import device_of, evaluating
 from vitrail.layers.patches import pad_to_patches, patchify, unpatchify
 from vitrail.models.mae import MAE
 from vitrail.models.targets import patch_statistics
 from vitrail.visualize.draw import HIDDEN, Tile, enlarge, sheet, to_image
 from vitrail.visualize.hiding import Hiding, hidings
-from vitrail.visualize.record import device_of, evaluating
 from vitrail.visualize.statistics import estimate_statistics
 
 Statistics = Literal["estimated", "true"]

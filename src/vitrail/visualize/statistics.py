@@ -10,8 +10,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vitrail.explain.attention_distance import grid_distances
 from vitrail.models.targets import patch_statistics
-from vitrail.visualize.attention import grid_distances
 
 # Weights fall with the third power of the distance. Of inverse powers 2 to 6, Gaussians and exponentials this one
 # came nearest to the hidden pixels of photographs at mask ratio 0.75, given perfect patterns.

@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 from torch import Tensor, nn
 
+from vitrail.explain.record import windowed_encoder_of
 from vitrail.layers.window_layout import Partition, regions
 from vitrail.visualize.draw import HIDDEN, Tile, sheet, to_image
-from vitrail.visualize.record import windowed_encoder_of
 
 SIDE = 336  # of a tile, in pixels
 LINE = (255, 255, 255)

@@ -105,7 +105,7 @@ def global_encoder_of(model: nn.Module) -> Backbone:
     """
     encoder = encoder_of(model)
     if encoder.has_windows:
-        raise ConfigError("this image is of a ViT; vitrail.visualize.stitched draws the attention of a Swin")
+        raise ConfigError("this image is of a ViT; vitrail.explain.stitched maps the attention of a Swin")
     return encoder
 
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from vitrail.errors import ConfigError
+from vitrail.explain.record import evaluating, record_attention
 from vitrail.layers.attention import Attention
-from vitrail.visualize.record import evaluating, record_attention
 
 
 def observers(model):

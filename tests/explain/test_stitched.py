@@ -6,10 +6,8 @@ from torch import Tensor
 
 from tests.weights.random_weights import randomise
 from vitrail.errors import ConfigError
-from vitrail.layers.window_layout import Partition, regions, token_index
-from vitrail.models.registry import build_model
-from vitrail.visualize.record import record_attention
-from vitrail.visualize.stitched import (
+from vitrail.explain.record import record_attention
+from vitrail.explain.stitched import (
     attention_from,
     attention_received,
     by_window,
@@ -19,6 +17,8 @@ from vitrail.visualize.stitched import (
     through_merging,
     window_rollout,
 )
+from vitrail.layers.window_layout import Partition, regions, token_index
+from vitrail.models.registry import build_model
 
 PARTITIONS = [
     Partition(8, 8, 4, 4, 2, 2),

@@ -8,10 +8,10 @@ import torch
 from torch import Tensor, nn
 
 from vitrail.errors import ConfigError
+from vitrail.explain.record import Recording, device_of, evaluating, record_attention, windowed_encoder_of
+from vitrail.explain.rollout import HEAD_FUSIONS
 from vitrail.layers.window_layout import Partition, regions, token_index
 from vitrail.models.backbone import Backbone
-from vitrail.visualize.attention import HEAD_FUSIONS
-from vitrail.visualize.record import Recording, device_of, evaluating, record_attention, windowed_encoder_of
 
 Place = tuple[int, int]
 """Row and column of a token on its map."""
@@ -75,7 +75,7 @@ def through_block(flow: Tensor, weights: Tensor, partition: Partition, head_fusi
     """Follow a flow from the tokens after a block to those before it.
 
     The residual connection counts as half (Abnar & Zuidema 2020, section 3), as in
-    `vitrail.visualize.attention.rollout`; inside windows the product of all layers never has to be written out.
+    `vitrail.explain.rollout.rollout`; inside windows the product of all layers never has to be written out.
 
     Args:
         flow: ``(B, h, w)``.
