@@ -6,8 +6,8 @@ from vitrail.errors import WeightsError
 from vitrail.models.registry import ALIASES, build_model
 from vitrail.models.resnet import SIZES as RESNETS
 from vitrail.weights.formats import timm as layout
+from vitrail.weights.formats.plain import plain_name
 from vitrail.weights.load import load_weights
-from vitrail.weights.plain import plain_name
 
 from .random_weights import randomise, relative_difference
 

@@ -5,8 +5,8 @@ from safetensors.torch import save_file
 from vitrail.models.registry import build_model
 from vitrail.models.vit import SIZES
 from vitrail.weights.formats import torchvision as layout
+from vitrail.weights.formats.plain import plain_name
 from vitrail.weights.load import load_weights
-from vitrail.weights.plain import plain_name
 
 from .random_weights import randomise, relative_difference
 

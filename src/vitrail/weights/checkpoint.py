@@ -16,12 +16,12 @@ from vitrail.paths import user_path
 from vitrail.seeding import preserved
 from vitrail.settings import Dense
 from vitrail.training.checkpoint import check_whole, resolve
-from vitrail.weights.beside import inside
 from vitrail.weights.description import Description, describe
 from vitrail.weights.finite import check_finite
 from vitrail.weights.load import fit_state
 from vitrail.weights.plausible import check_counts, check_size, header_of
 from vitrail.weights.reader import State, read_state
+from vitrail.weights.sidecars import inside
 
 
 def open_checkpoint(source: str | Path) -> tuple[nn.Module, Description]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Collection
+from typing import Any
 
 from torch import Tensor, nn
 
-from vitrail.errors import WeightsError
-from vitrail.models.registry import backbone_of
-from vitrail.weights.exact import POST_NORM, describe_unknown, why_not_exact
+from vitrail.errors import ConfigError, WeightsError
+from vitrail.layers.shapes_only import shapes_only
+from vitrail.models.registry import ModelSpec, backbone_of, build_model
 from vitrail.weights.formats import swin
+from vitrail.weights.formats.plain import plain_name
+from vitrail.weights.formats.rename import kind_of, kinds_of
 from vitrail.weights.infer_spec import (
     normalises_after_attention,
     normalises_before_mean,
@@ -18,8 +22,6 @@ from vitrail.weights.infer_spec import (
     spec_of,
     stage_windows,
 )
-from vitrail.weights.parts import listed, parts_of
-from vitrail.weights.plain import plain_name
 from vitrail.weights.reader import State
 from vitrail.weights.shape import title_of
 
@@ -48,10 +50,40 @@ MATTERS = (
 )
 
 # Parts that stand above the blocks: they matter to a head on top of them, not to a backbone with another head.
-ABOVE = ("attn_pool.",)
+ABOVE_BLOCKS = ("attn_pool.",)
 
 BLOCK = re.compile(
     r"(decoder\.)?blocks\.\d+|relative\.\d+|(patch_embed\.backbone\.)?(layers|stages)\.\d+(\.blocks\.\d+)?"
+)
+
+ABOVE_ENCODER = ("decoder.", "predictor.")
+"""What a self-supervised model has above its encoder: of no use to the encoder itself."""
+
+POST_NORM = (
+    "it lacks biases of queries, keys and values and a class token, as timm's models with norms after attention "
+    "(vit_base_patch16_rpn_224) do, which no model of vitrail's is"
+)
+
+# What stands at the end of a plain name, and what it is called.
+PARTS: tuple[tuple[str, str], ...] = (
+    (r"(^|\.)(ls[12]|layer_scale_?[12]?|lambda_?[12])(\.|$)|(^|\.)gamma(_[12])?$", "layer scale"),
+    (r"(^|\.)(reg(ister)?_tokens?|storage_tokens)$", "register tokens"),
+    (r"(^|\.)(dist(illation)?_token)$|(^|\.)(head_dist|distillation_classifier)\.", "a distillation token"),
+    (r"(^|\.)detection_tokens$", "detection tokens"),
+    (r"(^|\.)(norm_pre|pre_?norm|ln_pre|pre_layrnorm|pre_layernorm)\.", "a norm before the first block"),
+    (r"\.attn\.(q_norm|k_norm|norm_[qk])\.|\.q(uery)?_layernorm\.", "norms of queries and keys"),
+    (r"\.logit_scale$|\.cpb_mlp\.|continuous_position_bias", "Swin V2's cosine attention and position MLP"),
+    (r"rel_pos|relative_position_bias|relative_position_bias_table", "relative position biases"),
+    (r"(^|\.)(rope|rotary)|\.freqs$|(^|\.)periods$", "rotary positions"),
+    (r"\.(fc1_[gx]|w12|w3|gate_proj|fc1_gate)\.", "gated MLPs (SwiGLU)"),
+    (r"\.(attn|mlp)\.norm\.|\.(inner|sub)_?ln", "norms inside attention and MLP"),
+    (r"\.attn\.proj_[lw]\.|(^|\.)blocks_token_only", "CaiT's talking heads and class attention"),
+    (r"\.lambda_[qk][12]$", "differential attention"),
+    (r"running_(mean|var)$|num_batches_tracked$", "batch norm"),
+    (r"(^|\.)neck\.", "a neck above the blocks"),
+    (r"\.(adapter|lora)_", "adapters"),
+    (r"(^|\.)attn_pool\.", "attention pooling"),
+    (r"\.dwconv|\.conv_dw\.|\.cpe[12]?\.", "convolutions inside the blocks"),
 )
 
 
@@ -154,7 +186,7 @@ def check_unexpected(model: nn.Module, unexpected: list[str], state: State, orig
 
 
 def _above(name: str) -> bool:
-    return name.startswith(ABOVE)
+    return name.startswith(ABOVE_BLOCKS)
 
 
 def _block(name: str) -> str:
@@ -193,3 +225,68 @@ def mismatch(name: str, tensor: Tensor, target: Tensor, state: State, origin: st
         f"{origin}: {name} has shape {tuple(tensor.shape)}, this model needs {tuple(target.shape)}; "
         f"the file belongs to {title_of(state)}"
     )
+
+
+def why_not_exact(spec: ModelSpec, state: State) -> str:
+    """Say why a model would compute something else than the tensors' own; "" where it has a place for each of them.
+
+    The model is built without memory for its weights.
+
+    Args:
+        spec: the model.
+        state: tensors under plain names.
+    """
+    try:
+        with shapes_only():
+            model: Any = build_model(spec.name, **spec.options)
+    except ConfigError as error:
+        return f"no model here can be built of it ({error})"
+    places = {plain_name(name): tensor for name, tensor in model.state_dict().items()}
+    fixed = {plain_name(name) for name, p in model.named_parameters() if not p.requires_grad}
+    unknown = [name for name in state if name not in places and not name.startswith(ABOVE_ENCODER)]
+    if unknown:
+        return describe_unknown(unknown)
+    other = [name for name in state if name in places and state[name].shape != places[name].shape]
+    if other:
+        shapes = f"{tuple(state[other[0]].shape)}, where {spec.name} has {tuple(places[other[0]].shape)}"
+        return f"{len(other)} tensors have shapes of no model here ({other[0]} {shapes})"
+    kinds = kinds_of(state)
+    missing = [n for n in places if n not in state and n not in fixed and not is_zero_bias(n, state, kinds)]
+    if missing:
+        return f"it lacks {len(missing)} tensors of {spec.name} ({listed(missing)})"
+    return POST_NORM if normalises_after_attention(state) else ""
+
+
+def describe_unknown(names: list[str]) -> str:
+    """Say what tensors are parts of, and that no model here computes with them."""
+    parts = parts_of(names)
+    what = " and ".join(parts) if parts else "parts unknown here"
+    return f"it holds {what} ({count(names)}: {listed(names)}), with which no model of vitrail's computes"
+
+
+def is_zero_bias(name: str, state: State, kinds: set[str]) -> bool:
+    """Whether a bias of queries, keys and values is missing in every block: then zeros are what the file means.
+
+    Args:
+        name: the plain name.
+        state: the tensors of the file.
+        kinds: theirs, as `vitrail.weights.formats.rename.kinds_of` gives them.
+    """
+    weight = f"{name.removesuffix('bias')}weight"
+    return name.endswith("attn.qkv.bias") and weight in state and kind_of(name) not in kinds
+
+
+def parts_of(names: Collection[str]) -> tuple[str, ...]:
+    """Return what tensors are parts of, in words; nothing for names that no family known here has."""
+    return tuple(title for pattern, title in PARTS if any(re.search(pattern, name) for name in names))
+
+
+def count(names: Collection[str]) -> str:
+    """Write how many tensors there are: ``1 tensor``, ``2 tensors``."""
+    return f"{len(names)} tensor{'s' if len(names) != 1 else ''}"
+
+
+def listed(names: Collection[str], most: int = 3) -> str:
+    """Write the first names of a list: ``a, b, c, ...``."""
+    ordered = list(names)
+    return ", ".join(ordered[:most]) + (", ..." if len(ordered) > most else "")

@@ -17,11 +17,10 @@ from torch import Tensor
 from vitrail.config import to_json
 from vitrail.errors import WeightsError
 from vitrail.serialize import share
-from vitrail.weights.beside import check_beside, write_beside
 from vitrail.weights.detect import layout_for, layout_named
 from vitrail.weights.paths import path_of
 from vitrail.weights.reader import NOTES, State
-from vitrail.weights.sidecars import sidecars
+from vitrail.weights.sidecars import check_sidecars, sidecars, write_sidecars
 from vitrail.weights.weights_file import WeightsFile, unknown_parts
 
 SUFFIXES = {".safetensors": ".safetensors", ".npz": ".npz", ".pth": ".pth", ".pt": ".pth", ".bin": ".pth"}
@@ -107,14 +106,14 @@ def convert(
     except (RuntimeError, IndexError, KeyError, ValueError) as error:  # tensors that do not belong together
         raise WeightsError(f"{weights.path} is no whole model ({str(error).splitlines()[0]})") from None
     beside = sidecars(name, weights) if target.name in FOUND_BY_NAME else {}
-    check_beside(target, beside)
+    check_sidecars(target, beside)
     notes = {
         "preprocessing": to_json(weights.preprocessing),
         "num_heads": weights.num_heads,
         "class_names": list(weights.class_names),
     }
     write_state(state, target, kind, notes, wrapped=name in WRAPPED)
-    write_beside(target, beside)
+    write_sidecars(target, beside)
     return Conversion(target, weights.layout, name, len(state), weights.num_heads, tuple(beside))
 
 

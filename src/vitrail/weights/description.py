@@ -11,9 +11,9 @@ from vitrail.errors import VitrailError, WeightsError
 from vitrail.heads.registry import HEADS
 from vitrail.models.registry import OBJECTIVES, ModelSpec
 from vitrail.training.checkpoint import CONFIG, is_checkpoint, resolve
-from vitrail.weights.beside import inside
 from vitrail.weights.paths import path_of
 from vitrail.weights.plausible import check_preprocessing, read_config
+from vitrail.weights.sidecars import inside
 
 
 @dataclass(frozen=True)

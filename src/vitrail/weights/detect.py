@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from vitrail.errors import WeightsError, nearest
+from vitrail.weights.checks import listed, parts_of
 from vitrail.weights.formats import google, huggingface, mae, swin, timm, torchvision
-from vitrail.weights.parts import family_of, listed, parts_of
-from vitrail.weights.plain import check_axes, is_plain, own_from_plain, own_to_plain
+from vitrail.weights.formats.plain import check_axes, is_plain, own_from_plain, own_to_plain
 from vitrail.weights.reader import State
 from vitrail.weights.wrappers import peel
 
@@ -112,6 +113,24 @@ LAYOUTS: dict[str, Layout] = {
 }
 
 
+# What only the names of one family hold, for files of no layout that is known here.
+FAMILIES: tuple[tuple[str, str], ...] = (
+    (r"(^|\.)visual\.(transformer\.resblocks|conv1|trunk)", "CLIP as OpenAI and OpenCLIP write it"),
+    (r"(^|\.)(vision_model|text_model)\.", "CLIP or SigLIP as transformers write it"),
+    (r"(^|\.)stages\.\d+\.blocks\.\d+\.(conv_dw|dwconv)\.|(^|\.)stages\.\d+\.\d+\.dwconv\.", "ConvNeXt"),
+    (r"(^|\.)(backbone\.)?layers\.\d+\.ffn\.layers\.|\.ln1\.weight$", "a ViT as mmpretrain writes it"),
+    (r"\.w_msa\.relative_position_bias_table$", "a Swin as mmpretrain writes it"),
+    (r"image_encoder\.(neck|blocks)", "SAM"),
+    (r"\.cpb_mlp\.|continuous_position_bias", "Swin V2"),
+    (r"(^|\.)blocks_token_only", "CaiT"),
+    (r"(^|\.)cls_attn_blocks\.", "XCiT"),
+    (r"(^|\.)transformers?\.\d+\.blocks\.", "PiT"),
+    (r"(^|\.)layer[1-4]\.\d+\.(conv|bn)\d\.", "a ResNet with batch norm"),
+    (r"(^|\.)features\.\d+\.|(^|\.)classifier\.\d+\.", "a convolutional network of torchvision's"),
+    (r"(^|\.)(encoder\.block|decoder\.block|model\.layers|transformer\.h)\.\d+\.", "a language model"),
+)
+
+
 def detect(state: State, origin: str) -> str:
     """Return the name of a state's layout, a key of `LAYOUTS`.
 
@@ -129,6 +148,11 @@ def _layout_of(state: State, origin: str) -> str:
     family = family_of(state)
     known = f"those of {family}, which is not read here" if family else "the names of no ViT known here"
     raise WeightsError(f"{origin} has {known} (it begins with {listed(sorted(state))}); is it the right file?")
+
+
+def family_of(names: Collection[str]) -> str:
+    """Return the family of models whose names these are; "" where it is not known."""
+    return next((title for pattern, title in FAMILIES if any(re.search(pattern, name) for name in names)), "")
 
 
 def _is_known(state: State) -> bool:

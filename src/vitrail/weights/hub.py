@@ -18,12 +18,12 @@ from vitrail.models.registry import build_model
 from vitrail.seeding import preserved
 from vitrail.serialize import share
 from vitrail.training.checkpoint import CONFIG, MODEL
-from vitrail.weights.beside import read_json
 from vitrail.weights.card import CARD, model_card
 from vitrail.weights.checkpoint import open_checkpoint
 from vitrail.weights.description import Description, description_json
 from vitrail.weights.load import load_weights
 from vitrail.weights.paths import path_of
+from vitrail.weights.sidecars import read_json
 from vitrail.weights.weights_file import WeightsFile
 
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")

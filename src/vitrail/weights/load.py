@@ -15,7 +15,6 @@ from torch import Tensor, nn
 from vitrail.errors import ConfigError, WeightsError, nearest
 from vitrail.layers.positions import resize_positions
 from vitrail.models.registry import backbone_of
-from vitrail.weights import grids
 from vitrail.weights.checks import (
     check_belongs,
     check_blocks,
@@ -24,14 +23,14 @@ from vitrail.weights.checks import (
     check_representation,
     check_unexpected,
     check_windows,
+    is_zero_bias,
     may_be_left_out,
     mismatch,
 )
-from vitrail.weights.exact import is_zero_bias
 from vitrail.weights.finite import check_finite
-from vitrail.weights.formats import swin
+from vitrail.weights.formats import swin, vit_positions
+from vitrail.weights.formats.plain import INPUT_KERNELS, input_kernel, plain_name
 from vitrail.weights.formats.rename import kinds_of
-from vitrail.weights.plain import INPUT_KERNELS, input_kernel, plain_name
 from vitrail.weights.reader import State
 from vitrail.weights.shape import channels_of
 from vitrail.weights.weights_file import WeightsFile, open_weights
@@ -208,8 +207,8 @@ def _fit(
     backbone = backbone_of(model)
     if backbone.has_windows and swin.is_fitted(plain):
         return "resized", swin.fit(backbone, plain, tensor)
-    if backbone.attention_layers() and not backbone.has_windows and grids.is_fitted(plain):
-        return "resized", _checked(grids.fit(backbone, plain, tensor), target, plain, tensor, state, origin)
+    if backbone.attention_layers() and not backbone.has_windows and vit_positions.is_fitted(plain):
+        return "resized", _checked(vit_positions.fit(backbone, plain, tensor), target, plain, tensor, state, origin)
     if plain.startswith("head.") and "classes" in adapt:
         return "dropped", None
     other = _other_channels(model, plain, state)

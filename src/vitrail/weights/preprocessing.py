@@ -13,11 +13,11 @@ from vitrail.config import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, from_json
 from vitrail.errors import VitrailError, WeightsError
 from vitrail.layers.positions import sincos_2d
 from vitrail.models.registry import BACKBONES, encoder_name
-from vitrail.weights.beside import CONFIG, PROCESSOR, read_stated
 from vitrail.weights.infer_spec import spec_of
 from vitrail.weights.plausible import check_preprocessing
 from vitrail.weights.reader import State
 from vitrail.weights.shape import channels_of
+from vitrail.weights.sidecars import CONFIG, PROCESSOR, read_stated
 
 HALF = (0.5, 0.5, 0.5)
 """Google scales images to [-1, 1]."""

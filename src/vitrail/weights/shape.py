@@ -7,8 +7,8 @@ from typing import Any
 
 from vitrail.errors import WeightsError
 from vitrail.models.registry import ModelSpec
+from vitrail.weights.formats.plain import input_kernel
 from vitrail.weights.infer_spec import SAME_NAME, bias_tables, blocks_of, sizes_of, spec_of, stages_of, window_of
-from vitrail.weights.plain import input_kernel
 from vitrail.weights.reader import State
 
 

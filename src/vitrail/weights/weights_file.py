@@ -18,18 +18,17 @@ from vitrail.models.backbone import BackboneConfig, backbone_of
 from vitrail.models.registry import ModelSpec, build_model
 from vitrail.models.swin import NORM_EPS as SWIN_NORM_EPS
 from vitrail.training.checkpoint import MODEL, is_checkpoint, resolve
-from vitrail.weights.beside import CONFIG, class_names_of, heads_of, inside, read_stated
+from vitrail.weights.checks import describe_unknown, parts_of, why_not_exact
 from vitrail.weights.contradictions import approximations, contradiction
 from vitrail.weights.description import Description, read_description
 from vitrail.weights.detect import translate
-from vitrail.weights.exact import describe_unknown, why_not_exact
 from vitrail.weights.formats import google
 from vitrail.weights.infer_spec import UNKNOWN, known_heads, published_heads, spec_of
-from vitrail.weights.parts import parts_of
 from vitrail.weights.paths import path_of
 from vitrail.weights.preprocessing import default_preprocessing, stated_preprocessing
 from vitrail.weights.reader import State, file_format, find_file, read_notes, read_weights
 from vitrail.weights.shape import shape_of
+from vitrail.weights.sidecars import CONFIG, class_names_of, heads_of, inside, read_stated
 
 
 def open_weights(source: str | Path | WeightsFile) -> WeightsFile:

@@ -3,8 +3,10 @@
 - `google`: Google's ``.npz``
 - `huggingface`: Hugging Face's ViT and ViTMAE, under the names of before and after the renaming of 2026
 - `mae`: MAE's official ``.pth`` files
+- `plain`: plain names, the one vocabulary every layout is translated into
 - `rename`: rename tables
 - `swin`: Swin under every name it goes by
 - `timm`: timm and DeiT
 - `torchvision`: torchvision's ViT
+- `vit_positions`: fit the less common positions of a ViT to another grid of patches
 """
