@@ -10,8 +10,11 @@ import torch
 from PIL import Image
 
 import vitrail
-from tests.commands.untrained import untrained
+from tests.commands.data_sets import WRITERS, Record
+from tests.commands.untrained import NAMES, untrained
+from vitrail.data.segments import SegmentImages
 from vitrail.errors import ConfigError, DataError
+from vitrail.tasks.detection.average_precision import to_results, truth_of, twelve_figures
 from vitrail.tasks.predictor import Predictor
 from vitrail.tasks.registry import task_of
 from vitrail.training.runtime import Runtime
@@ -87,3 +90,71 @@ def test_an_encoder_pretrained_without_labels_embeds_but_predicts_nothing(tmp_pa
     assert model.embed(IMAGES[0]).shape == (1, 24)
     with pytest.raises(ConfigError, match="knows no classes"):
         model.predict(IMAGES[0])
+
+
+RECORDS = tuple(
+    Record("train" if side % 2 else "val", name, f"{number}-{side}", 7 * side + number, side)
+    for side in (32, 40, 57)
+    for number, name in enumerate(NAMES)
+)
+"""Images of three sizes, which a batch has to fill up."""
+
+
+def measured(folder: Path, task: str, layout: str) -> tuple[Any, list[Any], Any]:
+    """Return what `evaluate` finds, what a predictor says of the same images one by one, and the images."""
+    data = str(WRITERS[layout][1](folder / "data", RECORDS))
+    run = untrained(folder / "run", task, MODELS[task])
+    options = {} if task == "segment" else {"batch_size": 4}
+    found = vitrail.evaluate(run, data, split="all", device="cpu", precision="fp32", **options)
+    model, description = open_checkpoint(run)
+    learned = task_of(description)
+    predictor = learned.predictor(model, description, Runtime.named("cpu", "fp32"))
+    if task == "detect":
+        predictor.threshold = 0.0  # type: ignore[attr-defined]
+    source = learned.reopen(description, data)
+    parts = [part for part in (source.train, source.validation) if part is not None]
+    images = [Image.open(item) for part in parts for item in part.items]  # type: ignore[arg-type]
+    return found, [predictor([image])[0] for image in images], parts
+
+
+def test_evaluate_counts_what_a_classifier_answers(tmp_path: Path) -> None:
+    found, answers, parts = measured(tmp_path, "classify", "class folders")
+    labels = [label for part in parts for label in part.labels]
+    confusion = np.zeros((3, 3), int)
+    for label, answer in zip(labels, answers, strict=True):
+        confusion[label, NAMES.index(answer.label)] += 1
+    assert found.confusion == tuple(map(tuple, confusion.tolist()))
+    losses = [-answer.probabilities[label].log().item() for label, answer in zip(labels, answers, strict=True)]
+    assert found.loss == pytest.approx(np.mean(losses), rel=1e-5)
+
+
+def test_evaluate_counts_the_pixels_that_a_segmenter_names(tmp_path: Path) -> None:
+    found, answers, parts = measured(tmp_path, "segment", "images with masks")
+    truths = [part.segments(n) for part in parts if isinstance(part, SegmentImages) for n in range(len(part))]
+    both, either = np.zeros(3, int), np.zeros(3, int)
+    for truth, answer in zip(truths, answers, strict=True):
+        for k in range(3):
+            both[k] += ((truth == k) & (answer.classes == k)).sum()
+            either[k] += ((truth == k) | (answer.classes == k)).sum()
+    ious = [hits / total if total else None for hits, total in zip(both.tolist(), either.tolist(), strict=True)]
+    assert [iou for _, _, iou, _ in found.classes] == ious
+
+
+def test_evaluate_measures_the_boxes_that_a_detector_finds(tmp_path: Path) -> None:
+    found, answers, parts = measured(tmp_path, "detect", "COCO")
+    truth: dict[str, Any] = {"images": [], "annotations": [], "categories": []}
+    results, number = [], 0
+    for part in parts:
+        own = truth_of(part, NAMES)
+        truth["categories"] = own["categories"]
+        for image in own["images"]:
+            moved = [one for one in own["annotations"] if one["image_id"] == image["id"]]
+            start = len(truth["annotations"])
+            truth["annotations"] += [{**one, "id": start + n + 1, "image_id": number} for n, one in enumerate(moved)]
+            truth["images"].append({**image, "id": number})
+            width, height = answers[number].size
+            results += to_results(answers[number].detections, number, height, width)
+            number += 1
+    assert results
+    expected = {name: None if value != value else value for name, value in twelve_figures(truth, results).items()}
+    assert found.box == expected

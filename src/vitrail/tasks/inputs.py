@@ -26,8 +26,15 @@ Cache = Literal["auto", "on", "off"]
 
 @dataclass(frozen=True)
 class ShownInputs:
-    """Images as a model takes them: ``images`` (B, C, H, W) normalised, and a caption for each."""
+    """Images as a model takes them.
 
+    Attributes:
+        pixels: ``(B, C, H, W)`` uint8.
+        images: the same normalised, float32.
+        captions: a line for each.
+    """
+
+    pixels: Tensor
     images: Tensor
     captions: tuple[str, ...]
 
@@ -64,5 +71,5 @@ def inputs_of(images: Images, description: Description) -> ShownInputs:
     for sample in read:
         label = f", labelled {names[sample['label']]}" if names and "label" in sample else ""
         captions.append(f"{images.names[sample['index']]}{label}")
-    normalised = Normalise(preprocessing.mean, preprocessing.std)(torch.stack([sample["image"] for sample in read]))
-    return ShownInputs(normalised, tuple(captions))
+    pixels = torch.stack([sample["image"] for sample in read])
+    return ShownInputs(pixels, Normalise(preprocessing.mean, preprocessing.std)(pixels), tuple(captions))

@@ -1,14 +1,23 @@
-"""A trained model as a function of images: no files, no printing, and for each image a small object that says all."""
+"""A trained model as a function of images: no files, no printing, and for each image a small object that says all.
+
+What a model makes of images is computed here and nowhere else: `predict`, `evaluate` and `look` ask a predictor.
+"""
 
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import Any, Generic, Protocol, TypeVar
 
+import torch
 from PIL import Image
 from torch import nn
 
+from vitrail.data.batches import EvalBatches
+from vitrail.data.samples import Samples
+from vitrail.data.sources import Images
+from vitrail.training import distributed
 from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
 
@@ -34,15 +43,21 @@ class Predictor(ABC, Generic[R_co]):
     What is said of an image depends on no other image in the call.
 
     Attributes:
-        model: in evaluation mode, on the runtime's device.
+        module: the model with its normalisation, in evaluation mode on the runtime's device; `vitrail.training.measure`
+            measures the same one along a run, so that a run's figures and those of `evaluate` are of one computation.
         description: what its checkpoint says.
         runtime: where it computes.
     """
 
-    def __init__(self, model: Any, description: Description, runtime: Runtime) -> None:
-        self.model: nn.Module = model.to(runtime.device).eval()
+    def __init__(self, module: nn.Module, description: Description, runtime: Runtime) -> None:
+        self.module: Any = module.to(runtime.device).eval()
         self.description = description
         self.runtime = runtime
+
+    @property
+    def model(self) -> Any:
+        """The model itself."""
+        return self.module.model
 
     @abstractmethod
     def __call__(self, images: Sequence[Image.Image]) -> list[R_co]:
@@ -51,6 +66,23 @@ class Predictor(ABC, Generic[R_co]):
         Args:
             images: upright, of mode RGB or, where the model is for grey images, L; of any sizes.
         """
+
+    @abstractmethod
+    def samples(self, images: Images) -> Samples:
+        """Return images of a data set as the model takes them, with what is known of each."""
+
+    def batches(self, images: Images, batch_size: int, workers: int) -> EvalBatches:
+        """Return this process's share of the images of a data set, loaded by ``workers`` processes.
+
+        Over all processes every image comes exactly once.
+        """
+        return EvalBatches(self.samples(images), batch_size, workers, distributed.rank(), distributed.world())
+
+    @contextmanager
+    def computing(self) -> Iterator[None]:
+        """Compute without gradients, in the runtime's precision."""
+        with torch.inference_mode(), self.runtime.precision.autocast():
+            yield
 
 
 __all__ = ["Predictor", "Result"]

@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 import torch
+from torch import nn
 
 from vitrail.training import distributed
+from vitrail.training.measure import device_of
 from vitrail.training.precision import Precision, resolve
 from vitrail.training.precision import device as pick_device
 
@@ -56,6 +58,12 @@ class Runtime:
         """
         found = pick_device(device, distributed.local_rank())
         return cls(found, resolve(precision, found))
+
+    @classmethod
+    def where(cls, model: nn.Module) -> Runtime:
+        """Return where a model lies, in fp32: what is drawn of it is computed there, and as exactly as can be."""
+        found = device_of(model)
+        return cls(found, resolve("fp32", found))
 
 
 __all__ = ["Runtime"]

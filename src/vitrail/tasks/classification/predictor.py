@@ -12,9 +12,14 @@ from PIL import Image
 from torch import Tensor
 
 from vitrail.console import percent
-from vitrail.data.normalise import Normalise
+from vitrail.data.samples import Samples
+from vitrail.data.sources import Images
 from vitrail.data.transforms import eval_transform
+from vitrail.tasks.classification.loss import Classification
+from vitrail.tasks.inputs import eval_samples
 from vitrail.tasks.predictor import Predictor
+from vitrail.training.interfaces import Batch
+from vitrail.training.measure import to_device
 from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
 
@@ -64,23 +69,29 @@ class ClassPredictor(Predictor[ClassProbabilities]):
     """Images to the probabilities of classes, in batches; any size is brought to the model's input size."""
 
     def __init__(self, model: Any, description: Description, runtime: Runtime, batch_size: int = BATCH_SIZE) -> None:
-        super().__init__(model, description, runtime)
-        preprocessing = description.preprocessing
+        super().__init__(Classification(model, description.preprocessing), description, runtime)
         self.batch_size = batch_size
-        self.transform = eval_transform(preprocessing)
-        self.normalise = Normalise(preprocessing.mean, preprocessing.std)
+        self.transform = eval_transform(description.preprocessing)
 
     def __call__(self, images: Sequence[Image.Image]) -> list[ClassProbabilities]:
         """Return the probabilities of every class for each image."""
-        names, found = self.description.class_names, []
+        found = []
         for start in range(0, len(images), self.batch_size):
-            rows = self._probabilities(images[start : start + self.batch_size])
-            found += [ClassProbabilities(row, names) for row in rows]
+            some = images[start : start + self.batch_size]
+            found += self.answers(torch.stack([self.transform(image) for image in some]))
         return found
 
-    @torch.inference_mode()
-    def _probabilities(self, images: Sequence[Image.Image]) -> Tensor:
-        """Return ``(B, K)`` float32 on the CPU."""
-        pixels = self.normalise(torch.stack([self.transform(image) for image in images]))
-        with self.runtime.precision.autocast():
-            return self.model(pixels.to(self.runtime.device)).float().softmax(dim=1).cpu()
+    def answers(self, pixels: Tensor) -> list[ClassProbabilities]:
+        """Return the probabilities of every class for images ``(B, C, H, W)`` uint8 of the model's input size."""
+        names = self.description.class_names
+        parts = pixels.split(self.batch_size)
+        return [ClassProbabilities(row, names) for part in parts for row in self.logits({"image": part}).softmax(dim=1)]
+
+    def logits(self, batch: Batch) -> Tensor:
+        """Score a batch: ``(B, K)`` float32 on the CPU."""
+        with self.computing():
+            return self.module.logits(to_device(batch, self.runtime.device)).cpu()
+
+    def samples(self, images: Images) -> Samples:
+        """Return images as the model takes them, with their labels."""
+        return eval_samples(images, self.description.preprocessing)

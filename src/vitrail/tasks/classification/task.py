@@ -8,12 +8,10 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 
 from vitrail.config import Preprocessing, replace, to_json
 from vitrail.console import percent
-from vitrail.data.batches import EvalBatches
 from vitrail.data.requested import RequestedImage, opened
 from vitrail.data.sources import Images, Source, open_source
 from vitrail.errors import ConfigError, DataError
@@ -36,12 +34,11 @@ from vitrail.tasks.classification.predictor import ClassPredictor
 from vitrail.tasks.classification.settings import ClassifySettings
 from vitrail.tasks.classification.spec import CLASSIFY
 from vitrail.tasks.classification.tuning import TunedBlocks
-from vitrail.tasks.inputs import eval_samples, image_samples, inputs_of
+from vitrail.tasks.inputs import image_samples, inputs_of
 from vitrail.tasks.left_out import unread
 from vitrail.tasks.supervised import Supervised
 from vitrail.tasks.task import Learning, Measured, RunContext
 from vitrail.training import distributed
-from vitrail.training.measure import to_device
 from vitrail.training.precision import keep_large_buffers
 from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
@@ -102,16 +99,12 @@ class ClassificationTask(Supervised):
         self, measured: Measured, model: Any, description: Description, settings: EvaluateSettings
     ) -> Evaluation:
         """Score every image and count, over all processes."""
-        runtime = Runtime.of(settings)
         keep_large_buffers()
-        loss = Classification(model, description.preprocessing).to(runtime.device).eval()
-        samples = eval_samples(measured.images, description.preprocessing)
-        batches = EvalBatches(samples, settings.batch_size, settings.workers, distributed.rank(), distributed.world())
+        predictor = ClassPredictor(model, description, Runtime.of(settings))
+        batches = predictor.batches(measured.images, settings.batch_size, settings.workers)
         counted, known = [], len(description.class_names)
         for batch in batches:
-            with torch.no_grad(), runtime.precision.autocast():
-                logits = loss.logits(to_device(batch, runtime.device)).cpu()
-            counted.append(Counts.of(logits, batch["label"]))
+            counted.append(Counts.of(predictor.logits(batch), batch["label"]))
         counts = Counts.total(distributed.gather(Counts.total(counted, known)), known)
         damaged = unread(batches)
         if not len(counts):

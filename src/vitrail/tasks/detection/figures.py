@@ -13,11 +13,13 @@ from PIL import Image
 
 from vitrail.console import percent
 from vitrail.data.images import open_image, with_channels
-from vitrail.data.objects import ObjectImages, no_objects
+from vitrail.data.objects import ObjectImages
 from vitrail.data.sources import Images
 from vitrail.heads.detr import Detr
-from vitrail.tasks.detection.found import drawn_objects, find, whole_image
-from vitrail.tasks.detection.loss import PADDED_TO, Detection
+from vitrail.tasks.detection.found import drawn_objects
+from vitrail.tasks.detection.loss import PADDED_TO
+from vitrail.tasks.detection.predictor import FoundObjects, ObjectPredictor
+from vitrail.training.runtime import Runtime
 from vitrail.visualize.attention import peak_of
 from vitrail.visualize.draw import Tile, enlarge, sheet
 from vitrail.visualize.maps import maps_panel
@@ -46,19 +48,19 @@ def draw(model: Any, description: Description, images: Images) -> dict[str, Imag
         ``objects`` that are found; ``attention`` of the surest, where head or backbone has any; of a region detector
         the ``pyramid`` and, where the objects are known, the ``anchors``.
     """
-    task = Detection(model, description.preprocessing).eval()
-    numbers = list(range(len(images)))
-    shown = [_image(images, number, description) for number in numbers]
-    drawn = {"objects": _objects(task, description, images, numbers, shown)}
+    predictor = ObjectPredictor(model, description, Runtime.where(model), threshold=0.0)
+    shown = [_image(images, number, description) for number in range(len(images))]
+    found = predictor(shown)
+    drawn = {"objects": _objects(images, shown, found)}
     few = shown[:DRAWN_CLOSELY]
-    looks = _attention(task, description, few) if has_attention(model) else None
+    looks = _attention(predictor, few, found) if has_attention(model) else None
     if looks is not None:
         drawn["attention"] = looks
     if isinstance(model, Detr):
         return drawn
-    drawn["pyramid"] = _pyramid(task, description, few)
+    drawn["pyramid"] = _pyramid(predictor, few)
     if isinstance(images, ObjectImages):
-        drawn["anchors"] = _anchors(task, description, images, numbers[:DRAWN_CLOSELY], few)
+        drawn["anchors"] = _anchors(predictor, images, few)
     return drawn
 
 
@@ -69,22 +71,17 @@ def _image(images: Images, number: int, description: Description) -> Image.Image
     return with_channels(item if isinstance(item, Image.Image) else item.image(), channels)  # type: ignore[attr-defined]
 
 
-@torch.inference_mode()
-def _objects(
-    task: Detection, description: Description, images: Images, numbers: list[int], shown: list[Image.Image]
-) -> Image.Image:
+def _objects(images: Images, shown: list[Image.Image], found: list[FoundObjects]) -> Image.Image:
     """Draw what is found, and below it what is there."""
-    names = description.class_names
     found_row, truth_row = [], []
-    for number, image in zip(numbers, shown, strict=True):
-        found = find(task, image, description)
-        found = found.keep(found.scores >= SHOWN_FROM)
+    for number, (image, one) in enumerate(zip(shown, found, strict=True)):
+        sure = one.detections.keep(one.detections.scores >= SHOWN_FROM)
         large = enlarge(image)
         factor = large.width / image.width
-        caption = f"{images.names[number]}\nfound: {len(found)}, of a score of {percent(SHOWN_FROM)} or more"
-        found_row.append(Tile(drawn_objects(large, found.scaled(factor, factor), names), caption))
+        caption = f"{images.names[number]}\nfound: {len(sure)}, of a score of {percent(SHOWN_FROM)} or more"
+        found_row.append(Tile(drawn_objects(large, sure.scaled(factor, factor), one.class_names), caption))
         if isinstance(images, ObjectImages):
-            truth_row.append(_truth_tile(large, images, number, names, factor))
+            truth_row.append(_truth_tile(large, images, number, one.class_names, factor))
     rows = []
     for start in range(0, len(found_row), 3):
         rows += [found_row[start : start + 3], *([truth_row[start : start + 3]] if truth_row else [])]
@@ -104,31 +101,31 @@ def _truth_tile(large: Image.Image, images: ObjectImages, number: int, names: tu
 
 
 @torch.inference_mode()
-def _pyramid(task: Detection, description: Description, shown: list[Image.Image]) -> Image.Image:
+def _pyramid(predictor: ObjectPredictor, shown: list[Image.Image]) -> Image.Image:
     """Draw the maps of the pyramid, without what stands for the padding of the image."""
-    strides = task.model.pyramid.strides
+    pyramid = predictor.model.pyramid
+    strides = pyramid.strides
     levels = []
     for image in shown:
-        pixels = _input(task, image, description)
+        pixels = _normalised(predictor, image)
         height, width = pixels.shape[-2:]
-        maps = zip(task.model.pyramid(pixels), strides, strict=True)
+        maps = zip(pyramid(pixels), strides, strict=True)
         levels.append([level[0, :, : math.ceil(height / s), : math.ceil(width / s)] for level, s in maps])
     return maps_panel(shown, levels, strides)
 
 
 @torch.inference_mode()
-def _anchors(
-    task: Detection, description: Description, images: ObjectImages, numbers: list[int], shown: list[Image.Image]
-) -> Image.Image:
+def _anchors(predictor: ObjectPredictor, images: ObjectImages, shown: list[Image.Image]) -> Image.Image:
     """Draw the anchors that learn to find each object, in the colour of their stride, around the objects' boxes."""
     from torchvision.models.detection.image_list import ImageList
 
     tiles: list[Tile | None] = []
-    network = task.model.proposals
-    strides = (*task.model.pyramid.strides, 2 * task.model.pyramid.strides[-1])
-    for number, image in zip(numbers, shown, strict=True):
-        pixels = _input(task, image, description)
-        features = list(task.model.features(pixels).values())
+    model = predictor.model
+    network = model.proposals
+    strides = (*model.pyramid.strides, 2 * model.pyramid.strides[-1])
+    for number, image in enumerate(shown):
+        pixels = _normalised(predictor, image)
+        features = list(model.features(pixels).values())
         (anchors,) = network.anchor_generator(ImageList(pixels, [tuple(pixels.shape[-2:])]), features)  # type: ignore[list-item]
         large = enlarge(image)
         wide, factor = pixels.shape[-1], large.width / pixels.shape[-1]
@@ -145,24 +142,23 @@ def _anchors(
     return below(drawn, legend([(f"stride {s}", colour_of(level)) for level, s in enumerate(strides)], drawn.width))
 
 
-def _attention(task: Detection, description: Description, shown: list[Image.Image]) -> Image.Image | None:
+def _attention(predictor: ObjectPredictor, shown: list[Image.Image], results: list[FoundObjects]) -> Image.Image | None:
     """Draw where the detector looks for the objects it is surest of; None where it finds nothing."""
     rows: list[list[Tile | None]] = []
     what = ""
-    for image in shown:
-        with torch.inference_mode():
-            found = find(task, image, description)
-            found = found.keep(torch.arange(min(LOOKED_AT, len(found)))).cpu()
+    for image, result in zip(shown, results[: len(shown)], strict=True):
+        found = result.detections
+        found = found.keep(torch.arange(min(LOOKED_AT, len(found))))
         if not len(found):
             continue
-        pixels = _input(task, image, description)
+        pixels = _normalised(predictor, image)
         height, width = pixels.shape[-2:]
         filled = F.pad(pixels, (0, -width % PADDED_TO, 0, -height % PADDED_TO))
         boxes = found.scaled(height / image.height, width / image.width).boxes
-        maps, what = object_multiples(task.model, filled, boxes)
+        maps, what = object_multiples(predictor.model, filled, boxes)
         large = enlarge(image)
         found = found.scaled(large.height / image.height, large.width / image.width)
-        names = [description.class_names[k] for k in found.classes.tolist()]
+        names = [result.class_names[k] for k in found.classes.tolist()]
         row: list[Tile | None] = [Tile(large, "image")]
         for box, score, name, values in zip(found.boxes, found.scores.tolist(), names, maps, strict=True):
             multiples = values[:height, :width]
@@ -175,6 +171,6 @@ def _attention(task: Detection, description: Description, shown: list[Image.Imag
     return sheet(rows, note=note, legend=attention_legend())
 
 
-def _input(task: Detection, image: Image.Image, description: Description) -> torch.Tensor:
-    pixels, _ = whole_image(description)(image, no_objects(image.size))
-    return task.normalise(pixels[None])
+def _normalised(predictor: ObjectPredictor, image: Image.Image) -> torch.Tensor:
+    """Return an image as the model takes it: ``(1, C, h, w)``."""
+    return predictor.module.normalise(predictor.input_of(image))

@@ -15,7 +15,6 @@ from torch import nn
 from vitrail.config import from_json
 from vitrail.console import percent
 from vitrail.data.joint import JointTransform
-from vitrail.data.objects import no_objects
 from vitrail.heads.detections import Detections
 from vitrail.settings import Dense
 from vitrail.tasks.detection.average_precision import CocoResults, to_results
@@ -57,17 +56,6 @@ def find_all(task: nn.Module, batches: Iterable[Batch]) -> CocoResults:
             results += to_results(one, number, height, width)
     everywhere = [one for part in distributed.gather(results) for one in part]
     return sorted(everywhere, key=lambda one: one["image_id"])
-
-
-def find(task: Detection, image: Image.Image, description: Description) -> Detections:
-    """Find the objects in one image, in its own pixels."""
-    pixels, _ = whole_image(description)(image, no_objects(image.size))
-    batch = {
-        "image": pixels[None],
-        "size": torch.tensor([pixels.shape[1:]]),
-        "original": torch.tensor([[image.height, image.width]]),
-    }
-    return task.find(to_device(batch, device_of(task)))[0]
 
 
 def drawn_objects(image: Image.Image, found: Detections, names: tuple[str, ...]) -> Image.Image:

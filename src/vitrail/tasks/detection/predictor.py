@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, cast
 
 import torch
 from PIL import Image
 
 from vitrail.console import percent
+from vitrail.data.objects import ObjectImages, ObjectSamples, no_objects
+from vitrail.data.sources import Images
 from vitrail.heads.detections import Detections
-from vitrail.tasks.detection.average_precision import to_results
-from vitrail.tasks.detection.found import find
+from vitrail.tasks.detection.average_precision import CocoResults, to_results
+from vitrail.tasks.detection.found import find_all, whole_image
 from vitrail.tasks.detection.loss import Detection
 from vitrail.tasks.predictor import Predictor
+from vitrail.training.interfaces import Batch
 from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
 
@@ -70,17 +73,32 @@ class ObjectPredictor(Predictor[FoundObjects]):
     """Images to the objects in them, each image looked at alone."""
 
     def __init__(self, model: Any, description: Description, runtime: Runtime, threshold: float = THRESHOLD) -> None:
-        super().__init__(model, description, runtime)
+        super().__init__(Detection(model, description.preprocessing), description, runtime)
         self.threshold = threshold
-        self.task = Detection(model, description.preprocessing).to(runtime.device).eval()
+        self.transform = whole_image(description)
 
-    @torch.inference_mode()
     def __call__(self, images: Sequence[Image.Image]) -> list[FoundObjects]:
         """Return the objects of each image whose score reaches the threshold."""
         return [self._find(image) for image in images]
 
+    def results(self, batches: Iterable[Batch]) -> CocoResults:
+        """Return all objects, whatever their scores, in the images of all processes, as COCO has them."""
+        with self.computing():
+            return find_all(self.module, batches)
+
+    def input_of(self, image: Image.Image) -> torch.Tensor:
+        """Return an image as it is scaled for the model: uint8 ``(1, C, h, w)``, on the model's device."""
+        return self.transform(image, no_objects(image.size))[0][None].to(self.runtime.device)
+
+    def samples(self, images: Images) -> ObjectSamples:
+        """Return images as the model takes them, each with the size it has itself."""
+        channels = self.description.preprocessing.channels
+        return ObjectSamples(cast(ObjectImages, images), self.transform, 0, channels, False, "off")
+
     def _find(self, image: Image.Image) -> FoundObjects:
-        with self.runtime.precision.autocast():
-            found = find(self.task, image, self.description)
+        pixels = self.input_of(image)
+        size, original = torch.tensor([pixels.shape[2:]]), torch.tensor([[image.height, image.width]])
+        with self.computing():
+            (found,) = self.module.find({"image": pixels, "size": size, "original": original})
         kept = found.keep(found.scores >= self.threshold).cpu()
         return FoundObjects(kept, self.description.class_names, image.size)

@@ -13,9 +13,8 @@ from torch import nn
 
 from vitrail.config import Preprocessing, replace, to_json
 from vitrail.console import percent
-from vitrail.data.batches import EvalBatches
 from vitrail.data.coco import open_coco
-from vitrail.data.joint import JointTransform, training_transform
+from vitrail.data.joint import training_transform
 from vitrail.data.objects import ObjectImages, ObjectSamples
 from vitrail.data.requested import RequestedImage, files_of
 from vitrail.data.scenes import is_scenes, open_scenes
@@ -45,7 +44,6 @@ from vitrail.tasks.drawn_names import make_folder, own_names, unused_name
 from vitrail.tasks.left_out import unread
 from vitrail.tasks.supervised import Supervised
 from vitrail.tasks.task import Learning, Measured, RunContext
-from vitrail.training import distributed
 from vitrail.training.interfaces import Batch
 from vitrail.training.precision import keep_large_buffers
 from vitrail.training.runtime import Runtime
@@ -115,13 +113,10 @@ class DetectionTask(Supervised):
             raise DataError(
                 f"the {measured.split} images of {measured.data} show no object: there is nothing to measure"
             )
-        runtime = Runtime.of(settings)
         keep_large_buffers()
-        task = Detection(model, description.preprocessing).to(runtime.device).eval()
-        samples = ObjectSamples(images, whole_image(description), 0, description.preprocessing.channels, False, "off")
-        batches = EvalBatches(samples, settings.batch_size, settings.workers, distributed.rank(), distributed.world())
-        with torch.inference_mode(), runtime.precision.autocast():
-            results = find_all(task, batches)
+        predictor = ObjectPredictor(model, description, Runtime.of(settings))
+        batches = predictor.batches(images, settings.batch_size, settings.workers)
+        results = predictor.results(batches)
         damaged = unread(batches)
         notes = (*measured.of_source, *measured.notes)
         return summarise(measured.split, truth, results, description.class_names, damaged, model.finds_masks, notes)
@@ -187,7 +182,7 @@ def _samples(run: RunContext, images: ObjectImages, training: bool) -> ObjectSam
     side = min(preprocessing.image_size)
     dense, cache, channels = settings.dense, settings.loader.cache, preprocessing.channels
     if not training:
-        return ObjectSamples(images, JointTransform(side, dense.longest), 0, channels, False, cache)
+        return ObjectSamples(images, whole_image(run.description), 0, channels, False, cache)
     transform = training_transform(side, dense, settings.augment)
     return ObjectSamples(images, transform, settings.run.seed, channels, True, cache, settings.loader.views)
 

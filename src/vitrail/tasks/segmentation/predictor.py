@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from html import escape
-from typing import Any
+from typing import Any, Literal, cast
 
 import numpy as np
-import torch
 from PIL import Image
+from torch import Tensor
 
 from vitrail.config import pair
 from vitrail.console import percent
-from vitrail.data.cuts import scaled
+from vitrail.data.cuts import Whole, scaled
+from vitrail.data.segments import SegmentImages, SegmentSamples
+from vitrail.data.sources import Images
 from vitrail.heads.sliding_window import check_test, classes_of
 from vitrail.settings import Scoring
 from vitrail.tasks.predictor import Predictor
 from vitrail.tasks.segmentation.loss import Segmentation
+from vitrail.training.interfaces import Batch
+from vitrail.training.measure import add_up
 from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
 
@@ -56,20 +60,45 @@ class PixelPredictor(Predictor[PixelClasses]):
     """Images to the class of every pixel, each image scored alone at its own size."""
 
     def __init__(self, model: Any, description: Description, runtime: Runtime, scoring: Scoring | None = None) -> None:
-        super().__init__(model, description, runtime)
         options = scoring_options(scoring or Scoring())
-        self.task = Segmentation(model, description.preprocessing, **options).to(runtime.device).eval()
+        super().__init__(Segmentation(model, description.preprocessing, **options), description, runtime)
 
     def __call__(self, images: Sequence[Image.Image]) -> list[PixelClasses]:
         """Return the class of every pixel of each image."""
         return [self._classes(image) for image in images]
 
+    def totals(self, batches: Iterable[Batch]) -> dict[str, tuple[list[float], list[float]]]:
+        """Return the sums and counts of `Segmentation.measure` over the images of all processes, by name."""
+        with self.computing():
+            return add_up(self.module, batches)
+
+    def input_of(self, image: Image.Image) -> Tensor:
+        """Return an image as it is scaled for the model: uint8 ``(1, C, h, w)``, on the model's device."""
+        return scaled(image, self.description.dense["short_side"])[None].to(self.runtime.device)
+
+    def samples(self, images: Images) -> SegmentSamples:
+        """Return whole images, each in its own size with the class of every pixel."""
+        return whole_images(images, self.description)
+
     def _classes(self, image: Image.Image) -> PixelClasses:
-        before = self.task.in_parts
-        with self.runtime.precision.autocast():
-            classes = classify_pixels(self.task, image, self.description, self.runtime.device)
-        window = self.task.limit.window if self.task.in_parts > before else None
-        return PixelClasses(classes, self.description.class_names, window)
+        pixels = self.input_of(image)
+        with self.computing():
+            found = classes_of(self.module.predict(pixels, (image.height, image.width)))
+        return PixelClasses(found[0].cpu().numpy(), self.description.class_names, self.module.window_of(pixels))
+
+
+def whole_images(
+    images: Images, description: Description, cache: Literal["auto", "on", "off"] = "off"
+) -> SegmentSamples:
+    """Return images as a segmenter is measured on them: `SegmentSamples` of whole images in sizes of their own."""
+    whole, channels = Whole(description.dense["short_side"]), description.preprocessing.channels
+    return SegmentSamples(cast(SegmentImages, images), whole, 0, channels, cache, own_sizes=True)
+
+
+def in_parts(count: int, part: tuple[int, int]) -> str:
+    """Say that images were scored by sliding window."""
+    what = "1 large image was" if count == 1 else f"{count:,} large images were"
+    return f"{what} scored by sliding window, in parts of {part[0]} x {part[1]} pixels (--scoring.part takes others)"
 
 
 def scoring_options(scoring: Scoring) -> dict[str, Any]:
@@ -82,13 +111,3 @@ def scoring_options(scoring: Scoring) -> dict[str, Any]:
     options["window"] = pair(part) if (part := options.pop("part")) else None
     check_test(options["window"], scoring.overlap, scoring.scales)
     return options
-
-
-@torch.inference_mode()
-def classify_pixels(
-    task: Segmentation, image: Image.Image, description: Description, device: torch.device
-) -> np.ndarray:
-    """Return the class of every pixel of an image of mode RGB or L, uint8 ``(H, W)``."""
-    pixels = scaled(image, description.dense["short_side"])[None].to(device)
-    found = task.predict(pixels, (image.height, image.width))
-    return classes_of(found)[0].cpu().numpy()

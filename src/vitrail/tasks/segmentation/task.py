@@ -3,25 +3,20 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-import torch
 from PIL import Image
 
 from vitrail.config import Preprocessing, replace, to_json
 from vitrail.console import percent
-from vitrail.data.batches import EvalBatches
-from vitrail.data.cuts import Whole, random_cut, scaled
-from vitrail.data.images import open_image, with_channels
+from vitrail.data.cuts import random_cut
 from vitrail.data.requested import RequestedImage, files_of
 from vitrail.data.scenes import is_scenes
 from vitrail.data.segment_folders import NAMES_FILE, check_masks, is_segments, open_segments, read_names
 from vitrail.data.segments import SegmentImages, SegmentSamples
 from vitrail.data.sources import Images, Source
-from vitrail.data.transforms import resize
 from vitrail.data.wrapper_folders import enter
 from vitrail.errors import ConfigError, DataError, ImageError
 from vitrail.heads.registry import head_for
@@ -33,24 +28,21 @@ from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings
 from vitrail.tasks.backbone_weights import load_backbone
 from vitrail.tasks.drawn_names import make_folder, own_names, unused_name
 from vitrail.tasks.left_out import unread
+from vitrail.tasks.segmentation.figures import draw_segments
 from vitrail.tasks.segmentation.files import Segments, write_segments
 from vitrail.tasks.segmentation.loss import Segmentation
 from vitrail.tasks.segmentation.metrics import SegmentEvaluation, summarise
-from vitrail.tasks.segmentation.predictor import PixelPredictor, classify_pixels, scoring_options
+from vitrail.tasks.segmentation.predictor import PixelPredictor, in_parts, whole_images
 from vitrail.tasks.segmentation.settings import SegmentationOptions, SegmentSettings
 from vitrail.tasks.segmentation.spec import SEGMENT
 from vitrail.tasks.supervised import Supervised
 from vitrail.tasks.task import Learning, Measured, RunContext
 from vitrail.training import distributed
-from vitrail.training.measure import add_up
 from vitrail.training.precision import keep_large_buffers
 from vitrail.training.runtime import Runtime
-from vitrail.visualize import segments as figures
-from vitrail.visualize.maps import maps_panel
 from vitrail.weights.description import Description
 from vitrail.weights.weights_file import WeightsFile
 
-MAPS_DRAWN = 3
 SCALES = {"crop": None, "none": (1.0, 1.0)}
 
 
@@ -112,12 +104,10 @@ class SegmentationTask(Supervised):
         """Count the pixels of every class that are right, over all processes."""
         images = measured.images
         assert isinstance(images, SegmentImages)
-        runtime = Runtime.of(settings)
         keep_large_buffers()
-        task = Segmentation(model, description.preprocessing, **scoring_options(settings.scoring)).to(runtime.device)
-        batches = EvalBatches(_whole(images, description), 1, settings.workers, distributed.rank(), distributed.world())
-        with runtime.precision.autocast():
-            totals = add_up(task, batches)
+        predictor = PixelPredictor(model, description, Runtime.of(settings), settings.scoring)
+        batches = predictor.batches(images, 1, settings.workers)
+        totals = predictor.totals(batches)
         damaged = unread(batches)
         if not totals:
             raise DataError(f"none of the {len(images)} images of {measured.data} can be read")
@@ -126,8 +116,8 @@ class SegmentationTask(Supervised):
                 f"the {measured.split} masks of {measured.data} are void all over: there is nothing to measure"
             )
         read = len(images) - len(damaged)
-        large = sum(distributed.gather(task.in_parts))
-        notes = (*measured.notes, *((in_parts(large, task.limit.window),) if large else ()))
+        large = sum(distributed.gather(predictor.module.in_parts))
+        notes = (*measured.notes, *((in_parts(large, predictor.module.limit.window),) if large else ()))
         return summarise(measured.split, read, totals, description.class_names, damaged, notes)
 
     def predict(
@@ -175,21 +165,7 @@ class SegmentationTask(Supervised):
         self, model: Any, description: Description, images: Images, settings: LookSettings | None = None
     ) -> dict[str, Image.Image]:
         """Draw what the model says of some images and where it errs, and the maps its head gets."""
-        device = next(model.parameters()).device
-        task = Segmentation(model, description.preprocessing).eval()
-        channels = description.preprocessing.channels
-        shown, truths, found = [], [], []
-        for number, item in enumerate(images.items):
-            image = _image(item, channels)
-            shown.append(image)
-            truths.append(images.segments(number) if isinstance(images, SegmentImages) else None)
-            found.append(classify_pixels(task, image, description, device))
-        if task.in_parts:
-            say(in_parts(task.in_parts, task.limit.window))
-        names = [Path(name).name for name in images.names]
-        drawn = {"segments": figures.panel(shown, truths, found, description.class_names, names)}
-        drawn["maps"] = _draw_maps(task, shown[:MAPS_DRAWN], description, device)
-        return drawn
+        return draw_segments(model, description, images)
 
 
 def _check_scenes(dense: SegmentationOptions) -> None:
@@ -205,24 +181,11 @@ def _samples(run: RunContext, images: Images, training: bool) -> SegmentSamples:
     assert isinstance(images, SegmentImages)
     preprocessing, cache = description.preprocessing, settings.loader.cache
     if not training:
-        return _whole(images, description, cache)
+        return whole_images(images, description, cache)
     dense = settings.dense
     scale = SCALES[dense.jitter] or dense.jitter_scale
     cut = random_cut(settings.augment, preprocessing, scale, dense.short_side)
     return SegmentSamples(images, cut, settings.run.seed, preprocessing.channels, cache, views=settings.loader.views)
-
-
-def in_parts(count: int, part: tuple[int, int]) -> str:
-    """Say that images were scored by sliding window."""
-    what = "1 large image was" if count == 1 else f"{count:,} large images were"
-    return f"{what} scored by sliding window, in parts of {part[0]} x {part[1]} pixels (--scoring.part takes others)"
-
-
-def _image(item: Any, channels: int) -> Image.Image:
-    """Return an image that is a file, in memory, or drawn."""
-    if isinstance(item, Path):
-        return open_image(item, channels)
-    return with_channels(item if isinstance(item, Image.Image) else item.image(), channels)
 
 
 def _shortened(prediction: Segments, top: int) -> Segments:
@@ -232,34 +195,3 @@ def _shortened(prediction: Segments, top: int) -> Segments:
 
 def _most(prediction: Segments, top: int) -> str:
     return ", ".join(f"{name} {percent(share)}" for name, share in prediction.classes[:top])
-
-
-def _whole(images: SegmentImages, description: Description, cache: Any = "off") -> SegmentSamples:
-    whole = Whole(description.dense["short_side"])
-    channels = description.preprocessing.channels
-    return SegmentSamples(images, whole, 0, channels, cache, own_sizes=True)
-
-
-@torch.inference_mode()
-def _draw_maps(
-    task: Segmentation, images: list[Image.Image], description: Description, device: torch.device
-) -> Image.Image:
-    short_side = description.dense["short_side"]
-    levels = []
-    for image in images:
-        pixels = scaled(image, short_side)
-        if task.window_of(pixels[None]):
-            pixels = _shrunk(pixels, task.limit.pixels)
-        pixels = task.normalise(pixels[None].to(device))
-        maps = zip(task.model.maps(pixels), task.model.levels.strides, strict=True)
-        # Without the places that stand for what the image was padded with.
-        h, w = pixels.shape[-2:]
-        levels.append([level[0, :, : math.ceil(h / stride), : math.ceil(w / stride)] for level, stride in maps])
-    return maps_panel(images, levels, task.model.levels.strides)
-
-
-def _shrunk(image: torch.Tensor, pixels: int) -> torch.Tensor:
-    """Shrink an image uint8 ``(C, H, W)`` to fewer pixels: its maps are drawn, and cannot be made part by part."""
-    factor = math.sqrt(pixels / (image.shape[-2] * image.shape[-1]))
-    height, width = (max(1, int(side * factor)) for side in image.shape[-2:])
-    return resize(image, (height, width))
