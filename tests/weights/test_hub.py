@@ -12,6 +12,7 @@ import vitrail
 from vitrail.config import Preprocessing
 from vitrail.errors import MissingExtra, WeightsError
 from vitrail.models.registry import ModelSpec, build_model
+from vitrail.weights import fetch
 from vitrail.weights.card import model_card
 from vitrail.weights.description import Description
 from vitrail.weights.hub import from_pretrained, push_to_hub, save_pretrained
@@ -25,6 +26,11 @@ DESCRIPTION = Description(
     ("left sock", "right sock"),
     {"data": "/home/me/socks", "epochs": 3, "lr": 0.001, "weights": None},
 )
+
+
+@pytest.fixture(autouse=True)
+def nothing_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fetch, "FETCHED", {})
 
 
 @pytest.fixture
@@ -147,7 +153,7 @@ def test_a_repository_is_fetched_and_opened(model, monkeypatch, tmp_path):
     folder = save_pretrained(model, tmp_path / "cache", DESCRIPTION)
     asked = []
     monkeypatch.setattr(
-        huggingface_hub, "snapshot_download", lambda name, allow_patterns: asked.append(name) or str(folder)
+        huggingface_hub, "snapshot_download", lambda name, revision, allow_patterns: asked.append(name) or str(folder)
     )
     again, description = from_pretrained("me/socks")
     assert asked == ["me/socks"]
@@ -158,11 +164,11 @@ def test_a_repository_is_fetched_and_opened(model, monkeypatch, tmp_path):
 def test_a_repository_that_cannot_be_fetched_is_one_sentence(monkeypatch):
     huggingface_hub = pytest.importorskip("huggingface_hub")
 
-    def fail(name: str, allow_patterns: list[str]) -> str:
+    def fail(name: str, revision: str | None, allow_patterns: list[str]) -> str:
         raise ConnectionError("no network\nat all")
 
     monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
-    with pytest.raises(WeightsError, match=r"me/socks is no folder here, and the hub says: no network$"):
+    with pytest.raises(WeightsError, match=r"me/socks cannot be fetched; the hub says: no network$"):
         from_pretrained("me/socks")
 
 

@@ -225,7 +225,7 @@ def test_one_shard_of_several_names_what_to_give(tmp_path):
         ("https://example.org/vit.pth", "is an address"),
         ("s3://bucket/vit.pth", "is an address"),
         (Path("https://example.org/vit.pth"), "https://example.org/vit.pth is an address"),
-        ("google/vit-base-patch16-224", "hf download"),
+        ("google/vit-base-patch16-224", "its name is hf:google/vit-base-patch16-224"),
     ],
 )
 def test_addresses_and_repositories_are_told_from_files(source, said):

@@ -20,7 +20,7 @@ from vitrail.commands import train
 from vitrail.config import make, replace, to_json
 from vitrail.console import percent
 from vitrail.data.sources import Images, Source, open_source, stratified, with_validation
-from vitrail.errors import ConfigError, DataError, WeightsError
+from vitrail.errors import ConfigError, DataError
 from vitrail.meaning import check_meant
 from vitrail.models.backbone import Backbone, backbone_of
 from vitrail.output import say, say_table
@@ -169,7 +169,7 @@ def _open(settings: ProbeSettings, weights: WeightsFile) -> Source:
     """Open the images; where the encoder's run knew them, what it held out is held out here too."""
     pool = open_source(settings.data, validation_share=0.0)
     if weights.is_own:
-        known = divided_as(user_path(settings.weights, WeightsError), weights.description, settings.data, pool)
+        known = divided_as(settings.weights, weights.description, settings.data, pool)
         if known.is_own and known.count(*HELD_OUT):
             return known.to_probe()
         if known.is_own:

@@ -17,12 +17,11 @@ from vitrail.data.normalise import Normalise
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Images
 from vitrail.data.transforms import eval_transform, train_transform
-from vitrail.errors import WeightsError
-from vitrail.paths import user_path
 from vitrail.training import distributed
 from vitrail.training.checkpoint import is_checkpoint, resolve
 from vitrail.training.measure import to_device
 from vitrail.training.precision import Precision
+from vitrail.weights.named import find_model, is_on_hub
 
 
 @dataclass(frozen=True)
@@ -102,7 +101,7 @@ class Extraction:
 
 def features_folder(weights: str | None, otherwise: Path) -> Path:
     """Return where features are kept: beside the run that the weights are of, for all that start from it."""
-    if weights is not None and is_checkpoint(path := user_path(weights, WeightsError)):
+    if weights is not None and not is_on_hub(weights) and is_checkpoint(path := find_model(weights).path):
         checkpoint = resolve(path)
         run = checkpoint.parents[1] if checkpoint.parent.name == "checkpoints" else checkpoint
         return run / "features"

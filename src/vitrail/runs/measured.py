@@ -10,13 +10,14 @@ from pathlib import Path
 from vitrail.data.changes import seen_as
 from vitrail.data.image_list import TEST, TRAIN, UNUSED, VALIDATION, ImageList, parts_of, read_list
 from vitrail.data.sources import Images, Source
-from vitrail.errors import DataError, WeightsError
+from vitrail.errors import DataError
 from vitrail.paths import user_path
 from vitrail.runs.split import NO_LIST, divide_by, listed, part_of
 from vitrail.tasks.registry import task_of
 from vitrail.tasks.task import Measured
 from vitrail.training.checkpoint import resolve
 from vitrail.weights.description import Description
+from vitrail.weights.named import find_model
 
 SHARE = 0.2
 """Share held out by runs that do not say."""
@@ -184,7 +185,7 @@ def _list_of(
     Raises:
         DataError: they are the run's own images, but no longer the same ones.
     """
-    known = read_list(resolve(user_path(checkpoint, WeightsError)))
+    known = read_list(resolve(find_model(checkpoint).path))
     if known is not None:
         return known, ""
     nothing = ImageList((), (), (), ())

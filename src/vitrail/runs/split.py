@@ -26,8 +26,7 @@ from vitrail.data.image_list import (
     together,
 )
 from vitrail.data.sources import Images, Source, with_validation
-from vitrail.errors import DataError, WeightsError
-from vitrail.paths import user_path
+from vitrail.errors import DataError
 from vitrail.runs.run_folder import is_same_run, run_folder
 from vitrail.settings import PretrainSettings, TrainSettings
 from vitrail.tasks.classification.settings import ClassifySettings
@@ -35,6 +34,7 @@ from vitrail.tasks.registry import task_to_learn
 from vitrail.training import distributed
 from vitrail.training.checkpoint import is_checkpoint, newest_described, resolve
 from vitrail.weights.description import Description, describe
+from vitrail.weights.named import find_model
 
 NO_LIST = "The run kept no list of its images"
 
@@ -147,7 +147,7 @@ def _with_warnings(source: Source, settings: TrainSettings | PretrainSettings) -
 
 def _labels_seen(weights: str | None) -> set[int] | None:
     """Return the contents of the images that the weights' run has learned from with their labels."""
-    if weights is None or not is_checkpoint(path := user_path(weights, WeightsError)):
+    if weights is None or not is_checkpoint(path := find_model(weights).path):
         return None
     if not describe(path).class_names:
         return None

@@ -9,6 +9,7 @@
 - `create`: build a model and, if asked, give it weights
 - `description`: what a checkpoint of vitrail's says about itself, in the ``config.json`` beside its weights
 - `detect`: whose names a state has, and how they are translated into plain ones and back
+- `fetch`: models from the Hugging Face hub, through huggingface_hub
 - `finite`: weights must be numbers
 - `foreign`: files that are no weights, or not in a form that is read here
 - `formats`: layouts of weights, a module for each library
@@ -16,6 +17,7 @@
 - `infer_spec`: which model tensors under plain names belong to, read off their names and shapes alone
 - `inspect`: what is in a weights file, and whether a model really takes it
 - `load`: fit the tensors of a file to a model, and say what became of each
+- `named`: one way to name a model, the same for every command and in Python
 - `paths`: paths of weights as callers give them
 - `plausible`: whether a checkpoint's description can be that of the tensors beside it
 - `preprocessing`: how images must be prepared for a weights file

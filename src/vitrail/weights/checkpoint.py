@@ -12,13 +12,13 @@ from vitrail.heads.registry import put_head
 from vitrail.layers.shapes_only import shapes_only
 from vitrail.models.backbone import backbone_of
 from vitrail.models.registry import build_model
-from vitrail.paths import user_path
 from vitrail.seeding import preserved
 from vitrail.settings import Dense
 from vitrail.training.checkpoint import check_whole, resolve
 from vitrail.weights.description import Description, describe
 from vitrail.weights.finite import check_finite
 from vitrail.weights.load import fit_state
+from vitrail.weights.named import find_model
 from vitrail.weights.plausible import check_counts, check_size, header_of
 from vitrail.weights.reader import State, read_state
 from vitrail.weights.sidecars import inside
@@ -34,7 +34,7 @@ def open_checkpoint(source: str | Path) -> tuple[nn.Module, Description]:
         WeightsError: there is no checkpoint, or it is damaged.
     """
     description = describe(source)
-    checkpoint = resolve(user_path(source, WeightsError))
+    checkpoint = resolve(find_model(source).path)
     file = inside(checkpoint, "model.safetensors")
     _check_fits(description, file)
     check_whole(checkpoint)

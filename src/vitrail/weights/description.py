@@ -11,7 +11,7 @@ from vitrail.errors import VitrailError, WeightsError
 from vitrail.heads.registry import HEADS
 from vitrail.models.registry import OBJECTIVES, ModelSpec
 from vitrail.training.checkpoint import CONFIG, is_checkpoint, resolve
-from vitrail.weights.paths import path_of
+from vitrail.weights.named import find_model
 from vitrail.weights.plausible import check_preprocessing, read_config
 from vitrail.weights.sidecars import inside
 
@@ -62,15 +62,18 @@ def describe(source: str | Path) -> Description:
     """Read what a checkpoint says about itself.
 
     Args:
-        source: a run folder (its best checkpoint, else its last), a checkpoint folder, or a pointer in it.
+        source: a run folder (its best checkpoint, else its last), a checkpoint folder, a pointer in it, or a repository
+            on the hub, ``hf:OWNER/NAME``.
 
     Raises:
         WeightsError: there is no checkpoint, or its description is damaged.
     """
-    path = path_of(source)
+    path = find_model(source).path
     if not is_checkpoint(path):
-        what = "is no checkpoint or run folder of vitrail's" if path.exists() else "does not exist"
-        raise WeightsError(f"{path} {what}; give the folder that `vitrail train` or `pretrain` wrote")
+        raise WeightsError(
+            f"{path} is no checkpoint or run folder of vitrail's; give the folder that `vitrail train` or `pretrain` "
+            "wrote"
+        )
     return read_description(inside(resolve(path), CONFIG))
 
 

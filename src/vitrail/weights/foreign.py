@@ -30,7 +30,7 @@ TFLITE = "a TensorFlow Lite program; look for the model's PyTorch weights"
 
 SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.(safetensors|bin|pth|pt)$")
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
-ADDRESS = re.compile(r"[a-z][a-z0-9+]+:/", re.IGNORECASE)  # a path has one slash of two
+ADDRESS = re.compile(r"(?!hf:)[a-z][a-z0-9+]+:/", re.IGNORECASE)  # a path has one slash of two
 
 
 def what_else(path: Path, head: bytes) -> str:
@@ -103,8 +103,7 @@ def what_address(source: str) -> str:
         return f"{address} is an address, not a file; download it first, and give the file"
     if REPOSITORY.fullmatch(source) and not Path(source).suffix and not Path(source).parent.exists():
         return (
-            f"there is no file or folder {source}; if a repository on the Hugging Face hub is meant, fetch it first "
-            f"(hf download {source} --local-dir {source.replace('/', '-')}) and give the folder, or open it in Python "
-            "with vitrail.from_pretrained"
+            f"there is no file or folder {source}; if a repository on the Hugging Face hub is meant, its name is "
+            f"hf:{source}"
         )
     return ""

@@ -7,13 +7,12 @@ import re
 import tempfile
 import warnings
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 from safetensors.torch import save_file
 from torch import nn
 
-from vitrail.errors import MissingExtra, WeightsError
+from vitrail.errors import WeightsError
 from vitrail.models.registry import build_model
 from vitrail.seeding import preserved
 from vitrail.serialize import share
@@ -21,15 +20,14 @@ from vitrail.training.checkpoint import CONFIG, MODEL
 from vitrail.weights.card import CARD, model_card
 from vitrail.weights.checkpoint import open_checkpoint
 from vitrail.weights.description import Description, description_json
+from vitrail.weights.fetch import first_line, huggingface_hub
 from vitrail.weights.load import load_weights
+from vitrail.weights.named import HUB, REPOSITORY, find_model
 from vitrail.weights.paths import path_of
 from vitrail.weights.sidecars import read_json
 from vitrail.weights.weights_file import WeightsFile
 
-REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
-
-# What is fetched of a repository: safetensors, or what older repositories have in their place.
-PATTERNS = (["*.json", "*.safetensors", CARD], ["*.json", "*.bin", "*.pth", "*.npz"])
+NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
 def save_pretrained(source: str | Path | nn.Module, folder: str | Path, description: Description | None = None) -> Path:
@@ -57,9 +55,8 @@ def _save(source: str | Path | nn.Module, target: Path, description: Description
             raise WeightsError("to save a model say what it is: save_pretrained(model, folder, description=...)")
         model, metrics = source, {}
     else:
-        path = path_of(source)
-        model, found = _open(path)
-        description, metrics = description or found, _metrics(path)
+        model, found = _open(source)
+        description, metrics = description or found, _metrics(find_model(source).path)
     try:
         target.mkdir(parents=True, exist_ok=True)
         state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
@@ -77,7 +74,8 @@ def from_pretrained(source: str | Path, *, num_heads: int | None = None) -> tupl
 
     Args:
         source: a folder that `save_pretrained` wrote, a run folder or checkpoint, anybody's weights file or folder of
-            a hub (transformers', timm's), or the name of a repository on the Hugging Face hub, ``owner/name``.
+            a hub (transformers', timm's), or a repository on the Hugging Face hub, ``hf:OWNER/NAME@REVISION`` or
+            ``OWNER/NAME``.
         num_heads: number of heads, where nothing in or beside the weights says it (a warning tells).
 
     Returns:
@@ -87,10 +85,8 @@ def from_pretrained(source: str | Path, *, num_heads: int | None = None) -> tupl
         WeightsError: there is no such thing, or it belongs to no model here.
         MissingExtra: a repository is named, and huggingface_hub is not installed.
     """
-    path = path_of(source)
-    if not path.exists() and REPOSITORY.fullmatch(str(source)):
-        path = _fetch(str(source))
-    return _open(path, num_heads)
+    is_bare = isinstance(source, str) and REPOSITORY.fullmatch(source) and not path_of(source).exists()
+    return _open(f"{HUB}{source}" if is_bare else source, num_heads)
 
 
 def push_to_hub(
@@ -119,8 +115,8 @@ def push_to_hub(
         WeightsError: the model cannot be read, or the hub refuses it.
         MissingExtra: huggingface_hub is not installed.
     """
-    hub = _hub("pushing to a hub")
-    if not isinstance(repository, str) or not REPOSITORY.fullmatch(repository):
+    hub = huggingface_hub("pushing to a hub")
+    if not isinstance(repository, str) or not NAME.fullmatch(repository):
         raise WeightsError(f"a repository is named OWNER/NAME, not {repository!r}")
     with tempfile.TemporaryDirectory() as folder:
         _save(source, Path(folder), description, repository)
@@ -129,7 +125,7 @@ def push_to_hub(
             address = api.create_repo(repository, private=private, exist_ok=True)
             api.upload_folder(folder_path=folder, repo_id=repository, commit_message=message)
         except Exception as error:  # whatever the network, the hub or the login lead to
-            reason = f"{repository} could not be pushed ({_reason(error)})"
+            reason = f"{repository} could not be pushed ({first_line(error)})"
             raise WeightsError(f"{reason}; is it yours, and are you logged in (hf auth login)?") from None
     return str(address)
 
@@ -138,11 +134,11 @@ def _type(value: object) -> str:
     return type(value).__name__
 
 
-def _open(path: Path, num_heads: int | None = None) -> tuple[nn.Module, Description]:
-    """Open what is on the disk, whoever wrote it."""
-    weights = WeightsFile(path, num_heads)
+def _open(source: str | Path, num_heads: int | None = None) -> tuple[nn.Module, Description]:
+    """Open a model, whoever wrote it."""
+    weights = WeightsFile(source, num_heads)
     if weights.is_own:
-        return open_checkpoint(path)
+        return open_checkpoint(source)
     description = weights.description
     if weights.assumption:
         warnings.warn(f"{weights.path}: assumed {weights.assumption}", stacklevel=3)
@@ -152,32 +148,8 @@ def _open(path: Path, num_heads: int | None = None) -> tuple[nn.Module, Descript
     return model.eval(), description
 
 
-def _fetch(repository: str) -> Path:
-    hub = _hub("opening a repository")
-    try:
-        for patterns in PATTERNS:
-            folder = Path(hub.snapshot_download(repository, allow_patterns=patterns))
-            if any(path.suffix != ".json" and path.name != CARD for path in folder.iterdir()):
-                return folder
-    except Exception as error:  # whatever the network, the hub or the login lead to
-        raise WeightsError(f"{repository} is no folder here, and the hub says: {_reason(error)}") from None
-    raise WeightsError(f"{repository} holds no weights")
-
-
-def _hub(purpose: str) -> ModuleType:
-    try:
-        import huggingface_hub
-    except ImportError:
-        raise MissingExtra("huggingface_hub", "hub", purpose) from None
-    return huggingface_hub
-
-
 def _metrics(source: Path) -> dict[str, float]:
     """Return what a run reached at its best; empty for what is no run."""
     summary = read_json(source / "summary.json")
     best = summary.get("best", {})
     return {str(name): float(value) for name, value in best.items()} if isinstance(best, dict) else {}
-
-
-def _reason(error: Exception) -> str:
-    return (str(error).strip().splitlines() or [type(error).__name__])[0][:200]

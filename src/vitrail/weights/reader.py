@@ -8,6 +8,7 @@ import math
 import pickle
 import warnings
 import zipfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -117,19 +118,27 @@ def find_file(source: str | Path) -> Path:
             shard or f"the folder {path} holds no weights; expected {FOLDER_FILES[0]} or a checkpoint in it"
         )
     if not path.is_file():
-        _check_address(str(source), path)
-        siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
-        raise WeightsError(f"there is no weights file {path}{nearest(path.name, siblings)}")
+        raise WeightsError(why_no_file(str(source), path))
     return path
 
 
-def _check_address(source: str, path: Path) -> None:
+def why_no_file(source: str, path: Path, others: Iterable[str] = ()) -> str:
+    """Say in a sentence why a name stands for no weights file.
+
+    Args:
+        source: as it was given.
+        path: the same as a path.
+        others: names of models that may have been meant, beside the files around the path.
+    """
     if reason := what_address(source):
-        raise WeightsError(reason)
+        return reason
     if path.exists():
-        raise WeightsError(f"{path} is no ordinary file, and was refused")
+        return f"{path} is no ordinary file, and was refused"
     if path.with_name(f"{path.name}.index").exists():
-        raise WeightsError(f"{path} is {TENSORFLOW}")
+        return f"{path} is {TENSORFLOW}"
+    siblings = [p.name for p in path.parent.iterdir()] if path.parent.is_dir() else []
+    hint = nearest(path.name, [*siblings, *others])
+    return f"{path} does not exist: there is no weights file, checkpoint or run of this name{hint}"
 
 
 def file_format(path: Path) -> str:

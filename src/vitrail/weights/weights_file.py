@@ -24,6 +24,7 @@ from vitrail.weights.description import Description, read_description
 from vitrail.weights.detect import translate
 from vitrail.weights.formats import google
 from vitrail.weights.infer_spec import UNKNOWN, known_heads, published_heads, spec_of
+from vitrail.weights.named import find_model
 from vitrail.weights.paths import path_of
 from vitrail.weights.preprocessing import default_preprocessing, stated_preprocessing
 from vitrail.weights.reader import State, file_format, find_file, read_notes, read_weights
@@ -46,12 +47,13 @@ class WeightsFile:
     Tensors are read by the first question that needs them; what stands beside the file is known without.
 
     Args:
-        source: a weights file, a folder from a model hub, or a checkpoint or run folder of vitrail's.
+        source: the name of a model, as `vitrail.weights.named.find_model` takes it.
         num_heads: number of heads, where the user knows better.
 
     Attributes:
         source: what the user named, for messages.
         path: the file of tensors.
+        origin: where a fetched one came from; None of what lay on the disk.
 
     Raises:
         WeightsError: there is no such file. Questions raise it as well, where the answer needs a file that can be
@@ -60,9 +62,11 @@ class WeightsFile:
 
     def __init__(self, source: str | Path, num_heads: int | None = None) -> None:
         self.source = str(source)
-        self.path = find_file(tensors_path(source))
+        found = find_model(source)
+        self.origin = found.origin
+        self.path = find_file(tensors_path(found.path))
         self._given_heads = None if num_heads is None else coerce("num_heads", int, num_heads)
-        self._is_checkpoint = is_checkpoint(path_of(source))
+        self._is_checkpoint = is_checkpoint(found.path)
 
     # What the file holds.
 

@@ -1,0 +1,91 @@
+"""One way to name a model, the same for every command and in Python: what a name stands for on the disk."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from vitrail.errors import WeightsError
+from vitrail.weights.fetch import fetch
+from vitrail.weights.paths import path_of
+from vitrail.weights.reader import why_no_file
+
+HUB = "hf:"
+"""Before the name of a repository on the Hugging Face hub."""
+
+REPOSITORY = re.compile(r"(?P<repository>[\w.-]+/[\w.-]+)(@(?P<revision>[\w./-]+))?")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a fetched model came from.
+
+    Attributes:
+        repository: ``OWNER/NAME`` on the Hugging Face hub.
+        revision: the branch, tag or commit that was asked for; "" for the default branch.
+    """
+
+    repository: str
+    revision: str = ""
+
+    def __str__(self) -> str:
+        return f"{HUB}{self.repository}{'@' if self.revision else ''}{self.revision}"
+
+
+@dataclass(frozen=True)
+class FoundModel:
+    """What the name of a model stands for.
+
+    Attributes:
+        path: a run folder, a checkpoint, a weights file, or a folder as transformers or timm save it.
+        origin: of a fetched one; None of what lay on the disk.
+    """
+
+    path: Path
+    origin: Origin | None = None
+
+
+def find_model(name: str | Path) -> FoundModel:
+    """Find what the name of a model stands for; a model on the hub is fetched, or taken from its cache.
+
+    What is on the disk comes first.
+
+    Args:
+        name: a run folder, a checkpoint folder, a weights file of any known layout, a folder as transformers or timm
+            save it, or ``hf:OWNER/NAME`` or ``hf:OWNER/NAME@REVISION``.
+
+    Raises:
+        WeightsError: the name stands for nothing, or the repository cannot be fetched.
+        MissingExtra: a repository is named, and huggingface_hub is not installed.
+    """
+    if is_on_hub(name):
+        origin = origin_of(str(name))
+        return FoundModel(fetch(origin.repository, origin.revision), origin)
+    path = path_of(name)
+    if not path.exists():
+        raise WeightsError(why_no_file(str(name), path))
+    return FoundModel(path)
+
+
+def is_on_hub(name: Any) -> bool:
+    """Whether a name is that of a repository on the hub, and nothing of the name is on the disk."""
+    return isinstance(name, str) and name.startswith(HUB) and not path_of(name).exists()
+
+
+def origin_of(name: str) -> Origin:
+    """Take ``hf:OWNER/NAME@REVISION`` apart.
+
+    Raises:
+        WeightsError: it has another form.
+    """
+    parts = REPOSITORY.fullmatch(name.removeprefix(HUB))
+    if parts is None:
+        raise WeightsError(
+            f"{name} names no repository on the hub; it has the form hf:OWNER/NAME or hf:OWNER/NAME@REVISION"
+        )
+    return Origin(parts["repository"], parts["revision"] or "")
+
+
+__all__ = ["FoundModel", "Origin", "find_model", "is_on_hub", "origin_of"]
