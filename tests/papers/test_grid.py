@@ -6,7 +6,8 @@ import pytest
 from tests.commands.conftest import QUICK
 from vitrail.config import from_json
 from vitrail.errors import TrainingError
-from vitrail.papers.grid import Column, Filled, Row, Table, pretrained, run_table, trained
+from vitrail.papers.cells import pretrained, trained
+from vitrail.papers.grid import Column, Filled, Row, Table, run_table
 from vitrail.tasks.classification.settings import ClassifySettings
 from vitrail.tasks.mae.settings import MAESettings
 

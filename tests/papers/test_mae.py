@@ -6,11 +6,9 @@ import pytest
 from scipy.stats import spearmanr
 
 from vitrail.config import replace
-from vitrail.papers.grid import Filled, Row, Table
-from vitrail.papers.mae import compare, encoded, first, order_agrees, then
-from vitrail.papers.mae_labels import SHARES, by_recipe, row_name
-from vitrail.papers.mae_ratio import table as ratios
-from vitrail.papers.small import training
+from vitrail.papers.cells import by_recipe, encoded, fine_tuning, mae_pretraining, training
+from vitrail.papers.grid import Filled, Row, Table, order_agrees
+from vitrail.papers.mae import RATIO, SHARES, compare, labels_row
 from vitrail.settings import PaperSettings, TrainSettings
 from vitrail.tasks.recipes import find_recipe
 
@@ -39,7 +37,7 @@ def test_a_gap_within_the_noise_is_said_to_be_that() -> None:
 
 
 def test_tables_share_an_encoder_and_settings_have_one_each(tmp_path: Path) -> None:
-    settings = replace(first(PaperSettings(), decoder_depth=1), epochs=0.1)
+    settings = replace(mae_pretraining(PaperSettings(), decoder_depth=1), epochs=0.1)
     one = encoded(settings, 0, tmp_path / "mae-ratio" / "row" / "seed_0")
     same = encoded(settings, 0, tmp_path / "mae-depth" / "another" / "seed_0")
     assert one.folder == same.folder
@@ -52,10 +50,10 @@ def test_tables_share_an_encoder_and_settings_have_one_each(tmp_path: Path) -> N
 
 
 def test_fine_tuning_follows_the_small_recipe() -> None:
-    settings, recipe = then(PaperSettings()), find_recipe(TrainSettings, "finetune_small")
+    settings, recipe = fine_tuning(PaperSettings()), find_recipe(TrainSettings, "finetune_small")
     assert (settings.lr, settings.optim) == (recipe.lr, recipe.optim)
     assert settings.architecture.pool == recipe.architecture.pool
-    assert settings.architecture.width == first(PaperSettings()).architecture.width
+    assert settings.architecture.width == mae_pretraining(PaperSettings()).architecture.width
 
 
 @pytest.mark.parametrize("name", ["finetune_small_long", "scratch"])
@@ -69,5 +67,5 @@ def test_both_sides_of_the_comparison_learn_and_mix_by_their_recipe(name: str) -
 
 
 def test_rows_are_named_as_people_write() -> None:
-    assert [row.name for row in ratios(PaperSettings()).rows] == ["10 %", "30 %", "50 %", "75 %", "90 %"]
-    assert row_name(next(iter(SHARES)), pretrained=False) == "1 % of the labels, from scratch"
+    assert [row.name for row in RATIO.at(PaperSettings()).rows] == ["10 %", "30 %", "50 %", "75 %", "90 %"]
+    assert labels_row(next(iter(SHARES)), pretrained=False) == "1 % of the labels, from scratch"

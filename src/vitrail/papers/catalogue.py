@@ -2,51 +2,19 @@
 
 from __future__ import annotations
 
-import importlib
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 
 from vitrail.config import make
 from vitrail.errors import ConfigError, nearest
 from vitrail.meaning import check_meant
 from vitrail.output import say, say_lines, say_table
-from vitrail.papers.grid import Filled, Table, run_table
+from vitrail.papers import mae, swin, vit
+from vitrail.papers.grid import Filled, PaperTable, Table, run_table
 from vitrail.runs.place import check_place
 from vitrail.settings import PaperSettings
 
-
-@dataclass(frozen=True)
-class Entry:
-    """A table that can be run.
-
-    Attributes:
-        module: of ``vitrail.papers``.
-        help: what it shows.
-        function: of the module; it takes `PaperSettings` and returns a `Table`.
-    """
-
-    module: str
-    help: str
-    function: str = "table"
-
-
-TABLES: dict[str, Entry] = {
-    "vit-positions": Entry("vit_positions", "ViT, table 8: no positions, 1-D, 2-D, relative"),
-    "vit-pool": Entry("vit_pool", "ViT, figure 9: class token or mean of the patches, at three learning rates"),
-    "vit-resnets": Entry("vit_resnets", "ViT, figures 3 to 5: BiT, hybrid and ViT of equal compute on few images"),
-    "vit-mpp": Entry("vit_mpp", "ViT, section 4.6: masked patch prediction, and fine-tuning its encoder"),
-    "mae-ratio": Entry("mae_ratio", "MAE, figure 5: hiding 10 to 90 % of the patches"),
-    "mae-depth": Entry("mae_decoder", "MAE, table 1a: depth of the decoder", "depths"),
-    "mae-width": Entry("mae_decoder", "MAE, table 1b: width of the decoder", "widths"),
-    "mae-tokens": Entry("mae_tokens", "MAE, tables 1c and 2: mask tokens in the encoder"),
-    "mae-target": Entry("mae_target", "MAE, table 1d: pixels, normalised pixels, principal components, tokens"),
-    "mae-augment": Entry("mae_augment", "MAE, table 1e: augmentation while pretraining"),
-    "mae-masking": Entry("mae_masking", "MAE, table 1f: random, block and grid masks"),
-    "mae-partial": Entry("mae_partial", "MAE, figure 9: tuning only the last blocks"),
-    "mae-labels": Entry("mae_labels", "MAE against training from scratch for as long, with 1, 10, 100 % of labels"),
-    "swin-ablation": Entry("swin_ablation", "Swin, table 4: shifted windows, and five kinds of positions"),
-}
+TABLES: dict[str, PaperTable] = vit.TABLES | mae.TABLES | swin.TABLES
 
 
 def paper(name: str, **settings: object) -> Filled:
@@ -71,7 +39,7 @@ def paper(name: str, **settings: object) -> Filled:
 def run(settings: PaperSettings) -> None:
     """Run a table and print it; without a name, list the tables."""
     if not settings.name:
-        say_table("", ("table", "shows"), [(name, entry.help) for name, entry in TABLES.items()])
+        say_table("", ("table", "shows"), [(name, table.help) for name, table in TABLES.items()])
         return
     markdown = _run(settings).markdown()
     say()
@@ -95,8 +63,7 @@ def table_of(settings: PaperSettings) -> Table:
     if settings.name not in TABLES:
         hint = nearest(settings.name, TABLES) or f"; there are {', '.join(TABLES)}"
         raise ConfigError(f"there is no table {settings.name!r}{hint}")
-    entry = TABLES[settings.name]
-    return getattr(importlib.import_module(f"vitrail.papers.{entry.module}"), entry.function)(settings)
+    return TABLES[settings.name].at(settings)
 
 
 def command(settings: PaperSettings) -> str:

@@ -1,22 +1,22 @@
-"""A table of a paper: a grid of settings and seeds, run cell by cell, with the paper's own figures beside."""
+"""A table of a paper: a grid of settings and seeds, run cell by cell, with the paper's own figures beside.
+
+`PaperTable` is a table as data, `Table` the same at the scale that was asked for, `Filled` what came out of its runs.
+"""
 
 from __future__ import annotations
 
 import json
 import math
 import statistics
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from vitrail.commands import pretrain, train
-from vitrail.commands.evaluate import evaluate
 from vitrail.config import replace
 from vitrail.output import say
-from vitrail.runs.split import run_split
 from vitrail.serialize import write_json
-from vitrail.settings import PretrainSettings, TrainSettings
+from vitrail.settings import PaperSettings
 
 Figures = Mapping[str, float]
 """What was measured, by name; shares are in [0, 1]."""
@@ -126,6 +126,15 @@ class Filled:
         done = [set(figures) for figures in self.figures.values()]
         return sorted(set.intersection(*done)) if done else []
 
+    def noise(self, figure: str, rows: Iterable[str] = ()) -> float:
+        """Return the largest standard deviation of a figure between the seeds of a row, in points.
+
+        Args:
+            figure: a share.
+            rows: the names of those that count; by default all.
+        """
+        return 100 * max(self.deviation(row, figure) for row in rows or self.figures)
+
     def markdown(self) -> str:
         """Write the table for people: a row for each setting, the paper's figures on the right."""
         table = self.table
@@ -167,6 +176,85 @@ class Filled:
         }
 
 
+def order_agrees(filled: Filled, figure: str) -> float:
+    """Return how well the rows' order is the paper's: Spearman's rank correlation, -1 to 1; 0 where all are equal."""
+    rows = [row for row in filled.table.rows if figure in row.paper]
+    ours, theirs = (
+        _ranks(values)
+        for values in ([filled.mean(row.name, figure) for row in rows], [row.paper[figure] for row in rows])
+    )
+    mean = (len(rows) - 1) / 2
+    covariance = sum((a - mean) * (b - mean) for a, b in zip(ours, theirs, strict=True))
+    size = (sum((a - mean) ** 2 for a in ours) * sum((b - mean) ** 2 for b in theirs)) ** 0.5
+    return covariance / size if size else 0.0
+
+
+def _ranks(values: list[float]) -> list[float]:
+    """Return the rank of each value; equal ones share theirs."""
+    return [
+        sum(other < value for other in values) + (sum(other == value for other in values) - 1) / 2 for value in values
+    ]
+
+
+Conclude = Callable[[Filled], str]
+"""Says in a sentence or two, from the finished table, what agrees with the paper and what does not."""
+
+Changes = Mapping[str, Any]
+"""Settings that differ, by name; a dict changes some fields of a nested one."""
+
+
+@dataclass(frozen=True)
+class Variant:
+    """What one row of a table changes of the settings that all its rows share.
+
+    Attributes:
+        changes: the settings that differ, or a function that returns them for the shared ones, where they depend on
+            the scale.
+        paper: the paper's own figures for it, by the names of the table's columns.
+    """
+
+    changes: Changes | Callable[[Any], Changes] = field(default_factory=dict)
+    paper: Figures = field(default_factory=dict)
+
+    def of(self, shared: Any) -> Any:
+        """Return the shared settings with the changes made."""
+        return replace(shared, **(self.changes(shared) if callable(self.changes) else self.changes))
+
+
+@dataclass(frozen=True)
+class PaperTable:
+    """A table of a paper as data, for any scale.
+
+    Attributes:
+        help: what it shows, in the list of tables.
+        title: one line; a function where the scale is part of it.
+        rows: what is run for each row at the scale that is asked for.
+        columns: what is measured here.
+        paper_columns: what the paper measured, which may be something else on other data.
+        source: where the paper's figures stand.
+        conclude: what agrees with the paper and what does not.
+    """
+
+    help: str
+    title: str | Callable[[PaperSettings], str]
+    rows: Callable[[PaperSettings], Sequence[Row]]
+    columns: tuple[Column, ...]
+    source: str
+    conclude: Conclude
+    paper_columns: tuple[Column, ...] = ()
+
+    def at(self, settings: PaperSettings) -> Table:
+        """Return the table at the scale that is asked for, not yet run."""
+        return Table(
+            title=self.title if isinstance(self.title, str) else self.title(settings),
+            rows=tuple(self.rows(settings)),
+            columns=self.columns,
+            paper_columns=self.paper_columns,
+            source=self.source,
+            conclude=self.conclude,
+        )
+
+
 def run_table(table: Table, seeds: int, out: Path, command: str) -> Filled:
     """Run every cell that is not done yet, and write the table anew after each.
 
@@ -198,37 +286,6 @@ def run_table(table: Table, seeds: int, out: Path, command: str) -> Filled:
             done[row.name][seed] = _read(folder / FIGURES)
             _write(filled, out)
     return filled
-
-
-def trained(settings: TrainSettings, split: str = "auto") -> Work:
-    """Return a cell that trains a classifier and measures its best checkpoint.
-
-    Its figures are those of `vitrail.evaluate` on ``split``: ``top1``, ``mean_class``, ``loss``.
-    """
-    return lambda seed, folder: _train(settings, seed, folder, split)
-
-
-def pretrained(settings: PretrainSettings, then: TrainSettings, split: str = "auto") -> Work:
-    """Return a cell that pretrains without labels and then trains a classifier from that.
-
-    Its figures are those of `trained` and, with ``pretrain_`` before them, the best ones of the pretraining.
-    """
-
-    def work(seed: int, folder: Path) -> Figures:
-        run = replace(settings.run, seed=seed)
-        before = replace(settings, out=str(folder / "pretrain"), run=run)
-        first = pretrain.learn(before, run_split(before, as_for=replace(then, run=replace(then.run, seed=seed))))
-        started = replace(then, weights=str(first.folder))
-        figures = {f"pretrain_{name}": value for name, value in first.metrics.items()}
-        return figures | dict(_train(started, seed, folder, split))
-
-    return work
-
-
-def _train(settings: TrainSettings, seed: int, folder: Path, split: str) -> Figures:
-    result = train.run(replace(settings, out=str(folder / "train"), run=replace(settings.run, seed=seed)))
-    measured = evaluate(str(result.folder), settings.data, split=split)
-    return {"top1": measured.top1, "mean_class": measured.mean_class, "loss": measured.loss}
 
 
 def _read(file: Path) -> dict[str, float]:

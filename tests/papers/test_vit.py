@@ -3,7 +3,7 @@ import torch
 
 from vitrail.models.cost import cost
 from vitrail.models.registry import build_model
-from vitrail.papers.vit_resnets import SHAPES
+from vitrail.papers.vit import SHAPES
 
 
 def test_the_three_families_cost_the_same_at_the_size_they_are_compared_at() -> None:
