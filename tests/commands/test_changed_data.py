@@ -12,7 +12,7 @@ import torch
 
 from tests.commands.data_sets import WRITERS, Record, Records, records, write_anew
 from vitrail.config import Preprocessing, Run, to_json
-from vitrail.data.image_list import FILE, fingerprint, read_list
+from vitrail.data.image_list import FILE, read_list
 from vitrail.data.sources import Source
 from vitrail.errors import DataError
 from vitrail.models.registry import ModelSpec
@@ -97,7 +97,7 @@ def begin(settings: TrainSettings | PretrainSettings) -> Source:
 
 
 def contents(*parts: Any) -> set[int]:
-    return {fingerprint(item) for part in parts if part is not None for item in part.items}
+    return {part.item(n).identity() for part in parts if part is not None for n in range(len(part))}
 
 
 def with_own_split() -> Records:

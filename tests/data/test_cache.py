@@ -3,6 +3,7 @@
 import multiprocessing
 import pickle
 import sys
+from operator import methodcaller
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,6 @@ from PIL import Image
 
 from vitrail.data import cache
 from vitrail.data.cache import ImageCache, open_cache
-from vitrail.data.images import open_image
 
 from .conftest import MakeFiles
 
@@ -65,17 +65,17 @@ def test_auto_keeps_all_images_or_none(make_files: MakeFiles, monkeypatch, free:
     root = make_files({f"{i}.png": i for i in range(10)})  # 12 x 10 x 3 bytes each
     files = sorted(root.iterdir())
     monkeypatch.setattr(cache, "free_memory", lambda: free)
-    assert (open_cache(files, open_image, "auto") is not None) == auto
-    assert open_cache(files, open_image, "on") is not None
-    assert open_cache(files, open_image, "off") is None
-    assert open_cache([image(0)], open_image, "on") is None
+    assert (open_cache(files, methodcaller("open"), "auto") is not None) == auto
+    assert open_cache(files, methodcaller("open"), "on") is not None
+    assert open_cache(files, methodcaller("open"), "off") is None
+    assert open_cache([image(0)], methodcaller("open"), "on") is None
 
 
 def test_processes_of_one_machine_share_its_memory(make_files: MakeFiles, monkeypatch):
     files = list(make_files({"1.png": 0}).iterdir())
     monkeypatch.setattr(cache, "free_memory", lambda: 80_000)
     monkeypatch.setenv("LOCAL_WORLD_SIZE", "4")
-    kept = open_cache(files, open_image, "on")
+    kept = open_cache(files, methodcaller("open"), "on")
     assert kept is not None
     assert kept.budget == 10_000
 
@@ -83,7 +83,7 @@ def test_processes_of_one_machine_share_its_memory(make_files: MakeFiles, monkey
 def test_damaged_files_do_not_disturb_the_estimate(tmp_path: Path):
     bad = tmp_path / "bad.png"
     bad.write_bytes(b"nothing")
-    assert open_cache([bad], open_image, "auto") is not None
+    assert open_cache([bad], methodcaller("open"), "auto") is not None
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="read from /proc")
@@ -100,14 +100,14 @@ def test_a_cache_that_the_system_refuses_is_left_out(make_files: MakeFiles, monk
     files = list(make_files({"1.png": 0}).iterdir())
     monkeypatch.setattr(cache, "free_memory", lambda: 2**40)
     monkeypatch.setattr(cache.mmap, "mmap", refused)
-    assert open_cache(files, open_image, "auto") is None
+    assert open_cache(files, methodcaller("open"), "auto") is None
     with pytest.warns(UserWarning, match="decoded images are not kept in memory: .* Cannot allocate memory"):
-        assert open_cache(files, open_image, "on") is None
+        assert open_cache(files, methodcaller("open"), "on") is None
 
 
 def test_no_more_is_mapped_than_the_images_need(make_files: MakeFiles, monkeypatch):
     files = list(make_files({f"{number}.png": 0 for number in range(9)}).iterdir())
     monkeypatch.setattr(cache, "free_memory", lambda: 2**36)
-    kept = open_cache(files, open_image, "auto")
+    kept = open_cache(files, methodcaller("open"), "auto")
     assert kept is not None
     assert 9 * 360 <= kept.budget < 2 * 2**20

@@ -10,7 +10,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from vitrail.data.changes import check_classes, compare, seen_as
-from vitrail.data.image_list import FILE, LEARNED_FROM, ImageList, fingerprint, read_list
+from vitrail.data.image_list import FILE, LEARNED_FROM, ImageList, read_list
+from vitrail.data.item import item_of
 from vitrail.errors import DataError
 
 NAMES = st.sampled_from([*"abcdefgh", "a b", "ä/é.png", "x\ty", "line\nbreak", "\udcff.jpg", "\u2028"])
@@ -73,20 +74,20 @@ def test_a_fingerprint_tells_contents_and_sizes_apart(size: int, tmp_path: Path)
     content = bytearray(os.urandom(size))
     path = tmp_path / "a.png"
     path.write_bytes(content)
-    first = fingerprint(path)
+    first = item_of(path).identity()
     path.rename(tmp_path / "b.png")
-    assert fingerprint(tmp_path / "b.png") == first
+    assert item_of(tmp_path / "b.png").identity() == first
     path.write_bytes(content + b"0")
-    assert fingerprint(path) != first
+    assert item_of(path).identity() != first
     if size:
         content[-1] ^= 1
         path.write_bytes(content)
-        assert fingerprint(path) != first
+        assert item_of(path).identity() != first
 
 
 def test_a_pipe_or_a_missing_file_is_not_waited_for(tmp_path: Path) -> None:
     os.mkfifo(tmp_path / "x.jpg")
-    assert fingerprint(tmp_path / "x.jpg") != fingerprint(tmp_path / "missing.jpg")
+    assert item_of(tmp_path / "x.jpg").identity() != item_of(tmp_path / "missing.jpg").identity()
 
 
 @pytest.mark.parametrize(

@@ -150,17 +150,18 @@ def check(data: str, ignore: int = 255) -> Check:
         found.damaged += problems
         for label, name in enumerate(source.class_names):
             found.classes.setdefault(name, {})[split] = shown[label]
-        for number, item in enumerate(images.items):
+        for number in range(len(images)):
+            item = images.item(number)
             try:
-                image = open_image(item) if isinstance(item, Path) else item
+                image = item.open()
             except ImageError as error:
                 found.damaged.append(str(error))
                 continue
             widths.append(image.width)
             heights.append(image.height)
-            copies.add(image, split, images.names[number], _class_of(source, images, number))
-            if isinstance(item, Path):
-                depths.add(item, images.names[number])
+            copies.add(image, split, item.name, _class_of(source, images, number))
+            if item.path is not None:
+                depths.add(item.path, item.name)
     _add_sizes(found, heights, widths)
     found.duplicates += copies.across_splits
     found.mistakes += [*copies.across_classes, *depths.mistakes(), *(doubts.sentences() if doubts else [])]

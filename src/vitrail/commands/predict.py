@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.config import check_choices, replace
-from vitrail.data.requested import RequestedImage, requested_images
+from vitrail.data.item import Item
+from vitrail.data.requested import requested_images
 from vitrail.errors import DataError
 from vitrail.output import warn
 from vitrail.runs.next_steps import after_predict, say_next
@@ -78,7 +79,7 @@ def _noting(predictions: Iterator[Any], unread: list[str]) -> Iterator[Any]:
         yield prediction
 
 
-def _predictions(settings: PredictSettings, images: list[RequestedImage]) -> Iterator[Any]:
+def _predictions(settings: PredictSettings, images: list[Item]) -> Iterator[Any]:
     if settings.out is not None:
         check_place(settings.out, "", settings.images)
     model, description = open_checkpoint(settings.checkpoint)

@@ -22,6 +22,7 @@
 - `formats`: one module for each image format
 - `image_list`: which images a run learned from and which it held out, by their content
 - `images`: the one safe way to open an image, for training, evaluation and prediction alike
+- `item`: an image wherever it lies
 - `joint`: one change of geometry for an image, its boxes and its masks
 - `layouts`: recognising folders made for detection or segmentation, so that nobody trains a classifier of images
   against masks

@@ -9,7 +9,6 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from PIL import Image
 from torch import Tensor
 from torch.utils.data import Dataset
 
@@ -266,7 +265,7 @@ def worker_count(workers: int, samples: Samples) -> int:
     """Resolve -1: none for images in memory, else the process's share of the cores but one for training."""
     if workers >= 0:
         return workers
-    if all(isinstance(item, Image.Image) for item in samples.images.items):
+    if samples.images.in_memory:
         return 0
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
     return min(MOST_WORKERS, max(1, cores // max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1"))) - 1))

@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 from PIL import Image
 
+from vitrail.data.item import Item, Stored, files_among, item_of
 from vitrail.errors import ImageError
 
 AUTO_SHARE = 0.25
@@ -69,15 +70,15 @@ class ImageCache:
 
 
 def open_cache(
-    items: Sequence[Path | Image.Image],
-    decode: Callable[[Path], Image.Image],
+    items: Sequence[Stored],
+    decode: Callable[[Item], Image.Image],
     wanted: Literal["auto", "on", "off"],
 ) -> ImageCache | None:
     """Decide whether the images that are files are kept once they are decoded; None: they are not.
 
     "auto" decodes a few of them to learn whether all will fit into `AUTO_SHARE` of the free memory.
     """
-    files = [item for item in items if isinstance(item, Path)]
+    files = files_among(items)
     if wanted == "off" or not files:
         return None
     processes = max(1, int(os.environ.get("LOCAL_WORLD_SIZE", "1")))
@@ -117,12 +118,12 @@ def free_memory() -> int:
     return max(0, free)
 
 
-def _needed(files: Sequence[Path], decode: Callable[[Path], Image.Image]) -> int:
+def _needed(files: Sequence[Path], decode: Callable[[Item], Image.Image]) -> int:
     """Estimate the bytes of all decoded images from a few that lie evenly among them."""
     sizes = []
     for path in files[:: max(1, len(files) // _PROBES)][:_PROBES]:
         try:
-            image = decode(path)
+            image = decode(item_of(path))
         except ImageError:
             continue
         sizes.append(image.width * image.height * len(image.getbands()))

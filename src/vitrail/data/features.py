@@ -24,7 +24,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from PIL import Image
 from torch import Tensor
 
 from vitrail.data.batches import Batch, TrainBatches
@@ -75,14 +74,14 @@ class Features:
 def identity(images: Images) -> str:
     """Digest which images these are: name, size, time of change and samples of files, pixels of what is in memory."""
     digest = hashlib.blake2b(digest_size=16)
-    for item in images.items:
-        if isinstance(item, Path):
-            known = item.stat() if item.exists() else None
-            digest.update(repr((str(item.resolve()), known and (known.st_size, known.st_mtime_ns))).encode())
-            digest.update(_sampled(item))
+    for number in range(len(images)):
+        item = images.item(number)
+        if (path := item.path) is not None:
+            known = path.stat() if path.exists() else None
+            digest.update(repr((str(path.resolve()), known and (known.st_size, known.st_mtime_ns))).encode())
+            digest.update(_sampled(path))
         else:
-            image = item if isinstance(item, Image.Image) else item.image()
-            digest.update(repr((image.mode, image.size)).encode() + image.tobytes())
+            digest.update(item.identity().to_bytes(8, "big"))
     return digest.hexdigest()
 
 

@@ -12,7 +12,6 @@ import io
 import itertools
 import json
 import os
-import stat
 import zlib
 from collections import Counter
 from collections.abc import Collection, Iterable, Sequence
@@ -21,8 +20,8 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
+from vitrail.data.item import Item, digest64, item_of
 from vitrail.data.objects import ObjectImages
 from vitrail.data.segments import SegmentImages
 from vitrail.data.sources import Images, Source
@@ -40,10 +39,6 @@ removed from the data."""
 SPLITS = (TRAIN, VALIDATION, TEST, UNUSED, GONE)
 LEARNED_FROM = frozenset({TRAIN, GONE})
 
-READ_WHOLE = 8192
-"""Files up to this many bytes are read whole for their fingerprint; of larger ones two parts are."""
-PART = 2048
-"""Bytes of each part: one in the middle, and the end, where PNG keeps its checksum."""
 PER_IMAGE = frozenset({"items", "names", "labels", "annotated", "masks"})
 """What `Images` and its kin have one of for each image."""
 LARGEST_LIST = 2**30
@@ -157,8 +152,9 @@ def list_images(parts: Iterable[tuple[str, Images]], root: Path, class_names: Se
     labels: list[int] = []
     splits: list[str] = []
     for split, images in parts:
-        names += [name_below(root, item, name) for item, name in zip(images.items, images.names, strict=True)]
-        prints += [fingerprint(item) for item in images.items]
+        items = [images.item(number) for number in range(len(images))]
+        names += [name_below(root, item) for item in items]
+        prints += [item.identity() for item in items]
         labels += _labels(images)
         splits += [split] * len(images)
     return ImageList(tuple(names), tuple(prints), tuple(labels), tuple(splits), tuple(class_names))
@@ -170,47 +166,11 @@ def root_of(data: str | Path) -> Path:
     return path if path.is_dir() else path.parent
 
 
-def name_below(root: Path, item: Any, name: str) -> str:
+def name_below(root: Path, item: Item) -> str:
     """Return an image's path below a folder, the whole path where it lies elsewhere, its name where it is no file."""
-    if not isinstance(item, Path):
-        return name
-    return str(item).removeprefix(f"{root}{os.sep}").replace(os.sep, "/")
-
-
-def fingerprint(item: Any) -> int:
-    """Return 64 bits of a digest of an image's size and content: of a file, of pixels, or of how it is drawn.
-
-    Files above `READ_WHOLE` bytes are read in two places only. One that cannot be read has the digest of its path.
-    """
-    if isinstance(item, Path):
-        try:
-            return _fingerprint_of_file(item)
-        except OSError:
-            return _bits(b"unreadable", os.fsencode(item))
-    if isinstance(item, Image.Image):
-        return _bits(repr((item.mode, item.size)).encode(), item.tobytes())
-    return _bits(repr(item).encode())
-
-
-def _fingerprint_of_file(path: Path) -> int:
-    # A pipe would keep its reader waiting for ever.
-    file = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    try:
-        known = os.fstat(file)
-        if not stat.S_ISREG(known.st_mode):
-            raise OSError(f"{path} is no regular file")
-        size = known.st_size
-        places = [(0, READ_WHOLE)] if size <= READ_WHOLE else [(size // 2, PART), (size - PART, PART)]
-        return _bits(size.to_bytes(8, "little"), *(_read(file, start, length) for start, length in places))
-    finally:
-        os.close(file)
-
-
-def _read(file: int, start: int, length: int) -> bytes:
-    if hasattr(os, "pread"):
-        return os.pread(file, length, start)
-    os.lseek(file, start, os.SEEK_SET)
-    return os.read(file, length)
+    if item.path is None:
+        return item.name
+    return str(item.path).removeprefix(f"{root}{os.sep}").replace(os.sep, "/")
 
 
 def _labels(images: Images) -> list[int]:
@@ -226,18 +186,14 @@ def _labels(images: Images) -> list[int]:
 
 def _of_mask(mask: Any) -> int:
     if isinstance(mask, np.ndarray):
-        return _bits(repr(mask.shape).encode(), np.ascontiguousarray(mask).tobytes())
-    return fingerprint(mask) if isinstance(mask, Path) else 0
+        return digest64(repr(mask.shape).encode(), np.ascontiguousarray(mask).tobytes())
+    return item_of(mask).identity() if isinstance(mask, Path) else 0
 
 
 def _of_annotations(annotations: Sequence[dict[str, Any]]) -> int:
     """Digest classes and boxes, in any order."""
     known = sorted(repr((one["class"], [float(n) for n in one["bbox"]], one.get("iscrowd"))) for one in annotations)
-    return _bits("\n".join(known).encode())
-
-
-def _bits(*parts: bytes) -> int:
-    return int.from_bytes(hashlib.blake2b(b"".join(parts), digest_size=8).digest(), "big")
+    return digest64("\n".join(known).encode())
 
 
 def together(first: Images, *others: Images) -> Images:
@@ -256,4 +212,4 @@ def parts_of(source: Source) -> list[tuple[str, Images]]:
     return [(name, part) for name, part in parts.items() if part is not None and len(part)]
 
 
-__all__ = ["FILE", "ImageList", "fingerprint", "list_images", "parts_of", "read_list", "root_of", "together"]
+__all__ = ["FILE", "ImageList", "list_images", "parts_of", "read_list", "root_of", "together"]

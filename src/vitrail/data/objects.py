@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Literal, Protocol
 
 import torch
@@ -117,7 +118,7 @@ class ObjectSamples(Samples):
     def _sample(self, key: Key, index: int) -> Sample:
         image = self._image(index)
         known = self.annotated[index]
-        check_size(image.size, known.size, self.images.names[index], self.images.items[index])
+        check_size(image.size, known.size, self.images.names[index], self.images.item(index).path)
         objects = known.objects() if self.with_objects else no_objects(image.size)
         with seeded(self.seed, *self._stream(key)):
             pixels, objects = self.joint(image, objects)
@@ -137,7 +138,7 @@ def no_objects(size: tuple[int, int]) -> Objects:
     return Objects(torch.zeros(0, 4), torch.zeros(0, dtype=torch.int64), none)
 
 
-def check_size(size: tuple[int, int], said: tuple[int, int], name: str, file: object = None) -> None:
+def check_size(size: tuple[int, int], said: tuple[int, int], name: str, file: Path | None = None) -> None:
     """Refuse annotations that were made for an image of another width and height.
 
     Args:

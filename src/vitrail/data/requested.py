@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from PIL import Image, ImageOps
+from PIL import Image
 from torch import Tensor
 
-from vitrail.data.images import MAX_PIXELS, open_image, with_channels
+from vitrail.data.item import DecodedItem, EncodedItem, FileItem, Item, MissingItem
 from vitrail.data.named_files import find_images
 from vitrail.errors import DataError, ImageError
 
@@ -22,55 +21,10 @@ ACCEPTED = (
 )
 
 
-@dataclass(frozen=True)
-class RequestedImage:
-    """One image of a request, opened when its turn comes.
-
-    Attributes:
-        name: what answers call it: the file's path, or ``image N`` in memory, N its place in the request from 0.
-        source: a file, a decoded image, the bytes of a file or what reads them; None where there is no such file.
-        problem: why it cannot be opened, where that is known beforehand.
-    """
-
-    name: str
-    source: Path | Image.Image | bytes | Any
-    problem: str | None = None
-
-    @property
-    def path(self) -> Path | None:
-        """The file it lies in, None in memory."""
-        return self.source if isinstance(self.source, Path) else None
-
-    @property
-    def stem(self) -> str:
-        """Its name without folder and ending, for files written about it."""
-        return Path(self.name).stem or "image"
-
-    def open(self, channels: int) -> Image.Image:
-        """Return the image upright, of mode RGB (``channels`` 3) or L (``channels`` 1).
-
-        Raises:
-            ImageError: it cannot be read; the error's ``path`` is `name`.
-        """
-        if self.problem is not None:
-            raise ImageError(self.name, self.problem)
-        try:
-            return self._decoded(channels)
-        except ImageError as error:
-            raise ImageError(self.name, error.reason) from error.__cause__
-
-    def _decoded(self, channels: int) -> Image.Image:
-        source = self.source
-        if isinstance(source, Path | bytes):
-            return open_image(source, channels)
-        if isinstance(source, Image.Image):
-            return with_channels(_upright(self.name, source), channels)
-        content = _content(self.name, source)
-        return open_image(content, channels)
-
-
-def requested_images(request: Any) -> list[RequestedImage]:
+def requested_images(request: Any) -> list[Item]:
     """Return the images of a request, in its order; one asked for twice is there twice.
+
+    A file is called by its path, an image in memory ``image N``, N its place in the request from 0.
 
     Args:
         request: one of `ACCEPTED`, or any number of them, mixed. A folder stands for the images in it at any depth and
@@ -80,14 +34,14 @@ def requested_images(request: Any) -> list[RequestedImage]:
     Raises:
         DataError: it is empty, nothing that is named is there, or something in it is no image.
     """
-    images: list[RequestedImage] = []
+    images: list[Item] = []
     missing: list[DataError] = []
     for place, item in enumerate(_items(request)):
         try:
             images += _expanded(item, len(images), place)
         except _Missing as error:
             missing.append(error.reason)
-            images.append(RequestedImage(error.name, None, str(error.reason)))
+            images.append(MissingItem(error.name, str(error.reason)))
     if not images:
         raise DataError(f"name images to look at: {ACCEPTED}")
     if len(missing) == len(images):
@@ -120,31 +74,31 @@ def _is_one(item: Any) -> bool:
     return isinstance(item, single) or hasattr(item, "read")
 
 
-def _expanded(item: Any, number: int, place: int) -> Iterator[RequestedImage]:
+def _expanded(item: Any, number: int, place: int) -> Iterator[Item]:
     """Yield the images that an item stands for, the first one being image ``number`` of all."""
     if isinstance(item, str | os.PathLike):
         yield from _named(os.fspath(item))
     elif isinstance(item, Image.Image):
-        yield RequestedImage(f"image {number}", item)
+        yield DecodedItem(f"image {number}", item)
     elif isinstance(item, bytes | bytearray | memoryview):
-        yield RequestedImage(f"image {number}", bytes(item))
+        yield EncodedItem(f"image {number}", bytes(item))
     elif isinstance(item, np.ndarray | Tensor):
         for offset, one in enumerate(_decoded_arrays(item, f"item {place} of the request")):
-            yield RequestedImage(f"image {number + offset}", one)
+            yield DecodedItem(f"image {number + offset}", one)
     elif hasattr(item, "read"):
         name = getattr(item, "name", None)
-        yield RequestedImage(name if isinstance(name, str) else f"image {number}", item)
+        yield EncodedItem(name if isinstance(name, str) else f"image {number}", item)
     else:
         raise DataError(f"item {place} of the request is {_kind(item)}; images are {ACCEPTED}")
 
 
-def _named(name: str | bytes) -> Iterator[RequestedImage]:
+def _named(name: str | bytes) -> Iterator[Item]:
     text = os.fsdecode(name)
     try:
         files = find_images([text])
     except DataError as error:
         raise _Missing(text, error) from None
-    yield from (RequestedImage(str(file), file) for file in files)
+    yield from (FileItem(str(file), file) for file in files)
 
 
 def _decoded_arrays(values: np.ndarray | Tensor, what: str) -> list[Image.Image]:
@@ -171,41 +125,17 @@ def _from_array(pixels: np.ndarray) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(pixels))
 
 
-def _upright(name: str, image: Image.Image) -> Image.Image:
-    """Return a copy, turned as its EXIF orientation says, as a file would be; the caller's image stays as it is."""
-    if image.width * image.height > MAX_PIXELS or 0 in image.size:
-        raise ImageError(name, f"{image.width} x {image.height} pixels are none or above the limit of {MAX_PIXELS:,}")
-    try:
-        return ImageOps.exif_transpose(image)
-    except Exception as error:  # An image that Pillow opens lazily is decoded only now.
-        raise ImageError(name, f"the image cannot be decoded ({error})") from error
-
-
-def _content(name: str, file: Any) -> bytes:
-    """Read an open file from where it stands, and leave it standing there, so that it can be asked for twice."""
-    try:
-        stands_at = file.tell() if file.seekable() else None
-        content = file.read()
-        if stands_at is not None:
-            file.seek(stands_at)
-    except Exception as error:  # A stranger's object: whatever it raises is about this image alone.
-        raise ImageError(name, f"the open file cannot be read ({error})") from error
-    if isinstance(content, str):
-        raise ImageError(name, "the file is open in text mode; open it in binary mode, as open(name, 'rb') does")
-    return bytes(content)
-
-
 def _kind(item: Any) -> str:
     name = type(item).__name__
     return f"{'an' if name[:1].lower() in 'aeiou' else 'a'} {name}"
 
 
-def files_of(images: Sequence[RequestedImage]) -> list[Path]:
+def files_of(images: Sequence[Item]) -> list[Path]:
     """Return the files among the images of a request."""
     return [image.path for image in images if image.path is not None]
 
 
-def opened(images: Sequence[RequestedImage], channels: int) -> tuple[list[Image.Image], list[ImageError | None]]:
+def opened(images: Sequence[Item], channels: int) -> tuple[list[Image.Image], list[ImageError | None]]:
     """Open images.
 
     Returns:
@@ -222,4 +152,4 @@ def opened(images: Sequence[RequestedImage], channels: int) -> tuple[list[Image.
     return read, errors
 
 
-__all__ = ["ACCEPTED", "RequestedImage", "files_of", "opened", "requested_images"]
+__all__ = ["ACCEPTED", "files_of", "opened", "requested_images"]

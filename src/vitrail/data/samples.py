@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from typing import Any, Literal
 
 import torch
@@ -14,7 +13,7 @@ from torch import Tensor
 from torch.utils.data import Dataset
 
 from vitrail.data.cache import open_cache
-from vitrail.data.images import open_image, with_channels
+from vitrail.data.item import Item
 from vitrail.data.sources import Images
 from vitrail.errors import DataError, ImageError
 from vitrail.seeding import in_turn
@@ -109,10 +108,8 @@ class Samples(Dataset[Sample]):
         return (key[0] % self.views, key[1]) if self.views else key
 
     def _image(self, index: int) -> Image.Image:
-        item = self.images.items[index]
-        if not isinstance(item, Path):
-            return with_channels(item if isinstance(item, Image.Image) else item.image(), self.channels)
-        if self._cache is None:
+        item = self.images.item(index)
+        if self._cache is None or item.path is None:
             return self._decode(item)
         image = self._cache.get(index)
         if image is None:
@@ -120,8 +117,8 @@ class Samples(Dataset[Sample]):
             self._cache.put(index, image)
         return image
 
-    def _decode(self, path: Path) -> Image.Image:
-        return open_image(path, self.channels, enough=getattr(self.transform, "enough", None))
+    def _decode(self, item: Item) -> Image.Image:
+        return item.open(self.channels, enough=getattr(self.transform, "enough", None))
 
 
 def seed_of(*parts: int) -> int:

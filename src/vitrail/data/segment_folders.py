@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from vitrail.data.images import open_image, open_indices
+from vitrail.data.images import open_indices
 from vitrail.data.layouts import IMAGE_FOLDERS, MASK_FOLDERS
 from vitrail.data.mask_doubts import MaskDoubts
 from vitrail.data.mask_files import masks_of_split, pair, split_folders
@@ -18,7 +18,6 @@ from vitrail.data.mask_values import advice, check_gaps, check_lossless
 from vitrail.data.scenes import is_scenes, open_scenes
 from vitrail.data.segments import VOID, Labelling, SegmentImages, check_sizes
 from vitrail.data.sources import Images, Source, with_validation
-from vitrail.data.turned import shown_size
 from vitrail.data.wrapper_folders import enter, note_of_entering
 from vitrail.errors import DataError, ImageError, nearest
 from vitrail.paths import user_path
@@ -121,11 +120,11 @@ def examine(images: SegmentImages, doubts: MaskDoubts | None = None) -> tuple[Co
     """
     shown: Counter[int] = Counter()
     problems: list[str] = []
-    for number, item in enumerate(images.items):
+    for number in range(len(images)):
+        item = images.item(number)
         try:
             segments = images.segments(number)
-            size = open_image(item).size if isinstance(item, Path) else item.size
-            check_sizes(size, segments, images.names[number], item)
+            check_sizes(item.size, segments, item.name, item.path)
         except (ImageError, DataError) as error:
             problems.append(str(error))
             continue
@@ -182,10 +181,10 @@ def _shown_by(images: SegmentImages, number: int) -> np.ndarray:
         ImageError: the mask cannot be read.
         DataError: it has another size than its image, or values that are no classes.
     """
-    segments, item = images.segments(number), images.items[number]
-    size = shown_size(item) if isinstance(item, Path) else None
+    segments, item = images.segments(number), images.item(number)
+    size = item.stated_size
     if size is not None:
-        check_sizes(size, segments, images.names[number], item)
+        check_sizes(size, segments, item.name, item.path)
     return np.bincount(segments.ravel(), minlength=VOID + 1) > 0
 
 

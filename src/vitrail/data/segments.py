@@ -155,7 +155,7 @@ class SegmentSamples(Samples):
     def _sample(self, key: Key, index: int) -> Sample:
         image = self._image(index)
         segments = self.images.segments(index)  # type: ignore[attr-defined]
-        check_sizes(image.size, segments, self.images.names[index], self.images.items[index])
+        check_sizes(image.size, segments, self.images.names[index], self.images.item(index).path)
         with seeded(self.seed, *self._stream(key)):
             pixels, classes = self.joint(image, segments)
         sample: Sample = {"image": pixels, "semantic": classes, "index": index}
@@ -164,7 +164,7 @@ class SegmentSamples(Samples):
         return sample
 
 
-def check_sizes(size: tuple[int, int], segments: np.ndarray, name: str, file: object = None) -> None:
+def check_sizes(size: tuple[int, int], segments: np.ndarray, name: str, file: Path | None = None) -> None:
     """Refuse a mask that is not as large as its image, and say so where EXIF data of its file is why.
 
     Raises:

@@ -15,6 +15,7 @@ from PIL import Image
 from vitrail.data.class_folders import open_any_folder, open_class_folders
 from vitrail.data.csv_files import TABLE_SUFFIXES, open_csv
 from vitrail.data.file_rules import SPLIT_WORDS
+from vitrail.data.item import Item, Stored, item_of
 from vitrail.data.listing import Listing, lookalikes
 from vitrail.errors import DataError, nearest
 from vitrail.paths import user_path
@@ -28,17 +29,26 @@ class Images:
     """The images of one split, in a fixed order.
 
     Attributes:
-        items: files, or images already in memory; drawn scenes have a size and an ``image()`` in their stead.
+        items: what is kept of each image: its path, or the image where it is in memory or drawn; `item` opens one.
         labels: for each image the number of its class, or None where there are no labels.
         names: for each image what it is called in reports.
     """
 
-    items: Sequence[Path | Image.Image]
+    items: Sequence[Stored]
     labels: tuple[int, ...] | None
     names: tuple[str, ...]
 
     def __len__(self) -> int:
         return len(self.items)
+
+    def item(self, number: int) -> Item:
+        """Return an image, wherever it lies."""
+        return item_of(self.items[number], self.names[number])
+
+    @property
+    def in_memory(self) -> bool:
+        """Whether all images are decoded already."""
+        return all(self.item(number).in_memory for number in range(len(self)))
 
     def subset(self, indices: Iterable[int]) -> Images:
         """Keep the images with these numbers, in this order."""

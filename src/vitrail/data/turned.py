@@ -23,9 +23,9 @@ def shown_size(file: Path) -> tuple[int, int] | None:
     return _header(file)[0]
 
 
-def about_turning(file: object, size: tuple[int, int], other: tuple[int, int]) -> str:
+def about_turning(file: Path | None, size: tuple[int, int], other: tuple[int, int]) -> str:
     """Say, as a half sentence, that EXIF data is why two sizes differ; "" where it is not."""
-    if size != (other[1], other[0]) or not isinstance(file, Path):
+    if file is None or size != (other[1], other[0]):
         return ""
     turned = orientation(file)
     if turned not in SIDEWAYS:

@@ -6,13 +6,10 @@ import dataclasses
 import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from vitrail.config import Preprocessing, pair, replace
-from vitrail.data.images import open_image
+from vitrail.data.item import Item
 from vitrail.data.sources import Images
 from vitrail.errors import ConfigError, ImageError
 from vitrail.models.registry import (
@@ -119,7 +116,7 @@ def _backbone(name: str) -> str:
 def default_size(images: Images, patch_size: int, largest: int = LARGEST_DEFAULT_SIZE) -> int:
     """Return the median shorter side of the images in whole patches, between 32 pixels and ``largest``."""
     step = max(1, len(images) // SIZES_LOOKED_AT)
-    sides = [side for item in images.items[::step] if (side := _shorter_side(item))]
+    sides = [side for number in range(0, len(images), step) if (side := _shorter_side(images.item(number)))]
     median = int(statistics.median(sides)) if sides else largest
     side = min(max(median, SMALLEST_DEFAULT_SIZE), largest)
     return max(patch_size, side // patch_size * patch_size)
@@ -131,11 +128,9 @@ def _default_size(images: Images, patch_size: int, weights: WeightsFile | None) 
     return own if own[0] != own[1] else pair(default_size(images, patch_size, own[0]))
 
 
-def _shorter_side(item: Path | Image.Image) -> int | None:
-    if not isinstance(item, Path):
-        return min(item.size)
+def _shorter_side(item: Item) -> int | None:
     try:
-        return min(open_image(item).size)
+        return min(item.size)
     except ImageError:
         return None
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
-from vitrail.data.images import open_image
-from vitrail.data.requested import RequestedImage
+from vitrail.data.item import Item
 from vitrail.data.sources import Images, Source
 from vitrail.errors import DataError, ImageError
 from vitrail.weights.description import Description
@@ -89,16 +87,15 @@ def _readable(images: Images, number: int, taken: Collection[int]) -> int:
     for offset in range(min(len(images), len(taken) + TRIES)):
         candidate = (number + offset) % len(images)
         try:
-            if candidate not in taken and (item := images.items[candidate]) is not None:
-                if isinstance(item, Path):
-                    open_image(item)
+            if candidate not in taken:
+                images.item(candidate).open()
                 return candidate
         except ImageError as error:
             problem = problem or error
     raise DataError(f"no image can be read that could be drawn; the first: {problem}")
 
 
-def named_images(images: Sequence[RequestedImage], count: int, description: Description) -> Shown:
+def named_images(images: Sequence[Item], count: int, description: Description) -> Shown:
     """Take the first ``count`` images of a request that can be read.
 
     Raises:

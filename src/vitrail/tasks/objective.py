@@ -12,7 +12,7 @@ from torch import nn
 
 from vitrail.config import Preprocessing, to_json
 from vitrail.console import percent
-from vitrail.data.requested import RequestedImage
+from vitrail.data.item import Item
 from vitrail.data.sources import Source, open_source
 from vitrail.errors import ConfigError, nearest
 from vitrail.models.registry import BACKBONES, OBJECTIVES, ModelSpec, option_names
@@ -104,7 +104,7 @@ class Objective(Task):
 
     def predict(
         self,
-        images: Sequence[RequestedImage],
+        images: Sequence[Item],
         model: Any,
         description: Description,
         settings: PredictSettings,

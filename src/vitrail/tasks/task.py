@@ -13,7 +13,7 @@ from torch import nn
 
 from vitrail.config import Preprocessing
 from vitrail.console import shortened
-from vitrail.data.requested import RequestedImage
+from vitrail.data.item import Item
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Images, Source
 from vitrail.models.registry import ModelSpec
@@ -161,7 +161,7 @@ class Task(ABC):
     @abstractmethod
     def predict(
         self,
-        images: Sequence[RequestedImage],
+        images: Sequence[Item],
         model: Any,
         description: Description,
         settings: PredictSettings,

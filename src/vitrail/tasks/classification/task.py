@@ -12,7 +12,8 @@ from PIL import Image
 
 from vitrail.config import Preprocessing, replace, to_json
 from vitrail.console import percent
-from vitrail.data.requested import RequestedImage, opened
+from vitrail.data.item import Item
+from vitrail.data.requested import opened
 from vitrail.data.sources import Images, Source, open_source
 from vitrail.errors import ConfigError, DataError
 from vitrail.models.partial_fine_tuning import PartialFineTuning
@@ -119,7 +120,7 @@ class ClassificationTask(Supervised):
 
     def predict(
         self,
-        images: Sequence[RequestedImage],
+        images: Sequence[Item],
         model: Any,
         description: Description,
         settings: PredictSettings,

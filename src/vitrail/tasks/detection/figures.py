@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -12,7 +11,6 @@ import torch.nn.functional as F
 from PIL import Image
 
 from vitrail.console import percent
-from vitrail.data.images import open_image, with_channels
 from vitrail.data.objects import ObjectImages
 from vitrail.data.sources import Images
 from vitrail.heads.detr import Detr
@@ -49,7 +47,8 @@ def draw(model: Any, description: Description, images: Images) -> dict[str, Imag
         the ``pyramid`` and, where the objects are known, the ``anchors``.
     """
     predictor = ObjectPredictor(model, description, Runtime.where(model), threshold=0.0)
-    shown = [_image(images, number, description) for number in range(len(images))]
+    channels = description.preprocessing.channels
+    shown = [images.item(number).open(channels) for number in range(len(images))]
     found = predictor(shown)
     drawn = {"objects": _objects(images, shown, found)}
     few = shown[:DRAWN_CLOSELY]
@@ -62,13 +61,6 @@ def draw(model: Any, description: Description, images: Images) -> dict[str, Imag
     if isinstance(images, ObjectImages):
         drawn["anchors"] = _anchors(predictor, images, few)
     return drawn
-
-
-def _image(images: Images, number: int, description: Description) -> Image.Image:
-    item, channels = images.items[number], description.preprocessing.channels
-    if isinstance(item, Path):
-        return open_image(item, channels)
-    return with_channels(item if isinstance(item, Image.Image) else item.image(), channels)  # type: ignore[attr-defined]
 
 
 def _objects(images: Images, shown: list[Image.Image], found: list[FoundObjects]) -> Image.Image:

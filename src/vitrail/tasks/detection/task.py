@@ -14,9 +14,10 @@ from torch import nn
 from vitrail.config import Preprocessing, replace, to_json
 from vitrail.console import percent
 from vitrail.data.coco import open_coco
+from vitrail.data.item import Item
 from vitrail.data.joint import training_transform
 from vitrail.data.objects import ObjectImages, ObjectSamples
-from vitrail.data.requested import RequestedImage, files_of
+from vitrail.data.requested import files_of
 from vitrail.data.scenes import is_scenes, open_scenes
 from vitrail.data.sources import Images, Source
 from vitrail.errors import ConfigError, DataError, ImageError
@@ -123,7 +124,7 @@ class DetectionTask(Supervised):
 
     def predict(
         self,
-        images: Sequence[RequestedImage],
+        images: Sequence[Item],
         model: Any,
         description: Description,
         settings: PredictSettings,

@@ -9,7 +9,6 @@ from typing import Any
 import torch
 from PIL import Image
 
-from vitrail.data.images import open_image, with_channels
 from vitrail.data.segments import SegmentImages
 from vitrail.data.sources import Images
 from vitrail.data.transforms import resize
@@ -28,7 +27,7 @@ def draw_segments(model: Any, description: Description, images: Images) -> dict[
     """Draw what a segmenter says of images and, where masks are known, where it errs; and the maps its head gets."""
     predictor = PixelPredictor(model, description, Runtime.where(model))
     channels = description.preprocessing.channels
-    shown = [_image(item, channels) for item in images.items]
+    shown = [images.item(number).open(channels) for number in range(len(images))]
     truths = [images.segments(n) if isinstance(images, SegmentImages) else None for n in range(len(images))]
     found = predictor(shown)
     parts = [one.window for one in found if one.window]
@@ -39,13 +38,6 @@ def draw_segments(model: Any, description: Description, images: Images) -> dict[
     drawn = {"segments": figures.panel(shown, truths, classes, description.class_names, names)}
     drawn["maps"] = _draw_maps(predictor, shown[:MAPS_DRAWN])
     return drawn
-
-
-def _image(item: Any, channels: int) -> Image.Image:
-    """Return an image that is a file, in memory, or drawn."""
-    if isinstance(item, Path):
-        return open_image(item, channels)
-    return with_channels(item if isinstance(item, Image.Image) else item.image(), channels)
 
 
 @torch.inference_mode()

@@ -12,7 +12,8 @@ from PIL import Image
 from vitrail.config import Preprocessing, replace, to_json
 from vitrail.console import percent
 from vitrail.data.cuts import random_cut
-from vitrail.data.requested import RequestedImage, files_of
+from vitrail.data.item import Item
+from vitrail.data.requested import files_of
 from vitrail.data.scenes import is_scenes
 from vitrail.data.segment_folders import NAMES_FILE, check_masks, is_segments, open_segments, read_names
 from vitrail.data.segments import SegmentImages, SegmentSamples
@@ -122,7 +123,7 @@ class SegmentationTask(Supervised):
 
     def predict(
         self,
-        images: Sequence[RequestedImage],
+        images: Sequence[Item],
         model: Any,
         description: Description,
         settings: PredictSettings,
