@@ -17,6 +17,7 @@ from vitrail.runs.next_steps import after_training
 from vitrail.training.checkpoint import pointed, resolve
 from vitrail.visualize.report import Section, write_report
 from vitrail.weights.description import Description, describe
+from vitrail.weights.open_any import is_own_checkpoint
 
 CAPTIONS = {
     "curves": "Curves\nWhat was measured along the run.",
@@ -107,6 +108,8 @@ def write_look(
 
 def checkpoint_name(source: Path) -> str:
     """Say which checkpoint a path means: of a run "checkpoint step_00000080, the best"."""
+    if not is_own_checkpoint(source):
+        return f"the weights in {source.name}"
     folder = resolve(source)
     pointers = [name for name in ("best", "last") if pointed(folder.parent, name) == folder]
     return f"checkpoint {folder.name}{', the ' + ' and '.join(pointers) if pointers else ''}"

@@ -19,7 +19,7 @@ class EvaluateSettings:
     """Measure a trained model on labelled images."""
 
     checkpoint: tyro.conf.Positional[str]
-    """A run folder or a checkpoint; of a run, the best one."""
+    """A run folder (of a run, the best checkpoint), a checkpoint, or anybody's weights of a known layout."""
     data: tyro.conf.Positional[str]
     """The images: a folder, a CSV, or "digits"."""
     split: Literal["auto", "train", "validation", "test", "all"] = "auto"
@@ -30,6 +30,7 @@ class EvaluateSettings:
     """Processes that load images; -1 chooses by the machine."""
     device: str = "auto"
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    """auto: bf16 where the hardware computes in it; for weights of others fp32, as their figures are published."""
     json: bool = False
     """Print one JSON object instead of a table."""
 
@@ -39,7 +40,7 @@ class PredictSettings:
     """Say what is in images."""
 
     checkpoint: tyro.conf.Positional[str]
-    """A run folder or a checkpoint of a trained model; of a run, the best one."""
+    """A run folder (of a run, the best checkpoint), a checkpoint, or anybody's weights of a known layout."""
     images: tyro.conf.Positional[tuple[str, ...]]
     """Files, folders or globs."""
     top: int = 3
@@ -56,6 +57,7 @@ class PredictSettings:
     batch_size: int = 32
     device: str = "auto"
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    """auto: bf16 where the hardware computes in it; for weights of others fp32, as their figures are published."""
 
 
 @dataclass(frozen=True)
@@ -139,7 +141,7 @@ class LookSettings:
     """Draw what a model sees: reconstructions, attention, curves, and a report of it all."""
 
     checkpoint: tyro.conf.Positional[str]
-    """A run folder or a checkpoint; of a run, the best one."""
+    """A run folder (of a run, the best checkpoint), a checkpoint, or anybody's weights of a known layout."""
     images: tyro.conf.Positional[tuple[str, ...]] = ()
     """Files, folders or globs; by default some of the run's own held-out images."""
     out: str | None = None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,8 +18,8 @@ from vitrail.models.backbone import backbone_of
 from vitrail.tasks.predictor import Predictor
 from vitrail.tasks.registry import task_of
 from vitrail.training.runtime import Runtime
-from vitrail.weights.checkpoint import open_checkpoint
 from vitrail.weights.description import Description
+from vitrail.weights.open_any import open_any
 
 EMBEDDED_AT_ONCE = 32
 """Images in a forward pass."""
@@ -28,16 +29,19 @@ def open_model(checkpoint: str | Path, *, device: str = "auto", precision: str =
     """Open a trained model.
 
     Args:
-        checkpoint: a run folder (of a run, the best checkpoint) or a checkpoint.
+        checkpoint: a run folder (of a run, the best checkpoint), a checkpoint, a weights file of any known layout
+            (timm, transformers, torchvision, Google, Meta, Microsoft), or a folder as transformers or timm save it.
         device: auto, cpu, cuda, cuda:1 or mps.
         precision: fp32, bf16, fp16, or auto: bf16 where the hardware computes in it.
 
     Raises:
-        WeightsError: there is no checkpoint, or it is damaged.
+        WeightsError: there is no such file, it is damaged, or it belongs to no model known here.
         ConfigError: there is no such device, or it does not compute in this precision.
     """
-    model, description = open_checkpoint(checkpoint)
-    return OpenModel(model, description, Runtime.named(device, precision))
+    opened = open_any(checkpoint)
+    for note in opened.notes:
+        warnings.warn(note, stacklevel=2)
+    return OpenModel(opened.model, opened.description, Runtime.named(device, precision))
 
 
 class OpenModel:

@@ -18,6 +18,7 @@
 - `inspect`: what is in a weights file, and whether a model really takes it
 - `load`: fit the tensors of a file to a model, and say what became of each
 - `named`: one way to name a model, the same for every command and in Python
+- `open_any`: open a model with its weights from any file
 - `paths`: paths of weights as callers give them
 - `plausible`: whether a checkpoint's description can be that of the tensors beside it
 - `preprocessing`: how images must be prepared for a weights file
