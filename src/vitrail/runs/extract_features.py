@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vitrail.config import Augment, Preprocessing, to_json
-from vitrail.data.batches import EvalBatches
+from vitrail.data.batches import EvalBatches, Loading
 from vitrail.data.features import Features, View, digest_of, identity, kept_features
 from vitrail.data.normalise import Normalise
 from vitrail.data.samples import Samples
@@ -91,7 +91,7 @@ class Extraction:
         normalise = Normalise(self.preprocessing.mean, self.preprocessing.std).to(self.device)
         modes = {module: module.training for module in self.model.modules()}
         self.model.to(self.device).eval()
-        for batch in EvalBatches(samples, self.batch_size, self.workers):
+        for batch in EvalBatches(samples, self.batch_size, Loading(self.workers)):
             with self.precision.autocast():
                 images = normalise(to_device({"image": batch["image"]}, self.device)["image"])
                 yield batch["index"], self.extract(images).float()

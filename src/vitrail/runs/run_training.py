@@ -14,7 +14,7 @@ import torch
 from torch import nn
 
 from vitrail.config import to_json
-from vitrail.data.batches import EvalBatches, TrainBatches
+from vitrail.data.batches import EvalBatches, Loading, TrainBatches
 from vitrail.data.image_list import FILE
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Images, Source, training_images
@@ -152,13 +152,15 @@ def train_batches(plan: Plan, pin_memory: bool = False) -> TrainBatches:
         settings.batch_size,
         settings.run.micro_batch,
         settings.run.seed,
-        settings.loader.workers,
-        distributed.rank(),
-        distributed.world(),
         plan.balanced,
-        pin_memory,
-        settings.run.timeout,
+        _loading(plan, pin_memory),
     )
+
+
+def _loading(plan: Plan, pin_memory: bool = False) -> Loading:
+    """Return how this process loads its share of the batches of a plan."""
+    workers, timeout = plan.settings.loader.workers, plan.settings.run.timeout
+    return Loading(workers, distributed.rank(), distributed.world(), pin_memory, timeout)
 
 
 def evaluator(plan: Plan) -> Callable[[Any], dict[str, float]] | None:
@@ -166,14 +168,5 @@ def evaluator(plan: Plan) -> Callable[[Any], dict[str, float]] | None:
     images = plan.source.validation
     if images is None or not len(images):
         return None
-    settings = plan.settings
-    samples = plan.samples(images, False)
-    batches = EvalBatches(
-        samples,
-        settings.batch_size,
-        settings.loader.workers,
-        distributed.rank(),
-        distributed.world(),
-        timeout=settings.run.timeout,
-    )
+    batches = EvalBatches(plan.samples(images, False), plan.settings.batch_size, _loading(plan))
     return lambda task: plan.measure(task, batches)

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from vitrail.config import replace
-from vitrail.data.batches import worker_count
 from vitrail.runs.run_training import Plan, train_batches
 from vitrail.training.learner import Learner
 from vitrail.training.runtime import Runtime
@@ -149,4 +148,4 @@ def _loader_rate(plan: Plan, seconds: float) -> tuple[float, int]:
         next(steps)
         count += 1
     rate = count * batches.batch_size / (time.perf_counter() - began)
-    return rate, worker_count(batches.workers, batches.samples)
+    return rate, batches.loading.workers
