@@ -22,6 +22,7 @@ from vitrail.runs.run_folder import output_folder
 from vitrail.runs.shown import Shown, held_out_of, named_images
 from vitrail.settings import LookSettings
 from vitrail.tasks.registry import task_of
+from vitrail.training.runtime import Runtime
 from vitrail.visualize.curves import draw_curves
 from vitrail.weights.description import Description
 from vitrail.weights.open_any import open_any
@@ -65,6 +66,7 @@ def _look(settings: LookSettings, images: Any) -> list[Path]:
     model, description = opened.model, opened.description
     task = task_of(description)
     task.check_look(model, description, settings)
+    model.to(Runtime.named(settings.device, "fp32").device)
     shown = named_images(images, settings.count, description) if images else _held_out(description, settings)
     for note in (*opened.notes, *shown.notes):
         say(note)

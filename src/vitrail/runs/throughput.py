@@ -73,9 +73,8 @@ def measure_throughput(plan: Plan, batch_size: int, seconds: float) -> Throughpu
         seconds: about how long to measure, a third of it the loader.
     """
     run = plan.settings.run
-    runtime = Runtime.of(run)
-    device, precision = runtime.device, runtime.precision
-    learner = Learner(plan.task, plan.settings.optim, device=device, precision=precision, seed=run.seed, steps=1)
+    runtime = Runtime.of(run).prepared()
+    learner = Learner(plan.task, plan.settings.optim, runtime=runtime, seed=run.seed, steps=1)
     sizes = list(_sizes(batch_size))
     by_batch: dict[int, float] = {}
     ran_out, began = 0, time.monotonic()
@@ -92,7 +91,9 @@ def measure_throughput(plan: Plan, batch_size: int, seconds: float) -> Throughpu
             break
     best = _fastest(by_batch)
     loader, workers = _loader_rate(_with_batch(plan, max(by_batch)), seconds / 3)
-    return Throughput(by_batch[best], loader, workers, best, by_batch, ran_out, str(device), precision.name)
+    return Throughput(
+        by_batch[best], loader, workers, best, by_batch, ran_out, str(runtime.device), runtime.precision.name
+    )
 
 
 def _sizes(largest: int) -> Iterator[int]:

@@ -162,6 +162,8 @@ class LookSettings:
     layers: tuple[int, ...] = ()
     """Blocks whose heads are drawn, from 0, or negative from the end: of a ViT, their attention (by default of the last
     one); of a Swin, their biases (of the last one of each stage)."""
+    device: str = "auto"
+    """What computes, in fp32."""
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,7 @@ class TourSettings:
     train_epochs: float | None = None
     """Passes over the labelled images; by default some 10,000 images are seen."""
     seed: int = 0
+    device: str = "auto"
 
 
 @dataclass(frozen=True)

@@ -91,7 +91,7 @@ class OpenModel:
             ImageError: an image cannot be read.
         """
         backbone, rows = backbone_of(self.model), []
-        with torch.inference_mode(), self.runtime.precision.autocast():
+        with torch.inference_mode(), self.runtime.autocast():
             for some in self._inputs(images).split(EMBEDDED_AT_ONCE):
                 rows.append(backbone.embed(some.to(self.runtime.device)).float().cpu())
         return torch.cat(rows)

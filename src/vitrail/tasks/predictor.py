@@ -82,7 +82,7 @@ class Predictor(ABC, Generic[R_co]):
     @contextmanager
     def computing(self) -> Iterator[None]:
         """Compute without gradients, in the runtime's precision."""
-        with torch.inference_mode(), self.runtime.precision.autocast():
+        with torch.inference_mode(), self.runtime.autocast():
             yield
 
 

@@ -41,7 +41,6 @@ from vitrail.tasks.left_out import unread
 from vitrail.tasks.supervised import Supervised
 from vitrail.tasks.task import Learning, Measured, RunContext
 from vitrail.training import distributed
-from vitrail.training.precision import keep_large_buffers
 from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
 from vitrail.weights.load import load_weights
@@ -101,8 +100,7 @@ class ClassificationTask(Supervised):
         self, measured: Measured, model: Any, description: Description, settings: EvaluateSettings
     ) -> Evaluation:
         """Score every image and count, over all processes."""
-        keep_large_buffers()
-        predictor = ClassPredictor(model, description, Runtime.of(settings))
+        predictor = ClassPredictor(model, description, Runtime.of(settings).prepared())
         batches = predictor.batches(measured.images, settings.batch_size, settings.workers)
         counted, known = [], len(description.class_names)
         for batch in batches:
