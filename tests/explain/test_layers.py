@@ -20,7 +20,8 @@ def naive_hsic(k, m):
     n = len(k)
     product = sum(k[i, j] * m[j, i] for i in range(n) for j in range(n) if i != j)
     sums = [sum(a[i, j] for i in range(n) for j in range(n) if i != j) for a in (k, m)]
-    chain = sum(k[i, j] * m[j, l] for i in range(n) for j in range(n) for l in range(n) if i != j and j != l)
+    triples = np.ndindex(n, n, n)
+    chain = sum(k[a, b] * m[b, c] for a, b, c in triples if a != b and b != c)
     return (product + sums[0] * sums[1] / (n - 1) / (n - 2) - 2 / (n - 2) * chain) / (n * (n - 3))
 
 

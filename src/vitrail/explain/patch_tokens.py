@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 import torch.nn.functional as F
@@ -13,6 +14,9 @@ from vitrail.explain.record import device_of, evaluating
 from vitrail.models.backbone import backbone_of
 
 IMAGES_AT_ONCE = 32
+STARTS: Any = 4  # sklearn types this as text alone
+"""Times that k-means begins anew; the best result counts."""
+
 TAIL = 0.02
 """Share of the values at both ends of a component that are drawn as its darkest and brightest colour."""
 
@@ -146,6 +150,6 @@ def token_groups(tokens: Tensor, count: int, seed: int) -> Tensor:
     rows = F.normalize(tokens, dim=1).permute(0, 2, 3, 1).reshape(-1, width)
     if not 1 <= count <= len(rows):
         raise ConfigError(f"{len(rows)} patches cannot be parted into {count} groups; choose 1 to {len(rows)}")
-    found = torch.from_numpy(KMeans(count, n_init=4, random_state=seed).fit_predict(rows.numpy())).long()
+    found = torch.from_numpy(KMeans(count, n_init=STARTS, random_state=seed).fit_predict(rows.numpy())).long()
     rank = found.bincount(minlength=count).argsort(descending=True, stable=True).argsort()
     return rank[found].view(batch, h, w)
