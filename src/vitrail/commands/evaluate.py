@@ -49,7 +49,7 @@ def run(settings: EvaluateSettings) -> None:
 
 @distributed.processes()
 def _evaluated(settings: EvaluateSettings) -> tuple[Any, Description]:
-    opened = open_any(settings.checkpoint)
+    opened = open_any(settings.checkpoint, accept_license=settings.accept_license)
     settings = published_precision(settings, opened)
     model, description = opened.model, opened.description
     task = task_of(description)

@@ -10,9 +10,8 @@ from PIL import Image
 
 from vitrail.config import check_choices, replace
 from vitrail.data.requested import requested_images
-from vitrail.errors import ConfigError, WeightsError
+from vitrail.errors import ConfigError
 from vitrail.output import say
-from vitrail.paths import user_path
 from vitrail.runs.measured import known_split
 from vitrail.runs.metrics_file import read_metrics
 from vitrail.runs.next_steps import after_look, say_next
@@ -25,6 +24,7 @@ from vitrail.tasks.registry import task_of
 from vitrail.training.runtime import Runtime
 from vitrail.visualize.curves import draw_curves
 from vitrail.weights.description import Description
+from vitrail.weights.named import find_model
 from vitrail.weights.open_any import open_any
 
 
@@ -59,7 +59,7 @@ def run(settings: LookSettings) -> list[Path]:
 
 
 def _look(settings: LookSettings, images: Any) -> list[Path]:
-    root = user_path(settings.checkpoint, WeightsError)
+    root = find_model(settings.checkpoint, accept_license=settings.accept_license).path
     place = output_folder(settings.checkpoint, "look")
     out = check_place(settings.out, place, settings.images if settings.out else ())
     opened = open_any(settings.checkpoint)

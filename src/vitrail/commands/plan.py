@@ -227,6 +227,7 @@ def _prepare(settings: PlanSettings, out: str) -> tuple[Plan, PretrainSettings |
     common: dict[str, Any] = {
         "data": settings.data,
         "weights": settings.weights,
+        "accept_license": settings.accept_license,
         "out": out,
         "image_size": settings.image_size,
         "channels": settings.channels,

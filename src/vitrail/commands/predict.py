@@ -90,7 +90,7 @@ def _open(settings: PredictSettings) -> OpenedModel:
     """Open the model, and refuse what it cannot be asked."""
     if settings.out is not None:
         check_place(settings.out, "", settings.images)
-    opened = open_any(settings.checkpoint)
+    opened = open_any(settings.checkpoint, accept_license=settings.accept_license)
     task_of(opened.description).check_prediction(settings, opened.description)
     return opened
 

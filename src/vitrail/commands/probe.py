@@ -142,7 +142,7 @@ def run(settings: ProbeSettings) -> None:
 def _probe(settings: ProbeSettings) -> Probed:
     _check_numbers(settings)
     check_place(settings.out, "" if settings.out else _folder(settings), [settings.data])
-    weights = open_weights(settings.weights)
+    weights = WeightsFile(settings.weights, accept_license=settings.accept_license)
     source = _open(settings, weights)
     for note in source.notes:
         say(note)

@@ -24,6 +24,7 @@ from vitrail.weights.open_any import is_own_checkpoint
 # These may differ when a run goes on: they say where and how fast, not what is learned.
 MAY_CHANGE = {
     "out",
+    "accept_license",
     "loader.workers",
     "loader.cache",
     "run.device",

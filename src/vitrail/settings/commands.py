@@ -28,6 +28,8 @@ class EvaluateSettings:
     scoring: Scoring = field(default_factory=Scoring)
     workers: int = -1
     """Processes that load images; -1 chooses by the machine."""
+    accept_license: bool = False
+    """Accept the licence of a model that is fetched by name, where it asks for that; remembered."""
     device: str = "auto"
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     """auto: bf16 where the hardware computes in it; for weights of others fp32, as their figures are published."""
@@ -55,6 +57,8 @@ class PredictSettings:
     """Score below which a detected object is left out."""
     scoring: Scoring = field(default_factory=Scoring)
     batch_size: int = 32
+    accept_license: bool = False
+    """Accept the licence of a model that is fetched by name, where it asks for that; remembered."""
     device: str = "auto"
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     """auto: bf16 where the hardware computes in it; for weights of others fp32, as their figures are published."""
@@ -65,7 +69,7 @@ class ProbeSettings:
     """Measure what an encoder is worth: nearest neighbours, linear classifiers, and its last blocks tuned alone."""
 
     weights: tyro.conf.Positional[str]
-    """A run folder, a checkpoint or a weights file, of any backbone."""
+    """A run folder, a checkpoint, a weights file or hf:OWNER/NAME, of any backbone."""
     data: tyro.conf.Positional[str]
     """Labelled images with held-out ones: a folder, a CSV, or "digits" (embedded)."""
     out: str | None = None
@@ -94,6 +98,8 @@ class ProbeSettings:
     """Tune so many last blocks of a ViT, as `vitrail train --tune-blocks` does; 0.5 is the MLP of the last one."""
     tune_epochs: float = 30
     """Of tuning the last blocks."""
+    accept_license: bool = False
+    """Accept the licence of a model that is fetched by name, where it asks for that; remembered."""
     seed: int = 0
     workers: int = -1
     """Processes that load images; -1 chooses by the machine."""
@@ -116,7 +122,9 @@ class PlanSettings:
     model: str = "auto"
     """A name from `vitrail models`; auto: the one the weights belong to, else vit_ti16."""
     weights: str | None = None
-    """Start from a weights file, a checkpoint or a run folder."""
+    """Start from a run, a checkpoint, a weights file, or a model on the hub (hf:OWNER/NAME)."""
+    accept_license: bool = False
+    """Accept the licence of a model that is fetched by name, where it asks for that; remembered."""
     recipe: str = "auto"
     """A name from `vitrail models --recipes`."""
     image_size: Size | None = None
@@ -144,6 +152,8 @@ class LookSettings:
     """A run folder (of a run, the best checkpoint), a checkpoint, or anybody's weights of a known layout."""
     images: tyro.conf.Positional[tuple[str, ...]] = ()
     """Files, folders or globs; by default some of the run's own held-out images."""
+    accept_license: bool = False
+    """Accept the licence of a model that is fetched by name, where it asks for that; remembered."""
     out: str | None = None
     """Where the images go; RUN/look by default."""
     count: int = 6
@@ -236,7 +246,9 @@ class WeightsSettings:
     """inspect: layout, model, normalisation; convert: to another library's layout, with the files it keeps beside;
     verify: every tensor is there, finite and has a way back, and the same as in --source; push: to a model hub."""
     file: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="FILE")]]
-    """A weights file of anybody's, a folder of a model hub, a checkpoint or a run folder."""
+    """A weights file of anybody's, a folder of a model hub, a checkpoint, a run folder, or hf:OWNER/NAME."""
+    accept_license: bool = False
+    """Accept the licence of a model that is fetched by name, where it asks for that; remembered."""
     to: str | None = None
     """convert: vitrail, timm, huggingface, torchvision, google, big_vision, mae or swin. push: OWNER/NAME."""
     out: str | None = None

@@ -25,20 +25,24 @@ EMBEDDED_AT_ONCE = 32
 """Images in a forward pass."""
 
 
-def open_model(checkpoint: str | Path, *, device: str = "auto", precision: str = "fp32") -> OpenModel:
+def open_model(
+    checkpoint: str | Path, *, device: str = "auto", precision: str = "fp32", accept_license: bool = False
+) -> OpenModel:
     """Open a trained model.
 
     Args:
         checkpoint: a run folder (of a run, the best checkpoint), a checkpoint, a weights file of any known layout
-            (timm, transformers, torchvision, Google, Meta, Microsoft), or a folder as transformers or timm save it.
+            (timm, transformers, torchvision, Google, Meta, Microsoft), a folder as transformers or timm save it, or a
+            model on the hub, ``hf:OWNER/NAME``.
         device: auto, cpu, cuda, cuda:1 or mps.
         precision: fp32, bf16, fp16, or auto: bf16 where the hardware computes in it.
+        accept_license: the licence of what is fetched is accepted, where it asks for that; remembered for later.
 
     Raises:
         WeightsError: there is no such file, it is damaged, or it belongs to no model known here.
         ConfigError: there is no such device, or it does not compute in this precision.
     """
-    opened = open_any(checkpoint)
+    opened = open_any(checkpoint, accept_license=accept_license)
     for note in opened.notes:
         warnings.warn(note, stacklevel=2)
     return OpenModel(opened.model, opened.description, Runtime.named(device, precision))

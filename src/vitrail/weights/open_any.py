@@ -38,16 +38,18 @@ class OpenedModel:
     notes: tuple[str, ...] = ()
 
 
-def open_any(source: str | Path, num_heads: int | None = None) -> OpenedModel:
+def open_any(source: str | Path, num_heads: int | None = None, *, accept_license: bool = False) -> OpenedModel:
     """Open a model with its weights.
 
     Args:
         source: as for `vitrail.weights.named.find_model`.
         num_heads: number of heads, where nothing in or beside the weights says it.
+        accept_license: the licence of what is fetched is accepted, where it asks for that; remembered for later.
 
     Raises:
         WeightsError: there is no such thing, it is damaged, or it belongs to no model known here.
     """
+    find_model(source, accept_license=accept_license)
     if is_own_checkpoint(source):
         model, description = open_checkpoint(source)
         return OpenedModel(model, description, is_own=True)
