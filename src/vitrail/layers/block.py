@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
@@ -24,17 +26,23 @@ def drop_path(branch: Tensor, probability: float, training: bool) -> Tensor:
 
 
 class Mlp(nn.Module):
-    """Two linear maps with a GELU between (ViT, equation 3); ``(..., D)`` to ``(..., D)``."""
+    """Two linear maps with a GELU between (ViT, equation 3); ``(..., D)`` to ``(..., D)``.
 
-    def __init__(self, width: int, hidden: int, dropout: float = 0.0) -> None:
+    Another activation than the exact GELU is for models that were trained with it.
+    """
+
+    def __init__(
+        self, width: int, hidden: int, dropout: float = 0.0, activation: Callable[[Tensor], Tensor] = F.gelu
+    ) -> None:
         super().__init__()
+        self.activation = activation
         self.fc1 = nn.Linear(width, hidden)
         self.fc2 = nn.Linear(hidden, width)
         self.dropout = nn.Dropout(dropout)
 
     def forward(self, tokens: Tensor) -> Tensor:
         """Map every token by itself."""
-        return self.dropout(self.fc2(self.dropout(F.gelu(self.fc1(tokens)))))
+        return self.dropout(self.fc2(self.dropout(self.activation(self.fc1(tokens)))))
 
 
 class Block(nn.Module):

@@ -88,22 +88,17 @@ class PatchEmbedding(nn.Module):
 
     The weights are a convolution's, ``(D, C, P, P)``, as in every published checkpoint; they are applied
     as a matrix product, so that hidden patches can be left out before any arithmetic (MAE, section 3).
+    Without ``bias`` it is CLIP's.
     """
 
-    def __init__(self, patch_size: int, channels: int, width: int) -> None:
+    def __init__(self, patch_size: int, channels: int, width: int, bias: bool = True) -> None:
         super().__init__()
         self.patch_size = patch_size
-        self.proj = nn.Conv2d(channels, width, patch_size, patch_size)
+        self.proj = nn.Conv2d(channels, width, patch_size, patch_size, bias=bias)
         # A convolution over patches is a linear map of D outputs and C * P * P inputs: initialised as one.
         nn.init.xavier_uniform_(self.proj.weight.view(width, -1))
-        nn.init.zeros_(self.proj.bias)  # type: ignore[arg-type]
-
-    sees_only_its_patch = True
-    """Whether a token depends on the pixels of its own patch alone."""
-
-    def input_filters(self) -> Tensor:
-        """Return the filters that are applied to the pixels first: ``(D, C, P, P)``."""
-        return self.proj.weight
+        if self.proj.bias is not None:
+            nn.init.zeros_(self.proj.bias)
 
     @property
     def stride(self) -> int:

@@ -8,6 +8,15 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+PositionResize = Literal["bicubic", "bicubic_plain", "dinov2", "bilinear"]
+"""How positions are fitted to another grid. bicubic: antialiased, as timm, open_clip and DINOv2 with registers do it;
+bicubic_plain: without antialiasing, as transformers does it for most models; dinov2: the same, at coordinates that
+a tenth of a patch displaces, as DINOv2's own code has it; bilinear: with the corners aligned, the original ViT's
+``scipy.ndimage.zoom(order=1)``."""
+
+DINOV2_OFFSET = 0.1
+"""Patches that DINOv2 (facebookresearch/dinov2, ``interpolate_offset``) adds to a grid's size before it divides."""
+
 
 def sincos_2d(grid: tuple[int, int], width: int) -> Tensor:
     """Fixed sine-cosine embedding of a grid (MAE, appendix A.1; the 1-D form is that of Attention Is All You Need).
@@ -58,7 +67,7 @@ def resize_positions(
     old: tuple[int, int],
     new: tuple[int, int],
     prefix: int = 1,
-    mode: Literal["bicubic", "bilinear"] = "bicubic",
+    mode: PositionResize = "bicubic",
 ) -> Tensor:
     """Fit learned positions to another grid by interpolation (ViT, section 3.2).
 
@@ -68,8 +77,7 @@ def resize_positions(
         old: the grid ``(h, w)`` the positions were made for.
         new: the grid wanted.
         prefix: how many tokens come before the grid.
-        mode: bicubic, antialiased, as timm does; or bilinear with the corners aligned, the original's
-            ``scipy.ndimage.zoom(order=1)``.
+        mode: see `PositionResize`.
 
     Returns:
         ``(1, prefix + h' * w', D)``; the very same tensor when the grids are equal.
@@ -78,9 +86,12 @@ def resize_positions(
         return positions
     front, places = positions[:, :prefix], positions[:, prefix:]
     image = places.unflatten(1, old).permute(0, 3, 1, 2).float()
-    if mode == "bicubic":
-        image = F.interpolate(image, size=new, mode="bicubic", antialias=True, align_corners=False)
-    else:
+    if mode == "dinov2":
+        factors = [(wanted + DINOV2_OFFSET) / own for wanted, own in zip(new, old, strict=True)]
+        image = F.interpolate(image, scale_factor=factors, mode="bicubic", align_corners=False)
+    elif mode == "bilinear":
         image = F.interpolate(image, size=new, mode="bilinear", align_corners=True)
+    else:
+        image = F.interpolate(image, size=new, mode="bicubic", antialias=mode == "bicubic", align_corners=False)
     places = image.permute(0, 2, 3, 1).flatten(1, 2).to(positions.dtype)
     return torch.cat([front, places], dim=1)

@@ -6,6 +6,8 @@
 - `growth`: how the cost of attention grows with the image
 - `hybrid`: the hybrids of the ViT paper (section 3.1)
 - `mae`: the masked autoencoder (He et al
+- `modern_sizes`: the shape of a ViT of after 2021, and the published ones by name
+- `modern_vit`: ViTs of after 2021
 - `mpp`: masked patch prediction, the ViT paper's own way to learn without labels (section 4.6, appendix B.1.2)
 - `partial_fine_tuning`: a ViT cut in two
 - `published`: what the authors of a model report for it
@@ -13,6 +15,7 @@
 - `resnet`: the ResNets of BiT (Kolesnikov et al
 - `simmim`: SimMIM (Xie et al
 - `swin`: the Swin Transformer (Liu et al
+- `swin_v2`: Swin Transformer V2 (Liu et al
 - `targets`: what a masked autoencoder predicts of each hidden patch (MAE, table 1d)
 - `tokenizers`: images as words
 - `vit`: the Vision Transformer (Dosovitskiy et al

@@ -8,6 +8,7 @@ from typing import Literal, Protocol
 import torch
 from torch import Tensor, nn
 
+from vitrail.errors import ConfigError
 from vitrail.models.backbone import Backbone
 
 HeadInit = Literal["small", "zero"]
@@ -16,6 +17,9 @@ HeadInit = Literal["small", "zero"]
 
 class ImageClassifier(nn.Module):
     """Backbone, then one linear map from its vector to class scores.
+
+    A backbone that gives two vectors, of its class and its distillation token, gets two maps, ``head`` and
+    ``head_dist``, whose scores are averaged (DeiT, Touvron et al. 2021, section 4).
 
     Args:
         backbone: makes a vector of an image.
@@ -35,6 +39,15 @@ class ImageClassifier(nn.Module):
             nn.init.xavier_uniform_(self.pre_logits.weight)
             nn.init.zeros_(self.pre_logits.bias)
         self.head = new_head(representation or backbone.width, num_classes, head_init)
+        self.head_dist = self._second_head(num_classes, head_init)
+
+    def _second_head(self, num_classes: int, head_init: HeadInit) -> nn.Linear | None:
+        """Make the head of a distillation token; None where the backbone has none."""
+        if self.backbone.head_inputs == 1:
+            return None
+        if self.pre_logits is not None:
+            raise ConfigError("a backbone with a distillation token has no representation layer; use representation 0")
+        return new_head(self.backbone.width, num_classes, head_init)
 
     @property
     def depth(self) -> int:
@@ -43,10 +56,12 @@ class ImageClassifier(nn.Module):
 
     def forward(self, images: Tensor) -> Tensor:
         """Score images ``(B, C, H, W)``: logits ``(B, num_classes)``."""
-        return self.score(self.backbone.embed(images))
+        return self.score(self.backbone.head_input(images))
 
     def score(self, features: Tensor) -> Tensor:
-        """Score the backbone's vectors ``(B, D)``: logits ``(B, num_classes)``."""
+        """Score what the backbone's `head_input` gives, ``(B, D)`` or ``(B, 2, D)``: logits ``(B, num_classes)``."""
+        if self.head_dist is not None:
+            return (self.head(features[:, 0]) + self.head_dist(features[:, 1])) / 2
         if self.pre_logits is not None:
             features = torch.tanh(self.pre_logits(features))
         return self.head(features)
@@ -56,6 +71,8 @@ class ImageClassifier(nn.Module):
         device, dtype = self.head.weight.device, self.head.weight.dtype
         self.pre_logits = None
         self.head = new_head(self.backbone.width, num_classes, head_init).to(device, dtype)
+        second = self._second_head(num_classes, head_init)
+        self.head_dist = None if second is None else second.to(device, dtype)
 
     def layer_of(self, name: str) -> int:
         """Return the layer a parameter belongs to; the head stands above all others."""

@@ -13,7 +13,7 @@ from torch import nn
 from vitrail.coerce import coerce, coerce_options
 from vitrail.config import check_choices, pair, replace
 from vitrail.errors import ConfigError, nearest
-from vitrail.models import hybrid, resnet, swin, vit
+from vitrail.models import hybrid, modern_sizes, modern_vit, resnet, swin, swin_v2, vit
 from vitrail.models.backbone import Backbone
 from vitrail.models.backbone import backbone_of as backbone_of
 from vitrail.models.classifier import HeadInit, ImageClassifier
@@ -27,6 +27,8 @@ BACKBONES: dict[str, tuple[Callable[[Any], Backbone], Any]] = {
     **{name: (hybrid.hybrid, config) for name, config in hybrid.SIZES.items()},
     **{name: (resnet.ResNet, config) for name, config in resnet.SIZES.items()},
     **{name: (swin.Swin, config) for name, config in swin.SIZES.items()},
+    **{name: (modern_vit.ModernViT, config) for name, config in modern_sizes.SIZES.items()},
+    **{name: (swin_v2.SwinV2, config) for name, config in swin_v2.SIZES.items()},
 }
 
 # What is said of the head and not of the backbone.
@@ -46,6 +48,7 @@ COUNTS = (
     "embed_width",
     "head_width",
     "window",
+    "pretrained_windows",
 )
 PROBABILITIES = ("dropout", "attention_dropout", "drop_path")
 
@@ -78,6 +81,8 @@ ALIASES: dict[str, str] = {
         for layers, widen in ((50, 1), (50, 3), (101, 1), (101, 3), (152, 2), (152, 4))
     },
     **swin.ALIASES,
+    **modern_sizes.ALIASES,
+    **swin_v2.ALIASES,
     "mae_vit_base_patch16": "mae_vit_b16",
     "mae_vit_large_patch16": "mae_vit_l16",
     "mae_vit_huge_patch14": "mae_vit_h14",

@@ -134,15 +134,22 @@ class SwinStage(nn.Module):
     blocks: nn.ModuleList
     downsample: PatchMerging | None
 
-    def __init__(
-        self, config: SwinConfig, width: int, window: tuple[int, int], rates: list[float], merges: bool
-    ) -> None:
+    def __init__(self, config: SwinConfig, stage: int, window: tuple[int, int], rates: list[float]) -> None:
         super().__init__()
         self.window = window
         self.shift = config.shift
         self.shrink = config.small_maps == "shrink"
-        self.blocks = nn.ModuleList(SwinBlock(config, width, window, rate) for rate in rates)
-        self.downsample = PatchMerging(width) if merges else None
+        width = config.embed_width * 2**stage
+        self.blocks = nn.ModuleList(self.new_block(config, stage, width, rate) for rate in rates)
+        self.downsample = self.new_merging(width) if stage + 1 < len(config.depths) else None
+
+    def new_block(self, config: SwinConfig, stage: int, width: int, rate: float) -> nn.Module:
+        """Make a block of the stage, D wide."""
+        return SwinBlock(config, width, self.window, rate)
+
+    def new_merging(self, width: int) -> PatchMerging:
+        """Make the merging that follows, from D to 2 D."""
+        return PatchMerging(width)
 
     def partitions(self, h: int, w: int) -> list[Partition]:
         """Return how each block cuts a map of this size, in tokens."""
@@ -187,15 +194,19 @@ class Swin(Backbone):
         self.layers = nn.ModuleList()
         for s, depth in enumerate(config.depths):
             stage_rates, rates = rates[:depth], rates[depth:]
-            window = self._window(h, w)
-            self.layers.append(SwinStage(config, self.channels[s], window, stage_rates, merges=s + 1 < stages))
+            window = self.window_of(h, w)
+            self.layers.append(self.new_stage(s, window, stage_rates))
             h, w = grid_of(h, w, 2)
         self.norm = nn.LayerNorm(self.width, eps=NORM_EPS)
         self.layers.apply(_initialise)
         if self.absolute_pos_embed is not None:
             nn.init.trunc_normal_(self.absolute_pos_embed, std=0.02)
 
-    def _window(self, h: int, w: int) -> tuple[int, int]:
+    def new_stage(self, stage: int, window: tuple[int, int], rates: list[float]) -> SwinStage:
+        """Make a stage with windows of this size, and a block for each of the drop path rates."""
+        return SwinStage(self.config, stage, window, rates)
+
+    def window_of(self, h: int, w: int) -> tuple[int, int]:
         """Return the window of a stage whose map has this size in the images the model is built for."""
         if self.config.small_maps == "mask":
             return self.config.window
@@ -287,26 +298,6 @@ class Swin(Backbone):
     def embed(self, images: Tensor) -> Tensor:
         """Describe each image by one vector, the mean over the last map: ``(B, C, H, W)`` to ``(B, D)``."""
         return self.forward_features(images).mean(dim=(1, 2))
-
-    def last_map(self, images: Tensor) -> tuple[Tensor, Step]:
-        """Return the normalised last map, and the mean over it."""
-        return self.forward_features(images).permute(0, 3, 1, 2), lambda places: places.mean(dim=(2, 3))
-
-    def input_filters(self) -> Tensor:
-        """Return the filters that make tokens of patches: ``(embed_width, C, P, P)``."""
-        return self.patch_embed.input_filters()
-
-    def position_table(self, height: int, width: int) -> Tensor | None:
-        """Return the absolute positions, where it has any; see `Backbone.position_table`."""
-        if self.absolute_pos_embed is None:
-            return None
-        own, grid = self.patch_embed.grid(*self.config.image_size), self.patch_embed.grid(height, width)
-        return resize_positions(self.absolute_pos_embed, own, grid, prefix=0)
-
-    def position_biases(self) -> list[Tensor]:
-        """Return the table of biases of every block, where it has any; see `Backbone.position_biases`."""
-        blocks = [block.attn for stage in self.stages() for block in stage.blocks]
-        return [table for attention in blocks if (table := attention.by_offset()) is not None]  # type: ignore[operator]
 
     def layer_of(self, name: str) -> int:
         """Return the layer a parameter belongs to: 0 for the embeddings, i + 1 for block i, depth + 1 after.

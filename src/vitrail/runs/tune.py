@@ -103,6 +103,7 @@ class Tuning:
 
     def _extraction(self) -> Extraction:
         settings, cut = self._settings, self.cut
+        runtime = Runtime.of(settings.run)
         return Extraction(
             what=cut.name,
             model=cut.model,
@@ -110,7 +111,8 @@ class Tuning:
             extract=cut.frozen,
             preprocessing=self.plan.description.preprocessing,
             folder=self.folder,
-            runtime=Runtime.of(settings.run),
+            device=runtime.device,
+            precision=runtime.precision,
             workers=settings.loader.workers,
         )
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vitrail.errors import ConfigError, WeightsError
 from vitrail.layers.shapes_only import shapes_only
 from vitrail.models.registry import ModelSpec, backbone_of, build_model
-from vitrail.weights.formats import swin
+from vitrail.weights.formats import swin, swin_v2
 from vitrail.weights.formats.plain import plain_name
 from vitrail.weights.formats.rename import kind_of, kinds_of
 from vitrail.weights.infer_spec import (
@@ -27,11 +27,14 @@ from vitrail.weights.shape import title_of
 
 # What a model may lack in a file without harm: a head is new for new classes, a predictor for another way to
 # pretrain, and `fc_norm` when mean pooling replaces the class token, as published for MAE's fine-tuning.
-MAY_BE_MISSING = ("head.", "pre_logits.", "fc_norm.", "predictor.")
+MAY_BE_MISSING = ("head.", "head_dist.", "pre_logits.", "fc_norm.", "predictor.")
+
+HEADS = ("head.", "head_dist.")
+"""A classifier's head, and that of a distillation token."""
 
 # What a file may hold without a model having it: a decoder is of no use to a backbone, nor a head; the final norm
 # belongs to one way of pooling, the class token to another.
-MAY_BE_LEFT_OUT = ("decoder.", "predictor.", "head.", "pre_logits.", "norm.", "fc_norm.", "cls_token")
+MAY_BE_LEFT_OUT = ("decoder.", "predictor.", "head.", "head_dist.", "pre_logits.", "norm.", "fc_norm.", "cls_token")
 
 # What else a file holds and a model lacks is only reported, unless it would have taken part in the computation.
 MATTERS = (
@@ -101,7 +104,7 @@ def check_heads(model: nn.Module, num_heads: int | None, origin: str) -> None:
 
 def check_belongs(fitted: State, state: State, origin: str) -> None:
     """Refuse a file of which nothing but perhaps a head fits the model."""
-    if not any(not plain_name(name).startswith("head.") for name in fitted):
+    if not any(not plain_name(name).startswith(HEADS) for name in fitted):
         raise WeightsError(
             f"{origin} has no tensor this model knows (it begins with {listed(sorted(state))}); is it a ViT's?"
         )
@@ -252,6 +255,7 @@ def why_not_exact(spec: ModelSpec, state: State) -> str:
         return f"{len(other)} tensors have shapes of no model here ({other[0]} {shapes})"
     kinds = kinds_of(state)
     missing = [n for n in places if n not in state and n not in fixed and not is_zero_bias(n, state, kinds)]
+    missing = [n for n in missing if not swin_v2.is_computed(n)]
     if missing:
         return f"it lacks {len(missing)} tensors of {spec.name} ({listed(missing)})"
     return POST_NORM if normalises_after_attention(state) else ""

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from vitrail.errors import WeightsError, nearest
 from vitrail.weights.checks import listed, parts_of
-from vitrail.weights.formats import google, huggingface, mae, swin, timm, torchvision
+from vitrail.weights.formats import google, huggingface, mae, modern, swin, swin_v2, timm, torchvision
 from vitrail.weights.formats.plain import check_axes, is_plain, own_from_plain, own_to_plain
 from vitrail.weights.reader import State
 from vitrail.weights.wrappers import peel
@@ -65,6 +65,16 @@ LAYOUTS: dict[str, Layout] = {
         google.bit_from_plain,
         ".npz",
     ),
+    "swin_v2_huggingface": Layout(
+        "Hugging Face transformers' Swin V2",
+        swin_v2.is_huggingface,
+        swin_v2.huggingface_to_plain,
+        swin_v2.huggingface_from_plain,
+    ),
+    "swin_v2_timm": Layout("timm's Swin V2", swin_v2.is_timm, swin_v2.timm_to_plain, swin_v2.timm_from_plain),
+    "swin_v2": Layout(
+        "Microsoft's Swin V2", swin_v2.is_official, swin_v2.official_to_plain, swin_v2.official_from_plain
+    ),
     "swin_huggingface": Layout(
         "Hugging Face transformers' Swin, names every version reads",
         swin.is_old_huggingface,
@@ -103,6 +113,9 @@ LAYOUTS: dict[str, Layout] = {
     "mae": Layout(
         "MAE's official files", _ends("decoder_pos_embed", "decoder_embed.weight"), mae.to_plain, mae.from_plain
     ),
+    "dinov3": Layout("DINOv3's own files", modern.is_dinov3, timm.to_plain, modern.dinov3_from_plain),
+    "dinov2": Layout("DINOv2's own files", modern.is_dinov2, timm.to_plain, modern.dinov2_from_plain),
+    "beit": Layout("BEiT's and DeiT III's own files", modern.is_beit, timm.to_plain, modern.beit_from_plain),
     "vitrail": Layout(
         "vitrail",
         lambda state: any(name.startswith(("backbone.", "encoder.", "decoder.")) for name in state),
@@ -190,8 +203,23 @@ FAMILY_LAYOUTS: dict[str, dict[str, str]] = {
         "torchvision": "swin_torchvision",
         **_same("swin", "swin_timm", "swin_torchvision", "swin_huggingface", "swin_huggingface_2026", "vitrail"),
     },
+    "Swin V2": {
+        "timm": "swin_v2_timm",
+        "huggingface": "swin_v2_huggingface",
+        "swin": "swin_v2",
+        **_same("swin_v2", "swin_v2_timm", "swin_v2_huggingface", "vitrail"),
+    },
     "BiT": {"google": "bit", **_same("bit", "timm", "vitrail")},
 }
+
+
+def _family(state: State) -> str:
+    """Return the family that a plain state belongs to, a key of `FAMILY_LAYOUTS`."""
+    if swin_v2.is_official(state):
+        return "Swin V2"
+    if swin.is_official(state):
+        return "Swin"
+    return "BiT" if "stem.conv.weight" in state else "ViT"
 
 
 def layout_for(library: str, state: State) -> tuple[str, Layout]:
@@ -205,7 +233,7 @@ def layout_for(library: str, state: State) -> tuple[str, Layout]:
         WeightsError: there is no such layout, or it is one for models of another family.
     """
     layout_named(library)
-    family = "Swin" if swin.is_official(state) else "BiT" if "stem.conv.weight" in state else "ViT"
+    family = _family(state)
     name = FAMILY_LAYOUTS[family].get(library)
     if name is None:
         fitting = ", ".join(FAMILY_LAYOUTS[family])

@@ -9,9 +9,11 @@ from typing import Any
 
 from vitrail.errors import ConfigError, WeightsError
 from vitrail.layers.patches import grid_of
-from vitrail.models import hybrid, resnet, swin, vit
+from vitrail.models import hybrid, modern_sizes, resnet, swin, swin_v2, vit
 from vitrail.models.mpp import DOWNSIZED, LEVELS
 from vitrail.models.registry import ModelSpec
+from vitrail.weights.infer_modern import has_modern_shape, modern_config, modern_heads
+from vitrail.weights.infer_swin_v2 import swin_v2_config
 from vitrail.weights.reader import State
 
 Sizes = dict[str, tuple[int, ...]]
@@ -58,6 +60,15 @@ def known_heads(width: int, depth: int) -> int:
     return published_heads(width, depth) or max(1, width // HEAD_WIDTH)
 
 
+def heads_of_family(state: State, width: int, depth: int) -> int | None:
+    """Return the number of heads of the published ViTs that have the parts of plain tensors; None where there is none.
+
+    DINOv2's giant has 24 heads and SigLIP's, of the same width and depth, 16.
+    """
+    sizes = sizes_of(state)
+    return modern_heads(sizes) if has_modern_shape(sizes) else published_heads(width, depth)
+
+
 def spec_of(state: State, num_heads: int | None = None, image_size: tuple[int, int] | None = None) -> ModelSpec:
     """Return the model that tensors under plain names belong to, as `vitrail.models.registry.build_model` takes it.
 
@@ -74,7 +85,7 @@ def spec_of(state: State, num_heads: int | None = None, image_size: tuple[int, i
     """
     sizes = sizes_of(state)
     try:
-        config, sizes_known = _config(sizes, num_heads, image_size)
+        config, sizes_known = _config(state, num_heads, image_size)
         name, options = _named(config, sizes_known)
         if "decoder.embed.weight" in sizes:
             return ModelSpec(f"mae_{name}", options | _decoder(sizes))
@@ -92,12 +103,17 @@ def spec_of(state: State, num_heads: int | None = None, image_size: tuple[int, i
     return ModelSpec(name, options)
 
 
-def _config(sizes: Sizes, num_heads: int | None, image_size: tuple[int, int] | None) -> tuple[Any, Mapping[str, Any]]:
+def _config(state: State, num_heads: int | None, image_size: tuple[int, int] | None) -> tuple[Any, Mapping[str, Any]]:
     """Return the config of a backbone, and the named ones of its family."""
+    sizes = sizes_of(state)
     if "stem.conv.weight" in sizes:
         return _resnet(sizes, image_size), resnet.SIZES
     if "layers.0.blocks.0.norm1.weight" in sizes:
+        if "layers.0.blocks.0.attn.logit_scale" in sizes:
+            return swin_v2_config(sizes, state, image_size), swin_v2.SIZES
         return _swin(sizes, image_size), swin.SIZES
+    if has_modern_shape(sizes):
+        return modern_config(sizes, num_heads, image_size), modern_sizes.SIZES
     config = _vit(sizes, num_heads, image_size)
     return config, hybrid.SIZES if isinstance(config, hybrid.HybridConfig) else vit.SIZES
 
@@ -138,8 +154,6 @@ def _pixels(grid: tuple[int, int], patch_size: int, known: tuple[int, int] | Non
 def _pool(sizes: Sizes) -> Any:
     if "attn_pool.latent" in sizes:
         return "attention"
-    if normalises_before_mean(sizes):
-        raise ValueError("its final norm stands before the mean over patches, where every model here has it after")
     return "class" if "cls_token" in sizes and "fc_norm.weight" not in sizes else "mean"
 
 
@@ -259,7 +273,7 @@ def _named(config: Any, known: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
         name: {f.name: getattr(config, f.name) for f in dataclasses.fields(config) if _differs(config, named, f.name)}
         for name, named in known.items()
     }
-    name = min(differing, key=lambda name: len(differing[name].keys() - SAME_NAME))
+    name = min(differing, key=lambda name: (len(differing[name].keys() - SAME_NAME), len(differing[name])))
     return name, differing[name]
 
 

@@ -14,8 +14,9 @@ from torch import Tensor, nn
 
 from vitrail.errors import ConfigError, WeightsError, nearest
 from vitrail.layers.positions import resize_positions
-from vitrail.models.registry import backbone_of
+from vitrail.models.backbone import Backbone, backbone_of
 from vitrail.weights.checks import (
+    HEADS,
     check_belongs,
     check_blocks,
     check_heads,
@@ -28,7 +29,7 @@ from vitrail.weights.checks import (
     mismatch,
 )
 from vitrail.weights.finite import check_finite
-from vitrail.weights.formats import swin, vit_positions
+from vitrail.weights.formats import swin, swin_v2, vit_positions
 from vitrail.weights.formats.plain import INPUT_KERNELS, input_kernel, plain_name
 from vitrail.weights.formats.rename import kinds_of
 from vitrail.weights.reader import State
@@ -161,6 +162,8 @@ def fit_state(
     fates: dict[Fate, list[str]] = {fate: [] for fate in get_args(Fate)}
     fitted: State = {}
     for name, target in targets.items():
+        if swin_v2.is_computed(name) and plain_name(name) not in state:
+            continue
         fate, tensor = _fit(model, name, target, state, adapt, origin)
         if fate == "missing" and is_zero_bias(plain_name(name), state, kinds):
             fate, tensor = "adapted", torch.zeros(target.shape, dtype=target.dtype)
@@ -181,7 +184,7 @@ def fit_state(
 
 def _drop_rest_of_head(fates: dict[Fate, list[str]], fitted: State) -> None:
     """Leave out a head's bias where its weights are left out: it belongs to them, even if it has the model's shape."""
-    for name in [name for name in fitted if plain_name(name).startswith("head.")]:
+    for name in [name for name in fitted if plain_name(name).startswith(HEADS)]:
         del fitted[name]
         fates["loaded"].remove(name)
         fates["dropped"].append(plain_name(name))
@@ -204,12 +207,15 @@ def _fit(
         return ("loaded" if fitted.shape == tensor.shape else "resized"), fitted
     if tensor.shape == target.shape:
         return "loaded", tensor
+    if swin_v2.is_computed(plain):
+        swin_v2.check_windows(plain, tensor, target, origin)
+        return "dropped", None
     backbone = backbone_of(model)
     if backbone.has_windows and swin.is_fitted(plain):
         return "resized", swin.fit(backbone, plain, tensor)
     if backbone.attention_layers() and not backbone.has_windows and vit_positions.is_fitted(plain):
         return "resized", _checked(vit_positions.fit(backbone, plain, tensor), target, plain, tensor, state, origin)
-    if plain.startswith("head.") and "classes" in adapt:
+    if plain.startswith(HEADS) and "classes" in adapt:
         return "dropped", None
     other = _other_channels(model, plain, state)
     if other is None or other.shape != target.shape:
@@ -263,27 +269,49 @@ def _channels(model: nn.Module) -> int:
 
 
 def _fit_positions(model: nn.Module, target: Tensor, name: str, state: State, origin: str) -> Tensor:
-    """Resize positions to the model's grid, and fit them to a model with or without a class token."""
+    """Resize positions to the model's grid, and fit them to a model with or without those of the class token."""
     backbone = backbone_of(model)
     tensor = state[name]
-    prefix = int("cls_token" in state)
-    alike = tensor.ndim == 3 and tensor.shape[::2] == target.shape[::2]
-    if not alike or tensor.shape[1] <= prefix:
+    if tensor.ndim != 3 or tensor.shape[::2] != target.shape[::2]:
         raise WeightsError(mismatch(name, tensor, target, state, origin))
-    if prefix < backbone.prefix_tokens:
-        raise WeightsError(f"{origin} was trained without a class token; build the model with class_token=False")
     new = backbone.token_grid(*backbone.config.image_size)
     assert new is not None  # only what has tokens has positions
-    places = tensor.shape[1] - prefix
-    side = math.isqrt(places)
-    if places == new[0] * new[1]:
+    before, places = _placed_tokens(tensor, state, backbone, new), math.prod(new)
+    if tensor.shape[1] <= before:
+        raise WeightsError(mismatch(name, tensor, target, state, origin))
+    side = math.isqrt(tensor.shape[1] - before)
+    if tensor.shape[1] - before == places:
         old = new
-    elif side * side == places:
+    elif side * side == tensor.shape[1] - before:
         old = (side, side)
     else:
         raise WeightsError(
-            f"{origin}: {name} has {places} places, which is no square grid; build the model with the "
-            "image_size of the weights, which then takes images of any size"
+            f"{origin}: {name} has {tensor.shape[1] - before} places, which is no square grid; build the model with "
+            "the image_size of the weights, which then takes images of any size"
         )
-    mode = backbone.config.position_resize
-    return resize_positions(tensor, old, new, prefix, mode)[:, prefix - backbone.prefix_tokens :]
+    fitted = resize_positions(tensor, old, new, before, backbone.config.position_resize)
+    return _with_placed_tokens(fitted, before, backbone, state, origin)
+
+
+def _placed_tokens(positions: Tensor, state: State, backbone: Backbone, grid: tuple[int, int]) -> int:
+    """Return how many of a file's positions belong to tokens before the grid: to all that can have one, or to none."""
+    front = sum(name in state for name in ("cls_token", "dist_token"))
+    count, wanted = positions.shape[1], backbone.placed_tokens
+    as_here = wanted == front or (wanted == 0 and backbone.prefix_tokens > 0)
+    if as_here and count - wanted == math.prod(grid):
+        return wanted
+    return 0 if math.isqrt(count) ** 2 == count else front
+
+
+def _with_placed_tokens(positions: Tensor, before: int, backbone: Backbone, state: State, origin: str) -> Tensor:
+    """Give tokens before the grid positions of zeros where the file has none, and leave out those nobody asks for."""
+    wanted = backbone.placed_tokens
+    if before < wanted:
+        if "cls_token" not in state:
+            raise WeightsError(f"{origin} was trained without a class token; build the model with class_token=False")
+        zeros = positions.new_zeros(1, wanted - before, positions.shape[2])
+        return torch.cat([zeros, positions], dim=1)
+    left_out = positions[:, : before - wanted]
+    if backbone.prefix_tokens and left_out.any():
+        raise WeightsError(f"{origin} has a position for its class token; build the model with prefix_positions=True")
+    return positions[:, before - wanted :]

@@ -23,7 +23,7 @@ from vitrail.weights.contradictions import approximations, contradiction
 from vitrail.weights.description import Description, read_description
 from vitrail.weights.detect import translate
 from vitrail.weights.formats import google
-from vitrail.weights.infer_spec import UNKNOWN, known_heads, published_heads, spec_of
+from vitrail.weights.infer_spec import UNKNOWN, heads_of_family, known_heads, spec_of
 from vitrail.weights.named import find_model
 from vitrail.weights.paths import path_of
 from vitrail.weights.preprocessing import default_preprocessing, stated_preprocessing
@@ -49,7 +49,6 @@ class WeightsFile:
     Args:
         source: the name of a model, as `vitrail.weights.named.find_model` takes it.
         num_heads: number of heads, where the user knows better.
-        accept_license: the licence of what is fetched is accepted, where it asks for that.
 
     Attributes:
         source: what the user named, for messages.
@@ -61,9 +60,9 @@ class WeightsFile:
             read and is of a known layout.
     """
 
-    def __init__(self, source: str | Path, num_heads: int | None = None, *, accept_license: bool = False) -> None:
+    def __init__(self, source: str | Path, num_heads: int | None = None) -> None:
         self.source = str(source)
-        found = find_model(source, accept_license=accept_license)
+        found = find_model(source)
         self.origin = found.origin
         self.path = find_file(tensors_path(found.path))
         self._given_heads = None if num_heads is None else coerce("num_heads", int, num_heads)
@@ -193,13 +192,14 @@ class WeightsFile:
     @property
     def num_heads(self) -> int:
         """Number of heads: given, said by the file or beside it, or as in published models of this width."""
-        return self.stated_heads or known_heads(self.shape["width"], self.shape["depth"])
+        width, depth = self.shape["width"], self.shape["depth"]
+        return self.stated_heads or heads_of_family(self.tensors, width, depth) or known_heads(width, depth)
 
     @cached_property
     def assumption(self) -> str:
         """What no tensor shows and nothing beside the file says, but decides what a model computes; "" if nothing."""
         width, depth = self.shape["width"], self.shape["depth"]
-        known = self.stated_heads or published_heads(width, depth) or not _has_free_heads(self.tensors)
+        known = self.stated_heads or heads_of_family(self.tensors, width, depth) or not _has_free_heads(self.tensors)
         if known or not width:
             return ""
         channels = width // self.num_heads
@@ -285,8 +285,15 @@ def _has_free_heads(names: Collection[str]) -> bool:
     return "blocks.0.norm1.weight" in names and not any(name.endswith(".keys") for name in names)
 
 
+OWN_PARTS = re.compile(
+    r"attn_pool\.|relative\.|reg_token$|dist_token$|head_dist\.|norm_pre\.|"
+    r"blocks\.\d+\.(ls[12]\.gamma|attn\.([qk]_norm\.\w+|[qv]_bias))$|"
+    r"layers\..*(relative_position_bias_table|relative_coords_table|logit_scale|cpb_mlp\.\d\.\w+)$"
+)
+"""Plain names of parts that some models of vitrail's have."""
+
+
 def unknown_parts(names: Collection[str]) -> str:
     """Say which parts of other families tensors are; "" where none is known."""
-    own = re.compile(r"attn_pool\.|relative\.|layers\..*relative_position_bias_table$")
-    foreign = [name for name in names if parts_of([name]) and not own.match(name)]
+    foreign = [name for name in names if parts_of([name]) and not OWN_PARTS.match(name)]
     return describe_unknown(foreign) if foreign else ""

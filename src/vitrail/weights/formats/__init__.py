@@ -4,8 +4,10 @@
 - `huggingface`: Hugging Face's ViT and ViTMAE, under the names of before and after the renaming of 2026
 - `mae`: MAE's official ``.pth`` files
 - `plain`: plain names, the one vocabulary every layout is translated into
+- `modern`: ViTs of after 2021 under the names of timm, DeiT, BEiT, DINOv2 and DINOv3
 - `rename`: rename tables
 - `swin`: Swin under every name it goes by
+- `swin_v2`: Swin V2, Microsoft's, timm's and Hugging Face's
 - `timm`: timm and DeiT
 - `torchvision`: torchvision's ViT
 - `vit_positions`: fit the less common positions of a ViT to another grid of patches

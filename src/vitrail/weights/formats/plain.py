@@ -33,17 +33,17 @@ def own_to_plain(state: State) -> State:
 
 def own_from_plain(state: State, num_heads: int) -> State:
     """Translate plain names into those of vitrail's models: a MAE's with a decoder, else a classifier's."""
-    above = ("decoder.", "head.", "pre_logits.")
+    above = ("decoder.", "head.", "head_dist.", "pre_logits.")
     front = "encoder." if any(name.startswith("decoder.") for name in state) else "backbone."
     return {name if name.startswith(above) else front + name: tensor for name, tensor in state.items()}
 
 
 # How many axes a tensor has by its name; names that are not here may have any.
 RANKS = (
-    (re.compile(r"(.*\.)?(cls_token|pos_embed|mask_token|latent)"), 3),
-    (re.compile(r".*\.bias|(.*\.)?(fc_)?norm[123]?\.weight"), 1),
+    (re.compile(r"(.*\.)?(cls_token|dist_token|reg_token|pos_embed|mask_token|latent)"), 3),
+    (re.compile(r".*\.bias|(.*\.)?(fc_)?norm[123]?(_pre)?\.weight|.*\.[qv]_bias|.*\.gamma"), 1),
     (re.compile(r"(.*\.)?blocks\.\d+\.(attn\.(qkv|proj)|mlp\.fc[12])\.weight"), 2),
-    (re.compile(r"(head|pre_logits|decoder\.embed|decoder\.predict)\.weight"), 2),
+    (re.compile(r"(head|head_dist|pre_logits|decoder\.embed|decoder\.predict)\.weight"), 2),
     (re.compile("|".join(map(re.escape, INPUT_KERNELS))), 4),
 )
 

@@ -7,6 +7,7 @@ import math
 import torch
 from torch import Tensor
 
+from vitrail.weights.formats import modern
 from vitrail.weights.formats.google import with_class_place
 from vitrail.weights.formats.rename import Row, TensorTransform, from_plain_names, to_plain_names
 from vitrail.weights.reader import State
@@ -36,6 +37,8 @@ def to_plain(state: State) -> State:
     table = RESNET if "head.fc.weight" in state else VIT
     if "patch_embed.backbone.conv.weight" in state:
         table = (*STEM_ONLY, *VIT)
+    if modern.is_modern(state):
+        return to_plain_names(modern.to_plain(state), VIT)
     return with_class_place(to_plain_names(_with_qkv_bias(state), table))
 
 
@@ -53,6 +56,8 @@ def _with_qkv_bias(state: State) -> State:
 
 def from_plain(state: State, num_heads: int) -> State:
     """Translate plain names into timm's; the inverse of `to_plain`."""
+    if modern.is_modern(state):
+        return modern.timm_from_plain(state)
     if "stem.conv.weight" in state:
         table = RESNET
     elif any(name.startswith("patch_embed.backbone.stages.") for name in state):
