@@ -15,6 +15,7 @@ from vitrail.tasks.recipes import RECIPES, recipe_name
 from vitrail.tasks.registry import TASKS
 
 IDLE = [
+    ("plan digits --accept-license", "is for a model that --weights names"),
     ("train x --dense.width 64", "it belongs to --task detect or --task segment"),
     ("train x --task detect --dense.ignore 3", "it belongs to --task segment"),
     ("train x --task segment --dense.queries 3", "it belongs to --task detect"),

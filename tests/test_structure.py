@@ -26,8 +26,10 @@ REASON = "lines"
 SORTED: dict[str, int] = {}
 FELT: dict[str, int] = {}
 UNTYPED: dict[str, int] = {}
-WIDE = {"data/batches.py": 1, "visualize/attention.py": 1, "layers/attention_cpu.py": 2}
-LONG = {"settings.py"}
+
+# torch registers operators by flat signatures: the backward pass of attention takes a gradient, four inputs, two
+# results, the number of heads and a switch, and so does what says the shapes of the gradients it returns.
+WIDE = {"layers/attention_cpu.py": 2}
 
 
 def model_classes() -> set[str]:
@@ -116,4 +118,4 @@ def test_no_function_has_more_parameters_than_can_be_kept_in_mind() -> None:
 @pytest.mark.parametrize("module", MODULES)
 def test_a_long_module_says_why(module: str) -> None:
     lines = len((ROOT / module).read_text().splitlines())
-    assert module in LONG or lines <= MOST_LINES or REASON in (ast.get_docstring(MODULES[module]) or ""), lines
+    assert lines <= MOST_LINES or REASON in (ast.get_docstring(MODULES[module]) or ""), lines

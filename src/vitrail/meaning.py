@@ -70,7 +70,10 @@ def _defaults(settings: Any) -> Any:
     return type(settings)(**needed)
 
 
+LICENSE = Rule(("accept_license",), lambda s: s.weights is None, "is for a model that --weights names; give that too")
+
 OF_TRAINING = (
+    LICENSE,
     Rule(("optim.betas",), lambda s: s.optim.kind != "adamw", "is for --optim.kind adamw; sgd and lars have momentum"),
     Rule(("optim.momentum",), lambda s: s.optim.kind == "adamw", "is for --optim.kind sgd or lars; adamw has betas"),
     Rule(
@@ -120,6 +123,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule(("epochs",), lambda s: not s.rates, "is of the linear probe, and --rates names none"),
         Rule(("tune_epochs",), lambda s: not s.tune_blocks, "is of tuning, and --tune-blocks names no blocks"),
     ),
+    "PlanSettings": (LICENSE,),
     "TourSettings": (
         Rule(
             ("labels", "pretrain_epochs"),

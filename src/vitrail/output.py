@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import re
 import sys
+import time
 from collections.abc import Sequence
 from typing import Any
 
@@ -41,6 +42,41 @@ def warn(message: str) -> None:
     """Print a line to the error stream; under torchrun only the first process does."""
     if os.environ.get("RANK", "0") == "0":
         print(printable(message), file=sys.stderr, flush=True)
+
+
+class Progress:
+    """How far something long has come: a line on the error stream now and then, so that what is printed stays a table.
+
+    Args:
+        what: what is counted, as in "40 of 1,000 images".
+        at_once: count from nothing; else from what is there at the first report, as before it a model was opened, say.
+    """
+
+    FIRST_AFTER, THEN_EVERY = 5.0, 15.0
+    """Seconds: what is done sooner needs no progress."""
+
+    def __init__(self, what: str, *, at_once: bool = False) -> None:
+        self.what = what
+        self._began = (time.monotonic(), 0.0) if at_once else None
+        self._due = time.monotonic() + self.FIRST_AFTER
+
+    def reached(self, done: float, total: float) -> None:
+        """Note how much is done, and say it and how long the rest may take, if it is time to."""
+        now = time.monotonic()
+        if self._began is None:
+            self._began, self._due = (now, done), now + self.FIRST_AFTER
+        elif now >= self._due and self._began[1] < done < total:
+            began, first = self._began
+            left = (now - began) / (done - first) * (total - done)
+            warn(f"{done:,.0f} of {total:,.0f} {self.what}, about {duration(left)} left")
+            self._due = now + self.THEN_EVERY
+
+
+def duration(seconds: float) -> str:
+    """Write how long something may take: seconds, minutes or hours."""
+    if seconds < 90:
+        return f"{seconds:.0f} seconds"
+    return f"{seconds / 60:.0f} minutes" if seconds < 5400 else f"{seconds / 3600:.1f} hours"
 
 
 def say_table(title: str, columns: Sequence[str], rows: Sequence[Sequence[Any]]) -> None:

@@ -15,7 +15,7 @@ from PIL import Image
 
 from vitrail.data import parcels
 from vitrail.data import workers as workers_module
-from vitrail.data.batches import EvalBatches, TrainBatches
+from vitrail.data.batches import EvalBatches, Loading, TrainBatches
 from vitrail.data.parcels import pack
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Images
@@ -49,7 +49,7 @@ def test_a_stopped_worker_is_named_with_its_process_within_the_limit_that_was_se
 
     start = time.monotonic()
     with pytest.raises(DataError, match=r"data worker 0 \(process \d+\), 1 \(process \d+\) on .* is stopped") as caught:
-        next(TrainBatches(samples(transform=stops), 4, workers=2, timeout=1.0).start())
+        next(TrainBatches(samples(transform=stops), 4, loading=Loading(workers=2, timeout=1.0)).start())
     assert 1 <= time.monotonic() - start < 60
     assert "--loader.workers 0" in str(caught.value)
     assert "\n" not in str(caught.value)
@@ -62,7 +62,7 @@ def test_a_slow_worker_is_not_taken_for_a_stopped_one(monkeypatch) -> None:
         time.sleep(0.4)
         return large(image)
 
-    assert len(list(EvalBatches(samples(8, slow), 4, workers=2, timeout=0.5))) == 2
+    assert len(list(EvalBatches(samples(8, slow), 4, loading=Loading(workers=2, timeout=0.5)))) == 2
 
 
 @pytest.mark.parametrize("share", [True, False])
@@ -106,18 +106,19 @@ def test_without_shared_memory_batches_travel_by_value_and_are_the_same(lacking:
             )
 
         monkeypatch.setattr(torch.Tensor, "share_memory_", refuses)
-    assert digest(EvalBatches(samples(), 6, workers=2)) == expected
+    assert digest(EvalBatches(samples(), 6, loading=Loading(workers=2))) == expected
 
 
 PROGRAM = """
 import resource, sys
 from tests.attack.test_data_workers import digest, samples
-from vitrail.data.batches import EvalBatches
+from vitrail.data.batches import EvalBatches, Loading
 from vitrail.errors import DataError
 kind, value = {limit}
 if kind: resource.setrlimit(kind, (value, resource.getrlimit(kind)[1]))
 try:
-    print("same", digest(EvalBatches(samples(), 6, workers={workers})) == digest(EvalBatches(samples(), 6)))
+    busy = EvalBatches(samples(), 6, loading=Loading(workers={workers}))
+    print("same", digest(busy) == digest(EvalBatches(samples(), 6)))
 except DataError as error:
     print("DataError", error)
 """
@@ -139,7 +140,7 @@ def test_few_file_descriptors_are_enough() -> None:
 def test_too_few_file_descriptors_are_one_sentence(monkeypatch) -> None:
     monkeypatch.setattr(workers_module, "_descriptors_left", lambda: 20)
     with pytest.raises(DataError, match=r"16 data workers need about 120 open files, and 20 more .* raise ulimit -n"):
-        list(EvalBatches(samples(), 6, workers=16))
+        list(EvalBatches(samples(), 6, loading=Loading(workers=16)))
 
 
 def may_mount() -> bool:
@@ -165,7 +166,7 @@ def test_workers_that_cannot_be_forked_are_one_sentence(monkeypatch) -> None:
 
     monkeypatch.setattr(os, "fork", refused)
     with pytest.raises(DataError, match=r"2 data workers cannot be started \(Cannot allocate memory\); use fewer"):
-        list(EvalBatches(samples(), 6, workers=2))
+        list(EvalBatches(samples(), 6, loading=Loading(workers=2)))
 
 
 def test_a_worker_without_memory_is_one_sentence() -> None:
@@ -177,4 +178,4 @@ def test_a_worker_without_memory_is_one_sentence() -> None:
         return large(image)
 
     with pytest.raises(DataError, match="a data worker has no memory left"):
-        list(EvalBatches(samples(transform=refused), 6, workers=1))
+        list(EvalBatches(samples(transform=refused), 6, loading=Loading(workers=1)))

@@ -152,7 +152,7 @@ def test_unknown_classes_in_the_data_are_named(classifier: Path, tmp_path: Path)
 
 
 def test_a_folder_that_is_no_checkpoint_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(WeightsError, match="no checkpoint"):
+    with pytest.raises(WeightsError, match="holds no weights"):
         vitrail.evaluate(str(tmp_path), "digits")
     with pytest.raises(WeightsError, match="does not exist"):
         vitrail.evaluate(str(tmp_path / "missing"), "digits")

@@ -314,3 +314,63 @@ def _model_of(settings: Any) -> nn.Module:
     backbone = backbone_of(build_model(name, num_classes=0, **options))
     chosen = dataclasses.replace(settings.dense, head=head_for(settings.task, settings.dense.head))
     return put_head(backbone, from_json(Dense, to_json(chosen)), 3)
+
+
+@every
+@torch.no_grad()
+def test_the_rest_of_the_model_over_its_last_map_is_its_answer(kind: str) -> None:
+    backbone, given = built(kind), images(33, 75)
+    places, rest = backbone.last_map(given)
+    assert places.ndim == 4
+    torch.testing.assert_close(rest(places), backbone.embed(given))
+
+
+@every
+def test_every_place_of_the_last_map_has_a_part_in_the_answer(kind: str) -> None:
+    places, rest = built(kind).last_map(images())
+    (gradient,) = torch.autograd.grad(rest(places).sin().sum(), places)
+    assert gradient.abs().sum(dim=1).min() > 0
+
+
+@every
+@torch.no_grad()
+def test_patches_that_are_taken_out_are_not_seen_and_their_order_does_not_matter(kind: str) -> None:
+    backbone, given = built(kind), images(32, 48)
+    grid = backbone.token_grid(32, 48)
+    if not backbone.can_leave_patches_out:
+        with pytest.raises(ConfigError, match="fill"):
+            backbone.embed_visible(given, torch.zeros(2, 1, 1, dtype=torch.int64))
+        return
+    assert grid is not None
+    count = grid[0] * grid[1]
+    order = torch.randperm(count, generator=torch.Generator().manual_seed(3))
+    whole = torch.stack([torch.arange(count), order]).expand(2, 2, count)
+    torch.testing.assert_close(backbone.embed_visible(given, whole), backbone.embed(given)[:, None].expand(-1, 2, -1))
+    some = torch.tensor([[[1, 3, 8], [2, 0, 9]], [[5, 1, 2], [7, 6, 4]]])
+    seen = backbone.embed_visible(given, some)
+    other, side = given.clone(), backbone.strides[0]
+    for number in set(range(count)) - {1, 3, 8}:
+        top, left = number // grid[1] * side, number % grid[1] * side
+        other[0, :, top : top + side, left : left + side] += 1
+    torch.testing.assert_close(backbone.embed_visible(other, some)[0, 0], seen[0, 0])
+    assert not torch.allclose(backbone.embed_visible(other, some)[0, 1], seen[0, 1])
+    if not backbone.pools_class_token:
+        with pytest.raises(ConfigError, match="all of them"):
+            backbone.embed_visible(given, torch.zeros(2, 1, 0, dtype=torch.int64))
+
+
+@every
+@torch.no_grad()
+def test_filters_positions_and_biases_have_the_shapes_of_the_model(kind: str) -> None:
+    backbone = built(kind)
+    filters = backbone.input_filters()
+    assert filters.ndim == 4
+    assert filters.shape[1] == 3
+    table, grid = backbone.position_table(33, 75), backbone.token_grid(33, 75)
+    if table is not None:
+        assert grid is not None
+        assert table.shape[1] == grid[0] * grid[1]
+        assert len(table) in (1, backbone.depth)
+    for bias, attention in zip(backbone.position_biases(), backbone.attention_layers(), strict=False):
+        assert len(bias) == attention.num_heads
+    assert backbone.pools_class_token == (backbone.pooling == "class")

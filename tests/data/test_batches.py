@@ -20,7 +20,7 @@ from torch.utils.data import Dataset
 
 from vitrail.config import Augment, Preprocessing
 from vitrail.data import workers as workers_module
-from vitrail.data.batches import Batch, EvalBatches, TrainBatches, collate, worker_count
+from vitrail.data.batches import Batch, EvalBatches, Loading, TrainBatches, collate, worker_count
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Images, open_source
 from vitrail.data.transforms import train_transform
@@ -84,7 +84,7 @@ def test_a_batch_has_the_shapes_and_kinds_that_tasks_expect(root: Path):
 @pytest.mark.parametrize("workers", [0, 2])
 def test_batches_depend_neither_on_workers_nor_on_the_step_a_run_starts_at(root: Path, workers: int):
     undisturbed = steps(TrainBatches(on_disk(root), 6, 2), 0, 9)
-    resumed = TrainBatches(on_disk(root), 6, 2, workers=workers)
+    resumed = TrainBatches(on_disk(root), 6, 2, loading=Loading(workers=workers))
     assert resumed.steps_per_epoch == 3
     assert_same_steps(steps(resumed, 0, 4), undisturbed[:4])
     assert_same_steps(steps(resumed, 5, 4), undisturbed[5:9])
@@ -99,7 +99,7 @@ def test_views_of_an_image_are_batched_each_with_its_like_and_reach_training_in_
     source = open_source(root, validation_share=0.0).train
     assert source is not None
     samples = Samples(source, two_views, 7, 1)
-    ((batch,),) = steps(TrainBatches(samples, 5, workers=workers), 1, 1)
+    ((batch,),) = steps(TrainBatches(samples, 5, loading=Loading(workers=workers)), 1, 1)
     assert "image" not in batch
     assert [tuple(view.shape) for view in batch["views"]] == [(5, 1, 4, 4), (5, 1, 2, 2)]
     one_by_one = [samples[key]["views"] for key in TrainBatches(samples, 5).keys(1)]
@@ -111,7 +111,8 @@ def test_views_of_an_image_are_batched_each_with_its_like_and_reach_training_in_
 def test_two_processes_see_the_micro_batches_of_one(root: Path, balanced: bool):
     one = steps(TrainBatches(on_disk(root), 6, 3, balanced=balanced), 2, 4)
     first, second = (
-        steps(TrainBatches(on_disk(root), 6, 3, rank=rank, world=2, balanced=balanced), 2, 4) for rank in (0, 1)
+        steps(TrainBatches(on_disk(root), 6, 3, balanced=balanced, loading=Loading(rank=rank, world=2)), 2, 4)
+        for rank in (0, 1)
     )
     assert_same_steps(one, [[*a, *b] for a, b in zip(first, second, strict=True)])
     assert [batch["position"] for batch in one[0]] == [0, 1]
@@ -127,9 +128,9 @@ def test_two_real_processes_see_the_micro_batches_of_one(root: Path):
 import sys
 sys.path.insert(0, {str(Path(__file__).parents[2])!r})
 from pathlib import Path
-from tests.data.test_batches import TrainBatches, in_words, on_disk, steps
+from tests.data.test_batches import Loading, TrainBatches, in_words, on_disk, steps
 samples = on_disk(Path({str(root)!r}), color_jitter=0.0)
-for (batch,) in steps(TrainBatches(samples, 6, rank=int(sys.argv[1]), world=2), 2, 3):
+for (batch,) in steps(TrainBatches(samples, 6, loading=Loading(rank=int(sys.argv[1]), world=2)), 2, 3):
     print(in_words(batch))
 """
     runs = [
@@ -152,7 +153,9 @@ for (batch,) in steps(TrainBatches(samples, 6, rank=int(sys.argv[1]), world=2), 
 def test_the_global_batch_is_dealt_completely_evenly_and_in_order(count, batch_size, micro_batch, world, step):
     batch_size = max(batch_size, world)
     samples = in_memory(count)
-    ranks = [TrainBatches(samples, batch_size, micro_batch, rank=rank, world=world) for rank in range(world)]
+    ranks = [
+        TrainBatches(samples, batch_size, micro_batch, loading=Loading(rank=rank, world=world)) for rank in range(world)
+    ]
     dealt = [
         slot for batches in ranks for slot in itertools.islice(batches.slots(step), batches.micro_batches // world)
     ]
@@ -204,7 +207,9 @@ def test_balanced_batches_draw_every_class_equally_often_and_all_of_its_images()
 @settings(deadline=None, max_examples=50)
 @given(count=st.integers(1, 40), batch_size=st.integers(1, 12), world=st.integers(1, 5))
 def test_evaluation_covers_every_sample_exactly_once_over_all_processes(count, batch_size, world):
-    shards = [EvalBatches(in_memory(count), batch_size, rank=rank, world=world) for rank in range(world)]
+    shards = [
+        EvalBatches(in_memory(count), batch_size, loading=Loading(rank=rank, world=world)) for rank in range(world)
+    ]
     seen = [batch["index"] for shard in shards for batch in shard]
     assert sorted(torch.cat(seen).tolist()) == list(range(count))
     assert max(map(len, seen)) <= batch_size
@@ -212,7 +217,7 @@ def test_evaluation_covers_every_sample_exactly_once_over_all_processes(count, b
 
 
 def test_evaluation_is_the_same_with_workers_and_again(root: Path):
-    plain, busy = (EvalBatches(on_disk(root), 4, workers=workers) for workers in (0, 2))
+    plain, busy = (EvalBatches(on_disk(root), 4, loading=Loading(workers=workers)) for workers in (0, 2))
     expected = list(plain)
     for batches in (plain, busy, busy):
         for one, other in zip(batches, expected, strict=True):
@@ -223,8 +228,8 @@ def test_evaluation_is_the_same_with_workers_and_again(root: Path):
 def test_the_callers_random_numbers_are_untouched(root: Path, workers: int):
     torch.manual_seed(5)
     state = torch.get_rng_state()
-    steps(TrainBatches(on_disk(root), 4, workers=workers), 0, 3)
-    list(EvalBatches(on_disk(root), 4, workers=workers))
+    steps(TrainBatches(on_disk(root), 4, loading=Loading(workers=workers)), 0, 3)
+    list(EvalBatches(on_disk(root), 4, loading=Loading(workers=workers)))
     assert torch.equal(torch.get_rng_state(), state)
 
 
@@ -233,13 +238,13 @@ def test_damaged_files_are_replaced_in_training_and_left_out_of_evaluation(make_
     good = {f"{name}/{i}.png": i for name in "ab" for i in range(3)}
     root = make_files({**good, "a/1.png": b"?", "b/0.png": b"", "b/1.png": b"?", "b/2.png": b"?"})
     samples = on_disk(root)
-    ((batch,),) = steps(TrainBatches(samples, 6, workers=workers), 0, 1)
+    ((batch,),) = steps(TrainBatches(samples, 6, loading=Loading(workers=workers)), 0, 1)
     assert set(batch["index"].tolist()) == {0, 2}
     assert len(batch["image"]) == 6
     assert {line.split(": ")[0] for line in batch["damaged"]} == {
         str(root / name) for name in ("a/1.png", "b/0.png", "b/1.png", "b/2.png")
     }
-    evaluation = EvalBatches(samples, 2, workers=workers)
+    evaluation = EvalBatches(samples, 2, loading=Loading(workers=workers))
     first, second = list(evaluation)
     assert (first["index"].tolist(), second["index"].tolist()) == ([0], [2])
     assert first["damaged"] == [f"{root / 'a/1.png'}: not a JPEG, PNG, WebP, AVIF, TIFF, BMP, GIF, PPM or PGM image"]
@@ -252,7 +257,7 @@ def test_damaged_files_are_replaced_in_training_and_left_out_of_evaluation(make_
 def test_a_data_set_of_damaged_files_is_one_sentence_with_and_without_workers(make_files: MakeFiles, workers: int):
     samples = on_disk(make_files({"a/1.png": b"?", "b/2.png": b"?"}))
     with pytest.raises(DataError) as caught:
-        steps(TrainBatches(samples, 2, workers=workers), 0, 1)
+        steps(TrainBatches(samples, 2, loading=Loading(workers=workers)), 0, 1)
     assert str(caught.value).startswith("2 images in a row cannot be read, the first being ")
     assert "\n" not in str(caught.value)
 
@@ -275,7 +280,7 @@ def test_a_worker_that_hangs_or_dies_is_one_sentence_and_not_a_standstill(monkey
     samples = in_memory(4)
     samples.transform = fate
     with pytest.raises(DataError, match=r"the data workers stopped \(DataLoader .*\); look for") as caught:
-        steps(TrainBatches(samples, 2, workers=1), 0, 1)
+        steps(TrainBatches(samples, 2, loading=Loading(workers=1)), 0, 1)
     assert "\n" not in str(caught.value)
 
 
@@ -288,7 +293,7 @@ def test_a_stop_signal_to_a_worker_that_is_not_ready_for_it_yet_does_not_end_it(
         ready(worker)
 
     monkeypatch.setattr(workers_module, "_leave_signals_to_main", stopped_at_once)
-    assert len(list(EvalBatches(in_memory(4), 1, workers=2))) == 4
+    assert len(list(EvalBatches(in_memory(4), 1, loading=Loading(workers=2)))) == 4
 
 
 def test_a_worker_that_dies_while_others_start_leaves_no_process_behind(monkeypatch):
@@ -299,7 +304,7 @@ def test_a_worker_that_dies_while_others_start_leaves_no_process_behind(monkeypa
     monkeypatch.setattr(workers_module, "_leave_signals_to_main", one_dies)
     before = set(multiprocessing.active_children())
     with pytest.raises(DataError, match="the data workers stopped"):
-        list(EvalBatches(in_memory(4), 1, workers=2))
+        list(EvalBatches(in_memory(4), 1, loading=Loading(workers=2)))
     assert set(multiprocessing.active_children()) <= before
 
 
@@ -345,7 +350,7 @@ def test_a_mistake_in_a_transform_is_not_taken_for_a_data_error():
 
 def test_batches_that_cannot_be_dealt_are_refused():
     with pytest.raises(ConfigError, match="batch_size 3 is too small for 4 processes; use 4 or more"):
-        TrainBatches(in_memory(9), 3, world=4)
+        TrainBatches(in_memory(9), 3, loading=Loading(world=4))
     with pytest.raises(ConfigError, match="batch_size must be 1 or more, not 0"):
         EvalBatches(in_memory(9), 0)
     with pytest.raises(DataError, match="no images to train on"):

@@ -9,7 +9,7 @@ import torch
 from PIL import Image
 
 from vitrail.config import Augment, Preprocessing
-from vitrail.data.batches import EvalBatches, TrainBatches
+from vitrail.data.batches import EvalBatches, Loading, TrainBatches
 from vitrail.data.features import EvalFeatureBatches, FeatureBatches, Features, View, digest_of, identity, kept_features
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Images
@@ -106,7 +106,7 @@ def test_batches_of_features_are_those_of_the_images(tmp_path: Path) -> None:
     features, _ = kept(tmp_path, shown)
     for rank in (0, 1):
         samples = Samples(shown, eval_transform(GREY), channels=1)
-        batches = TrainBatches(samples, 4, micro_batch=2, seed=3, rank=rank, world=2)
+        batches = TrainBatches(samples, 4, micro_batch=2, seed=3, loading=Loading(rank=rank, world=2))
         as_features = FeatureBatches(batches, features)
         assert as_features.steps_per_epoch == batches.steps_per_epoch
         for step, (theirs, ours) in enumerate(zip(batches.start(1), as_features.start(1), strict=False)):

@@ -9,7 +9,7 @@ from PIL import Image
 
 from vitrail import cli
 from vitrail.config import Augment, Preprocessing
-from vitrail.data.batches import EvalBatches, TrainBatches
+from vitrail.data.batches import EvalBatches, Loading, TrainBatches
 from vitrail.data.cuts import Whole, random_cut
 from vitrail.data.segment_folders import examine, is_segments, open_segments
 from vitrail.data.segments import VOID, Labelling, SegmentImages, SegmentSamples
@@ -157,7 +157,7 @@ def test_a_wrong_mask_ends_the_run_with_its_name_also_in_a_data_worker(root: Pat
     images = open_segments(root).validation
     assert isinstance(images, SegmentImages)
     with pytest.raises(DataError, match=r"^\S*val/1\.png: value 9"):
-        list(EvalBatches(SegmentSamples(images, Whole(), cache="off", own_sizes=True), 1, workers=1))
+        list(EvalBatches(SegmentSamples(images, Whole(), cache="off", own_sizes=True), 1, loading=Loading(workers=1)))
 
 
 def test_images_of_several_sizes_share_a_batch_and_keep_their_own() -> None:
@@ -172,7 +172,7 @@ def test_images_of_several_sizes_share_a_batch_and_keep_their_own() -> None:
 def test_training_batches_depend_on_seed_and_epoch_alone(root: Path) -> None:
     cut = random_cut(Augment(), Preprocessing(image_size=(8, 8)), (0.5, 2.0), None)
     samples = SegmentSamples(train(root), cut, seed=3)
-    first, second = (next(TrainBatches(samples, 2, seed=3, workers=w).start(5))[0] for w in (0, 1))
+    first, second = (next(TrainBatches(samples, 2, seed=3, loading=Loading(workers=w)).start(5))[0] for w in (0, 1))
     assert torch.equal(first["image"], second["image"])
     assert torch.equal(first["semantic"], second["semantic"])
 

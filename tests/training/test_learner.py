@@ -13,13 +13,13 @@ from vitrail.config import Optim
 from vitrail.errors import TrainingError
 from vitrail.training.learner import Failures, Learner, Means, seed_of, size_of
 from vitrail.training.measure import to_device
-from vitrail.training.precision import resolve
+from vitrail.training.runtime import Runtime
 
 CPU = torch.device("cpu")
 
 
 def learner(task: nn.Module | None = None, optim: Optim | None = None, precision: str = "fp32") -> Learner:
-    return Learner(task or ToyTask(), optim or Optim(), device=CPU, precision=resolve(precision, CPU), seed=0, steps=20)
+    return Learner(task or ToyTask(), optim or Optim(), runtime=Runtime.named("cpu", precision), seed=0, steps=20)
 
 
 def learn(learner: Learner, step: int = 0, rate: float = 0.1, **batches: Any) -> None:

@@ -88,7 +88,7 @@ def test_a_vit_that_looks_everywhere_alike_glows_nowhere():
     images = torch.randn(2, 3, 24, 32, generator=torch.Generator().manual_seed(4))
     maps = attention_maps(model, images)
     assert torch.allclose(maps.heads * maps.tokens, torch.ones_like(maps.heads), atol=1e-4)
-    drawn = np.asarray(attention.panel(model, images, MEAN, STD), int)
+    drawn = np.asarray(attention.panel(maps, images, MEAN, STD), int)
     assert colourful(drawn[: -legend_height()]) == colourful(of_images(images))
 
 

@@ -7,9 +7,10 @@ from PIL import Image
 
 from tests.weights.random_weights import randomise
 from vitrail.errors import ConfigError
+from vitrail.explain.rollout import attention_maps
 from vitrail.layers.window_layout import Partition, regions
 from vitrail.models.registry import build_model
-from vitrail.visualize import attention, hidden_squares, offsets, pixel, windows
+from vitrail.visualize import hidden_squares, offsets, pixel, windows
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 SMALL = {"image_size": 32, "patch_size": 2, "embed_width": 8, "head_width": 4, "depths": (2, 2), "window": 4}
@@ -91,4 +92,4 @@ def test_what_a_model_does_not_have_is_refused_in_one_sentence() -> None:
     with pytest.raises(ConfigError, match="no head 9"):
         offsets.bias_of_pairs(swin(), 0, 9)
     with pytest.raises(ConfigError, match="stitched"):
-        attention.panel(swin(), images(), MEAN, STD)
+        attention_maps(swin(), images())

@@ -148,30 +148,6 @@ def test_what_the_hub_refuses_is_one_sentence(model, hub, monkeypatch):
         push_to_hub(model, "socks", description=DESCRIPTION)
 
 
-def test_a_repository_is_fetched_and_opened(model, monkeypatch, tmp_path):
-    huggingface_hub = pytest.importorskip("huggingface_hub")
-    folder = save_pretrained(model, tmp_path / "cache", DESCRIPTION)
-    asked = []
-    monkeypatch.setattr(
-        huggingface_hub, "snapshot_download", lambda name, revision, allow_patterns: asked.append(name) or str(folder)
-    )
-    again, description = from_pretrained("me/socks")
-    assert asked == ["me/socks"]
-    assert description.class_names == DESCRIPTION.class_names
-    assert torch.equal(again.head.weight, model.head.weight)
-
-
-def test_a_repository_that_cannot_be_fetched_is_one_sentence(monkeypatch):
-    huggingface_hub = pytest.importorskip("huggingface_hub")
-
-    def fail(name: str, revision: str | None, allow_patterns: list[str]) -> str:
-        raise ConnectionError("no network\nat all")
-
-    monkeypatch.setattr(huggingface_hub, "snapshot_download", fail)
-    with pytest.raises(WeightsError, match=r"me/socks cannot be fetched; the hub says: no network$"):
-        from_pretrained("me/socks")
-
-
 def test_without_huggingface_hub_the_command_that_installs_it_is_named(model, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     for action in (lambda: push_to_hub(model, "me/socks", description=DESCRIPTION), lambda: from_pretrained("me/x")):

@@ -23,7 +23,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What the hub would have put into its cache: a model as transformers saves it."""
     save_file(build_model("vit_ti16", **TINY).state_dict(), tmp_path / "a.safetensors")
     convert(tmp_path / "a.safetensors", "huggingface", tmp_path / "fetched", num_heads=1)
-    monkeypatch.setattr(fetch, "FETCHED", {("me/socks", ""): tmp_path / "fetched"})
+    monkeypatch.setattr(fetch, "FETCHED", {("me/socks", ""): fetch.Fetched(tmp_path / "fetched", "0" * 40, "mit")})
     return tmp_path
 
 

@@ -72,7 +72,7 @@ def run(settings: TourSettings) -> DenseTour:
     for number, name in enumerate(BACKBONES, start=1):
         say(f"{number}. train {name}" if number == 1 else f"\n{number}. train {name}")
         runs[name] = train.run(_training(settings, data, name, out / name.replace(" ", "-")))
-        figures[name] = evaluate(str(runs[name].folder), data)
+        figures[name] = evaluate(str(runs[name].folder), data, device=settings.device)
     minutes = (time.monotonic() - began) / 60
     report = _report(settings, data, out, runs, figures, minutes)
     say()
@@ -101,7 +101,7 @@ def _training(settings: TourSettings, data: str, name: str, out: Path) -> TrainS
         augment={"color_jitter": 0.0},
         optim={"layer_decay": 1.0},
         schedule={"warmup_epochs": epochs / 10},
-        run=Run(seed=settings.seed, evaluate_every=epochs / 3, save_every=epochs / 3),
+        run=Run(seed=settings.seed, device=settings.device, evaluate_every=epochs / 3, save_every=epochs / 3),
         **CHANGES[settings.task],
         **scenes,
     )

@@ -108,17 +108,14 @@ def run(settings: DoctorSettings) -> int:
 
 def environment() -> dict[str, str]:
     """Return versions, hardware, and the precision that ``auto`` means here."""
-    import torch
-
     from vitrail.layers.attention_cpu import why_missing
-    from vitrail.training.precision import device, resolve
+    from vitrail.training.runtime import Runtime
 
-    found = device("auto")
-    precision = resolve("auto", found)
+    runtime = Runtime.named()
     facts = {name: _version(name) for name in PACKAGES}
-    facts["device"] = torch.cuda.get_device_name(found) if found.type == "cuda" else found.type
-    facts["threads"] = f"{torch.get_num_threads()} of {os.cpu_count()} cores"
-    facts["precision auto"] = f"{precision.name} ({precision.reason})"
+    facts["device"] = runtime.hardware
+    facts["threads"] = f"{runtime.threads} of {os.cpu_count()} cores"
+    facts["precision auto"] = f"{runtime.precision.name} ({runtime.precision.reason})"
     facts["fused attention on the CPU"] = why_missing() or "ready"
     for name, extra in EXTRAS.items():
         version = _version(name)

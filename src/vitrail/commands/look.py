@@ -10,20 +10,22 @@ from PIL import Image
 
 from vitrail.config import check_choices, replace
 from vitrail.data.requested import requested_images
-from vitrail.errors import ConfigError, WeightsError
+from vitrail.errors import ConfigError
 from vitrail.output import say
-from vitrail.paths import user_path
 from vitrail.runs.measured import known_split
 from vitrail.runs.metrics_file import read_metrics
 from vitrail.runs.next_steps import after_look, say_next
 from vitrail.runs.place import check_place
 from vitrail.runs.report import write_look
+from vitrail.runs.run_folder import output_folder
 from vitrail.runs.shown import Shown, held_out_of, named_images
 from vitrail.settings import LookSettings
 from vitrail.tasks.registry import task_of
+from vitrail.training.runtime import Runtime
 from vitrail.visualize.curves import draw_curves
-from vitrail.weights.checkpoint import open_checkpoint
 from vitrail.weights.description import Description
+from vitrail.weights.named import find_model
+from vitrail.weights.open_any import open_any
 
 
 def look(checkpoint: str | Path, images: Any = (), **settings: Any) -> list[Path]:
@@ -33,7 +35,7 @@ def look(checkpoint: str | Path, images: Any = (), **settings: Any) -> list[Path
     is transparent, to 16x and more.
 
     Args:
-        checkpoint: a run folder or a checkpoint; of a run, the best one.
+        checkpoint: a run folder (of a run, the best checkpoint), a checkpoint, or anybody's weights of a known layout.
         images: images as `vitrail.predict` takes them, one or several; by default some that the run held out.
         **settings: any other field of `vitrail.settings.LookSettings`.
 
@@ -57,15 +59,16 @@ def run(settings: LookSettings) -> list[Path]:
 
 
 def _look(settings: LookSettings, images: Any) -> list[Path]:
-    root = user_path(settings.checkpoint, WeightsError)
-    out = check_place(
-        settings.out, (root if root.is_dir() else Path()) / "look", settings.images if settings.out else ()
-    )
-    model, description = open_checkpoint(settings.checkpoint)
+    root = find_model(settings.checkpoint, accept_license=settings.accept_license).path
+    place = output_folder(settings.checkpoint, "look")
+    out = check_place(settings.out, place, settings.images if settings.out else ())
+    opened = open_any(settings.checkpoint)
+    model, description = opened.model, opened.description
     task = task_of(description)
     task.check_look(model, description, settings)
+    model.to(Runtime.named(settings.device, "fp32").device)
     shown = named_images(images, settings.count, description) if images else _held_out(description, settings)
-    for note in shown.notes:
+    for note in (*opened.notes, *shown.notes):
         say(note)
     drawn = task.draw(model, description, shown.images, settings)
     curves = _curves(root)

@@ -25,7 +25,6 @@ from vitrail.runs.throughput import Throughput, measure_throughput
 from vitrail.serialize import dumps
 from vitrail.settings import PlanSettings, PretrainSettings, TrainSettings, peak_lr
 from vitrail.tasks.recipes import find_recipe
-from vitrail.training.precision import keep_large_buffers
 
 FEWEST_STEPS = 200
 """Steps an epoch below which a larger batch is not worth having: on few images steps count (docs/papers/mae.md)."""
@@ -134,7 +133,6 @@ def sentences(planned: Planned) -> list[str]:
 
 def _plan(settings: PlanSettings) -> Planned:
     _check_numbers(settings)
-    keep_large_buffers()
     with tempfile.TemporaryDirectory() as out:
         prepared, base = _prepare(settings, out)
         with given_back(prepared.folder):
@@ -229,6 +227,7 @@ def _prepare(settings: PlanSettings, out: str) -> tuple[Plan, PretrainSettings |
     common: dict[str, Any] = {
         "data": settings.data,
         "weights": settings.weights,
+        "accept_license": settings.accept_license,
         "out": out,
         "image_size": settings.image_size,
         "channels": settings.channels,

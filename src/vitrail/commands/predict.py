@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ from vitrail.data.item import Item
 from vitrail.data.requested import requested_images
 from vitrail.errors import DataError
 from vitrail.output import warn
+from vitrail.runs.foreign_models import published_precision
 from vitrail.runs.next_steps import after_predict, say_next
 from vitrail.runs.place import check_place
 from vitrail.runs.prediction_folder import out_folder
@@ -20,15 +22,14 @@ from vitrail.settings import PredictSettings
 from vitrail.tasks.classification.predictions import Prediction
 from vitrail.tasks.left_out import left_out
 from vitrail.tasks.registry import task_of
-from vitrail.weights.checkpoint import open_checkpoint
-from vitrail.weights.description import describe
+from vitrail.weights.open_any import OpenedModel, open_any
 
 
 def predict(checkpoint: str | Path, images: Any, **settings: Any) -> list[Any]:
     """Say what is in images.
 
     Args:
-        checkpoint: a run folder or a checkpoint of a trained model.
+        checkpoint: a run folder, a checkpoint, or anybody's weights of a known layout.
         images: one of these, or any number of them, mixed: names of files, folders or globs (``str`` or ``Path``);
             PIL images; numpy arrays ``(H, W)`` or ``(H, W, C)`` and torch tensors ``(H, W)`` or ``(C, H, W)``, uint8
             from 0 to 255, C of 1, 3 (RGB) or 4 (RGB and alpha), or with one dimension more for several images; the
@@ -49,7 +50,10 @@ def predict(checkpoint: str | Path, images: Any, **settings: Any) -> list[Any]:
     asked = PredictSettings(checkpoint=str(checkpoint), images=tuple(image.name for image in requested))
     asked = replace(asked, **named)
     check_choices(asked)
-    return list(_predictions(asked, requested))
+    opened = _open(asked)
+    for note in opened.notes:
+        warnings.warn(note, stacklevel=2)
+    return list(_predictions(asked, requested, opened))
 
 
 def run(settings: PredictSettings) -> None:
@@ -60,8 +64,11 @@ def run(settings: PredictSettings) -> None:
     """
     images = requested_images(settings.images)
     unread: list[str] = []
-    predictions = _noting(reported(_predictions(settings, images), len(images), "images"), unread)
-    task_of(describe(settings.checkpoint)).print(settings, predictions, out_folder(settings))
+    opened = _open(settings)
+    for note in opened.notes:
+        warn(note)
+    predictions = _noting(reported(_predictions(settings, images, opened), len(images), "images"), unread)
+    task_of(opened.description).print(settings, predictions, out_folder(settings))
     if len(unread) == len(images):
         refused = f"{images[0].name} cannot" if len(images) == 1 else f"none of the {len(images):,} files can"
         raise DataError(f"{refused} be read as an image; see above for the reason")
@@ -79,13 +86,18 @@ def _noting(predictions: Iterator[Any], unread: list[str]) -> Iterator[Any]:
         yield prediction
 
 
-def _predictions(settings: PredictSettings, images: list[Item]) -> Iterator[Any]:
+def _open(settings: PredictSettings) -> OpenedModel:
+    """Open the model, and refuse what it cannot be asked."""
     if settings.out is not None:
         check_place(settings.out, "", settings.images)
-    model, description = open_checkpoint(settings.checkpoint)
-    task = task_of(description)
-    task.check_prediction(settings, description)
-    yield from task.predict(images, model, description, settings, out_folder(settings))
+    opened = open_any(settings.checkpoint, accept_license=settings.accept_license)
+    task_of(opened.description).check_prediction(settings, opened.description)
+    return opened
+
+
+def _predictions(settings: PredictSettings, images: list[Item], opened: OpenedModel) -> Iterator[Any]:
+    settings, task = published_precision(settings, opened), task_of(opened.description)
+    return task.predict(images, opened.model, opened.description, settings, out_folder(settings))
 
 
 __all__ = ["Prediction", "predict", "run"]

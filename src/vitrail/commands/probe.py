@@ -38,7 +38,6 @@ from vitrail.settings import Architecture, ProbeSettings, TrainSettings
 from vitrail.tasks.recipes import find_recipe
 from vitrail.training.linear_probe import accuracies, train_probes
 from vitrail.training.neighbours import nearest_neighbours
-from vitrail.training.precision import keep_large_buffers
 from vitrail.training.runtime import Runtime
 from vitrail.weights.create import create_model
 from vitrail.weights.load import load_weights
@@ -143,8 +142,7 @@ def run(settings: ProbeSettings) -> None:
 def _probe(settings: ProbeSettings) -> Probed:
     _check_numbers(settings)
     check_place(settings.out, "" if settings.out else _folder(settings), [settings.data])
-    keep_large_buffers()
-    weights = open_weights(settings.weights)
+    weights = WeightsFile(settings.weights, accept_license=settings.accept_license)
     source = _open(settings, weights)
     for note in source.notes:
         say(note)
@@ -215,7 +213,7 @@ def _features(settings: ProbeSettings, weights: WeightsFile, parts: Parts) -> tu
     with preserved():
         backbone = backbone_of(create_model(start.model.name, num_classes=0, **start.model.options))
     say(f"{settings.weights}: {load_weights(backbone, weights, adapt=('classes', 'channels'))}")
-    runtime = Runtime.of(settings)
+    runtime = Runtime.of(settings).prepared()
     extraction = Extraction(
         what=f"embed-{start.model.options.get('pool', 'own')}",
         model=backbone,
@@ -223,8 +221,7 @@ def _features(settings: ProbeSettings, weights: WeightsFile, parts: Parts) -> tu
         extract=backbone.embed,
         preprocessing=start.preprocessing,
         folder=_folder(settings),
-        device=runtime.device,
-        precision=runtime.precision,
+        runtime=runtime,
         workers=settings.workers,
     )
     features, labels = {}, {}

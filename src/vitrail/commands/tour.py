@@ -98,7 +98,9 @@ def run(settings: TourSettings) -> Tour | dense_tour.DenseTour:
     say("\n4. once more from scratch, by the recipe for fine-tuning: only the weights at the start differ")
     runs[SAME_RECIPE] = train.run(plans[SAME_RECIPE])
     say("\n5. evaluate all three on images none of them was trained on")
-    figures = {name: evaluate(str(result.folder), settings.data) for name, result in runs.items()}
+    figures = {
+        name: evaluate(str(result.folder), settings.data, device=settings.device) for name, result in runs.items()
+    }
     minutes = (time.monotonic() - began) / 60
     recipes = _differences(plans)
     report = _report(settings, source, out, pretrained, runs, figures, recipes, minutes)
@@ -162,7 +164,7 @@ def _images(settings: TourSettings, augment: Augment) -> dict[str, Any]:
 
 
 def _run(settings: TourSettings, epochs: float) -> Run:
-    return Run(seed=settings.seed, evaluate_every=epochs / 10, save_every=epochs / 5)
+    return Run(seed=settings.seed, device=settings.device, evaluate_every=epochs / 10, save_every=epochs / 5)
 
 
 def _labels(labels: float) -> str:

@@ -18,6 +18,7 @@ from vitrail.weights.compare import Comparison, compare
 from vitrail.weights.convert import Conversion, convert
 from vitrail.weights.hub import push_to_hub
 from vitrail.weights.inspect import Inspection, Verification, inspect, verify
+from vitrail.weights.named import find_model
 from vitrail.weights.weights_file import open_weights
 
 
@@ -64,6 +65,7 @@ def run(settings: WeightsSettings) -> None:
     if settings.action not in ACTIONS:
         hint = nearest(settings.action, ACTIONS) or f"; there are {', '.join(ACTIONS)}"
         raise ConfigError(f"vitrail weights cannot {settings.action!r}{hint}")
+    find_model(settings.file, accept_license=settings.accept_license)
     ACTIONS[settings.action](settings)
 
 

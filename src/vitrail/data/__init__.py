@@ -21,9 +21,11 @@
 - `file_rules`: what counts as an image when a folder is searched, and in which order
 - `formats`: one module for each image format
 - `image_list`: which images a run learned from and which it held out, by their content
+- `imagenet`: the thousand classes of ImageNet-1k
 - `images`: the one safe way to open an image, for training, evaluation and prediction alike
 - `item`: an image wherever it lies
 - `joint`: one change of geometry for an image, its boxes and its masks
+- `labelled_folders`: a folder whose images have classes by its folders, or by the one table among them
 - `layouts`: recognising folders made for detection or segmentation, so that nobody trains a classifier of images
   against masks
 - `listing`: what reading a folder or a CSV file finds

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -29,6 +30,29 @@ PADDED_TO = 32
 """The coarsest stride of a backbone's maps: in multiples of it no map ends in half a place."""
 
 
+@dataclass(frozen=True)
+class Loading:
+    """How a process loads its part of the batches.
+
+    Attributes:
+        workers: processes that load images; 0 loads in this one, -1 chooses by the machine.
+        rank: number of this process.
+        world: how many processes share the batches.
+        pin_memory: put batches into memory from which they are copied to a GPU faster.
+        timeout: seconds without a batch after which a data worker that was stopped is named.
+    """
+
+    workers: int = 0
+    rank: int = 0
+    world: int = 1
+    pin_memory: bool = False
+    timeout: float = STOPPED_AFTER
+
+    def load(self, dataset: Dataset, slots: Iterable[Any]) -> Iterator[Any]:
+        """Fetch slot after slot of a data set of batches, as `vitrail.data.workers.load` does."""
+        return load(dataset, slots, self.workers, self.pin_memory, self.timeout)
+
+
 class TrainBatches:
     """Global batches for training, cut into micro-batches that are dealt to the processes.
 
@@ -47,12 +71,8 @@ class TrainBatches:
         micro_batch: most samples in one forward pass; 0 for the process's whole share of the batch. It is
             exceeded by one where a batch of few samples cannot be dealt to all processes otherwise.
         seed: decides the order.
-        workers: processes that load images; 0 loads in this one, -1 chooses by the machine.
-        rank: number of this process.
-        world: how many processes train together.
         balanced: draw every class equally often, going round the smaller ones.
-        pin_memory: put batches into memory from which they are copied to a GPU faster.
-        timeout: seconds without a batch after which a data worker that was stopped is named.
+        loading: how many processes train together, and how each loads its share.
 
     Raises:
         ConfigError: the batch cannot be dealt so that every process gets a part of it.
@@ -65,13 +85,10 @@ class TrainBatches:
         batch_size: int,
         micro_batch: int = 0,
         seed: int = 0,
-        workers: int = 0,
-        rank: int = 0,
-        world: int = 1,
         balanced: bool = False,
-        pin_memory: bool = False,
-        timeout: float = STOPPED_AFTER,
+        loading: Loading = Loading(),
     ) -> None:
+        world = loading.world
         if batch_size < world:
             raise ConfigError(f"batch_size {batch_size} is too small for {world} processes; use {world} or more")
         if not len(samples):
@@ -81,11 +98,7 @@ class TrainBatches:
         self.samples = samples
         self.batch_size = batch_size
         self.seed = seed
-        self.workers = worker_count(workers, samples)
-        self.rank = rank
-        self.world = world
-        self.pin_memory = pin_memory
-        self.timeout = timeout
+        self.loading = replace(loading, workers=worker_count(loading.workers, samples))
         self.steps_per_epoch = max(1, len(samples) // batch_size)
         rounds = -(-batch_size // (micro_batch * world)) if micro_batch > 0 else 1
         self.micro_batches = min(rounds, batch_size // world) * world
@@ -105,9 +118,9 @@ class TrainBatches:
             DataError: images cannot be read, or a data worker hangs or dies; raised while iterating.
         """
         slots = self.slots(step)
-        micro_batches = load(_TrainSlots(self.samples), slots, self.workers, self.pin_memory, self.timeout)
+        micro_batches = self.loading.load(_TrainSlots(self.samples), slots)
         while True:
-            yield [next(micro_batches) for _ in range(self.micro_batches // self.world)]
+            yield [next(micro_batches) for _ in range(self.micro_batches // self.loading.world)]
 
     def keys(self, step: int) -> list[Key]:
         """Return the keys of the samples in the global batch of a step."""
@@ -137,7 +150,7 @@ class TrainBatches:
         """Deal this process's micro-batches from a step on, by the keys of their samples."""
         for step in itertools.count(first_step):
             keys = self.keys(step)
-            for position in range(self.rank, self.micro_batches, self.world):
+            for position in range(self.loading.rank, self.micro_batches, self.loading.world):
                 start, end = (self.batch_size * p // self.micro_batches for p in (position, position + 1))
                 yield position, keys[start:end]
 
@@ -151,35 +164,20 @@ class EvalBatches:
     Args:
         samples: what to evaluate on.
         batch_size: samples in one forward pass of one process.
-        workers: processes that load images; 0 loads in this one, -1 chooses by the machine.
-        rank: number of this process; it evaluates samples rank, rank + world, ...
-        world: how many processes evaluate together.
-        pin_memory: put batches into memory from which they are copied to a GPU faster.
-        timeout: seconds without a batch after which a data worker that was stopped is named.
+        loading: how many processes evaluate together, and how each loads its share: samples rank, rank + world, ...
 
     Attributes:
         damaged: what the latest pass over the batches has left out so far.
     """
 
-    def __init__(
-        self,
-        samples: Samples,
-        batch_size: int,
-        workers: int = 0,
-        rank: int = 0,
-        world: int = 1,
-        pin_memory: bool = False,
-        timeout: float = STOPPED_AFTER,
-    ) -> None:
+    def __init__(self, samples: Samples, batch_size: int, loading: Loading = Loading()) -> None:
         if batch_size < 1:
             raise ConfigError(f"batch_size must be 1 or more, not {batch_size}")
         self.samples = samples
         self.batch_size = batch_size
-        self.workers = worker_count(workers, samples)
-        self.pin_memory = pin_memory
-        self.timeout = timeout
+        self.loading = replace(loading, workers=worker_count(loading.workers, samples))
         self.damaged: list[str] = []
-        self._indices = range(rank, len(samples), world)
+        self._indices = range(loading.rank, len(samples), loading.world)
 
     def __len__(self) -> int:
         """Return the number of batches of this process; unreadable ones count too."""
@@ -190,7 +188,7 @@ class EvalBatches:
         self.damaged = []
         starts = range(0, len(self._indices), self.batch_size)
         slots = ([(0, i) for i in self._indices[start : start + self.batch_size]] for start in starts)
-        for batch in load(_EvalSlots(self.samples), slots, self.workers, self.pin_memory, self.timeout):
+        for batch in self.loading.load(_EvalSlots(self.samples), slots):
             self.damaged += batch["damaged"]
             if "image" in batch:
                 yield batch
@@ -277,4 +275,4 @@ def _classes(samples: Samples) -> list[Tensor]:
     return [torch.nonzero(labels == label).flatten() for label in labels.unique()]
 
 
-__all__ = ["Batch", "EvalBatches", "TrainBatches", "collate", "worker_count"]
+__all__ = ["Batch", "EvalBatches", "Loading", "TrainBatches", "collate", "worker_count"]

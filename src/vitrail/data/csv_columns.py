@@ -23,6 +23,8 @@ LABEL_COLUMNS = (
     *("label", "class", "class_name"),
     *("labels", "classes", "classname", "category", "categories", "category_name", "label_name", "target", "class_id"),
     *("label_id", "category_id", "classid", "labelname", "labelid", "categoryname", "categoryid"),
+    *("class_index", "class_idx", "label_index", "imagenet_class_index", "imagenet_class", "imagenet_label"),
+    *("wnid", "wordnet_id", "synset", "synset_id"),
 )
 SPLIT_COLUMNS = ("split", "set", "subset", "partition", "usage", "data_set", "dataset")
 FLAG_COLUMNS = {word: SPLIT_WORDS[word] for word in ("train", "valid", "val", "validation", "test")}

@@ -297,7 +297,7 @@ class FeatureBatches:
         """Iterate for ever over the steps from ``step`` on."""
         slots = self.batches.slots(step)
         while True:
-            yield [self._batch(*next(slots)) for _ in range(self.batches.micro_batches // self.batches.world)]
+            yield [self._batch(*next(slots)) for _ in range(self.batches.micro_batches // self.batches.loading.world)]
 
     def _batch(self, position: int, keys: list[Key]) -> Batch:
         rows = self._row_of[torch.tensor([key[1] for key in keys])]

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING
 import numpy as np
 from PIL import Image
 
-from vitrail.data.class_folders import open_any_folder, open_class_folders
+from vitrail.data.class_folders import open_any_folder
 from vitrail.data.csv_files import TABLE_SUFFIXES, open_csv
 from vitrail.data.file_rules import SPLIT_WORDS
 from vitrail.data.item import Item, Stored, item_of
+from vitrail.data.labelled_folders import open_labelled_folder
 from vitrail.data.listing import Listing, lookalikes
 from vitrail.errors import DataError, nearest
 from vitrail.paths import user_path
@@ -70,6 +71,7 @@ class Source:
         notes: what was decided or left out, each a sentence for the user.
         images: what a run keeps of its images, once they are divided (`vitrail.runs.split`).
         warnings: those of the notes that tell of something that should be mended.
+        matched: how its classes were found among those of a model that they are called otherwise by, a sentence.
     """
 
     name: str
@@ -80,6 +82,7 @@ class Source:
     notes: tuple[str, ...] = ()
     images: ImageList | None = None
     warnings: tuple[str, ...] = ()
+    matched: str = ""
 
     def labelled_subset(self, share_or_count: float | int, seed: int = 0) -> Source:
         """Keep only some training images, of every class in proportion, but at least one.
@@ -119,7 +122,8 @@ def open_source(
 
     Known are: the word ``digits`` (1,797 handwritten digits, built in); a folder with one folder per class; a
     folder with those below ``train`` and, optionally, ``val`` and ``test`` (or another usual spelling), or with
-    ``train`` and the like below each class; a CSV file with columns of files, classes and, optionally, splits; and,
+    ``train`` and the like below each class; a CSV file with columns of files, classes and, optionally, splits; a folder
+    of images with one such file among them; and,
     with ``labels=False``, any folder with images at any depth. Folders that only wrap another one are entered.
     Hidden files and files that are no images are passed over.
 
@@ -142,7 +146,7 @@ def open_source(
     if str(source) == "digits":
         opened = _digits()
     elif is_folder and labels:
-        listing = open_class_folders(path, for_evaluation=for_evaluation, known_classes=known_classes)
+        listing = open_labelled_folder(path, for_evaluation=for_evaluation, known_classes=known_classes)
         opened = _source(path, listing)
     elif is_folder:
         opened = _source(path, open_any_folder(path, for_evaluation=for_evaluation))

@@ -20,13 +20,15 @@ class Recording(Mapping[int, Tensor]):
     along B.
     """
 
-    def __init__(self, layers: Sequence[int], depth: int) -> None:
+    def __init__(self, layers: Sequence[int], depth: int, num_heads: Sequence[int]) -> None:
         self._depth = depth
+        self._num_heads = num_heads
         self._passes: dict[int, list[Tensor]] = {layer: [] for layer in layers}
 
     def add(self, layer: int, weights: Tensor) -> None:
         """Keep the weights of one forward pass."""
-        self._passes[layer].append(weights.detach().to("cpu", torch.float32))
+        by_head = weights.detach().reshape(-1, self._num_heads[layer], *weights.shape[-2:])
+        self._passes[layer].append(by_head.to("cpu", torch.float32))
 
     def __getitem__(self, layer: int) -> Tensor:
         passes = self._passes[layer if layer >= 0 else layer + self._depth]
@@ -61,7 +63,7 @@ def record_attention(model: nn.Module, layers: Sequence[int] | None = None) -> I
     """
     attentions = encoder_of(model).attention_layers()
     chosen = resolve_layers(range(len(attentions)) if layers is None else layers, len(attentions))
-    recording = Recording(chosen, len(attentions))
+    recording = Recording(chosen, len(attentions), [attention.num_heads for attention in attentions])
     watched = {layer: attentions[layer] for layer in chosen}
     before = {layer: attention.observe for layer, attention in watched.items()}
     try:
@@ -122,12 +124,12 @@ def windowed_encoder_of(model: nn.Module) -> Backbone:
 
 
 @contextmanager
-def evaluating(model: nn.Module) -> Iterator[None]:
-    """Run a block with the model in evaluation mode and without gradients; every module's mode comes back."""
+def evaluating(model: nn.Module, gradients: bool = False) -> Iterator[None]:
+    """Run a block with the model in evaluation mode, without gradients unless asked; every module's mode comes back."""
     training = [module for module in model.modules() if module.training]
     model.eval()
     try:
-        with torch.no_grad():
+        with torch.set_grad_enabled(gradients):
             yield
     finally:
         for module in training:

@@ -31,6 +31,7 @@ class AttentionMaps:
         layer: that layer, from 0.
         tokens: N, how many tokens the attention is shared among; 1 / N is an even share.
         by: ``"class"`` or ``"mean"``: whose attention it is, the class token's or that of all patches.
+        layers: how many layers the model has.
     """
 
     rollout: Tensor
@@ -38,6 +39,7 @@ class AttentionMaps:
     layer: int
     tokens: int
     by: Literal["class", "mean"]
+    layers: int
 
 
 def rollout(weights: Sequence[Tensor], head_fusion: str = "mean", discard: float = 0.0) -> Tensor:
@@ -142,4 +144,4 @@ def attention_maps(
             flows.append(class_attention(flow, grid, encoder.prefix_tokens, by))
             heads.append(class_attention(recorded[shown], grid, encoder.prefix_tokens, by))
     tokens = encoder.prefix_tokens + grid[0] * grid[1]
-    return AttentionMaps(torch.cat(flows), torch.cat(heads), shown, tokens, by)
+    return AttentionMaps(torch.cat(flows), torch.cat(heads), shown, tokens, by, encoder.depth)

@@ -100,6 +100,13 @@ class PatchEmbedding(nn.Module):
         if self.proj.bias is not None:
             nn.init.zeros_(self.proj.bias)
 
+    sees_only_its_patch = True
+    """Whether a token depends on the pixels of its own patch alone."""
+
+    def input_filters(self) -> Tensor:
+        """Return the filters that are applied to the pixels first: ``(D, C, P, P)``."""
+        return self.proj.weight
+
     @property
     def stride(self) -> int:
         """Pixels between two neighbouring tokens."""

@@ -81,6 +81,10 @@ class RelativeKeys(nn.Module):
         self.keys = nn.Parameter(torch.empty(num_heads, 2 * grid[0] * grid[1] - 1 + 3 * prefix, head_width))
         nn.init.normal_(self.keys, std=INITIAL_STD)
 
+    def by_offset(self) -> None:
+        """Return nothing: what a key adds depends on the query."""
+        return None
+
     def keys_for(self, grid: tuple[int, int]) -> Tensor:
         """Return the keys for a grid; for another grid than its own, stretched over its offsets."""
         return stretch_keys(self.keys, 2 * grid[0] * grid[1] - 1, self.prefix)
@@ -127,6 +131,11 @@ class RelativeBias(nn.Module):
         rows = (2 * grid[0] - 1) * (2 * grid[1] - 1) + 3 * prefix
         self.relative_position_bias_table = nn.Parameter(torch.empty(rows, num_heads))
         nn.init.normal_(self.relative_position_bias_table, std=INITIAL_STD)
+
+    def by_offset(self) -> Tensor:
+        """Return the bias by offset of the key from its query, ``(K, 2h - 1, 2w - 1)``."""
+        h, w = 2 * self.grid[0] - 1, 2 * self.grid[1] - 1
+        return self.relative_position_bias_table[: h * w].T.unflatten(1, (h, w)).flip(1, 2)
 
     def table_for(self, grid: tuple[int, int]) -> Tensor:
         """Return the table for a grid; for another grid than its own by interpolation."""

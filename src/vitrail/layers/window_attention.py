@@ -41,7 +41,9 @@ class WindowAttention(Attention):
 
     Attributes:
         relative_position_bias_table: ``((2 M_h - 1) * (2 M_w - 1), K)``, or None; rows as in `offset_array`.
-        observe: when set, called with the weights ``(B * G, K, A, A)`` of every forward pass, image by image.
+        observe: when set, called with the weights of every forward pass as they were computed, ``(B * G, K, A, A)``
+            image by image; where each of S windows has a table of its own, ``(B * G / S, S * K, A, A)``, the same
+            numbers in the same order.
     """
 
     def __init__(
@@ -109,13 +111,7 @@ class WindowAttention(Attention):
         # As many windows stand beside the heads as have a table of their own.
         q, k, v = split_heads(qkv, self.num_heads, 1 if table is None else len(table))
         table = None if table is None else table.flatten(0, 1).unsqueeze(0)
-        observe = None if self.observe is None else self._observe_windows
-        return merge_heads(attend(q, k, v, table, dropout, observe), self.num_heads)
-
-    def _observe_windows(self, weights: Tensor) -> None:
-        """Hand weights on, window by window: ``(B * G, K, A, A)``."""
-        assert self.observe is not None
-        self.observe(weights.reshape(-1, self.num_heads, *weights.shape[-2:]))
+        return merge_heads(attend(q, k, v, table, dropout, self.observe), self.num_heads)
 
     def plain_forward(self, image: Tensor, partition: Partition) -> Tensor:
         """Do what `forward` does, step by step as the paper draws it (figure 4): shift, cut, attend, put back.
@@ -178,6 +174,14 @@ class WindowAttention(Attention):
         else:
             chosen = table.T.index_select(1, _bias_rows(device, *used, *self.window))
         return chosen.view(self.num_heads, used[0] * used[1], -1)
+
+    def by_offset(self) -> Tensor | None:
+        """Return the bias by offset of the key from its query, ``(K, 2 M_h - 1, 2 M_w - 1)``, or None without one."""
+        table = self.relative_position_bias_table
+        if table is None:
+            return None
+        # A table's offsets go from key to query.
+        return table.T.unflatten(1, (2 * self.window[0] - 1, 2 * self.window[1] - 1)).flip(1, 2)
 
     def additive(self, partition: Partition, dtype: torch.dtype, device: str) -> Tensor | None:
         """Return what is added to the scores, bias and mask in one.

@@ -140,9 +140,71 @@ class Backbone(nn.Module, ABC):
         return False
 
     @property
+    def pooling(self) -> Literal["class", "mean", "attention"]:
+        """What `embed` makes its vector of: the class token, the mean of all places, or learned attention to them."""
+        return "mean"
+
+    @property
+    def can_leave_patches_out(self) -> bool:
+        """Whether `embed_visible` can answer without some patches, as a ViT whose tokens have seen no other patch."""
+        return False
+
+    @property
     def splits_between_blocks(self) -> bool:
         """Whether `vitrail.models.partial_fine_tuning` can cut it in two, as it can a ViT."""
         return False
+
+    def last_map(self, images: Tensor) -> tuple[Tensor, Step]:
+        """Return the last map on which `embed` depends place by place, and the rest of the model as its function.
+
+        Args:
+            images: ``(B, C, H, W)``.
+
+        Returns:
+            The map ``(B, C_i, h, w)``, and a function from such a map to vectors ``(B, D)``; of this one it is `embed`.
+
+        Raises:
+            ConfigError: the model has none.
+        """
+        raise ConfigError(f"a {type(self).__name__} has no last map to explain an answer on")
+
+    def embed_visible(self, images: Tensor, visible: Tensor) -> Tensor:
+        """Describe images of which only some patches are there: the others are taken out of the sequence.
+
+        Args:
+            images: ``(B, C, H, W)``.
+            visible: ``(B, S, V)`` indices of the patches that are there, in S variants of each image.
+
+        Returns:
+            ``(B, S, D)``.
+
+        Raises:
+            ConfigError: no patch can be taken out of this model, or nothing would be left.
+        """
+        raise ConfigError(f"patches cannot be taken out of a {type(self).__name__}; fill them instead")
+
+    def input_filters(self) -> Tensor:
+        """Return the filters that are applied to the pixels first, as they are applied: ``(F, C, P, P)``.
+
+        Raises:
+            ConfigError: the model has none.
+        """
+        raise ConfigError(f"a {type(self).__name__} has no filters over pixels")
+
+    def position_table(self, height: int, width: int) -> Tensor | None:
+        """Return the positions added to the patches' tokens, for images of this size in pixels.
+
+        Returns:
+            ``(1, h * w, D)``, or ``(L, h * w, D)`` where every block has its own; None where nothing is added.
+        """
+        return None
+
+    def position_biases(self) -> list[Tensor]:
+        """Return what is added to the scores by offset, ``(K, 2h - 1, 2w - 1)`` of each block that has a table.
+
+        By where the key lies from its query: the centre is a token's own place, right of it the key to its right.
+        """
+        return []
 
     def attention_layers(self) -> list[Attention]:
         """Return the attention of every block, first to last; nothing of a model without."""

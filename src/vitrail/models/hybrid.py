@@ -79,6 +79,12 @@ class HybridEmbedding(PatchEmbedding):
         self.backbone = backbone
         self.pixels = config.patch_size
 
+    sees_only_its_patch = False
+
+    def input_filters(self) -> Tensor:
+        """Return the filters of the ResNet's first convolution: ``(64, C, 7, 7)``."""
+        return self.backbone.input_filters()
+
     @property
     def stride(self) -> int:
         """Pixels of the image between two neighbouring tokens."""

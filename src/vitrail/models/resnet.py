@@ -200,6 +200,14 @@ class ResNet(Backbone):
         """Describe each image by the mean of the last map: ``(B, C, H, W)`` to ``(B, width)``."""
         return self.forward_features(images).mean(dim=(2, 3))
 
+    def last_map(self, images: Tensor) -> tuple[Tensor, Step]:
+        """Return the normalised and rectified last map, and the mean over it."""
+        return self.forward_features(images), lambda places: places.mean(dim=(2, 3))
+
+    def input_filters(self) -> Tensor:
+        """Return the standardised filters of the first convolution: ``(64 widen, C, 7, 7)``."""
+        return self.stem.conv.standardised()
+
     def layer_of(self, name: str) -> int:
         """Return the layer a parameter belongs to: 0 for the stem, i + 1 for block i, depth + 1 after."""
         if name.startswith("stages."):

@@ -299,6 +299,26 @@ class Swin(Backbone):
         """Describe each image by one vector, the mean over the last map: ``(B, C, H, W)`` to ``(B, D)``."""
         return self.forward_features(images).mean(dim=(1, 2))
 
+    def last_map(self, images: Tensor) -> tuple[Tensor, Step]:
+        """Return the normalised last map, and the mean over it."""
+        return self.forward_features(images).permute(0, 3, 1, 2), lambda places: places.mean(dim=(2, 3))
+
+    def input_filters(self) -> Tensor:
+        """Return the filters that make tokens of patches: ``(embed_width, C, P, P)``."""
+        return self.patch_embed.input_filters()
+
+    def position_table(self, height: int, width: int) -> Tensor | None:
+        """Return the absolute positions, where it has any; see `Backbone.position_table`."""
+        if self.absolute_pos_embed is None:
+            return None
+        own, grid = self.patch_embed.grid(*self.config.image_size), self.patch_embed.grid(height, width)
+        return resize_positions(self.absolute_pos_embed, own, grid, prefix=0)
+
+    def position_biases(self) -> list[Tensor]:
+        """Return the table of biases of every block, where it has any; see `Backbone.position_biases`."""
+        blocks = [block.attn for stage in self.stages() for block in stage.blocks]
+        return [table for attention in blocks if (table := attention.by_offset()) is not None]  # type: ignore[operator]
+
     def layer_of(self, name: str) -> int:
         """Return the layer a parameter belongs to: 0 for the embeddings, i + 1 for block i, depth + 1 after.
 

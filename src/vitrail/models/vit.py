@@ -234,6 +234,57 @@ class ViT(Backbone):
         return self.config.pool == "class"
 
     @property
+    def pooling(self) -> Literal["class", "mean", "attention"]:
+        """What `embed` makes its vector of."""
+        return self.config.pool
+
+    @property
+    def can_leave_patches_out(self) -> bool:
+        """Whether a token has seen its own patch alone; in a hybrid it has not."""
+        return self.patch_embed.sees_only_its_patch
+
+    def last_map(self, images: Tensor) -> tuple[Tensor, Step]:
+        """Return the patch tokens before the last block where the class token is pooled, else those after it.
+
+        After the last block nothing depends on the patch tokens of a model that pools its class token.
+        """
+        steps = self.block_steps(images.shape[-2], images.shape[-1])
+        before = steps[:-1] if self.pools_class_token else steps
+        tokens, _ = run_blocks(before, self.tokens(images))
+        prefix, grid = tokens[:, : self.prefix_tokens], self.patch_embed.grid(*images.shape[-2:])
+
+        def rest(places: Tensor) -> Tensor:
+            joined = torch.cat([prefix, places.flatten(2).transpose(1, 2)], dim=1)
+            return self.pool(self.norm(run_blocks(steps[len(before) :], joined)[0]))
+
+        return tokens[:, self.prefix_tokens :].transpose(1, 2).unflatten(2, grid), rest
+
+    def embed_visible(self, images: Tensor, visible: Tensor) -> Tensor:
+        """Describe images of which only some patches are there; see `Backbone.embed_visible`."""
+        if not self.can_leave_patches_out:
+            raise ConfigError("each token of a hybrid has seen more than its patch; fill patches, do not take them out")
+        if not visible.shape[-1] and not self.pools_class_token:
+            raise ConfigError("a model that pools its patches has no answer when all of them are taken out")
+        variants = visible.flatten(0, 1)
+        tokens = self.tokens(images).repeat_interleave(visible.shape[1], dim=0)
+        kept = torch.cat([tokens[:, : self.prefix_tokens], take(tokens[:, self.prefix_tokens :], variants)], dim=1)
+        steps = self.block_steps(images.shape[-2], images.shape[-1], variants)
+        return self.pool(self.norm(run_blocks(steps, kept)[0])).unflatten(0, visible.shape[:2])
+
+    def input_filters(self) -> Tensor:
+        """Return the filters that make tokens of patches; of a hybrid, those of its ResNet's first convolution."""
+        return self.patch_embed.input_filters()
+
+    def position_table(self, height: int, width: int) -> Tensor | None:
+        """Return the positions of the patches, fitted to images of this size; see `Backbone.position_table`."""
+        table = self.positions.fitted(self.pos_embed, self.patch_embed.grid(height, width))
+        return None if table is None else table[:, self.prefix_tokens :]
+
+    def position_biases(self) -> list[Tensor]:
+        """Return the tables of 2-D offsets; keys of 1-D offsets have none."""
+        return [table for module in self.relative if (table := module.by_offset()) is not None]  # type: ignore[operator]
+
+    @property
     def splits_between_blocks(self) -> bool:
         """Whether it can be cut in two between blocks: it can."""
         return True

@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from vitrail.config import Augment, Preprocessing, to_json
-from vitrail.data.batches import EvalBatches
+from vitrail.data.batches import EvalBatches, Loading
 from vitrail.data.features import Features, View, digest_of, identity, kept_features
 from vitrail.data.normalise import Normalise
 from vitrail.data.samples import Samples
@@ -20,7 +20,7 @@ from vitrail.data.transforms import eval_transform, train_transform
 from vitrail.training import distributed
 from vitrail.training.checkpoint import is_checkpoint, resolve
 from vitrail.training.measure import to_device
-from vitrail.training.precision import Precision
+from vitrail.training.runtime import Runtime
 from vitrail.weights.named import find_model, is_on_hub
 
 
@@ -35,8 +35,7 @@ class Extraction:
         extract: normalised images ``(B, C, H, W)`` to features ``(B, ...)``.
         preprocessing: how an image becomes the input.
         folder: where features are kept.
-        device: what computes.
-        precision: of the computation; features are float32 in any case.
+        runtime: where and in what precision it is computed; features are float32 in any case.
         batch_size: images in a forward pass.
         workers: processes that load images.
     """
@@ -47,8 +46,7 @@ class Extraction:
     extract: Callable[[Tensor], Tensor]
     preprocessing: Preprocessing
     folder: Path
-    device: torch.device
-    precision: Precision
+    runtime: Runtime
     batch_size: int = 128
     workers: int = -1
 
@@ -77,7 +75,7 @@ class Extraction:
             "preprocessing": to_json(self.preprocessing),
             "augment": to_json(augment),
             "seed": seed if augment is not None else None,
-            "precision": self.precision.name,
+            "precision": self.runtime.precision.name,
         }
         # One process computes and writes; the others wait, and read what it wrote.
         if distributed.is_main():
@@ -88,12 +86,12 @@ class Extraction:
     @torch.no_grad()
     def _compute(self, samples: Any) -> Iterator[tuple[Tensor, Tensor]]:
         """Give the numbers and features of images, batch by batch; dropout does not act, and is put back."""
-        normalise = Normalise(self.preprocessing.mean, self.preprocessing.std).to(self.device)
+        normalise = Normalise(self.preprocessing.mean, self.preprocessing.std).to(self.runtime.device)
         modes = {module: module.training for module in self.model.modules()}
-        self.model.to(self.device).eval()
-        for batch in EvalBatches(samples, self.batch_size, self.workers):
-            with self.precision.autocast():
-                images = normalise(to_device({"image": batch["image"]}, self.device)["image"])
+        self.model.to(self.runtime.device).eval()
+        for batch in EvalBatches(samples, self.batch_size, Loading(self.workers)):
+            with self.runtime.autocast():
+                images = normalise(to_device({"image": batch["image"]}, self.runtime.device)["image"])
                 yield batch["index"], self.extract(images).float()
         for module, training in modes.items():
             module.training = training

@@ -15,7 +15,7 @@ from vitrail.paths import user_path
 from vitrail.runs.split import NO_LIST, divide_by, listed, part_of
 from vitrail.tasks.registry import task_of
 from vitrail.tasks.task import Measured
-from vitrail.training.checkpoint import resolve
+from vitrail.training.checkpoint import is_checkpoint, resolve
 from vitrail.weights.description import Description
 from vitrail.weights.named import find_model
 
@@ -87,7 +87,7 @@ def known_split(checkpoint: str | Path, description: Description, data: str | No
     """
     named = data or description.settings.get("data")
     if not named:
-        raise DataError("this checkpoint does not say what it was trained on; name the images")
+        raise DataError(f"{checkpoint} does not say which images it was trained on; name images")
     return divided_as(checkpoint, description, named, task_of(description).reopen(description, str(named)))
 
 
@@ -135,7 +135,8 @@ def choose_split(known: KnownSplit, split: str) -> Measured:
             f"{known.count(name):,} of {name}" for name in (TRAIN, VALIDATION, TEST, UNUSED, NEW) if known.count(name)
         ]
         raise DataError(f"{known.data} has no {asked} images; it has {', '.join(there) or 'none at all'}")
-    notes = (*known.notes, *_said(known, wanted))
+    matched = [known.pool.matched] if known.pool.matched else []
+    notes = (*known.notes, *matched, *_said(known, wanted))
     return Measured(known.data, split, images, notes, known.pool.notes)
 
 
@@ -185,10 +186,12 @@ def _list_of(
     Raises:
         DataError: they are the run's own images, but no longer the same ones.
     """
-    known = read_list(resolve(find_model(checkpoint).path))
+    nothing, path = ImageList((), (), (), ()), find_model(checkpoint).path
+    if not is_checkpoint(path) or not (description.data or description.settings):
+        return nothing, ""  # no run of vitrail's wrote it
+    known = read_list(resolve(path))
     if known is not None:
         return known, ""
-    nothing = ImageList((), (), (), ())
     if not description.data:
         if not _same_place(data, description.settings.get("data")):
             return nothing, f"{NO_LIST}; as it was not trained on {data} by its name, all of them count as new."

@@ -39,9 +39,12 @@ def after_training(folder: str | Path, description: Description) -> list[str]:
     ]
 
 
-def after_evaluate(checkpoint: str, description: Description) -> list[str]:
-    """Return what makes sense after figures: to see where the model looks, if its run knows images to show."""
-    return [command("vitrail", "look", checkpoint)] if description.settings.get("data") else []
+def after_evaluate(checkpoint: str, description: Description, data: str) -> list[str]:
+    """Return what makes sense after figures: to see where the model looks, at its run's images or those measured."""
+    if description.settings.get("data"):
+        return [command("vitrail", "look", checkpoint)]
+    path = user_path(data)
+    return [command("vitrail", "look", checkpoint, path if path.is_dir() else path.parent)] if path.exists() else []
 
 
 def after_predict(checkpoint: str, images: Sequence[str]) -> list[str]:
@@ -52,7 +55,7 @@ def after_predict(checkpoint: str, images: Sequence[str]) -> list[str]:
 def after_look(checkpoint: str, description: Description) -> list[str]:
     """Return what makes sense after a look: figures of a model that tells classes, else to fine-tune the encoder."""
     if not description.settings.get("data"):
-        return []
+        return [command("vitrail", "train", "DATA", "--weights", checkpoint, *_channels(description))]
     return (
         after_training(checkpoint, description)[:1]
         if description.class_names

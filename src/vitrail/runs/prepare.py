@@ -15,7 +15,7 @@ from vitrail.settings import PretrainSettings, TrainSettings
 from vitrail.tasks.registry import task_to_learn
 from vitrail.tasks.task import RunContext
 from vitrail.weights.checkpoint import build_described
-from vitrail.weights.weights_file import WeightsFile, open_weights
+from vitrail.weights.weights_file import WeightsFile
 
 
 def prepare(settings: TrainSettings | PretrainSettings, source: Source, weights: WeightsFile | None = None) -> Plan:
@@ -28,7 +28,7 @@ def prepare(settings: TrainSettings | PretrainSettings, source: Source, weights:
     """
     task = task_to_learn(settings)
     if weights is None and settings.weights is not None:
-        weights = open_weights(settings.weights)
+        weights = WeightsFile(settings.weights, accept_license=settings.accept_license)
     start = choose_model(
         settings.model,
         weights,

@@ -10,13 +10,13 @@ from typing import Any
 from PIL import Image
 
 from vitrail.console import figure
-from vitrail.errors import WeightsError
 from vitrail.output import shown
-from vitrail.paths import user_path
 from vitrail.runs.next_steps import after_training
 from vitrail.training.checkpoint import pointed, resolve
 from vitrail.visualize.report import Section, write_report
 from vitrail.weights.description import Description, describe
+from vitrail.weights.named import find_model
+from vitrail.weights.open_any import is_own_checkpoint
 
 CAPTIONS = {
     "curves": "Curves\nWhat was measured along the run.",
@@ -94,19 +94,22 @@ def write_look(
         drawn: figures of the checkpoint, by name.
         curves: figures of the whole run.
     """
-    folder = user_path(checkpoint, WeightsError)
+    found = find_model(checkpoint)
+    which = f"commit {found.origin.commit[:7]}" if found.origin else checkpoint_name(found.path)
     return write_report(
         path,
-        title=f"A look at {folder.resolve().name}",
-        subtitle=f"{description.model.name}, {checkpoint_name(folder)}. {what}",
+        title=f"A look at {found.origin or found.path.resolve().name}",
+        subtitle=f"{description.model.name}, {which}. {what}",
         images=[(caption(name, what), image) for name, image in {**drawn, **curves}.items()],
         sections=_model_sections(description),
-        next_steps=after_training(folder, description),
+        next_steps=after_training(checkpoint, description),
     )
 
 
 def checkpoint_name(source: Path) -> str:
     """Say which checkpoint a path means: of a run "checkpoint step_00000080, the best"."""
+    if not is_own_checkpoint(source):
+        return f"the weights in {source.name}"
     folder = resolve(source)
     pointers = [name for name in ("best", "last") if pointed(folder.parent, name) == folder]
     return f"checkpoint {folder.name}{', the ' + ' and '.join(pointers) if pointers else ''}"

@@ -12,17 +12,19 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.config import to_json
-from vitrail.errors import ConfigError, VitrailError
+from vitrail.errors import ConfigError, VitrailError, WeightsError
 from vitrail.output import say
 from vitrail.paths import user_path
 from vitrail.serialize import read_regular, write_json
 from vitrail.training.checkpoint import resolve
 from vitrail.training.distributed import is_main
 from vitrail.training.lock import LOCK, Hold, hold, release
+from vitrail.weights.open_any import is_own_checkpoint
 
 # These may differ when a run goes on: they say where and how fast, not what is learned.
 MAY_CHANGE = {
     "out",
+    "accept_license",
     "loader.workers",
     "loader.cache",
     "run.device",
@@ -164,6 +166,14 @@ def _read_settings(folder: Path, begun: bool) -> tuple[Any, str]:
 def default_folder(verb: str, data: str) -> Path:
     """Return where a verb's run goes where nothing else is said."""
     return Path("runs") / f"{verb}-{short_name(data)}"
+
+
+def output_folder(model: str, what: str) -> Path:
+    """Return where a command leaves what it makes of a model: inside its run or checkpoint, beside nobody else's."""
+    root = user_path(model, WeightsError)
+    if is_own_checkpoint(model):
+        return (root if root.is_dir() else Path()) / what
+    return default_folder(what, model)
 
 
 def run_folder(out: str | None, verb: str, data: str) -> Path:

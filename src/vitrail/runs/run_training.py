@@ -3,18 +3,15 @@
 from __future__ import annotations
 
 import math
-import os
-import shutil
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import torch
 from torch import nn
 
 from vitrail.config import to_json
-from vitrail.data.batches import EvalBatches, TrainBatches
+from vitrail.data.batches import EvalBatches, Loading, TrainBatches
 from vitrail.data.image_list import FILE
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Images, Source, training_images
@@ -27,8 +24,7 @@ from vitrail.training import distributed
 from vitrail.training.interfaces import Batch, Batches, Draw, Evaluate
 from vitrail.training.loop import Training, fit
 from vitrail.training.measure import measure
-from vitrail.training.precision import device as pick_device
-from vitrail.training.precision import keep_large_buffers, resolve
+from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description, description_json
 
 
@@ -89,17 +85,14 @@ def run_training(plan: Plan, batches: Batches | None = None, evaluate: Evaluate 
 def _run_training(plan: Plan, batches: Batches | None, evaluate: Evaluate | None) -> Result:
     settings, run = plan.settings, plan.settings.run
     _check_effort(settings)
-    keep_large_buffers()
-    device = pick_device(run.device, distributed.local_rank())
+    runtime = Runtime.of(run).prepared()
     if batches is None:
-        batches, evaluate = train_batches(plan, pin_memory=device.type == "cuda"), evaluator(plan)
-    if run.compile:
-        _check_compiler(device)
+        batches, evaluate = train_batches(plan, pin_memory=runtime.pins_memory), evaluator(plan)
     if run.patience and evaluate is None:
         raise ConfigError("run.patience counts evaluations, and nothing is held out to evaluate; leave it at 0")
-    say_start(plan, batches)
+    say_start(plan, batches, runtime)
     training = Training(
-        torch.compile(plan.task) if run.compile else plan.task,  # type: ignore[arg-type]
+        runtime.compiled(plan.task),
         batches,
         evaluate,
         epochs=settings.epochs,
@@ -111,7 +104,8 @@ def _run_training(plan: Plan, batches: Batches | None, evaluate: Evaluate | None
         config=description_json(plan.description),
         draw=plan.draw,
         files=_files(plan.source),
-        kernel=_kernel(run.precision, device),
+        kernel=_kernel(runtime),
+        runtime=runtime,
     )
     summary = fit(training)
     return Result(plan.folder, dict(summary.best), to_json(summary))
@@ -122,18 +116,9 @@ def _files(source: Source) -> dict[str, bytes]:
     return {FILE: source.images.pack()} if source.images is not None and distributed.is_main() else {}
 
 
-def _check_compiler(device: torch.device) -> None:
-    """Refuse to compile without what torch.compile calls for a CPU: else it fails in the first step, with a page."""
-    known = (*filter(None, [os.environ.get("CXX")]), "c++", "g++", "clang++")
-    if device.type == "cpu" and not any(shutil.which(name.split()[0]) for name in known if name.split()):
-        raise ConfigError(
-            "--run.compile needs a C++ compiler on a CPU, and neither g++ nor clang++ is here; leave it out"
-        )
-
-
-def _kernel(precision: str, device: torch.device) -> str:
+def _kernel(runtime: Runtime) -> str:
     """Return what computes attention, in a few words."""
-    if device.type != "cpu" or resolve(precision, device).name != "bf16":
+    if runtime.device.type != "cpu" or runtime.precision.name != "bf16":
         return "torch's own"
     return "one kernel" if ready() else "torch's own"
 
@@ -152,13 +137,15 @@ def train_batches(plan: Plan, pin_memory: bool = False) -> TrainBatches:
         settings.batch_size,
         settings.run.micro_batch,
         settings.run.seed,
-        settings.loader.workers,
-        distributed.rank(),
-        distributed.world(),
         plan.balanced,
-        pin_memory,
-        settings.run.timeout,
+        _loading(plan, pin_memory),
     )
+
+
+def _loading(plan: Plan, pin_memory: bool = False) -> Loading:
+    """Return how this process loads its share of the batches of a plan."""
+    workers, timeout = plan.settings.loader.workers, plan.settings.run.timeout
+    return Loading(workers, distributed.rank(), distributed.world(), pin_memory, timeout)
 
 
 def evaluator(plan: Plan) -> Callable[[Any], dict[str, float]] | None:
@@ -166,14 +153,5 @@ def evaluator(plan: Plan) -> Callable[[Any], dict[str, float]] | None:
     images = plan.source.validation
     if images is None or not len(images):
         return None
-    settings = plan.settings
-    samples = plan.samples(images, False)
-    batches = EvalBatches(
-        samples,
-        settings.batch_size,
-        settings.loader.workers,
-        distributed.rank(),
-        distributed.world(),
-        timeout=settings.run.timeout,
-    )
+    batches = EvalBatches(plan.samples(images, False), plan.settings.batch_size, _loading(plan))
     return lambda task: plan.measure(task, batches)

@@ -136,7 +136,7 @@ def _with_warnings(source: Source, settings: TrainSettings | PretrainSettings) -
     held = [content for content, split in zip(images.prints, images.splits, strict=True) if split in (VALIDATION, TEST)]
     if copies := sum(content in learned for content in held):
         notes.append(f"{copies:,} of {len(held):,} held-out images are copies of images to train on (vitrail doctor).")
-    before = _labels_seen(settings.weights)
+    before = _labels_seen(settings)
     if before is not None and (seen := sum(content in before for content in held)):
         notes.append(
             f"{seen:,} of {len(held):,} held-out images were trained on by the run of {settings.weights}, which had "
@@ -145,9 +145,12 @@ def _with_warnings(source: Source, settings: TrainSettings | PretrainSettings) -
     return dataclasses.replace(source, notes=tuple(notes))
 
 
-def _labels_seen(weights: str | None) -> set[int] | None:
+def _labels_seen(settings: TrainSettings | PretrainSettings) -> set[int] | None:
     """Return the contents of the images that the weights' run has learned from with their labels."""
-    if weights is None or not is_checkpoint(path := find_model(weights).path):
+    if settings.weights is None:
+        return None
+    path = find_model(settings.weights, accept_license=settings.accept_license).path
+    if not is_checkpoint(path):
         return None
     if not describe(path).class_names:
         return None

@@ -10,7 +10,6 @@ from vitrail.output import say
 from vitrail.settings import PretrainSettings, TrainSettings, peak_lr
 from vitrail.tasks.recipes import recipe_name
 from vitrail.tasks.registry import task_to_learn
-from vitrail.training import distributed
 from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
 
@@ -18,19 +17,20 @@ WIDTH = 14
 """Letters before what is said of each thing."""
 
 
-def say_start(plan: Any, batches: Any) -> None:
+def say_start(plan: Any, batches: Any, runtime: Runtime) -> None:
     """Say what is about to be trained, before the first step.
 
     Args:
         plan: a `vitrail.runs.run_training.Plan`.
         batches: what is trained on.
+        runtime: where.
     """
-    lines = [f"{name:<{WIDTH}}{value}" for name, value in start_lines(plan, batches)]
+    lines = [f"{name:<{WIDTH}}{value}" for name, value in start_lines(plan, batches, runtime)]
     for line in (*plan.notes, *lines):
         say(line)
 
 
-def start_lines(plan: Any, batches: Any) -> Iterator[tuple[str, str]]:
+def start_lines(plan: Any, batches: Any, runtime: Runtime) -> Iterator[tuple[str, str]]:
     """Give the name of each line and what it says."""
     settings, source = plan.settings, plan.source
     splits = {"train": source.train, "validation": source.validation, "test": source.test}
@@ -40,7 +40,7 @@ def start_lines(plan: Any, batches: Any) -> Iterator[tuple[str, str]]:
     yield "model", _model(plan.task, plan.description)
     yield "weights", _weights(settings)
     yield "recipe", _recipe(settings, batches.steps_per_epoch)
-    yield "device", _device(settings)
+    yield "device", str(runtime)
     goes_on = (plan.folder / "checkpoints" / "last").exists()
     yield "run folder", f"{quoted(plan.folder)}{' (goes on where it was)' if goes_on else ''}"
 
@@ -72,11 +72,6 @@ def _recipe(settings: TrainSettings | PretrainSettings, steps_per_epoch: int) ->
 def _recipe_name(settings: TrainSettings | PretrainSettings) -> str:
     objective, task = getattr(settings, "objective", None), getattr(settings, "task", None)
     return recipe_name(type(settings), settings.recipe, settings.weights, objective, task)
-
-
-def _device(settings: TrainSettings | PretrainSettings) -> str:
-    runtime, world = Runtime.of(settings.run), distributed.world()
-    return f"{runtime.device}, {runtime.precision.name}{f', {world} processes' if world > 1 else ''}"
 
 
 __all__ = ["say_start", "start_lines"]

@@ -10,7 +10,6 @@ from typing import Any
 import torch
 
 from vitrail.config import replace
-from vitrail.data.batches import worker_count
 from vitrail.runs.run_training import Plan, train_batches
 from vitrail.training.learner import Learner
 from vitrail.training.runtime import Runtime
@@ -74,9 +73,8 @@ def measure_throughput(plan: Plan, batch_size: int, seconds: float) -> Throughpu
         seconds: about how long to measure, a third of it the loader.
     """
     run = plan.settings.run
-    runtime = Runtime.of(run)
-    device, precision = runtime.device, runtime.precision
-    learner = Learner(plan.task, plan.settings.optim, device=device, precision=precision, seed=run.seed, steps=1)
+    runtime = Runtime.of(run).prepared()
+    learner = Learner(plan.task, plan.settings.optim, runtime=runtime, seed=run.seed, steps=1)
     sizes = list(_sizes(batch_size))
     by_batch: dict[int, float] = {}
     ran_out, began = 0, time.monotonic()
@@ -93,7 +91,9 @@ def measure_throughput(plan: Plan, batch_size: int, seconds: float) -> Throughpu
             break
     best = _fastest(by_batch)
     loader, workers = _loader_rate(_with_batch(plan, max(by_batch)), seconds / 3)
-    return Throughput(by_batch[best], loader, workers, best, by_batch, ran_out, str(device), precision.name)
+    return Throughput(
+        by_batch[best], loader, workers, best, by_batch, ran_out, str(runtime.device), runtime.precision.name
+    )
 
 
 def _sizes(largest: int) -> Iterator[int]:
@@ -149,4 +149,4 @@ def _loader_rate(plan: Plan, seconds: float) -> tuple[float, int]:
         next(steps)
         count += 1
     rate = count * batches.batch_size / (time.perf_counter() - began)
-    return rate, worker_count(batches.workers, batches.samples)
+    return rate, batches.loading.workers

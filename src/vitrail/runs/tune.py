@@ -103,7 +103,6 @@ class Tuning:
 
     def _extraction(self) -> Extraction:
         settings, cut = self._settings, self.cut
-        runtime = Runtime.of(settings.run)
         return Extraction(
             what=cut.name,
             model=cut.model,
@@ -111,8 +110,7 @@ class Tuning:
             extract=cut.frozen,
             preprocessing=self.plan.description.preprocessing,
             folder=self.folder,
-            device=runtime.device,
-            precision=runtime.precision,
+            runtime=Runtime.of(settings.run),
             workers=settings.loader.workers,
         )
 

@@ -19,7 +19,7 @@ class EvaluateSettings:
     """Measure a trained model on labelled images."""
 
     checkpoint: tyro.conf.Positional[str]
-    """A run folder or a checkpoint; of a run, the best one."""
+    """A run folder (of a run, the best checkpoint), a checkpoint, or anybody's weights of a known layout."""
     data: tyro.conf.Positional[str]
     """The images: a folder, a CSV, or "digits"."""
     split: Literal["auto", "train", "validation", "test", "all"] = "auto"
@@ -28,8 +28,11 @@ class EvaluateSettings:
     scoring: Scoring = field(default_factory=Scoring)
     workers: int = -1
     """Processes that load images; -1 chooses by the machine."""
+    accept_license: bool = False
+    """Accept the licence of a model that is fetched by name, where it asks for that; remembered."""
     device: str = "auto"
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    """auto: bf16 where the hardware computes in it; for weights of others fp32, as their figures are published."""
     json: bool = False
     """Print one JSON object instead of a table."""
 
@@ -39,7 +42,7 @@ class PredictSettings:
     """Say what is in images."""
 
     checkpoint: tyro.conf.Positional[str]
-    """A run folder or a checkpoint of a trained model; of a run, the best one."""
+    """A run folder (of a run, the best checkpoint), a checkpoint, or anybody's weights of a known layout."""
     images: tyro.conf.Positional[tuple[str, ...]]
     """Files, folders or globs."""
     top: int = 3
@@ -54,8 +57,11 @@ class PredictSettings:
     """Score below which a detected object is left out."""
     scoring: Scoring = field(default_factory=Scoring)
     batch_size: int = 32
+    accept_license: bool = False
+    """Accept the licence of a model that is fetched by name, where it asks for that; remembered."""
     device: str = "auto"
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    """auto: bf16 where the hardware computes in it; for weights of others fp32, as their figures are published."""
 
 
 @dataclass(frozen=True)
@@ -63,7 +69,7 @@ class ProbeSettings:
     """Measure what an encoder is worth: nearest neighbours, linear classifiers, and its last blocks tuned alone."""
 
     weights: tyro.conf.Positional[str]
-    """A run folder, a checkpoint or a weights file, of any backbone."""
+    """A run folder, a checkpoint, a weights file or hf:OWNER/NAME, of any backbone."""
     data: tyro.conf.Positional[str]
     """Labelled images with held-out ones: a folder, a CSV, or "digits" (embedded)."""
     out: str | None = None
@@ -92,6 +98,8 @@ class ProbeSettings:
     """Tune so many last blocks of a ViT, as `vitrail train --tune-blocks` does; 0.5 is the MLP of the last one."""
     tune_epochs: float = 30
     """Of tuning the last blocks."""
+    accept_license: bool = False
+    """Accept the licence of a model that is fetched by name, where it asks for that; remembered."""
     seed: int = 0
     workers: int = -1
     """Processes that load images; -1 chooses by the machine."""
@@ -114,7 +122,9 @@ class PlanSettings:
     model: str = "auto"
     """A name from `vitrail models`; auto: the one the weights belong to, else vit_ti16."""
     weights: str | None = None
-    """Start from a weights file, a checkpoint or a run folder."""
+    """Start from a run, a checkpoint, a weights file, or a model on the hub (hf:OWNER/NAME)."""
+    accept_license: bool = False
+    """Accept the licence of a model that is fetched by name, where it asks for that; remembered."""
     recipe: str = "auto"
     """A name from `vitrail models --recipes`."""
     image_size: Size | None = None
@@ -139,9 +149,11 @@ class LookSettings:
     """Draw what a model sees: reconstructions, attention, curves, and a report of it all."""
 
     checkpoint: tyro.conf.Positional[str]
-    """A run folder or a checkpoint; of a run, the best one."""
+    """A run folder (of a run, the best checkpoint), a checkpoint, or anybody's weights of a known layout."""
     images: tyro.conf.Positional[tuple[str, ...]] = ()
     """Files, folders or globs; by default some of the run's own held-out images."""
+    accept_license: bool = False
+    """Accept the licence of a model that is fetched by name, where it asks for that; remembered."""
     out: str | None = None
     """Where the images go; RUN/look by default."""
     count: int = 6
@@ -160,6 +172,8 @@ class LookSettings:
     layers: tuple[int, ...] = ()
     """Blocks whose heads are drawn, from 0, or negative from the end: of a ViT, their attention (by default of the last
     one); of a Swin, their biases (of the last one of each stage)."""
+    device: str = "auto"
+    """What computes, in fp32."""
 
 
 @dataclass(frozen=True)
@@ -179,6 +193,7 @@ class TourSettings:
     train_epochs: float | None = None
     """Passes over the labelled images; by default some 10,000 images are seen."""
     seed: int = 0
+    device: str = "auto"
 
 
 @dataclass(frozen=True)
@@ -231,7 +246,9 @@ class WeightsSettings:
     """inspect: layout, model, normalisation; convert: to another library's layout, with the files it keeps beside;
     verify: every tensor is there, finite and has a way back, and the same as in --source; push: to a model hub."""
     file: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="FILE")]]
-    """A weights file of anybody's, a folder of a model hub, a checkpoint or a run folder."""
+    """A weights file of anybody's, a folder of a model hub, a checkpoint, a run folder, or hf:OWNER/NAME."""
+    accept_license: bool = False
+    """Accept the licence of a model that is fetched by name, where it asks for that; remembered."""
     to: str | None = None
     """convert: vitrail, timm, huggingface, torchvision, google, big_vision, mae or swin. push: OWNER/NAME."""
     out: str | None = None

@@ -40,7 +40,9 @@ class TrainSettings:
     model: str = "auto"
     """A name from `vitrail models`; auto: the one the weights belong to, else vit_ti16."""
     weights: str | None = None
-    """Start from a weights file, a checkpoint or a run folder."""
+    """Start from a run, a checkpoint, a weights file, or a model on the hub (hf:OWNER/NAME)."""
+    accept_license: bool = False
+    """Accept the licence of a model that is fetched by name, where it asks for that; remembered."""
     out: str | None = None
     """The run folder; runs/train-NAME by default. A run that is there goes on where it was."""
     recipe: str = "auto"
@@ -96,7 +98,9 @@ class PretrainSettings:
     """mae: fill in hidden patches; mpp: ViT's masked patch prediction; simmim: the pixels of hidden squares, also of a
     Swin."""
     weights: str | None = None
-    """Start from a weights file, a checkpoint or a run folder."""
+    """Start from a run, a checkpoint, a weights file, or a model on the hub (hf:OWNER/NAME)."""
+    accept_license: bool = False
+    """Accept the licence of a model that is fetched by name, where it asks for that; remembered."""
     out: str | None = None
     """The run folder; runs/pretrain-NAME by default. A run that is there goes on where it was."""
     recipe: str = "auto"

@@ -9,6 +9,7 @@ from PIL import Image
 from torch import Tensor
 
 from vitrail.config import Preprocessing
+from vitrail.explain.rollout import attention_maps
 from vitrail.models.backbone import backbone_of
 from vitrail.settings import LookSettings
 from vitrail.visualize import attention, offsets, pixel, windows
@@ -34,7 +35,7 @@ def draw_attention(
     layers = settings.layers if settings else ()
     return {
         f"attention_{layer}" if layers else "attention": attention.panel(
-            model, images, mean, std, captions=captions, layer=layer
+            attention_maps(model, images, layer), images, mean, std, captions=captions
         )
         for layer in layers or (-1,)
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +18,34 @@ from vitrail.models.backbone import backbone_of
 from vitrail.tasks.predictor import Predictor
 from vitrail.tasks.registry import task_of
 from vitrail.training.runtime import Runtime
-from vitrail.weights.checkpoint import open_checkpoint
 from vitrail.weights.description import Description
+from vitrail.weights.open_any import open_any
 
 EMBEDDED_AT_ONCE = 32
 """Images in a forward pass."""
 
 
-def open_model(checkpoint: str | Path, *, device: str = "auto", precision: str = "fp32") -> OpenModel:
+def open_model(
+    checkpoint: str | Path, *, device: str = "auto", precision: str = "fp32", accept_license: bool = False
+) -> OpenModel:
     """Open a trained model.
 
     Args:
-        checkpoint: a run folder (of a run, the best checkpoint) or a checkpoint.
+        checkpoint: a run folder (of a run, the best checkpoint), a checkpoint, a weights file of any known layout
+            (timm, transformers, torchvision, Google, Meta, Microsoft), a folder as transformers or timm save it, or a
+            model on the hub, ``hf:OWNER/NAME``.
         device: auto, cpu, cuda, cuda:1 or mps.
         precision: fp32, bf16, fp16, or auto: bf16 where the hardware computes in it.
+        accept_license: the licence of what is fetched is accepted, where it asks for that; remembered for later.
 
     Raises:
-        WeightsError: there is no checkpoint, or it is damaged.
+        WeightsError: there is no such file, it is damaged, or it belongs to no model known here.
         ConfigError: there is no such device, or it does not compute in this precision.
     """
-    model, description = open_checkpoint(checkpoint)
-    return OpenModel(model, description, Runtime.named(device, precision))
+    opened = open_any(checkpoint, accept_license=accept_license)
+    for note in opened.notes:
+        warnings.warn(note, stacklevel=2)
+    return OpenModel(opened.model, opened.description, Runtime.named(device, precision))
 
 
 class OpenModel:
@@ -87,7 +95,7 @@ class OpenModel:
             ImageError: an image cannot be read.
         """
         backbone, rows = backbone_of(self.model), []
-        with torch.inference_mode(), self.runtime.precision.autocast():
+        with torch.inference_mode(), self.runtime.autocast():
             for some in self._inputs(images).split(EMBEDDED_AT_ONCE):
                 rows.append(backbone.embed(some.to(self.runtime.device)).float().cpu())
         return torch.cat(rows)

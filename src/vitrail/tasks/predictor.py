@@ -14,7 +14,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from vitrail.data.batches import EvalBatches
+from vitrail.data.batches import EvalBatches, Loading
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Images
 from vitrail.training import distributed
@@ -76,12 +76,13 @@ class Predictor(ABC, Generic[R_co]):
 
         Over all processes every image comes exactly once.
         """
-        return EvalBatches(self.samples(images), batch_size, workers, distributed.rank(), distributed.world())
+        loading = Loading(workers, distributed.rank(), distributed.world())
+        return EvalBatches(self.samples(images), batch_size, loading)
 
     @contextmanager
     def computing(self) -> Iterator[None]:
         """Compute without gradients, in the runtime's precision."""
-        with torch.inference_mode(), self.runtime.precision.autocast():
+        with torch.inference_mode(), self.runtime.autocast():
             yield
 
 

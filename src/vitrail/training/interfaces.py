@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from torch import Tensor, nn
 
 from vitrail.config import Optim, Run, Schedule
+
+if TYPE_CHECKING:
+    from vitrail.training.runtime import Runtime
 
 Batch = Mapping[str, Any]
 """Tensors that share their first axis (B, ...), and whatever else travels with them.
@@ -99,6 +102,7 @@ class Training:
             the number of steps done.
         files: the content of more files that every checkpoint holds, by their names.
         kernel: what else computes than torch; a resume with another one is said not to be bit for bit.
+        runtime: where it computes; by default as ``run`` says.
     """
 
     task: nn.Module
@@ -115,6 +119,7 @@ class Training:
     draw: Draw | None = None
     files: Mapping[str, bytes] | None = None
     kernel: str = ""
+    runtime: Runtime | None = None
 
     @property
     def steps(self) -> int:

@@ -20,7 +20,7 @@ from vitrail.training.ema import Ema
 from vitrail.training.interfaces import Batch
 from vitrail.training.measure import to_device
 from vitrail.training.optim import build_optimizer, parameter_groups, set_rate
-from vitrail.training.precision import Precision
+from vitrail.training.runtime import Runtime
 
 FP16_SCALE = 2.0**16
 
@@ -32,11 +32,10 @@ class Learner:
     stay there until someone reads them.
     """
 
-    def __init__(
-        self, task: nn.Module, optim: Optim, *, device: torch.device, precision: Precision, seed: int, steps: int
-    ) -> None:
+    def __init__(self, task: nn.Module, optim: Optim, *, runtime: Runtime, seed: int, steps: int) -> None:
+        device = runtime.device
         self.task = uncompiled(task).to(device)
-        self.optim, self.device, self.precision, self.seed, self.steps = optim, device, precision, seed, steps
+        self.optim, self.runtime, self.device, self.seed, self.steps = optim, runtime, device, seed, steps
         self.module = parallel(task, device)
         groups = parameter_groups(
             self.task,
@@ -48,7 +47,7 @@ class Learner:
         self.parameters: list[nn.Parameter] = [p for group in groups for p in group["params"]]
         self.optimizer = build_optimizer(optim, groups)
         # In every precision the scaler is what skips a step with non-finite gradients; it scales in fp16.
-        self.scales = precision.name == "fp16"
+        self.scales = runtime.precision.name == "fp16"
         self.scaler = torch.amp.GradScaler(device.type, init_scale=FP16_SCALE if self.scales else 1.0)
         self.ema = Ema(self.parameters, optim.ema) if optim.ema else None
         self.means = Means(device)
@@ -83,7 +82,7 @@ class Learner:
         # The processes' gradients are averaged, hence the factor of their number.
         share = size_of(batch) / batch_size * world()
         with seeded(seed_of(self.seed, step, batch["position"])):
-            with self.precision.autocast():
+            with self.runtime.autocast():
                 scalars = self.module(self._prepared(batch, step))
             loss = scalars["loss"]
             # A loss that is not finite spoils every gradient on purpose: then all processes skip the step.
@@ -128,7 +127,7 @@ class Learner:
         share_buffers(self.task)
         self.task.eval()
         seed = seed_of(self.seed, "evaluation")
-        with seeded(seed), self.averaged(), self.precision.autocast(), torch.no_grad():
+        with seeded(seed), self.averaged(), self.runtime.autocast(), torch.no_grad():
             yield self.task
 
     def averaged(self) -> AbstractContextManager[None]:

@@ -15,13 +15,12 @@ from vitrail.console import command, figure
 from vitrail.errors import Interrupted, TrainingError
 from vitrail.serialize import write_json
 from vitrail.training import checkpoint
-from vitrail.training.distributed import barrier, gather, is_main, largest, local_rank, mean_over_processes
+from vitrail.training.distributed import barrier, gather, is_main, largest, mean_over_processes
 from vitrail.training.interfaces import Batch, Training
 from vitrail.training.learner import Learner
 from vitrail.training.lock import Hold
 from vitrail.training.log import Clock, Log
-from vitrail.training.precision import device as find_device
-from vitrail.training.precision import resolve as resolve_precision
+from vitrail.training.runtime import Runtime
 from vitrail.training.schedule import rate
 from vitrail.training.signals import StopSignals
 from vitrail.training.state import State, Summary
@@ -48,11 +47,8 @@ class Session:
         self.training, self.run, self.batches = training, run, training.batches
         self.folder, self.checkpoints = training.folder, training.checkpoints
         self.steps, self.steps_per_epoch = training.steps, training.batches.steps_per_epoch
-        self.device = find_device(run.device, local_rank())
-        self.precision = resolve_precision(run.precision, self.device)
-        self.learner = Learner(
-            training.task, training.optim, device=self.device, precision=self.precision, seed=run.seed, steps=self.steps
-        )
+        self.runtime = training.runtime or Runtime.of(run)
+        self.learner = Learner(training.task, training.optim, runtime=self.runtime, seed=run.seed, steps=self.steps)
         self.state = State()
         self.saved_step = 0
         self.save_is_late = 0
@@ -110,9 +106,9 @@ class Session:
         """Return what the last bits of a result depend on, beside the settings."""
         return {
             "torch": str(torch.__version__),
-            "device": self.device.type,
-            "precision": self.precision.name,
-            "threads": torch.get_num_threads(),
+            "device": self.runtime.device.type,
+            "precision": self.runtime.precision.name,
+            "threads": self.runtime.threads,
             "attention": self.training.kernel,
             "instructions": torch.backends.cpu.get_cpu_capability(),
             "micro-batches in a step": getattr(self.batches, "micro_batches", 1),
@@ -185,7 +181,7 @@ class Session:
 
     def check(self) -> None:
         """Stop a run that learns nothing any more, or that lacks too many of its images."""
-        if self.device.type == "cpu" or self.state.step % GPU_CHECK_EVERY == 0:
+        if self.runtime.device.type == "cpu" or self.state.step % GPU_CHECK_EVERY == 0:
             self._check_failures()
         self._check_damaged()
 
@@ -305,7 +301,7 @@ class Session:
     def _what_to_do(self) -> str:
         """Say what is saved of a run that learns nothing any more, and what may help."""
         saved = f"the checkpoint of step {self.saved_step} is untouched" if self.saved_step else "nothing was saved"
-        return f"{saved}: choose a smaller lr, a longer warm-up, or precision fp32 (now {self.precision.name})"
+        return f"{saved}: choose a smaller lr, a longer warm-up, or precision fp32 (now {self.runtime.precision.name})"
 
     def interrupted(self, number: int) -> Interrupted:
         """Return what to raise when signal ``number`` has stopped the run."""
@@ -330,8 +326,8 @@ class Session:
             damaged=tuple(state.damaged),
             seconds=state.seconds,
             images_per_second=state.step * self.batches.batch_size / max(state.seconds, 1e-9),
-            device=str(self.device),
-            precision=self.precision.name,
+            device=str(self.runtime.device),
+            precision=self.runtime.precision.name,
             checkpoint=f"checkpoints/step_{state.best_step or state.step:08d}",
         )
         if is_main():

@@ -5,32 +5,29 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from PIL import Image
-from torch import Tensor, nn
+from torch import Tensor
 
 from vitrail.errors import ConfigError
-from vitrail.explain.record import global_encoder_of
-from vitrail.explain.rollout import attention_maps
+from vitrail.explain.rollout import AttentionMaps
 from vitrail.visualize.draw import Tile, enlarge, sheet, to_image
 from vitrail.visualize.scales import attention_legend, attention_map
 
 
 def panel(
-    model: nn.Module,
+    maps: AttentionMaps,
     images: Tensor,
     mean: Sequence[float],
     std: Sequence[float],
     *,
     captions: Sequence[str] = (),
-    layer: int = -1,
     heads: Sequence[int] | None = None,
-    head_fusion: str = "mean",
-    discard: float = 0.0,
     title: str = "What the model attends to",
 ) -> Image.Image:
     """Draw each image beside its rollout and the attention of single heads.
 
     Args:
-        model, images, layer, head_fusion, discard: as in `attention_maps`.
+        maps: what a model attended to in these images, as `attention_maps` returns it.
+        images: ``(B, C, H, W)``, normalised.
         mean, std: per channel, with which the images were normalised.
         captions: a line for each image, such as its class and the model's answer.
         heads: which heads to show, from 0; all when absent.
@@ -39,7 +36,6 @@ def panel(
     Returns:
         One image with a block of tiles for each of ``images``, and a colour legend.
     """
-    maps = attention_maps(model, images, layer, head_fusion, discard)
     count = maps.heads.shape[1]
     shown = range(count) if heads is None else heads
     for head in shown:
@@ -62,7 +58,7 @@ def panel(
         title=title,
         note=(
             f"How strongly {whose} to each place: rollout through all layers, and single heads of layer {maps.layer} "
-            f"(layers count from 0 to {global_encoder_of(model).depth - 1}). An even share is 1 of {maps.tokens:,}, "
+            f"(layers count from 0 to {maps.layers - 1}). An even share is 1 of {maps.tokens:,}, "
             "the number of tokens. All maps have the one scale above: without colour, no place gets more than an even "
             "share."
         ),

@@ -18,12 +18,15 @@
 - `infer_spec`: which model tensors under plain names belong to, read off their names and shapes alone
 - `infer_swin_v2`: which Swin V2 tensors under plain names belong to
 - `inspect`: what is in a weights file, and whether a model really takes it
+- `licences`: licences of fetched weights, said, and accepted where one asks for that
 - `load`: fit the tensors of a file to a model, and say what became of each
 - `named`: one way to name a model, the same for every command and in Python
+- `open_any`: open a model with its weights from any file
 - `paths`: paths of weights as callers give them
 - `plausible`: whether a checkpoint's description can be that of the tensors beside it
 - `preprocessing`: how images must be prepared for a weights file
 - `reader`: open weights files without ever running code from them, and without unfolding more than they can hold
+- `remembered`: what is remembered of fetched models from one command to the next
 - `shape`: what the tensors of a model say about it, in words for people
 - `sidecars`: what lies beside weights: reading what it says, and writing what a library needs to open the folder
 - `weights_file`: a weights file

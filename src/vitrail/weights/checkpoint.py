@@ -24,17 +24,19 @@ from vitrail.weights.reader import State, read_state
 from vitrail.weights.sidecars import inside
 
 
-def open_checkpoint(source: str | Path) -> tuple[nn.Module, Description]:
+def open_checkpoint(source: str | Path, *, accept_license: bool = False) -> tuple[nn.Module, Description]:
     """Build the model of a checkpoint with its weights, in evaluation mode.
 
     Args:
         source: as for `describe`.
+        accept_license: the licence of what is fetched is accepted, where it asks for that; remembered for later.
 
     Raises:
         WeightsError: there is no checkpoint, or it is damaged.
     """
+    found = find_model(source, accept_license=accept_license)
     description = describe(source)
-    checkpoint = resolve(find_model(source).path)
+    checkpoint = resolve(found.path)
     file = inside(checkpoint, "model.safetensors")
     _check_fits(description, file)
     check_whole(checkpoint)

@@ -13,13 +13,16 @@ from vitrail.weights.load import load_weights
 from vitrail.weights.weights_file import WeightsFile
 
 
-def create_model(name: str, *, weights: str | Path | WeightsFile | None = None, **options: Any) -> nn.Module:
+def create_model(
+    name: str, *, weights: str | Path | WeightsFile | None = None, accept_license: bool = False, **options: Any
+) -> nn.Module:
     """Build a model by name, with random weights or those of a file.
 
     Args:
         name: one of `vitrail.list_models`, or timm's name for it.
         weights: a weights file or checkpoint to start from; what it lacks (a head for other classes) is drawn as
             without one, but torch's random generator is left as it was.
+        accept_license: the licence of weights that are fetched is accepted, where it asks for that.
         **options: as for `vitrail.models.registry.build_model`.
 
     Raises:
@@ -28,7 +31,8 @@ def create_model(name: str, *, weights: str | Path | WeightsFile | None = None, 
     """
     if weights is None:
         return build_model(name, **options)
+    opened = weights if isinstance(weights, WeightsFile) else WeightsFile(weights, accept_license=accept_license)
     with preserved():
         model = build_model(name, **options)
-    load_weights(model, weights)
+    load_weights(model, opened)
     return model

@@ -55,7 +55,7 @@ def _save(source: str | Path | nn.Module, target: Path, description: Description
             raise WeightsError("to save a model say what it is: save_pretrained(model, folder, description=...)")
         model, metrics = source, {}
     else:
-        model, found = _open(source)
+        model, found = _open(WeightsFile(source))
         description, metrics = description or found, _metrics(find_model(source).path)
     try:
         target.mkdir(parents=True, exist_ok=True)
@@ -69,7 +69,9 @@ def _save(source: str | Path | nn.Module, target: Path, description: Description
     return target
 
 
-def from_pretrained(source: str | Path, *, num_heads: int | None = None) -> tuple[nn.Module, Description]:
+def from_pretrained(
+    source: str | Path, *, num_heads: int | None = None, accept_license: bool = False
+) -> tuple[nn.Module, Description]:
     """Open a model with its weights, in evaluation mode.
 
     Args:
@@ -77,6 +79,7 @@ def from_pretrained(source: str | Path, *, num_heads: int | None = None) -> tupl
             a hub (transformers', timm's), or a repository on the Hugging Face hub, ``hf:OWNER/NAME@REVISION`` or
             ``OWNER/NAME``.
         num_heads: number of heads, where nothing in or beside the weights says it (a warning tells).
+        accept_license: the licence of what is fetched is accepted, where it asks for that; remembered for later.
 
     Returns:
         The model, and what is known of it: preprocessing and class names.
@@ -86,7 +89,7 @@ def from_pretrained(source: str | Path, *, num_heads: int | None = None) -> tupl
         MissingExtra: a repository is named, and huggingface_hub is not installed.
     """
     is_bare = isinstance(source, str) and REPOSITORY.fullmatch(source) and not path_of(source).exists()
-    return _open(f"{HUB}{source}" if is_bare else source, num_heads)
+    return _open(WeightsFile(f"{HUB}{source}" if is_bare else source, num_heads, accept_license=accept_license))
 
 
 def push_to_hub(
@@ -134,11 +137,10 @@ def _type(value: object) -> str:
     return type(value).__name__
 
 
-def _open(source: str | Path, num_heads: int | None = None) -> tuple[nn.Module, Description]:
+def _open(weights: WeightsFile) -> tuple[nn.Module, Description]:
     """Open a model, whoever wrote it."""
-    weights = WeightsFile(source, num_heads)
     if weights.is_own:
-        return open_checkpoint(source)
+        return open_checkpoint(weights.source)
     description = weights.description
     if weights.assumption:
         warnings.warn(f"{weights.path}: assumed {weights.assumption}", stacklevel=3)

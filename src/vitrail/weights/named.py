@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from vitrail.errors import WeightsError
+from vitrail.errors import ConfigError, WeightsError
 from vitrail.weights.fetch import fetch
 from vitrail.weights.paths import path_of
 from vitrail.weights.reader import why_no_file
@@ -25,10 +25,14 @@ class Origin:
     Attributes:
         repository: ``OWNER/NAME`` on the Hugging Face hub.
         revision: the branch, tag or commit that was asked for; "" for the default branch.
+        commit: what that was when it was fetched, 40 hexadecimal digits; "" before.
+        licence: of the weights, as the repository names it; "" where it names none.
     """
 
     repository: str
     revision: str = ""
+    commit: str = ""
+    licence: str = ""
 
     def __str__(self) -> str:
         return f"{HUB}{self.repository}{'@' if self.revision else ''}{self.revision}"
@@ -47,7 +51,7 @@ class FoundModel:
     origin: Origin | None = None
 
 
-def find_model(name: str | Path) -> FoundModel:
+def find_model(name: str | Path, *, accept_license: bool = False) -> FoundModel:
     """Find what the name of a model stands for; a model on the hub is fetched, or taken from its cache.
 
     What is on the disk comes first.
@@ -55,17 +59,22 @@ def find_model(name: str | Path) -> FoundModel:
     Args:
         name: a run folder, a checkpoint folder, a weights file of any known layout, a folder as transformers or timm
             save it, or ``hf:OWNER/NAME`` or ``hf:OWNER/NAME@REVISION``.
+        accept_license: the licence of what is fetched is accepted, where it asks for that; remembered for later.
 
     Raises:
         WeightsError: the name stands for nothing, or the repository cannot be fetched.
+        ConfigError: a licence is accepted of what is not fetched.
         MissingExtra: a repository is named, and huggingface_hub is not installed.
     """
     if is_on_hub(name):
         origin = origin_of(str(name))
-        return FoundModel(fetch(origin.repository, origin.revision), origin)
+        fetched = fetch(origin.repository, origin.revision, accept_license=accept_license)
+        return FoundModel(fetched.path, replace(origin, commit=fetched.commit, licence=fetched.licence))
     path = path_of(name)
     if not path.exists():
         raise WeightsError(why_no_file(str(name), path))
+    if accept_license:
+        raise ConfigError(f"{name} lies on the disk, and no licence is accepted for it; leave out --accept-license")
     return FoundModel(path)
 
 

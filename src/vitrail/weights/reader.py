@@ -36,6 +36,9 @@ FOLDER_FILES = (
     "pytorch_model.bin.index.json",
 )
 
+SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".npz")
+"""Endings of the names of weights files; what is in them is told by content."""
+
 # Weights are noise to a compressor: a real file shrinks by a quarter at most, and one that unfolds to eight
 # times its size is a bomb. Below the free allowance (a head of zeros shrinks a lot) nobody is hurt.
 LARGEST_UNFOLDING = 8

@@ -49,6 +49,7 @@ class WeightsFile:
     Args:
         source: the name of a model, as `vitrail.weights.named.find_model` takes it.
         num_heads: number of heads, where the user knows better.
+        accept_license: the licence of what is fetched is accepted, where it asks for that.
 
     Attributes:
         source: what the user named, for messages.
@@ -60,9 +61,9 @@ class WeightsFile:
             read and is of a known layout.
     """
 
-    def __init__(self, source: str | Path, num_heads: int | None = None) -> None:
+    def __init__(self, source: str | Path, num_heads: int | None = None, *, accept_license: bool = False) -> None:
         self.source = str(source)
-        found = find_model(source)
+        found = find_model(source, accept_license=accept_license)
         self.origin = found.origin
         self.path = find_file(tensors_path(found.path))
         self._given_heads = None if num_heads is None else coerce("num_heads", int, num_heads)

@@ -2,6 +2,7 @@
 
 - `figures`: what a classifier looks at and answers, as figures
 - `loss`: learning to tell classes apart
+- `match_classes`: which class of a model each class of a data set is
 - `metrics`: what a classifier gets right
 - `predictions`: what a classifier says of images, and the table or JSON of it that ``vitrail predict`` writes
 - `predictor`: images to the probabilities of classes

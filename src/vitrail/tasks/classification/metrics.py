@@ -17,6 +17,9 @@ from vitrail.tasks.left_out import say_measured
 TOP = 5
 """Right among so many best classes is counted too, where there are more classes."""
 
+EMPTY_SHOWN = 20
+"""Classes without images that a table shows; where there are more, it shows none."""
+
 
 @dataclass(frozen=True)
 class Evaluation:
@@ -46,13 +49,22 @@ class Evaluation:
     damaged: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
+    @property
+    def right(self) -> int:
+        """Images whose best-scored class is right."""
+        return sum(row[number] for number, row in enumerate(self.confusion))
+
     def say(self) -> None:
         """Print a table of the classes and a closing line."""
         say_measured(self.damaged, self.images, self.notes)
-        say_table("", ("class", "images", "right"), [(n, c, percent(r)) for n, c, r in self.classes])
+        empty = sum(not count for _, count, _ in self.classes)
+        rows = [row for row in self.classes if row[1] or empty <= EMPTY_SHOWN]
+        say_table("", ("class", "images", "right"), [(n, c, percent(r)) for n, c, r in rows])
+        if len(rows) < len(self.classes):
+            say(f"not shown: {empty:,} of {len(self.classes):,} classes, which have no images here")
         top5 = "" if self.top5 is None else f", top-5 {percent(self.top5)}"
         say(
-            f"{self.split}: {self.images:,} images, top-1 {percent(self.top1)}{top5}, "
+            f"{self.split}: {self.right:,} of {self.images:,} images right, top-1 {percent(self.top1)}{top5}, "
             f"mean over classes {percent(self.mean_class)}, loss {figure('loss', self.loss)}"
         )
 

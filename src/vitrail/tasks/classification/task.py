@@ -24,6 +24,7 @@ from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings
 from vitrail.tasks.attention import attention_options
 from vitrail.tasks.classification.figures import draw_answers
 from vitrail.tasks.classification.loss import Classification
+from vitrail.tasks.classification.match_classes import match_classes
 from vitrail.tasks.classification.metrics import Counts, Evaluation, summarise
 from vitrail.tasks.classification.predictions import (
     Prediction,
@@ -40,7 +41,6 @@ from vitrail.tasks.left_out import unread
 from vitrail.tasks.supervised import Supervised
 from vitrail.tasks.task import Learning, Measured, RunContext
 from vitrail.training import distributed
-from vitrail.training.precision import keep_large_buffers
 from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
 from vitrail.weights.load import load_weights
@@ -100,8 +100,7 @@ class ClassificationTask(Supervised):
         self, measured: Measured, model: Any, description: Description, settings: EvaluateSettings
     ) -> Evaluation:
         """Score every image and count, over all processes."""
-        keep_large_buffers()
-        predictor = ClassPredictor(model, description, Runtime.of(settings))
+        predictor = ClassPredictor(model, description, Runtime.of(settings).prepared())
         batches = predictor.batches(measured.images, settings.batch_size, settings.workers)
         counted, known = [], len(description.class_names)
         for batch in batches:
@@ -172,30 +171,18 @@ class ClassificationTask(Supervised):
 
 
 def relabelled(source: Source, class_names: tuple[str, ...], data: str) -> Source:
-    """Number the labels of all splits as a model does; `with_labels_of` explains."""
-    names = source.class_names
-    parts = {
-        split: part and with_labels_of(part, names, class_names, data)
-        for split in ("train", "validation", "test")
-        if (part := getattr(source, split)) is not None
-    }
-    return dataclasses.replace(source, class_names=class_names, **parts)
-
-
-def with_labels_of(images: Images, names: tuple[str, ...], wanted: tuple[str, ...], data: str) -> Images:
-    """Number the labels as a model does, which may know more classes or know them in another order.
+    """Number the labels of all splits as a model does, which may know more classes or know them in another order.
 
     Raises:
         DataError: the images have a class that the model was not trained on.
     """
-    unknown = [name for name in names if name not in wanted]
-    if unknown or images.labels is None:
-        raise DataError(
-            f"{data} has classes the model was not trained on: {', '.join(unknown[:5]) or 'none at all'}; "
-            f"it knows {', '.join(wanted[:8])}{', ...' if len(wanted) > 8 else ''}"
-        )
-    numbers = [wanted.index(name) for name in names]
-    return Images(images.items, tuple(numbers[label] for label in images.labels), images.names)
+    numbers, how = match_classes(source.class_names, class_names, data)
+    parts = {
+        split: dataclasses.replace(part, labels=tuple(numbers[label] for label in part.labels or ()))
+        for split in ("train", "validation", "test")
+        if (part := getattr(source, split)) is not None
+    }
+    return dataclasses.replace(source, class_names=class_names, matched=how, **parts)
 
 
 def _check_classifier(checkpoint: str, description: Description) -> None:

@@ -119,6 +119,7 @@ def _anchors(predictor: ObjectPredictor, images: ObjectImages, shown: list[Image
         pixels = _normalised(predictor, image)
         features = list(model.features(pixels).values())
         (anchors,) = network.anchor_generator(ImageList(pixels, [tuple(pixels.shape[-2:])]), features)  # type: ignore[list-item]
+        anchors = anchors.cpu()
         large = enlarge(image)
         wide, factor = pixels.shape[-1], large.width / pixels.shape[-1]
         objects = images.annotated[number].objects()

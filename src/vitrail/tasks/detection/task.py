@@ -46,7 +46,6 @@ from vitrail.tasks.left_out import unread
 from vitrail.tasks.supervised import Supervised
 from vitrail.tasks.task import Learning, Measured, RunContext
 from vitrail.training.interfaces import Batch
-from vitrail.training.precision import keep_large_buffers
 from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
 from vitrail.weights.weights_file import WeightsFile
@@ -114,8 +113,7 @@ class DetectionTask(Supervised):
             raise DataError(
                 f"the {measured.split} images of {measured.data} show no object: there is nothing to measure"
             )
-        keep_large_buffers()
-        predictor = ObjectPredictor(model, description, Runtime.of(settings))
+        predictor = ObjectPredictor(model, description, Runtime.of(settings).prepared())
         batches = predictor.batches(images, settings.batch_size, settings.workers)
         results = predictor.results(batches)
         damaged = unread(batches)

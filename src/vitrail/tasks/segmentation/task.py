@@ -39,7 +39,6 @@ from vitrail.tasks.segmentation.spec import SEGMENT
 from vitrail.tasks.supervised import Supervised
 from vitrail.tasks.task import Learning, Measured, RunContext
 from vitrail.training import distributed
-from vitrail.training.precision import keep_large_buffers
 from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
 from vitrail.weights.weights_file import WeightsFile
@@ -105,8 +104,7 @@ class SegmentationTask(Supervised):
         """Count the pixels of every class that are right, over all processes."""
         images = measured.images
         assert isinstance(images, SegmentImages)
-        keep_large_buffers()
-        predictor = PixelPredictor(model, description, Runtime.of(settings), settings.scoring)
+        predictor = PixelPredictor(model, description, Runtime.of(settings).prepared(), settings.scoring)
         batches = predictor.batches(images, 1, settings.workers)
         totals = predictor.totals(batches)
         damaged = unread(batches)

@@ -1,0 +1,97 @@
+"""Open a model with its weights from any file: vitrail's own checkpoints, and those of others."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from torch import nn
+
+from vitrail.data.imagenet import CLASSES, imagenet_names
+from vitrail.models.registry import build_model
+from vitrail.seeding import preserved
+from vitrail.training.checkpoint import CONFIG, NAME, is_checkpoint, resolve
+from vitrail.training.digests import DIGESTS
+from vitrail.weights.checkpoint import open_checkpoint
+from vitrail.weights.description import Description
+from vitrail.weights.load import load_weights
+from vitrail.weights.named import find_model
+from vitrail.weights.sidecars import read_json
+from vitrail.weights.weights_file import WeightsFile
+
+
+@dataclass(frozen=True)
+class OpenedModel:
+    """A model with its weights, and what is known of it.
+
+    Attributes:
+        model: in evaluation mode, on the CPU.
+        description: what is known of it, in the form in which vitrail's checkpoints say it.
+        is_own: whether a run of vitrail's wrote it.
+        notes: what had to be assumed, each a sentence for the user.
+    """
+
+    model: nn.Module
+    description: Description
+    is_own: bool
+    notes: tuple[str, ...] = ()
+
+
+def open_any(source: str | Path, num_heads: int | None = None, *, accept_license: bool = False) -> OpenedModel:
+    """Open a model with its weights.
+
+    Args:
+        source: as for `vitrail.weights.named.find_model`.
+        num_heads: number of heads, where nothing in or beside the weights says it.
+        accept_license: the licence of what is fetched is accepted, where it asks for that; remembered for later.
+
+    Raises:
+        WeightsError: there is no such thing, it is damaged, or it belongs to no model known here.
+    """
+    find_model(source, accept_license=accept_license)
+    if is_own_checkpoint(source):
+        model, description = open_checkpoint(source)
+        return OpenedModel(model, description, is_own=True)
+    weights = WeightsFile(source, num_heads)
+    description, notes = described(weights)
+    with preserved():
+        model: Any = build_model(description.model.name, **description.model.options)
+    load_weights(model, weights)
+    return OpenedModel(model.eval(), description, is_own=False, notes=notes)
+
+
+def is_own_checkpoint(source: str | Path) -> bool:
+    """Whether a path means a checkpoint of vitrail's, be its description whole or damaged.
+
+    Other libraries call the files of their folders the same.
+    """
+    path = find_model(source).path
+    if not is_checkpoint(path):
+        return False
+    folder = resolve(path)
+    known = isinstance(read_json(folder / CONFIG).get("model"), dict)
+    return known or folder != path or NAME.fullmatch(folder.name) is not None or (folder / DIGESTS).exists()
+
+
+def described(weights: WeightsFile) -> tuple[Description, tuple[str, ...]]:
+    """Return what is known of others' weights, and what had to be assumed, each a sentence."""
+    description, notes = weights.description, []
+    if weights.assumption:
+        notes.append(f"{weights.source}: assumed {weights.assumption}.")
+    notes += [f"{weights.source}: {sentence}" for sentence in weights.approximations]
+    classes = len(description.class_names)
+    if description.is_classifier and len(weights.class_names) != classes:
+        if classes == CLASSES:
+            names = imagenet_names()
+            notes.append(
+                f"{weights.source} does not name its {classes:,} classes: taken for ImageNet-1k's, in its order."
+            )
+        else:
+            names = tuple(f"class {number}" for number in range(classes))
+            notes.append(f"{weights.source} does not name its {classes:,} classes: they are called by their numbers.")
+        description = replace(description, class_names=names)
+    return description, tuple(notes)
+
+
+__all__ = ["OpenedModel", "described", "open_any"]
