@@ -36,6 +36,7 @@ FLOORS = {
     "tasks": 5,
     "arguments": 6,
     "runs": 6,
+    "stress": 6,
     "commands": 7,
     "papers": 8,
     "cli": 9,

@@ -1,0 +1,33 @@
+"""How much of its accuracy a classifier keeps when images are changed: *Intriguing Properties of Vision Transformers*.
+
+- `answers`: what a model answered, kept as it comes
+- `charts`: curves of one or several models as charts, with their bands
+- `chosen`: which images are put under stress, and their pixels
+- `conflicts`: a set of images whose shape says one class and whose texture another
+- `corruptions`: the fifteen common corruptions of ImageNet-C
+- `curves`: what a curve is
+- `examples`: one image at three strengths of every change
+- `families`: the examples of every family of curves
+- `figures`: from answers to figures
+- `grids`: grids of cells over an image
+- `image`: one image as it is put under stress
+- `intervals`: 95 % intervals over images and seeds, and the area under a curve
+- `measure`: from a model and a curve to answers
+- `model`: a classifier as it is put under stress
+- `occlusion`: PatchDrop, by blacking out and by removing tokens
+- `page`: the page of ``vitrail stress``
+- `panels`: which curves share a chart
+- `partners`: which image lends another one its texture
+- `patch`: a universal adversarial patch
+- `patch_study`: patches of several areas, tried on all models
+- `progress`: how far the measuring has come
+- `published`: what the paper prints in its text
+- `randomness`: random numbers that belong to an image
+- `saliency`: what matters in an image
+- `shift`: the same image somewhere else
+- `shuffle`: patches in another order
+- `study`: all curves of several models on the same images
+- `suite`: which curves are drawn of a model
+- `textures`: texture taken away, and shape kept
+- `words`: what the curves say, in sentences
+"""

@@ -1,0 +1,72 @@
+"""Which curves share a chart."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from vitrail.stress.corruptions.catalogue import CORRUPTIONS
+from vitrail.stress.figures import MEAN, ModelFigures
+from vitrail.stress.suite import PIXEL_GRIDS
+
+
+@dataclass(frozen=True)
+class Panel:
+    """A chart.
+
+    Attributes:
+        title: above it.
+        curves: names of curves, and what each is called beside the others of this chart.
+        logarithmic: the axis.
+        measure: which figure of a point is drawn.
+    """
+
+    title: str
+    curves: tuple[tuple[str, str], ...]
+    logarithmic: bool = False
+    measure: str = "accuracy"
+
+    def shown(self, models: Sequence[ModelFigures]) -> list[tuple[str, str]]:
+        """Return those of its curves that any model has."""
+        return [(name, label) for name, label in self.curves if any(model.curve(name) for model in models)]
+
+
+ORDERS = (("random", "at random"), ("salient", "what matters first"), ("non_salient", "what matters least first"))
+
+PANELS: dict[str, tuple[Panel, ...]] = {
+    "occlusion": (
+        Panel("Patches blacked out", tuple((f"occlusion_{name}", label) for name, label in ORDERS)),
+        Panel("Tokens removed", tuple((f"tokens_{name}", label) for name, label in ORDERS)),
+        Panel(
+            "Cells of several sizes, at random",
+            (
+                *((f"occlusion_random_grid{side}", f"{side}x{side}") for side in PIXEL_GRIDS if side < 14),
+                ("occlusion_random", "14x14"),
+                ("occlusion_random_grid16", "16x16"),
+            ),
+        ),
+    ),
+    "shuffle": (Panel("Patches shuffled", (("shuffle", ""),), logarithmic=True),),
+    "texture": (
+        Panel(
+            "Texture taken away",
+            (
+                ("texture_smoothed", "smoothed, edges kept"),
+                ("texture_edges", "edges alone"),
+                ("texture_silhouette", "silhouette"),
+            ),
+        ),
+    ),
+    "shift": (
+        Panel("Moved", (("shift_translation", ""),)),
+        Panel("Moved: the same answer as unmoved", (("shift_translation", ""),), measure="same"),
+        Panel("Turned", (("shift_rotation", ""),)),
+        Panel("Scaled", (("shift_scale", ""),), logarithmic=True),
+    ),
+    "corruptions": (
+        Panel("Mean of all", ((MEAN, ""),)),
+        *(Panel(name.replace("_", " ").capitalize(), ((f"corruption_{name}", ""),)) for name in CORRUPTIONS),
+    ),
+}
+
+__all__ = ["PANELS", "Panel"]
