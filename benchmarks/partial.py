@@ -17,7 +17,7 @@ from vitrail.commands import train
 from vitrail.commands.evaluate import evaluate
 from vitrail.config import replace
 from vitrail.runs.split import run_split
-from vitrail.runs.tune import STILL
+from vitrail.runs.tune import EVALUATION_AUGMENT
 from vitrail.settings import TrainSettings
 from vitrail.tasks.recipes import find_recipe
 from vitrail.training.checkpoint import resolve
@@ -50,7 +50,7 @@ def tune(asked: argparse.Namespace, kept: str, out: Path) -> tuple[float, float,
         channels=asked.channels,
         out=str(out),
         epochs=asked.epochs,
-        augment=STILL,
+        augment=EVALUATION_AUGMENT,
         tune_blocks=asked.blocks,
         cache_features=kept,
         architecture={"drop_path": 0.0},

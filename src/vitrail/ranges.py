@@ -88,7 +88,7 @@ RANGES: dict[str, dict[str, Range]] = {
         "drop_path": PROBABILITY,
     },
     "Architecture": {"representation": Range(0, 65_536)},
-    "Scoring": {"part": SIDE, "overlap": PROBABILITY, "scales": FACTOR},
+    "Scoring": {"window": SIDE, "overlap": PROBABILITY, "scales": FACTOR},
     "JointAugment": {"flip": SHARE, "color_jitter": Range(0, 10)},
     "ImageAugment": {
         "crop_scale": Range(0, 1, above=True, rising=True),

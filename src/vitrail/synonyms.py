@@ -82,7 +82,7 @@ SETTINGS: dict[str, tuple[str, ...]] = {
     "dense.ignore": ("ignore_index", "void", "ignore_label"),
     "top": ("topk", "top_k", "k"),
     "threshold": ("score_thr", "conf", "confidence", "conf_thres", "score_threshold", "min_score"),
-    "scoring.part": ("tile", "tile_size", "window_size", "slide", "crop_size"),
+    "scoring.window": ("part", "tile", "tile_size", "window_size", "slide", "crop_size"),
     "scoring.scales": ("tta", "multi_scale", "multiscale"),
     "count": ("num_images", "n", "max_images"),
     "hours": ("budget", "time", "max_hours"),

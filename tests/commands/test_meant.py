@@ -95,7 +95,7 @@ def test_evaluate_refuses_what_means_nothing(task: str, changes: dict[str, Any])
 @pytest.mark.parametrize(
     ("task", "changes"),
     [
-        ("detect", {"scoring": Scoring(part=8)}),
+        ("detect", {"scoring": Scoring(window=8)}),
         ("detect", {"top": 1}),
         ("detect", {"batch_size": 2}),
         ("segment", {"threshold": 0.2}),

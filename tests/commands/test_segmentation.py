@@ -117,7 +117,7 @@ def test_predictions_have_the_images_size_and_the_values_of_the_masks(
 def test_parts_scales_and_mirrors_are_told_on_the_command_line(
     segmenter: Path, streets: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    words = [str(segmenter), str(streets), "--json", "--scoring.part", "24", "--scoring.scales", "0.5", "1.25"]
+    words = [str(segmenter), str(streets), "--json", "--scoring.window", "24", "--scoring.scales", "0.5", "1.25"]
     assert main(["evaluate", *words, "--scoring.flip"]) == 0
     printed = json.loads(capsys.readouterr().out)
     assert 0 <= printed["mean_iou"] <= 1
@@ -214,9 +214,9 @@ def test_a_large_image_is_scored_by_sliding_window_everywhere_and_it_is_said(
     large = tmp_path / "large.png"
     Image.fromarray(np.random.RandomState(5).randint(0, 255, (40, 200, 3)).astype(np.uint8)).save(large)
     (found,) = vitrail.predict(str(segmenter), [large], out=str(tmp_path / "a"))
-    assert found.part == (40, 40)
-    (asked,) = vitrail.predict(str(segmenter), [large], out=str(tmp_path / "b"), scoring=Scoring(part=40))
-    assert asked.part is None
+    assert found.window == (40, 40)
+    (asked,) = vitrail.predict(str(segmenter), [large], out=str(tmp_path / "b"), scoring=Scoring(window=40))
+    assert asked.window is None
     assert np.array_equal(open_indices(found.mask), open_indices(asked.mask))
     capsys.readouterr()
     for verb in ("predict", "look"):

@@ -10,7 +10,7 @@ from vitrail.training.state import State
 
 def judged(monitor: str | None, *values: dict[str, float]) -> list[bool]:
     state = State()
-    return [state.judge(value, monitor) for value in values]
+    return [state.update_best(value, monitor) for value in values]
 
 
 def test_accuracy_is_better_when_large() -> None:
@@ -31,12 +31,12 @@ def test_nan_is_never_better_and_always_bettered() -> None:
 
 def test_a_wrong_name_gets_the_nearest_right_one() -> None:
     with pytest.raises(ConfigError, match="'top1'"):
-        State().judge({"loss": 1.0, "top1": 0.5}, "top_1")
+        State().update_best({"loss": 1.0, "top1": 0.5}, "top_1")
 
 
 def test_of_equal_evaluations_the_later_is_the_best_but_no_reason_to_go_on() -> None:
     state = State(step=10)
-    state.judge({"top1": 0.6}, None)
+    state.update_best({"top1": 0.6}, None)
     state.step = 20
-    assert state.judge({"top1": 0.6}, None)
+    assert state.update_best({"top1": 0.6}, None)
     assert (state.best_step, state.worse_in_a_row) == (20, 1)

@@ -8,7 +8,7 @@ from vitrail.errors import ConfigError
 from vitrail.layers.patches import patchify
 from vitrail.models.registry import build_model
 from vitrail.visualize.draw import HIDDEN, to_image
-from vitrail.visualize.hiding import given, hidings, seeded_mask
+from vitrail.visualize.mask_variants import given_mask, mask_variants, seeded_mask
 from vitrail.visualize.reconstruction import panel, reconstruct, to_pixels, without_hidden
 
 MEAN, STD = (0.5, 0.4, 0.3), (0.2, 0.25, 0.3)
@@ -100,7 +100,7 @@ def test_an_image_keeps_its_mask_when_more_images_follow():
 
 def test_panel_is_the_same_twice_and_leaves_the_model_in_training(mae, images):
     mae.train()
-    hidden = hidings((3, 2), 3, maskings=("random", "block"), ratios=(0.5, 0.75), seeds=(0, 1))
+    hidden = mask_variants((3, 2), 3, maskings=("random", "block"), ratios=(0.5, 0.75), seeds=(0, 1))
     options = {"hidden": hidden, "captions": ["a", "b", "c"]}
     first, second = (panel(mae, images, MEAN, STD, **options) for _ in range(2))
     assert first.tobytes() == second.tobytes()
@@ -117,20 +117,22 @@ def test_wrong_settings_are_named(mae, images):
     with pytest.raises(ConfigError, match="'estimated' or 'true'"):
         reconstruct(mae, images, seeded_mask(6, 0.5, 3, seed=0), "guessed")  # type: ignore[arg-type]
     with pytest.raises(ConfigError, match=r"mask_ratio 0\.99"):
-        hidings((3, 2), 3, ratios=(0.99,))
+        mask_variants((3, 2), 3, ratios=(0.99,))
 
 
 def test_the_grid_comes_once_and_at_its_own_ratio_alone():
-    captions = [h.caption for h in hidings((4, 4), 1, maskings=("random", "grid"), ratios=(0.5, 0.75), seeds=(0, 1))]
+    captions = [
+        h.caption for h in mask_variants((4, 4), 1, maskings=("random", "grid"), ratios=(0.5, 0.75), seeds=(0, 1))
+    ]
     assert [c for c in captions if "grid" in c] == ["75.0 % hidden, grid"]
     assert len(captions) == 5
     with pytest.raises(ConfigError, match="one of every four"):
-        hidings((4, 4), 1, maskings=("grid",), ratios=(0.5,))
+        mask_variants((4, 4), 1, maskings=("grid",), ratios=(0.5,))
 
 
 def test_a_mask_of_the_users_hides_the_same_patches_of_every_image(mae, images):
     mask = torch.tensor([True, False, False, True, False, False])
-    result = reconstruct(mae, images, given(mask, 3).mask)
+    result = reconstruct(mae, images, given_mask(mask, 3).mask)
     assert torch.equal(result.hidden[:, ::4, ::4].flatten(1), mask.expand(3, -1))
 
 

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from vitrail.layers.patches import patchify
 from vitrail.models.targets import patch_statistics
-from vitrail.visualize.hiding import seeded_mask
+from vitrail.visualize.mask_variants import seeded_mask
 from vitrail.visualize.statistics import estimate_statistics, interpolate_statistics
 
 

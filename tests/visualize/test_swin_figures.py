@@ -10,7 +10,7 @@ from vitrail.errors import ConfigError
 from vitrail.explain.rollout import attention_maps
 from vitrail.layers.window_layout import Partition, regions
 from vitrail.models.registry import build_model
-from vitrail.visualize import hidden_squares, offsets, pixel, windows
+from vitrail.visualize import offsets, pixel, simmim_reconstruction, windows
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)
 SMALL = {"image_size": 32, "patch_size": 2, "embed_width": 8, "head_width": 4, "depths": (2, 2), "window": 4}
@@ -80,10 +80,10 @@ def test_panels_are_drawn_for_any_size(size: tuple[int, int]) -> None:
 def test_filling_in_keeps_what_was_visible() -> None:
     model = build_model("simmim_swin_t", mask_unit=8, **SMALL).eval()
     mask = model.new_mask(images())
-    predicted, pasted, hidden = hidden_squares.fill_in(model, images(), mask)
+    predicted, pasted, hidden = simmim_reconstruction.fill_in(model, images(), mask)
     assert torch.equal(pasted[~hidden.expand_as(pasted)], images()[~hidden.expand_as(pasted)])
     assert torch.equal(pasted[hidden.expand_as(pasted)], predicted[hidden.expand_as(pasted)])
-    assert hidden_squares.panel(model, images(), MEAN, STD).height > 400
+    assert simmim_reconstruction.panel(model, images(), MEAN, STD).height > 400
 
 
 def test_what_a_model_does_not_have_is_refused_in_one_sentence() -> None:

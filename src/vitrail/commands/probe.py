@@ -31,7 +31,7 @@ from vitrail.runs.measured import HELD_OUT, divided_as
 from vitrail.runs.next_steps import after_probe, say_next
 from vitrail.runs.place import check_place
 from vitrail.runs.run_folder import short_name
-from vitrail.runs.tune import STILL, Tuning
+from vitrail.runs.tune import EVALUATION_AUGMENT, Tuning
 from vitrail.seeding import preserved
 from vitrail.serialize import dumps
 from vitrail.settings import Architecture, ProbeSettings, TrainSettings
@@ -53,7 +53,7 @@ class Score:
 
     Attributes:
         name: what was measured.
-        top1: share of the held-out images whose class is told right.
+        top1: share of the held-out images whose class is predicted right.
         chosen_by: the same share of the images that a setting was chosen by; None where nothing was.
         lr: learning rate, where there is one.
         seconds: what it took once the features were there.
@@ -326,7 +326,7 @@ def _tuning_settings(settings: ProbeSettings, weights: WeightsFile, blocks: floa
         batch_size=min(recipe.batch_size, settings.batch_size),
         image_size=preprocessing.image_size,
         channels=preprocessing.channels,
-        augment=STILL,
+        augment=EVALUATION_AUGMENT,
         tune_blocks=blocks,
         cache_features="on",
         architecture=replace(recipe.architecture, drop_path=0.0),

@@ -209,7 +209,7 @@ def images_folder(root: Path, file: Path) -> Path:
 
 
 def image_file(root: Path, folder: Path, name: str) -> Path:
-    """Find an image by its name, which is told from its split's folder, from the root or from ``images`` on."""
+    """Find an image by its name, which is relative to its split's folder, from the root or from ``images`` on."""
     for path in (folder / name, root / name, root / "images" / name):
         with contextlib.suppress(OSError):  # a name that is too long, say; opening it tells so
             if path.is_file():

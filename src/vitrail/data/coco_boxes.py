@@ -61,8 +61,11 @@ def wrong_meaning(annotations: list[dict[str, Any]], boxes: np.ndarray, ends: np
             f"{leaving:,} of {len(boxes):,} boxes leave their image, and none would if its numbers were left, top, "
             f"right and bottom; {_COCO_HAS}"
         )
-    for what, told in (("areas", _told_areas(annotations, boxes)), ("polygons", _told_extents(annotations, boxes))):
-        if _are_between_corners(*told):
+    for what, stated in (
+        ("areas", _stated_areas(annotations, boxes)),
+        ("polygons", _stated_extents(annotations, boxes)),
+    ):
+        if _are_between_corners(*stated):
             return f"the boxes fit their {what} if their numbers are left, top, right and bottom; {_COCO_HAS}"
     return ""
 
@@ -127,34 +130,34 @@ def _may_be_corners(boxes: np.ndarray, ends: np.ndarray) -> bool:
 
 
 Sides = tuple[np.ndarray, np.ndarray, np.ndarray]
-"""What is told of some boxes, and what it would be were their numbers corners, or sides; each ``(n, k)``."""
+"""What is stated of some boxes, and what it would be were their numbers corners, or sides; each ``(n, k)``."""
 
 
-def _told_areas(annotations: list[dict[str, Any]], boxes: np.ndarray) -> Sides:
+def _stated_areas(annotations: list[dict[str, Any]], boxes: np.ndarray) -> Sides:
     """Gather the areas: those of boxes are their width times their height; those of masks are less and tell nothing."""
     areas = np.array([a if type(a := one.get("area")) in (int, float) else 0 for one in annotations], np.float64)
-    told = np.flatnonzero(areas > 0)
-    chosen = boxes[told]
+    stated = np.flatnonzero(areas > 0)
+    chosen = boxes[stated]
     between, sides = chosen[:, 2:] - chosen[:, :2], chosen[:, 2:]
-    return areas[told][:, None], between.prod(axis=1)[:, None], sides.prod(axis=1)[:, None]
+    return areas[stated][:, None], between.prod(axis=1)[:, None], sides.prod(axis=1)[:, None]
 
 
-def _told_extents(annotations: list[dict[str, Any]], boxes: np.ndarray) -> Sides:
+def _stated_extents(annotations: list[dict[str, Any]], boxes: np.ndarray) -> Sides:
     """Gather the widths and heights of the first polygons."""
     with_polygons = (place for place, one in enumerate(annotations) if _is_polygons(one.get("segmentation")))
     places = list(itertools.islice(with_polygons, LOOKED_AT))
-    told = np.array([_extent(annotations[place]["segmentation"]) for place in places], np.float64).reshape(-1, 2)
+    stated = np.array([_extent(annotations[place]["segmentation"]) for place in places], np.float64).reshape(-1, 2)
     chosen = boxes[places]
-    return told, chosen[:, 2:] - chosen[:, :2], chosen[:, 2:]
+    return stated, chosen[:, 2:] - chosen[:, :2], chosen[:, 2:]
 
 
-def _are_between_corners(told: np.ndarray, between: np.ndarray, sides: np.ndarray) -> bool:
-    return len(told) >= FEWEST_AS_CORNERS and _fits(between, told) and not _fits(sides, told)
+def _are_between_corners(stated: np.ndarray, between: np.ndarray, sides: np.ndarray) -> bool:
+    return len(stated) >= FEWEST_AS_CORNERS and _fits(between, stated) and not _fits(sides, stated)
 
 
-def _fits(found: np.ndarray, told: np.ndarray) -> bool:
-    """Whether nine of ten are nearly as told."""
-    close = np.abs(found - told) <= NEARLY * told + BEYOND
+def _fits(found: np.ndarray, stated: np.ndarray) -> bool:
+    """Whether nine of ten are nearly as stated."""
+    close = np.abs(found - stated) <= NEARLY * stated + BEYOND
     return bool(np.mean(close.all(axis=1)) >= 0.9)
 
 

@@ -233,7 +233,7 @@ def _reader(path: Path, text_of: dict[str, str]) -> Iterator[Any]:
 
 
 _SAID_BY_EXCEL = re.compile(r"sep=([,;\t])\s*", re.IGNORECASE)
-"""The line above the heading by which Excel is told what parts the columns."""
+"""The line above the heading by which Excel learns what separates the columns."""
 
 
 def _delimiter(heading: str) -> str:

@@ -196,7 +196,7 @@ def _of_annotations(annotations: Sequence[dict[str, Any]]) -> int:
     return digest64("\n".join(known).encode())
 
 
-def together(first: Images, *others: Images) -> Images:
+def concatenated(first: Images, *others: Images) -> Images:
     """Return the images of several splits of a data set as one."""
 
     def joined(name: str) -> Any:
@@ -212,4 +212,4 @@ def parts_of(source: Source) -> list[tuple[str, Images]]:
     return [(name, part) for name, part in parts.items() if part is not None and len(part)]
 
 
-__all__ = ["FILE", "ImageList", "list_images", "parts_of", "read_list", "root_of", "together"]
+__all__ = ["FILE", "ImageList", "concatenated", "list_images", "parts_of", "read_list", "root_of"]

@@ -1,7 +1,7 @@
 """The one safe way to open an image, for training, evaluation and prediction alike.
 
 A file is untrusted input: whatever its bytes are, the answer is an image or an `ImageError`. What decoding would cost
-is told from the header and checked before anything is unfolded (`vitrail.data.formats.budget`), and only the decoders
+is read from the header and checked before anything is unfolded (`vitrail.data.formats.budget`), and only the decoders
 of a few formats are ever reached. Pillow's global settings stay as they are.
 """
 

@@ -298,9 +298,9 @@ def _files_side_by_side(root: Path, places: list[Path]) -> DenseLayout | None:
 
 
 def _foreign(root: Path, what: str, task: str, needed: str) -> DenseLayout:
-    goal = {"detect": "object detection", "segment": "segmentation"}[task]
+    task_name = {"detect": "object detection", "segment": "segmentation"}[task]
     sentence = (
-        f"{root} looks like a {what} for {goal}, not for telling classes apart; "
+        f"{root} looks like a {what} for {task_name}, not for telling classes apart; "
         f"to learn from it with --task {task}, {needed}"
     )
     return DenseLayout(what.split(" set")[0], task, False, sentence, needed=needed)

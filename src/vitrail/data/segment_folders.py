@@ -112,7 +112,7 @@ def examine(images: SegmentImages, doubts: MaskDoubts | None = None) -> tuple[Co
 
     Args:
         images: of the split.
-        doubts: is told of every mask that can be read.
+        doubts: is given every mask that can be read.
 
     Returns:
         How many images show each class, and what is wrong: masks that cannot be read, of another size than their

@@ -21,7 +21,7 @@ RANDOM_MAPS = 3
 """Random orders that a map is compared with; their curves are averaged."""
 
 SHARE = 0.2
-"""Of the cells, whose removal is told in a sentence."""
+"""Of the cells, whose removal is reported in a sentence."""
 
 
 @dataclass(frozen=True)

@@ -83,7 +83,7 @@ class CascadeHeads(nn.Module):
         losses: dict[str, Tensor] = {}
         for number, (stage, weight) in enumerate(zip(self._stages(), LOSS_WEIGHTS, strict=True), start=1):
             regions, matched, labels, box_targets = stage.select_training_samples(regions, targets)
-            scores, boxes = self._judge(stage, features, regions, sizes)
+            scores, boxes = self._score_regions(stage, features, regions, sizes)
             every_label = torch.cat(labels)
             foreground = every_label > 0
             box_loss = F.smooth_l1_loss(
@@ -102,7 +102,7 @@ class CascadeHeads(nn.Module):
         class_probabilities = []
         last, boxes = self._stages()[-1], torch.empty(0)
         for stage in self._stages():
-            scores, boxes = self._judge(stage, features, regions, sizes)
+            scores, boxes = self._score_regions(stage, features, regions, sizes)
             class_probabilities.append(scores.softmax(dim=-1))
             if stage is not last:
                 regions = _refined(stage, boxes, regions, sizes)
@@ -118,7 +118,7 @@ class CascadeHeads(nn.Module):
             one["masks"] = mask
         return results
 
-    def _judge(
+    def _score_regions(
         self, stage: Any, features: dict[str, Tensor], regions: list[Tensor], sizes: list[tuple[int, int]]
     ) -> tuple[Tensor, Tensor]:
         return stage.box_predictor(stage.box_head(stage.box_roi_pool(features, regions, sizes)))
@@ -136,7 +136,7 @@ class AnyClass(nn.Module):
         self.box = nn.Linear(width, 4)
 
     def forward(self, described: Tensor) -> tuple[Tensor, Tensor]:
-        """Tell the class and box of each region."""
+        """Predict the class and box of each region."""
         described = described.flatten(1)
         return self.classify(described), self.box(described)
 

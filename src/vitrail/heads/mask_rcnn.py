@@ -33,7 +33,7 @@ CONVOLUTIONS = 4
 
 
 class RegionDetector(nn.Module):
-    """Pyramid, region proposals, and heads that judge regions.
+    """Pyramid, region proposals, and heads that classify regions and refine their boxes.
 
     Args:
         pyramid: images to maps.

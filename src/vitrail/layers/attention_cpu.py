@@ -2,7 +2,7 @@
 
 torch's own fused kernel is slow for a few hundred tokens, forward and above all backward; two matrix products with a
 softmax between write every score to memory and lay heads out anew. The kernel does neither (docs/log.md has the
-measurements). It serves where all of this holds, and else `vitrail.layers.attention` goes its other ways:
+measurements). It is used where all of this holds; elsewhere `vitrail.layers.attention` takes another path:
 
 - the CPU has AVX512-BF16 and not AMX, whose matrix products it would not use;
 - a C++ compiler is at hand, the one that `torch.compile` needs too; the library is kept in ``~/.cache/vitrail``;

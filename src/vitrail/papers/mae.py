@@ -23,7 +23,7 @@ from vitrail.papers.cells import (
     training,
 )
 from vitrail.papers.grid import Changes, Column, Figures, Filled, PaperTable, Row, Variant, Work, order_agrees
-from vitrail.runs.tune import STILL
+from vitrail.runs.tune import EVALUATION_AUGMENT
 from vitrail.settings import PaperSettings, PretrainSettings
 from vitrail.tasks.classification.settings import ClassifySettings
 from vitrail.tasks.mae.recipes import MAE_AUGMENTS
@@ -256,7 +256,7 @@ def _depth(settings: PaperSettings) -> int:
 def partial_rows(settings: PaperSettings) -> list[Row]:
     """Tune more and more of one encoder, all on images as they are, so that features can be kept."""
     base, depth = mae_pretraining(settings), _depth(settings)
-    after = replace(fine_tuning(settings, labels=1.0, epochs=15), augment=STILL, batch_size=64)
+    after = replace(fine_tuning(settings, labels=1.0, epochs=15), augment=EVALUATION_AUGMENT, batch_size=64)
     work = {PROBE: _probed(base)}
     work |= {
         name: _tuned(base, replace(after, tune_blocks=blocks))

@@ -169,7 +169,7 @@ def mpp_rows(settings: PaperSettings) -> list[Row]:
 
 
 def conclude_mpp(filled: Filled) -> str:
-    """Say whether the colours are told better than by the baselines, and whether the encoder is worth anything."""
+    """Say whether the colours are predicted better than by the baselines, and whether the encoder is worth anything."""
     accuracy, *baselines = (
         100 * filled.mean(PRETRAINED, f"pretrain_{name}")
         for name in ("accuracy", "majority_accuracy", "copy_accuracy", "neighbour_accuracy")

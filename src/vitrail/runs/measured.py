@@ -82,7 +82,7 @@ def known_split(checkpoint: str | Path, description: Description, data: str | No
         data: the images; by default those of its run.
 
     Raises:
-        DataError: the images cannot be used, have classes that the model does not know, or it cannot be told which of
+        DataError: the images cannot be used, have classes that the model does not know, or it cannot be known which of
             them the run learned from.
     """
     named = data or description.settings.get("data")

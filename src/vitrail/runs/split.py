@@ -19,11 +19,11 @@ from vitrail.data.image_list import (
     UNUSED,
     VALIDATION,
     ImageList,
+    concatenated,
     list_images,
     parts_of,
     read_list,
     root_of,
-    together,
 )
 from vitrail.data.sources import Images, Source, with_validation
 from vitrail.errors import DataError
@@ -185,7 +185,7 @@ def part_of(parts: Sequence[tuple[str, Images]], splits: Sequence[str | None], w
         start += len(images)
         if places := [place for place, split in enumerate(own) if split == wanted]:
             found.append(images.subset(places))
-    return together(*found) if found else None
+    return concatenated(*found) if found else None
 
 
 __all__ = ["divide", "divide_by", "listed", "open_undivided", "part_of", "run_split", "with_images"]

@@ -20,10 +20,10 @@ SMALLEST = 8
 FEWEST = 2
 """Steps timed of every batch, however long they take; one more comes before, in which memory is taken."""
 
-ENOUGH = 3
+MIN_SIZES_TRIED = 3
 """Sizes that are tried however long it takes."""
 
-LITTLE = 1.05
+MIN_SPEED_UP = 1.05
 """A larger forward pass has to be faster by this factor to be worth its memory."""
 
 
@@ -80,7 +80,7 @@ def measure_throughput(plan: Plan, batch_size: int, seconds: float) -> Throughpu
     ran_out, began = 0, time.monotonic()
     for number, size in enumerate(sizes):
         left = seconds * 2 / 3 - (time.monotonic() - began)
-        if by_batch and left <= 0 and len(by_batch) >= ENOUGH:
+        if by_batch and left <= 0 and len(by_batch) >= MIN_SIZES_TRIED:
             break
         try:
             by_batch[size] = _model_rate(learner, _with_batch(plan, size), max(0.0, left / (len(sizes) - number)))
@@ -106,10 +106,10 @@ def _sizes(largest: int) -> Iterator[int]:
 
 
 def _fastest(by_batch: dict[int, float]) -> int:
-    """Return the smallest size that no larger one beats by `LITTLE`."""
+    """Return the smallest size that no larger one beats by `MIN_SPEED_UP`."""
     best = min(by_batch)
     for size in sorted(by_batch):
-        if by_batch[size] > by_batch[best] * LITTLE:
+        if by_batch[size] > by_batch[best] * MIN_SPEED_UP:
             best = size
     return best
 

@@ -22,7 +22,7 @@ from vitrail.training import distributed
 from vitrail.training.measure import measure
 from vitrail.training.runtime import Runtime
 
-STILL = Augment(crop="none", flip=0.0)
+EVALUATION_AUGMENT = Augment(crop="none", flip=0.0)
 """Images as an evaluation sees them, the same in every epoch."""
 
 
@@ -91,12 +91,12 @@ class Tuning:
 
     def _batches(self) -> FeatureBatches:
         settings, images = self._settings, training_images(self.plan.source)
-        still = is_still(settings.augment)
+        fixed = is_deterministic(settings.augment)
         features: Features = self._extraction().features(
             images,
             f"{settings.data} train",
-            augment=None if still else settings.augment,
-            views=1 if still else settings.loader.views,
+            augment=None if fixed else settings.augment,
+            views=1 if fixed else settings.loader.views,
             seed=settings.run.seed,
         )
         return FeatureBatches(train_batches(self.plan), features)
@@ -119,20 +119,20 @@ class Tuning:
         settings = self._settings
         if settings.augment.mixup or settings.augment.cutmix:
             return "mixup and cutmix need images (--augment.mixup 0 --augment.cutmix 0)"
-        still = is_still(settings.augment)
-        if not (still or settings.loader.views):
+        fixed = is_deterministic(settings.augment)
+        if not (fixed or settings.loader.views):
             return (
                 "every epoch shows other views of the images (--loader.views 4 for four fixed ones, or "
                 "--augment.crop none --augment.flip 0 for the images as they are)"
             )
         images = len(training_images(self.plan.source)) + len(self.plan.source.validation or ())
-        numbers = (1 if still else settings.loader.views) * images * self.cut.numbers
+        numbers = (1 if fixed else settings.loader.views) * images * self.cut.numbers
         if not room_for(self.folder, numbers):
             return f"{numbers * 4 / 2**30:.1f} GiB of them would fill the disk of {self.folder}"
         return ""
 
 
-def is_still(augment: Augment) -> bool:
+def is_deterministic(augment: Augment) -> bool:
     """Tell whether an image looks the same whenever it is shown."""
     random = (augment.flip, augment.color_jitter, augment.rand_augment, augment.erasing)
     return augment.crop == "none" and not any(random)

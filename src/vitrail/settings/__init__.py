@@ -1,8 +1,8 @@
-"""What each command can be told: one frozen dataclass a command, the same on the command line and in Python.
+"""The settings of each command: one frozen dataclass a command, the same on the command line and in Python.
 
-- `commands`: what each verb can be told
+- `commands`: the settings of each command
 - `models`: settings of models
-- `training`: what runs that train can be told, whatever their task
+- `training`: settings of every run that trains, whatever its task
 """
 
 from vitrail.config import Augment, Loader, Optim, Run, Schedule

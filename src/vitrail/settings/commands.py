@@ -1,4 +1,4 @@
-"""What each verb can be told: one frozen dataclass a verb, the same on the command line and in Python.
+"""The settings of each command: one frozen dataclass a command, the same on the command line and in Python.
 
 Nothing here imports torch; `vitrail.cli` parses into these. Those of runs that train are in `vitrail.settings.training`
 and, of each task, in its own folder.

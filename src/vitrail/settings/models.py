@@ -92,11 +92,11 @@ class Dense:
     width: int = 256
     """Channels of every map above the backbone."""
     hidden: int = 1024
-    """Width of the hidden layers that judge a region, or of the MLPs in a DETR."""
+    """Width of the hidden layers that classify a region, or of the MLPs in a DETR."""
     norm: Literal["none", "group", "batch"] = "none"
     """Group norm after the convolutions of pyramid and heads; batch: of a segmenter, as published."""
     box_head: Literal["mlp", "conv"] = "mlp"
-    """What judges a region: two hidden layers; or four convolutions and one hidden layer, as in ViTDet."""
+    """What classifies a region: two hidden layers; or four convolutions and one hidden layer, as in ViTDet."""
     anchor_size: float = 8.0
     """Side of an anchor in strides of its map: 8 makes 32 pixels of the finest."""
     proposals: int = 1000
@@ -133,10 +133,10 @@ class Dense:
 class Scoring:
     """How a segmenter scores an image: more passes, better figures."""
 
-    part: Size | None = None
-    """Score images part by part, each of this height and width in pixels; None scores them whole."""
+    window: Size | None = None
+    """Score images by a sliding window of this height and width in pixels; None scores them whole."""
     overlap: float = 1 / 3
-    """Share of a part that its neighbour covers too; their scores are averaged."""
+    """Share of a window that its neighbour covers too; their scores are averaged."""
     scales: tuple[float, ...] = (1.0,)
     """Factors by which images are scaled; the mean over all is taken."""
     flip: bool = False

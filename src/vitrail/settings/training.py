@@ -1,4 +1,4 @@
-"""What runs that train can be told, whatever their task. Nothing here imports torch."""
+"""Settings of every run that trains, whatever its task. Nothing here imports torch."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from vitrail.settings.models import BackboneArchitecture, Size
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """What every training from labels can be told; each task adds its own (`vitrail.tasks.registry`)."""
+    """Settings of every training from labels; each task adds its own (`vitrail.tasks.registry`)."""
 
     FIRST: ClassVar[tuple[str, ...]] = (
         *("data", "task", "model", "weights", "out", "recipe", "epochs", "batch_size", "lr", "image_size"),
@@ -73,7 +73,7 @@ class TrainSettings:
 
 @dataclass(frozen=True)
 class PretrainSettings:
-    """What every pretraining without labels can be told; each objective adds its own (`vitrail.tasks.registry`)."""
+    """Settings of every pretraining without labels; each objective adds its own (`vitrail.tasks.registry`)."""
 
     FIRST: ClassVar[tuple[str, ...]] = (
         *("data", "objective", "model", "weights", "out", "recipe", "epochs", "batch_size", "lr", "image_size"),

@@ -4,7 +4,7 @@
 - `attention`: what a backbone attends to, as figures
 - `backbone_weights`: the weights that a model with a head for every place starts from
 - `baseline`: what a guess from the visible neighbours scores
-- `classification`: telling the classes of whole images apart
+- `classification`: classifying whole images
 - `detection`: finding objects
 - `drawn_names`: the names of what is drawn of images
 - `inputs`: images as a model takes them

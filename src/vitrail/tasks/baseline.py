@@ -38,9 +38,9 @@ def visible_neighbours(mask: Tensor, grid: tuple[int, int]) -> Tensor:
     """
     y, x = torch.meshgrid(*(torch.arange(n, device=mask.device) for n in grid), indexing="ij")
     places = torch.stack([y.flatten(), x.flatten()], dim=1)
-    near = ((places[:, None] - places[None]).abs().amax(dim=-1) == 1).float()  # (N, N)
+    adjacent = ((places[:, None] - places[None]).abs().amax(dim=-1) == 1).float()  # (N, N)
     visible = (~mask).float()
-    weights = near.unsqueeze(0) * visible.unsqueeze(1)  # (B, N, N)
+    weights = adjacent.unsqueeze(0) * visible.unsqueeze(1)  # (B, N, N)
     lonely = weights.sum(dim=-1, keepdim=True) == 0
     weights = torch.where(lonely, visible.unsqueeze(1), weights)
     return weights / weights.sum(dim=-1, keepdim=True)

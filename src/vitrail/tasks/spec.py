@@ -20,7 +20,7 @@ class Spec:
         name: what ``--task`` or ``--objective`` calls it, and a checkpoint.
         verb: the command that learns it: with labels, or without.
         noun: what a model of it is called in sentences, with its article.
-        settings: the class of what a run of it can be told.
+        settings: the class of its settings.
         recipes: settings known to work, by name.
         auto: the name of the recipe where none is asked for, by the weights that a run starts from.
         load: returns the task itself; only this imports torch.

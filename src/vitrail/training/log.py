@@ -28,7 +28,7 @@ BAR_PAUSE = 0.2
 """Seconds between two drawings of the bar; each waits for the device to hand over the loss."""
 
 TIMED_STEPS, TIMED_FOR = 20, 2.0
-"""The expected time is told after so many steps or seconds, whichever is sooner."""
+"""The expected time is shown after so many steps or seconds, whichever is sooner."""
 
 
 class Rows:

@@ -217,11 +217,11 @@ class Session:
         return self.training.evaluate is not None and self._passed(self.run.evaluate_every)
 
     def evaluate(self) -> None:
-        """Evaluate the task, and judge whether it is the best so far and whether to go on at all."""
+        """Evaluate the task, and decide whether it is the best so far and whether to go on at all."""
         assert self.training.evaluate is not None
         with self.learner.evaluating() as task:
             metrics = dict(self.training.evaluate(task))
-        is_best = self.state.judge(metrics, self.training.monitor)
+        is_best = self.state.update_best(metrics, self.training.monitor)
         self.state.stopped_early = 0 < self.run.patience <= self.state.worse_in_a_row
         self.log.row("evaluate", self.state.step, self.epoch, {f"validation/{name}": v for name, v in metrics.items()})
         shown = "  ".join(f"{name} {figure(name, value)}" for name, value in metrics.items())

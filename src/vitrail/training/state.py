@@ -30,12 +30,12 @@ class State:
     damaged: list[str] = field(default_factory=list)
     """Images that could not be read, each once."""
 
-    def judge(self, metrics: dict[str, float], monitor: str | None) -> bool:
-        """Take in an evaluation and tell whether it is the best so far.
+    def update_best(self, metrics: dict[str, float], monitor: str | None) -> bool:
+        """Take in an evaluation, and return whether it is the best so far.
 
         Args:
             metrics: of the evaluation.
-            monitor: the metric to judge by, the first one if None. Names with "loss" in them are better when
+            monitor: the metric that decides, the first one if None. Names with "loss" in them are better when
                 small, all others when large. An evaluation is never best if this figure, or a loss, is not finite.
 
         Raises:

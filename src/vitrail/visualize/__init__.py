@@ -4,9 +4,8 @@
 - `curves`: the curves of one run, or of several side by side
 - `draw`: images of tensors
 - `growth`: how the cost of models grows with the image, as curves
-- `hidden_squares`: what SimMIM hides from its encoder, and what it makes of it
-- `hiding`: which patches of some images are hidden for a figure, from seeds alone or as the user says
 - `maps`: images of the maps that a head gets
+- `mask_variants`: which patches of some images are hidden for a figure, from seeds alone or as the user says
 - `object_attention`: where a detector looks when it finds an object
 - `objects`: images with what was found in them
 - `offsets`: the relative position bias of a Swin as images
@@ -15,6 +14,7 @@
 - `report`: one page about a run that can be kept, sent and read anywhere
 - `scales`: fixed colour scales
 - `segments`: images of which class every pixel shows
+- `simmim_reconstruction`: what SimMIM hides from its encoder, and what it makes of it
 - `statistics`: guess the mean and contrast of hidden patches, for predictions that come without them
 - `windows`: the windows of a Swin drawn on an image, stage by stage
 """

@@ -20,7 +20,7 @@ Row = Mapping[str, Any]
 # What counts along a run, or names a row, and is no measurement.
 NOT_MEASURED = frozenset({"step", "epoch", "time", "seconds", "kind"})
 
-# Told apart also by eyes that mix up red and green: the colours of a stained-glass window, darkened for white.
+# Distinguishable also to eyes that mix up red and green: the colours of a stained-glass window, darkened for white.
 COLOURS = ("#2a4d9b", "#b3282d", "#c98a12", "#2c7a5b", "#6d3f8f", "#3f7f93")
 
 INK, QUIET = "#1c1e26", "#686c78"

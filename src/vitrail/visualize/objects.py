@@ -84,7 +84,7 @@ def _overlaid(image: Image.Image, masks: np.ndarray, classes: Sequence[int]) -> 
 
 
 def _edge(mask: np.ndarray) -> np.ndarray:
-    """Return the pixels of a mask beside which one is outside it; two objects of a class are told apart by them."""
+    """Return the pixels of a mask beside which one is outside it; two objects of a class are distinguished by them."""
     around = np.pad(mask, 1, mode="edge")
     return mask & ~(around[:-2, 1:-1] & around[2:, 1:-1] & around[1:-1, :-2] & around[1:-1, 2:])
 

@@ -22,7 +22,7 @@ from vitrail.layers.patches import pad_to_patches, patchify, unpatchify
 from vitrail.models.mae import MAE
 from vitrail.models.targets import patch_statistics
 from vitrail.visualize.draw import HIDDEN, Tile, enlarge, sheet, to_image
-from vitrail.visualize.hiding import Hiding, hidings
+from vitrail.visualize.mask_variants import MaskVariant, mask_variants
 from vitrail.visualize.statistics import estimate_statistics
 
 Statistics = Literal["estimated", "true"]
@@ -151,7 +151,7 @@ def panel(
     mean: Sequence[float],
     std: Sequence[float],
     *,
-    hidden: Sequence[Hiding] = (),
+    hidden: Sequence[MaskVariant] = (),
     statistics: Statistics = "estimated",
     captions: Sequence[str] = (),
     title: str = "What the masked autoencoder fills in",
@@ -174,7 +174,9 @@ def panel(
         ConfigError: a mask does not fit the images.
     """
     config = mae.config
-    hidden = hidden or hidings(mae.grid(images), len(images), maskings=(config.masking,), ratios=(config.mask_ratio,))
+    hidden = hidden or mask_variants(
+        mae.grid(images), len(images), maskings=(config.masking,), ratios=(config.mask_ratio,)
+    )
     made = [reconstruct(mae, images, one.mask, statistics) for one in hidden]
     rows: list[list[Tile | None]] = []
     for index, image in enumerate(images):

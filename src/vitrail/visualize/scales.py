@@ -23,7 +23,7 @@ FULL_BIAS = 4.0
 
 ATTENTION_COLOURS = "inferno"  # Perceptually uniform, and as legible in grey print and to colour-blind eyes.
 FIRST_COLOUR = 0.35  # Of the colour map: its black and violet would pass for shadows of the image.
-BIAS_COLOURS = "RdBu_r"  # White in the middle, and told apart by the colour-blind.
+BIAS_COLOURS = "RdBu_r"  # White in the middle, and distinguishable to the colour-blind.
 OPACITY, OPACITY_POWER = 0.85, 0.7
 MIDDLE_GREY = 150
 

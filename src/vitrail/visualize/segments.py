@@ -24,7 +24,7 @@ LEGEND_TEXT = 15
 
 
 def palette(count: int) -> list[tuple[int, int, int]]:
-    """Return so many colours that are told apart: hues at steps of the golden ratio, in three lightnesses."""
+    """Return so many colours that can be distinguished: hues at steps of the golden ratio, in three lightnesses."""
     colours = []
     for number in range(count):
         lightness, saturation = ((0.52, 0.75), (0.36, 0.7), (0.7, 0.65))[number % 3]

@@ -56,7 +56,7 @@ def read_state(file: str | Path) -> State:
 def read_weights(file: str | Path) -> tuple[State, str]:
     """Read named tensors, each as the file has it: no name changed, nothing transposed.
 
-    The format is told by content, not by name: safetensors; PyTorch (``.pt``, ``.pth``, ``.bin``); NumPy archives
+    The format is recognised by content, not by name: safetensors; PyTorch (``.pt``, ``.pth``, ``.bin``); NumPy archives
     (``.npz``); a JSON index of shards, or a folder as model hubs have them. PyTorch files are read with
     ``weights_only``, so that nothing in them is executed; the other classes allowed are `argparse.Namespace`,
     which the published MAE files carry, and NumPy's numbers, which training scripts leave beside weights.

@@ -290,7 +290,7 @@ REGULARISATION = {"dropout", "attention_dropout", "drop_path", "position_resize"
 
 
 def _classes(weights: WeightsFile) -> int:
-    """Return how many classes the head tells apart; 0 without a head."""
+    """Return how many classes the head has; 0 without a head."""
     return weights.spec.options.get("num_classes", 0)
 
 

@@ -1,4 +1,4 @@
-"""What a file is, told by its first bytes; names and suffixes of all formats."""
+"""What a file is, recognised by its first bytes; names and suffixes of all formats."""
 
 from __future__ import annotations
 
@@ -63,7 +63,7 @@ def kind_of(header: bytes) -> str:
     """Name the format of a file that begins with ``header``: JPEG, PNG, WebP, AVIF, HEIC, TIFF, BMP, GIF or PNM.
 
     Raises:
-        Refused: it is none of them; what it is is said where that can be told.
+        Refused: it is none of them; what it is is said where that can be known.
     """
     if not header:
         raise Refused("the file is empty")

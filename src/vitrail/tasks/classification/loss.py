@@ -1,4 +1,4 @@
-"""Learning to tell classes apart."""
+"""Learning to classify whole images."""
 
 from __future__ import annotations
 

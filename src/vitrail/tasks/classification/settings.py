@@ -1,4 +1,4 @@
-"""What training a classifier can be told."""
+"""Settings for training a classifier."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Telling classes apart, as a task."""
+"""Classification, as a task."""
 
 from __future__ import annotations
 

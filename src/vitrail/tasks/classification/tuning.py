@@ -1,4 +1,4 @@
-"""Learning to tell classes apart with the last blocks alone."""
+"""Learning to classify with the last blocks alone."""
 
 from __future__ import annotations
 

@@ -7,7 +7,7 @@
 - `metrics`: COCO's figures of a detector, as the verbs show them
 - `predictor`: images to the objects in them
 - `recipes`: recipes for detection and instance segmentation
-- `settings`: what training a detector can be told
+- `settings`: settings for training a detector
 - `spec`: detection, as it is known before any of its work is imported
 - `task`: finding objects, as a task
 """

@@ -1,4 +1,4 @@
-"""What training a detector can be told."""
+"""Settings for training a detector."""
 
 from __future__ import annotations
 
@@ -37,11 +37,11 @@ class DetectionOptions:
     width: int = 256
     """Channels of every map above the backbone."""
     hidden: int = 1024
-    """Width of the hidden layers that judge a region, or of the MLPs in a DETR."""
+    """Width of the hidden layers that classify a region, or of the MLPs in a DETR."""
     norm: Literal["none", "group"] = "none"
     """Group norm after the convolutions of pyramid and heads."""
     box_head: Literal["mlp", "conv"] = "mlp"
-    """What judges a region: two hidden layers; or four convolutions and one hidden layer, as in ViTDet."""
+    """What classifies a region: two hidden layers; or four convolutions and one hidden layer, as in ViTDet."""
     anchor_size: float = 8.0
     """Side of an anchor in strides of its map: 8 makes 32 pixels of the finest."""
     proposals: int = 1000

@@ -4,7 +4,7 @@
 - `loss`: learning to see by filling in hidden patches
 - `mask_file`: a mask as the user gives it
 - `recipes`: recipes for masked autoencoding, and the augmentations that the paper compares
-- `settings`: what pretraining a masked autoencoder can be told
+- `settings`: settings for pretraining a masked autoencoder
 - `spec`: masked autoencoding, as it is known before any of its work is imported
 - `targets`: targets that have to be found before they can be predicted
 - `task`: masked autoencoding, as a task

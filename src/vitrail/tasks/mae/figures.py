@@ -14,7 +14,7 @@ from vitrail.models.mae import MAE
 from vitrail.settings import LookSettings
 from vitrail.tasks.look_options import is_given
 from vitrail.tasks.mae.mask_file import read_mask
-from vitrail.visualize.hiding import Hiding, given, hidings
+from vitrail.visualize.mask_variants import MaskVariant, given_mask, mask_variants
 from vitrail.visualize.reconstruction import Statistics, panel
 from vitrail.weights.description import Description
 
@@ -47,7 +47,7 @@ def draw_reconstructions(
     settings = settings or LookSettings(checkpoint="")
     mean, std = description.preprocessing.mean, description.preprocessing.std
 
-    def draw(hidden: Sequence[Hiding], count: int, statistics: Statistics = "estimated") -> Image.Image:
+    def draw(hidden: Sequence[MaskVariant], count: int, statistics: Statistics = "estimated") -> Image.Image:
         options: dict[str, Any] = {"statistics": statistics, "captions": captions[:count], "title": ""}
         return panel(mae, images[:count], mean, std, hidden=hidden, **options)
 
@@ -59,20 +59,20 @@ def draw_reconstructions(
     if not (settings.mask or settings.mask_ratio or settings.masking or len(settings.seeds) > 1):
         grid = mae.grid(images)
         ratios = [ratio for ratio in RATIOS if grid[0] * grid[1] * (1 - ratio) >= 1]
-        drawn["mask_ratios"] = draw(hidings(grid, compared, ratios=ratios), compared)
-        kinds = hidings(grid, compared, maskings=MASKINGS, ratios=(GRID_RATIO,))
+        drawn["mask_ratios"] = draw(mask_variants(grid, compared, ratios=ratios), compared)
+        kinds = mask_variants(grid, compared, maskings=MASKINGS, ratios=(GRID_RATIO,))
         drawn["maskings"] = draw(kinds, compared)
     return drawn
 
 
-def _asked(mae: MAE, settings: LookSettings, description: Description, count: int) -> list[Hiding]:
+def _asked(mae: MAE, settings: LookSettings, description: Description, count: int) -> list[MaskVariant]:
     """Return the masks that are asked for; where nothing is, those the model was trained with."""
     mask, config = settings.mask, mae.config
     if not (mask or settings.mask_ratio or settings.masking):
         mask = description.settings.get("mask")
     if mask:
-        return [given(read_mask(mask, mae.encoder), count)]
-    return hidings(
+        return [given_mask(read_mask(mask, mae.encoder), count)]
+    return mask_variants(
         mae.encoder.patch_embed.grid(*config.encoder.image_size),
         count,
         maskings=settings.masking or (config.masking,),

@@ -37,7 +37,7 @@ class Reconstruction(nn.Module):
         """Return sums and counts of ``loss``, and of what the baseline reaches that knows nothing of images.
 
         It fills hidden patches with `neighbour_mean`: ``neighbour_loss`` is the loss it would have. Of tokens, which
-        have no mean, the shares that are right are told instead: ``accuracy``, and ``neighbour_accuracy``.
+        have no mean, the shares that are right are measured instead: ``accuracy``, and ``neighbour_accuracy``.
         """
         images, mask = self.normalise(batch["image"]), batch["mask"]
         parts = self.model.split(images, mask)

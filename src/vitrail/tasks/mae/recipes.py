@@ -5,7 +5,7 @@ from __future__ import annotations
 from vitrail.config import ImageAugment, Optim, Schedule
 from vitrail.tasks.mae.settings import MAESettings
 
-# He et al. 2022, table 1e, by the names there; all but the first flip. The strength of the colour jitter is not told:
+# He et al. 2022, table 1e, by the names there; all but the first flip. The strength of the colour jitter is not stated:
 # 0.4 is what most use.
 MAE_AUGMENTS: dict[str, ImageAugment] = {
     "none": ImageAugment(crop="none", flip=0.0),

@@ -1,4 +1,4 @@
-"""What pretraining a masked autoencoder can be told."""
+"""Settings for pretraining a masked autoencoder."""
 
 from __future__ import annotations
 

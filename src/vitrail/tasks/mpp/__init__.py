@@ -2,7 +2,7 @@
 
 - `loss`: learning to see by telling what stood in the place of corrupted patches
 - `recipes`: recipes for masked patch prediction
-- `settings`: what pretraining by masked patch prediction can be told
+- `settings`: settings for masked patch prediction
 - `spec`: masked patch prediction, as it is known before any of its work is imported
 - `task`: masked patch prediction, as a task
 """

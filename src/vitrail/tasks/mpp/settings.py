@@ -1,4 +1,4 @@
-"""What pretraining by masked patch prediction can be told."""
+"""Settings for masked patch prediction."""
 
 from __future__ import annotations
 

@@ -5,7 +5,7 @@
 - `metrics`: how much of the pixels a segmenter gets right, as the verbs show it
 - `predictor`: images to the class of every pixel
 - `recipes`: recipes for semantic segmentation
-- `settings`: what training a segmenter can be told
+- `settings`: settings for training a segmenter
 - `spec`: segmentation, as it is known before any of its work is imported
 - `task`: saying which class every pixel shows, as a task
 """

@@ -13,7 +13,7 @@ from vitrail.data.segments import SegmentImages
 from vitrail.data.sources import Images
 from vitrail.data.transforms import resize
 from vitrail.output import say
-from vitrail.tasks.segmentation.predictor import PixelPredictor, in_parts
+from vitrail.tasks.segmentation.predictor import PixelPredictor, in_windows
 from vitrail.training.runtime import Runtime
 from vitrail.visualize import segments as figures
 from vitrail.visualize.maps import maps_panel
@@ -32,7 +32,7 @@ def draw_segments(model: Any, description: Description, images: Images) -> dict[
     found = predictor(shown)
     parts = [one.window for one in found if one.window]
     if parts:
-        say(in_parts(len(parts), parts[0]))
+        say(in_windows(len(parts), parts[0]))
     names = [Path(name).name for name in images.names]
     classes = [one.classes for one in found]
     drawn = {"segments": figures.panel(shown, truths, classes, description.class_names, names)}

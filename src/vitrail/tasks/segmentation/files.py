@@ -24,7 +24,7 @@ class Segments:
         overlay: where the image with the classes laid over it was written.
         classes: the classes found and their share of the pixels, largest first.
         error: why the image could not be read, if it could not.
-        part: height and width of the parts by which the image was scored since it is large; None if it is not.
+        window: height and width of the windows by which the image was scored since it is large; None if it is not.
     """
 
     file: str
@@ -32,7 +32,7 @@ class Segments:
     overlay: str = ""
     classes: tuple[tuple[str, float], ...] = ()
     error: str | None = None
-    part: tuple[int, int] | None = None
+    window: tuple[int, int] | None = None
 
 
 def write_segments(name: str, image: Image.Image, found: PixelClasses, description: Description, out: Path) -> Segments:
@@ -48,4 +48,4 @@ def write_segments(name: str, image: Image.Image, found: PixelClasses, descripti
     mask, drawn = out.with_name(f"{out.name}.png"), out.with_name(f"{out.name}_overlay.png")
     figures.index_image(values, [places.get(value, (0, 0, 0)) for value in range(256)]).save(mask)
     figures.overlay(image, classes, colours).save(drawn)
-    return Segments(name, str(mask), str(drawn), found.shares(), part=found.window)
+    return Segments(name, str(mask), str(drawn), found.shares(), window=found.window)

@@ -44,11 +44,11 @@ class Segmentation(nn.Module):
         self.auxiliary = auxiliary
         self.smoothing = smoothing
         self.depth = model.depth
-        self.in_parts = 0
-        """How many images were so large that they were scored part by part without being asked."""
+        self.in_windows = 0
+        """How many images were so large that they were scored window by window without being asked."""
         strides = model.backbone.strides if isinstance(model, Segmenter) else (1, 1)
         self.limit = Limit.of(strides, preprocessing.image_size)
-        self.asked_in_parts = test.get("window") is not None
+        self.has_own_window = test.get("window") is not None
         self.probabilities: Callable[..., Tensor] = partial(class_probabilities, model, limit=self.limit, **test)
 
     def forward(self, batch: dict[str, Any]) -> dict[str, Tensor]:
@@ -81,12 +81,12 @@ class Segmentation(nn.Module):
 
     def predict(self, images: Tensor, size: tuple[int, int]) -> Tensor:
         """Return every class's probability at every pixel: uint8 ``(B, C, h, w)`` to ``(B, K, *size)``."""
-        self.in_parts += len(images) if self.window_of(images) else 0
+        self.in_windows += len(images) if self.window_of(images) else 0
         return self.probabilities(self.normalise(images), size)
 
     def window_of(self, images: Tensor) -> tuple[int, int] | None:
-        """Return the parts by which images ``(B, C, h, w)`` are scored since they are large; None if they are not."""
-        return None if self.asked_in_parts else self.limit.window_for(images.shape[-2], images.shape[-1])
+        """Return the windows by which images ``(B, C, h, w)`` are scored since they are large; None if they are not."""
+        return None if self.has_own_window else self.limit.window_for(images.shape[-2], images.shape[-1])
 
     def layer_of(self, name: str) -> int:
         """Return the layer a parameter belongs to, for layer-wise decay of the learning rate."""

@@ -95,10 +95,10 @@ def whole_images(
     return SegmentSamples(cast(SegmentImages, images), whole, 0, channels, cache, own_sizes=True)
 
 
-def in_parts(count: int, part: tuple[int, int]) -> str:
+def in_windows(count: int, window: tuple[int, int]) -> str:
     """Say that images were scored by sliding window."""
     what = "1 large image was" if count == 1 else f"{count:,} large images were"
-    return f"{what} scored by sliding window, in parts of {part[0]} x {part[1]} pixels (--scoring.part takes others)"
+    return f"{what} scored by a sliding window of {window[0]} x {window[1]} pixels (--scoring.window takes others)"
 
 
 def scoring_options(scoring: Scoring) -> dict[str, Any]:
@@ -108,6 +108,6 @@ def scoring_options(scoring: Scoring) -> dict[str, Any]:
         ConfigError: that cannot work.
     """
     options = dict(vars(scoring))
-    options["window"] = pair(part) if (part := options.pop("part")) else None
+    options["window"] = pair(scoring.window) if scoring.window else None
     check_test(options["window"], scoring.overlap, scoring.scales)
     return options

@@ -1,4 +1,4 @@
-"""What training a segmenter can be told."""
+"""Settings for training a segmenter."""
 
 from __future__ import annotations
 

@@ -33,7 +33,7 @@ from vitrail.tasks.segmentation.figures import draw_segments
 from vitrail.tasks.segmentation.files import Segments, write_segments
 from vitrail.tasks.segmentation.loss import Segmentation
 from vitrail.tasks.segmentation.metrics import SegmentEvaluation, summarise
-from vitrail.tasks.segmentation.predictor import PixelPredictor, in_parts, whole_images
+from vitrail.tasks.segmentation.predictor import PixelPredictor, in_windows, whole_images
 from vitrail.tasks.segmentation.settings import SegmentationOptions, SegmentSettings
 from vitrail.tasks.segmentation.spec import SEGMENT
 from vitrail.tasks.supervised import Supervised
@@ -115,8 +115,8 @@ class SegmentationTask(Supervised):
                 f"the {measured.split} masks of {measured.data} are void all over: there is nothing to measure"
             )
         read = len(images) - len(damaged)
-        large = sum(distributed.gather(predictor.module.in_parts))
-        notes = (*measured.notes, *((in_parts(large, predictor.module.limit.window),) if large else ()))
+        large = sum(distributed.gather(predictor.module.in_windows))
+        notes = (*measured.notes, *((in_windows(large, predictor.module.limit.window),) if large else ()))
         return summarise(measured.split, read, totals, description.class_names, damaged, notes)
 
     def predict(
@@ -153,12 +153,12 @@ class SegmentationTask(Supervised):
             return
         if settings.format == "csv":
             raise ConfigError("segments are printed as a table or as JSON; the masks themselves are files")
-        told = list(predictions)
-        rows = [(p.file, p.error or p.mask, _most(p, settings.top)) for p in told]
+        segments = list(predictions)
+        rows = [(p.file, p.error or p.mask, _most(p, settings.top)) for p in segments]
         say_table("", ("image", "mask", "shows"), rows)
-        parts = [p.part for p in told if p.part]
-        if parts:
-            say(in_parts(len(parts), parts[0]))
+        windows = [p.window for p in segments if p.window]
+        if windows:
+            say(in_windows(len(windows), windows[0]))
 
     def draw(
         self, model: Any, description: Description, images: Images, settings: LookSettings | None = None

@@ -3,7 +3,7 @@
 - `figures`: what a SimMIM fills in, as a figure
 - `loss`: learning to see by predicting the pixels of hidden squares, as SimMIM does
 - `recipes`: recipes for SimMIM
-- `settings`: what pretraining a SimMIM can be told
+- `settings`: settings for pretraining a SimMIM
 - `spec`: SimMIM, as it is known before any of its work is imported
 - `task`: SimMIM, as a task
 """

@@ -10,11 +10,11 @@ from torch import Tensor
 from vitrail.config import Preprocessing
 from vitrail.models.simmim import SimMIM
 from vitrail.settings import LookSettings
-from vitrail.visualize import hidden_squares
-from vitrail.visualize.hiding import hidings
+from vitrail.visualize import simmim_reconstruction
+from vitrail.visualize.mask_variants import mask_variants
 
 
-def draw_squares(
+def draw_reconstruction(
     model: SimMIM,
     images: Tensor,
     captions: Sequence[str],
@@ -25,5 +25,5 @@ def draw_squares(
     mean, std = preprocessing.mean, preprocessing.std
     ratios = (settings.mask_ratio if settings else ()) or (model.config.mask_ratio,)
     seeds = settings.seeds if settings else (0,)
-    hidden = hidings(model.grid(images), len(images), ratios=ratios, seeds=seeds)
-    return {"reconstruction": hidden_squares.panel(model, images, mean, std, hidden=hidden, captions=captions)}
+    hidden = mask_variants(model.grid(images), len(images), ratios=ratios, seeds=seeds)
+    return {"reconstruction": simmim_reconstruction.panel(model, images, mean, std, hidden=hidden, captions=captions)}

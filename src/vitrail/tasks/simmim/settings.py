@@ -1,4 +1,4 @@
-"""What pretraining a SimMIM can be told."""
+"""Settings for pretraining a SimMIM."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ from vitrail.settings import LookSettings
 from vitrail.tasks.inputs import Extra, inputs_of
 from vitrail.tasks.masks import MaskDrawer
 from vitrail.tasks.objective import Objective
-from vitrail.tasks.simmim.figures import draw_squares
+from vitrail.tasks.simmim.figures import draw_reconstruction
 from vitrail.tasks.simmim.loss import HiddenPixels
 from vitrail.tasks.simmim.spec import SIMMIM
 from vitrail.tasks.task import RunContext
@@ -33,7 +33,7 @@ class SimMIMTask(Objective):
     ) -> dict[str, Image.Image]:
         """Draw what the model fills in."""
         inputs = inputs_of(images, description)
-        return draw_squares(model, inputs.images, inputs.captions, description.preprocessing, settings)
+        return draw_reconstruction(model, inputs.images, inputs.captions, description.preprocessing, settings)
 
     def look_options(self, model: Any) -> tuple[str, tuple[str, ...]]:
         """Masks have a ratio and a seed."""

@@ -173,14 +173,14 @@ def own_part(state: State) -> State:
 def unstacked(state: State) -> State:
     """Take layers apart that are stacked along a first axis: ``encoderblock/x`` to ``encoderblock_0/x``, ..."""
     front = "Transformer/encoderblock/"
-    apart: State = {}
+    separate: State = {}
     for name, tensor in state.items():
         if name.startswith(front):
             rest = name.removeprefix(front)
-            apart.update({f"Transformer/encoderblock_{i}/{rest}": layer for i, layer in enumerate(tensor)})
+            separate.update({f"Transformer/encoderblock_{i}/{rest}": layer for i, layer in enumerate(tensor)})
         else:
-            apart[name] = tensor
-    return apart
+            separate[name] = tensor
+    return separate
 
 
 def with_class_place(state: State) -> State:

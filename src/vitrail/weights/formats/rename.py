@@ -129,15 +129,15 @@ def kinds_of(state: State) -> set[str]:
 
 def split(state: State, whole: str, parts: str) -> State:
     """Take fused projections apart; the inverse of `fuse`."""
-    apart: State = {}
+    separate: State = {}
     for name, tensor in state.items():
         front, separator, kind = name.rpartition(f".{whole}.")
         if separator:
             chunks = tensor.chunk(len(parts))
-            apart.update({f"{front}.{part}.{kind}": c for part, c in zip(parts, chunks, strict=True)})
+            separate.update({f"{front}.{part}.{kind}": c for part, c in zip(parts, chunks, strict=True)})
         else:
-            apart[name] = tensor
-    return apart
+            separate[name] = tensor
+    return separate
 
 
 @cache

@@ -201,8 +201,8 @@ def _buffers(state: State) -> State:
         partition = fit_windows(side, side, window)[int(block) % 2]
         if partition.needs_mask:
             region = torch.from_numpy(regions(partition))
-            apart = region.unsqueeze(2) != region.unsqueeze(1)
-            buffers[f"{front}{MASK}"] = torch.zeros(apart.shape).masked_fill(apart, FORBIDDEN)
+            differs = region.unsqueeze(2) != region.unsqueeze(1)
+            buffers[f"{front}{MASK}"] = torch.zeros(differs.shape).masked_fill(differs, FORBIDDEN)
     return buffers
 
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from vitrail.explain.record import device_of, evaluating
 from vitrail.models.simmim import SimMIM
 from vitrail.visualize.draw import Tile, enlarge, sheet, to_image
-from vitrail.visualize.hiding import Hiding, hidings
+from vitrail.visualize.mask_variants import MaskVariant, mask_variants
 from vitrail.visualize.reconstruction import without_hidden
 
 COLUMNS = ("original", "visible", "reconstruction", "with visible pasted")
@@ -28,7 +28,7 @@ def panel(
     mean: Sequence[float],
     std: Sequence[float],
     *,
-    hidden: Sequence[Hiding] = (),
+    hidden: Sequence[MaskVariant] = (),
     captions: Sequence[str] = (),
     title: str = "What the encoder fills in",
 ) -> Image.Image:
@@ -45,7 +45,7 @@ def panel(
     Raises:
         ConfigError: a mask does not fit the images.
     """
-    hidden = hidden or hidings(model.grid(images), len(images), ratios=(model.config.mask_ratio,))
+    hidden = hidden or mask_variants(model.grid(images), len(images), ratios=(model.config.mask_ratio,))
     made = [fill_in(model, images, way.mask) for way in hidden]
     rows: list[list[Tile | None]] = []
     for index, image in enumerate(images):

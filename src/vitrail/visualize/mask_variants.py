@@ -13,7 +13,7 @@ from vitrail.layers.masking import GRID_RATIO, Masking, draw_mask
 
 
 @dataclass(frozen=True)
-class Hiding:
+class MaskVariant:
     """One way to hide patches of each of some images.
 
     Attributes:
@@ -34,14 +34,14 @@ def seeded_mask(patches: int, ratio: float, batch: int, seed: int) -> Tensor:
     return _seeded("random", (1, patches), ratio, batch, seed)
 
 
-def hidings(
+def mask_variants(
     grid: tuple[int, int],
     batch: int,
     *,
     maskings: Sequence[Masking] = ("random",),
     ratios: Sequence[float] = (0.75,),
     seeds: Sequence[int] = (0,),
-) -> list[Hiding]:
+) -> list[MaskVariant]:
     """Hide patches of ``batch`` images in every kind, at every ratio, from every seed.
 
     The grid comes once, at its only ratio, where that is among the ratios. The same seed hides the same patches.
@@ -57,13 +57,13 @@ def hidings(
                 kind = f", {masking}" if masking != "random" or len(maskings) > 1 else ""
                 number = f", mask {seed}" if len(seeds) > 1 and masking != "grid" else ""
                 mask = _seeded(masking, grid, ratio, batch, seed)
-                found.append(Hiding(mask, f"{percent(float(mask.float().mean()))} hidden{kind}{number}"))
+                found.append(MaskVariant(mask, f"{percent(float(mask.float().mean()))} hidden{kind}{number}"))
     return found
 
 
-def given(mask: Tensor, batch: int) -> Hiding:
+def given_mask(mask: Tensor, batch: int) -> MaskVariant:
     """Hide the same patches ``(N,)`` of every image."""
-    return Hiding(mask.expand(batch, -1), f"{percent(float(mask.float().mean()))} hidden, as given")
+    return MaskVariant(mask.expand(batch, -1), f"{percent(float(mask.float().mean()))} hidden, as given")
 
 
 def _seeded(masking: Masking, grid: tuple[int, int], ratio: float, batch: int, seed: int) -> Tensor:
