@@ -221,8 +221,8 @@ def test_a_large_image_is_scored_by_sliding_window_everywhere_and_it_is_said(
     capsys.readouterr()
     for verb in ("predict", "look"):
         assert main([verb, str(segmenter), str(large), "--out", str(tmp_path / verb)]) == 0
-        assert "1 large image was scored by sliding window, in parts of 40 x 40" in capsys.readouterr().out
+        assert "1 large image was scored by a sliding window of 40 x 40 pixels" in capsys.readouterr().out
     monkeypatch.setattr("vitrail.heads.sliding_window.LARGEST_WHOLE", 1000)
     monkeypatch.setattr("vitrail.heads.sliding_window.USUAL_WINDOW", 33)
     said = vitrail.evaluate(str(segmenter), str(streets), split="validation")
-    assert "2 large images were scored by sliding window" in said.notes[0]
+    assert "2 large images were scored by a sliding window" in said.notes[0]
