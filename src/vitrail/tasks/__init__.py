@@ -10,6 +10,7 @@
 - `inputs`: images as a model takes them
 - `left_out`: images that could not be read
 - `look_options`: which options of ``vitrail look`` have a meaning for a model
+- `loss`: what the losses of all tasks share: a model, its normalisation, and what is asked of its parameters
 - `mae`: masked autoencoding
 - `masks`: which patches of an image are hidden
 - `meant`: which options of ``evaluate`` and ``predict`` mean something to a task

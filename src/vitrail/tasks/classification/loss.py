@@ -6,15 +6,15 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from vitrail.config import Augment, Preprocessing
 from vitrail.data.mixing import mix
-from vitrail.data.normalise import Normalise
 from vitrail.models.classifier import ImageClassifier
+from vitrail.tasks.loss import SupervisedLoss
 
 
-class Classification(nn.Module):
+class Classification(SupervisedLoss):
     """Cross-entropy with smoothed and, if asked, mixed labels.
 
     Args:
@@ -31,12 +31,9 @@ class Classification(nn.Module):
         smoothing: float = 0.0,
         augment: Augment | None = None,
     ) -> None:
-        super().__init__()
-        self.model = model
-        self.normalise = Normalise(preprocessing.mean, preprocessing.std)
+        super().__init__(model, preprocessing)
         self.smoothing = smoothing
         self.augment = augment or Augment()
-        self.depth = model.depth
 
     def forward(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         """Return ``loss`` for a batch with ``image`` (B, C, H, W) uint8 and ``label`` (B,)."""
@@ -61,18 +58,6 @@ class Classification(nn.Module):
     def logits(self, batch: dict[str, Any]) -> Tensor:
         """Score a batch: ``(B, K)`` float32."""
         return self.model(self.normalise(batch["image"])).float()
-
-    def layer_of(self, name: str) -> int:
-        """Return the layer a parameter belongs to, for layer-wise decay of the learning rate."""
-        return self.model.layer_of(name.removeprefix("model."))
-
-    def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that should not decay."""
-        return {f"model.{name}" for name in self.model.no_weight_decay()}
-
-    def export_state(self) -> dict[str, Tensor]:
-        """Return the model's weights under its own names: what a checkpoint holds."""
-        return self.model.state_dict()
 
 
 def smooth_targets(label: Tensor, num_classes: int, smoothing: float) -> Tensor:

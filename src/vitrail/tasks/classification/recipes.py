@@ -6,7 +6,8 @@ from vitrail.config import Augment, Optim, Schedule, replace
 from vitrail.settings.models import Architecture
 from vitrail.tasks.classification.settings import ClassifySettings
 
-_PUBLISHED_AUGMENT = Augment(crop_scale=(0.08, 1.0), rand_augment=9, erasing=0.25, mixup=0.8, cutmix=1.0)
+PUBLISHED_AUGMENT = Augment(crop_scale=(0.08, 1.0), rand_augment=9, erasing=0.25, mixup=0.8, cutmix=1.0)
+"""What the classifiers of MAE, Swin and SimMIM were published with."""
 
 
 def _mae_finetune(lr_at_256: float, layer_decay: float, drop_path: float, epochs: int, model: str) -> ClassifySettings:
@@ -19,7 +20,7 @@ def _mae_finetune(lr_at_256: float, layer_decay: float, drop_path: float, epochs
         lr=lr_at_256 * 1024 / 256,
         image_size=224,
         architecture=Architecture(pool="mean", drop_path=drop_path),
-        augment=_PUBLISHED_AUGMENT,
+        augment=PUBLISHED_AUGMENT,
         optim=Optim(weight_decay=0.05, layer_decay=layer_decay, clip=0.0),
         schedule=Schedule(warmup_epochs=5, min_factor=1e-6 / (lr_at_256 * 1024 / 256)),
     )

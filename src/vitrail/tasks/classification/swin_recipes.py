@@ -6,13 +6,12 @@ beside RandAugment.
 
 from __future__ import annotations
 
-from vitrail.config import Augment, Optim, Schedule
+from vitrail.config import Optim, Schedule, replace
 from vitrail.settings.models import Architecture
+from vitrail.tasks.classification.recipes import PUBLISHED_AUGMENT, SUPERVISED_RECIPES
 from vitrail.tasks.classification.settings import ClassifySettings
 
 BATCH = 1024
-
-_AUGMENT = Augment(crop_scale=(0.08, 1.0), rand_augment=9, erasing=0.25, mixup=0.8, cutmix=1.0)
 
 
 def _from_scratch(
@@ -27,7 +26,7 @@ def _from_scratch(
         lr=lr_at_512 * batch / 512,
         image_size=224,
         architecture=Architecture(drop_path=drop_path),
-        augment=_AUGMENT,
+        augment=PUBLISHED_AUGMENT,
         optim=Optim(weight_decay=0.05, clip=5.0),
         schedule=Schedule(warmup_epochs=warmup, min_factor=0.01),
     )
@@ -43,7 +42,7 @@ def _finetuning(model: str, image_size: int, window: int, drop_path: float) -> C
         lr=2e-5 * BATCH / 512,
         image_size=image_size,
         architecture=Architecture(window=window, drop_path=drop_path),
-        augment=_AUGMENT,
+        augment=PUBLISHED_AUGMENT,
         optim=Optim(weight_decay=1e-8, clip=5.0),
         schedule=Schedule(warmup_epochs=5, min_factor=0.01),
     )
@@ -51,26 +50,9 @@ def _finetuning(model: str, image_size: int, window: int, drop_path: float) -> C
 
 SWIN_RECIPES: dict[str, ClassifySettings] = {
     # A few thousand images on a small machine (docs/papers/swin.md).
-    "swin_scratch": ClassifySettings(
-        data="",
-        model="swin_t",
-        epochs=60,
-        batch_size=64,
-        lr=1e-3,
-        architecture=Architecture(drop_path=0.1),
-        augment=Augment(crop_scale=(0.35, 1.0), rand_augment=5, mixup=0.2, cutmix=0.5),
-        schedule=Schedule(warmup_epochs=5),
-    ),
+    "swin_scratch": replace(SUPERVISED_RECIPES["scratch"], model="swin_t"),
     # From an encoder pretrained here: `finetune_small` without the pooling, which only a ViT has a choice of.
-    "swin_finetune_small": ClassifySettings(
-        data="",
-        epochs=30,
-        batch_size=64,
-        lr=2e-3,
-        architecture=Architecture(drop_path=0.1),
-        optim=Optim(layer_decay=0.75),
-        schedule=Schedule(warmup_epochs=3),
-    ),
+    "swin_finetune_small": replace(SUPERVISED_RECIPES["finetune_small"], architecture={"pool": None}),
     "swin_t_imagenet": _from_scratch("swin_t", 0.2),
     "swin_s_imagenet": _from_scratch("swin_s", 0.3),
     "swin_b_imagenet": _from_scratch("swin_b", 0.5),
@@ -91,7 +73,7 @@ SWIN_RECIPES: dict[str, ClassifySettings] = {
         lr=1.25e-3 * 2048 / 512,
         image_size=224,
         architecture=Architecture(window=7, drop_path=0.1),
-        augment=Augment(crop_scale=(0.08, 1.0), rand_augment=9, erasing=0.25, mixup=0.8, cutmix=1.0),
+        augment=PUBLISHED_AUGMENT,
         optim=Optim(weight_decay=0.05, layer_decay=0.9, clip=5.0),
         schedule=Schedule(warmup_epochs=20, min_factor=2.5e-7 / 1.25e-3),
     ),

@@ -6,29 +6,22 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
-from vitrail.config import Preprocessing
-from vitrail.data.normalise import Normalise
 from vitrail.data.objects import Objects
 from vitrail.heads.detections import Detections
+from vitrail.tasks.loss import SupervisedLoss
 
 PADDED_TO = 32
 
 
-class Detection(nn.Module):
+class Detection(SupervisedLoss):
     """The sum of a detector's losses.
 
     Args:
         model: a `vitrail.heads.mask_rcnn.RegionDetector`, or what is called like one.
         preprocessing: how its images are normalised.
     """
-
-    def __init__(self, model: Any, preprocessing: Preprocessing) -> None:
-        super().__init__()
-        self.model = model
-        self.normalise = Normalise(preprocessing.mean, preprocessing.std)
-        self.depth = model.depth
 
     def forward(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         """Return ``loss`` and its parts for ``image`` (B, C, H, W) uint8, ``size`` (B, 2) and ``objects``."""
@@ -58,18 +51,6 @@ class Detection(nn.Module):
             filled = F.pad(inside, (0, -width % PADDED_TO, 0, -height % PADDED_TO))
             found += [one.scaled(original[0] / height, original[1] / width) for one in self.model(filled, [size])]
         return found
-
-    def layer_of(self, name: str) -> int:
-        """Return the layer a parameter belongs to, for layer-wise decay of the learning rate."""
-        return self.model.layer_of(name.removeprefix("model."))
-
-    def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that should not decay."""
-        return {f"model.{name}" for name in self.model.no_weight_decay()}
-
-    def export_state(self) -> dict[str, Tensor]:
-        """Return the model's weights under its own names: what a checkpoint holds."""
-        return self.model.state_dict()
 
 
 def target_of(objects: Objects) -> dict[str, Tensor]:

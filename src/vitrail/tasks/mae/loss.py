@@ -5,32 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from vitrail.config import Preprocessing
-from vitrail.data.normalise import Normalise
 from vitrail.layers.patches import unpatchify
 from vitrail.models.mae import MAE
 from vitrail.models.targets import patches_of
 from vitrail.tasks.baseline import neighbour_mean
+from vitrail.tasks.loss import MaskedLoss
 
 
-class Reconstruction(nn.Module):
-    """Masked autoencoding: squared error, or of tokens cross-entropy, over the hidden patches.
+class Reconstruction(MaskedLoss):
+    """Masked autoencoding: squared error, or of tokens cross-entropy, over the hidden patches (`MAE.loss`).
 
     Args:
         model: the masked autoencoder.
         preprocessing: how its images are normalised.
     """
 
-    def __init__(self, model: MAE, preprocessing: Preprocessing) -> None:
-        super().__init__()
-        self.model = model
-        self.normalise = Normalise(preprocessing.mean, preprocessing.std)
-
-    def forward(self, batch: dict[str, Any]) -> dict[str, Tensor]:
-        """Return ``loss`` for a batch with ``image`` (B, C, H, W) uint8 and ``mask`` (B, N), 1 = hidden."""
-        return {"loss": self.model.loss(self.normalise(batch["image"]), batch["mask"])}
+    model: MAE
 
     @torch.no_grad()
     def measure(self, batch: dict[str, Any]) -> dict[str, tuple[Tensor, Tensor]]:
@@ -68,7 +60,3 @@ class Reconstruction(nn.Module):
         encoder = {f"model.encoder.{name}" for name in self.model.encoder.no_weight_decay()}
         tokens = {"model.decoder.mask_token", "model.encoder_mask_token", "model.decoder.pos_embed"}
         return encoder | {name for name, _ in self.named_parameters() if name in tokens}
-
-    def export_state(self) -> dict[str, Tensor]:
-        """Return the model's weights under its own names: what a checkpoint holds."""
-        return self.model.state_dict()

@@ -7,21 +7,21 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from vitrail.config import Preprocessing
-from vitrail.data.normalise import Normalise
 from vitrail.layers.masking import random_mask
 from vitrail.layers.patches import grid_of, pad_to_patches, patchify
 from vitrail.models.mpp import MASKED, MPP, colour_of
 from vitrail.tasks.baseline import visible_neighbours
+from vitrail.tasks.loss import ModelLoss
 
 # Of the corrupted patches (ViT, appendix B.1.2, after BERT): the mask token, another patch, and unchanged the rest.
 SHARE_MASKED = 0.8
 SHARE_REPLACED = 0.1
 
 
-class PatchPrediction(nn.Module):
+class PatchPrediction(ModelLoss):
     """Masked patch prediction: cross-entropy of colours, or squared error of pixels, over the corrupted patches.
 
     Args:
@@ -31,9 +31,7 @@ class PatchPrediction(nn.Module):
     """
 
     def __init__(self, model: MPP, preprocessing: Preprocessing, majority: int = 0) -> None:
-        super().__init__()
-        self.model = model
-        self.normalise = Normalise(preprocessing.mean, preprocessing.std)
+        super().__init__(model, preprocessing)
         self.majority = majority
 
     def forward(self, batch: dict[str, Any]) -> dict[str, Tensor]:
@@ -73,10 +71,6 @@ class PatchPrediction(nn.Module):
         """Names of the parameters that should not decay."""
         encoder = {f"model.encoder.{name}" for name in self.model.encoder.no_weight_decay()}
         return encoder | {"model.predictor.mask_token"}
-
-    def export_state(self) -> dict[str, Tensor]:
-        """Return the model's weights under its own names: what a checkpoint holds."""
-        return self.model.state_dict()
 
 
 class CorruptionDrawer:

@@ -8,18 +8,18 @@ from typing import Any
 
 import torch
 import torch.nn.functional as F
-from torch import Tensor, nn
+from torch import Tensor
 
 from vitrail.config import Preprocessing
-from vitrail.data.normalise import Normalise
 from vitrail.data.segments import VOID
 from vitrail.heads.segmenter import Segmenter
 from vitrail.heads.sliding_window import Limit, class_probabilities, classes_of
+from vitrail.tasks.loss import SupervisedLoss
 
 SMALLEST_SHARE = 1e-12
 
 
-class Segmentation(nn.Module):
+class Segmentation(SupervisedLoss):
     """Cross-entropy of every pixel that is not void, and that of auxiliary heads beside it.
 
     Args:
@@ -38,12 +38,9 @@ class Segmentation(nn.Module):
         smoothing: float = 0.0,
         **test: Any,
     ) -> None:
-        super().__init__()
-        self.model = model
-        self.normalise = Normalise(preprocessing.mean, preprocessing.std)
+        super().__init__(model, preprocessing)
         self.auxiliary = auxiliary
         self.smoothing = smoothing
-        self.depth = model.depth
         self.in_windows = 0
         """How many images were so large that they were scored window by window without being asked."""
         strides = model.backbone.strides if isinstance(model, Segmenter) else (1, 1)
@@ -87,18 +84,6 @@ class Segmentation(nn.Module):
     def window_of(self, images: Tensor) -> tuple[int, int] | None:
         """Return the windows by which images ``(B, C, h, w)`` are scored since they are large; None if they are not."""
         return None if self.has_own_window else self.limit.window_for(images.shape[-2], images.shape[-1])
-
-    def layer_of(self, name: str) -> int:
-        """Return the layer a parameter belongs to, for layer-wise decay of the learning rate."""
-        return self.model.layer_of(name.removeprefix("model."))
-
-    def no_weight_decay(self) -> set[str]:
-        """Names of the parameters that should not decay."""
-        return {f"model.{name}" for name in self.model.no_weight_decay()}
-
-    def export_state(self) -> dict[str, Tensor]:
-        """Return the model's weights under its own names: what a checkpoint holds."""
-        return self.model.state_dict()
 
 
 def own_sizes(batch: dict[str, Any]) -> Iterator[tuple[Tensor, Tensor]]:

@@ -5,31 +5,23 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
-from vitrail.config import Preprocessing
-from vitrail.data.normalise import Normalise
 from vitrail.layers.patches import pad_to_patches, patchify, unpatchify
 from vitrail.models.simmim import SimMIM, absolute_error
 from vitrail.tasks.baseline import neighbour_mean
+from vitrail.tasks.loss import MaskedLoss
 
 
-class HiddenPixels(nn.Module):
-    """SimMIM: mean absolute error over the pixels of the hidden squares.
+class HiddenPixels(MaskedLoss):
+    """SimMIM: mean absolute error over the pixels of the hidden squares (`SimMIM.loss`).
 
     Args:
         model: encoder and predictor.
         preprocessing: how its images are normalised.
     """
 
-    def __init__(self, model: SimMIM, preprocessing: Preprocessing) -> None:
-        super().__init__()
-        self.model = model
-        self.normalise = Normalise(preprocessing.mean, preprocessing.std)
-
-    def forward(self, batch: dict[str, Any]) -> dict[str, Tensor]:
-        """Return ``loss`` for a batch with ``image`` (B, C, H, W) uint8 and ``mask`` (B, N), 1 = hidden."""
-        return {"loss": self.model.loss(self.normalise(batch["image"]), batch["mask"])}
+    model: SimMIM
 
     @torch.no_grad()
     def measure(self, batch: dict[str, Any]) -> dict[str, tuple[Tensor, Tensor]]:
@@ -43,10 +35,6 @@ class HiddenPixels(nn.Module):
         """Names of the parameters that should not decay."""
         encoder = {f"model.encoder.{name}" for name in self.model.encoder.no_weight_decay()}
         return encoder | {"model.predictor.mask_token"}
-
-    def export_state(self) -> dict[str, Tensor]:
-        """Return the model's weights under its own names: what a checkpoint holds."""
-        return self.model.state_dict()
 
 
 def neighbouring_colours(model: SimMIM, images: Tensor, mask: Tensor) -> Tensor:
