@@ -1,8 +1,11 @@
 """Words of a command line: known, fitting, and answered by what they mean."""
 
+from pathlib import Path
+
 import pytest
 
 import vitrail.settings
+from tests.commands.untrained import untrained
 from vitrail.arguments import options_of, parse
 from vitrail.cli import VERBS, main
 from vitrail.config import names_of
@@ -69,7 +72,7 @@ def test_the_answer_is_an_option_of_this_very_command() -> None:
 
 def test_every_synonym_leads_to_a_setting_that_exists() -> None:
     kinds = [getattr(vitrail.settings, verb.settings) for verb in VERBS.values()]
-    kinds += [spec.settings for spec in TASKS.values()]
+    kinds += [own for spec in TASKS.values() for own in (spec.settings, *spec.answers)]
     known = {name for kind in kinds for name in options_of(kind)}
     positional = {"--data", "--source"}
     for name in SETTINGS:
@@ -137,8 +140,14 @@ def test_words_that_fit_are_taken() -> None:
     parsed = parse("train", TrainSettings, ["x", "--architecture.class-token", "False", "--tune-blocks", "None"])
     assert (parsed.architecture.class_token, parsed.tune_blocks) == (False, None)
     assert parse("train", TrainSettings, ["--channels", "1", "x"]).channels == 1
-    assert parse("predict", PredictSettings, ["run", "a", "--json", "b", "--top", "2"]).images == ("a", "b")
-    assert parse("evaluate", EvaluateSettings, ["--workers", "-1", "run", "x"]).workers == -1
+
+
+def test_what_a_trained_model_is_asked_is_read_by_its_task(tmp_path: Path) -> None:
+    run = str(untrained(tmp_path / "run"))
+    assert parse("predict", PredictSettings, [run, "a", "--json", "b", "--top", "2"]).images == ("a", "b")
+    assert parse("evaluate", EvaluateSettings, ["--workers", "-1", run, "x"]).workers == -1
+    with pytest.raises(VitrailError, match="nowhere does not exist"):
+        parse("predict", PredictSettings, ["nowhere", "a", "--top", "2"])
 
 
 @pytest.mark.parametrize(

@@ -43,7 +43,7 @@ def test_help_does_not_wait_for_torch() -> None:
         (["pretrain", "digits", "--mask-ratio", "1"], "--mask-ratio"),
         (["train", "digits", "--weights", "/no/such/file.pth"], "/no/such/file.pth"),
         (["evaluate", "/no/such/run", "digits"], "does not exist"),
-        (["predict", "/no/such/run", "/no/such.png"], "no image"),
+        (["predict", "/no/such/run", "/no/such.png"], "/no/such/run does not exist"),
         (["models", "nothing_like_it"], "no model's name"),
     ],
 )

@@ -18,6 +18,7 @@ import vitrail
 import vitrail.settings
 from vitrail.arguments import options_of, parse
 from vitrail.cli import VERBS, main
+from vitrail.errors import WeightsError
 from vitrail.tasks.registry import TASKS
 
 ROOT = Path(vitrail.__file__).parents[2]
@@ -97,13 +98,14 @@ def test_every_command_shown_is_taken_by_the_parser(page: str) -> None:
         kind = getattr(vitrail.settings, VERBS[verb].settings)
         if "--help" in words or "--help-all" in words:
             continue
-        kinds = [spec.settings for spec in TASKS.values() if spec.verb == verb] or [kind]
+        kinds = [own for spec in TASKS.values() if (own := spec.settings_for(kind))] or [kind]
         missing = any(word in line for word in ("...",)) or not words
         for word in words:
             if word.startswith("--"):
                 assert any(word.partition("=")[0] in options_of(one) for one in kinds), line
         if not missing:
-            parse(verb, kind, words)
+            with contextlib.suppress(WeightsError):  # The words are right; only the run is not here.
+                parse(verb, kind, words)
 
 
 @pytest.fixture

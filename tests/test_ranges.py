@@ -18,9 +18,11 @@ from vitrail.tasks.recipes import RECIPES
 from vitrail.tasks.registry import TASKS
 
 KINDS = {name: getattr(vitrail.settings, verb.settings) for name, verb in VERBS.items()}
+ASKED = ("evaluate", "predict")
 COMMANDS = [
-    *((name, "", kind) for name, kind in KINDS.items() if name not in ("train", "pretrain")),
+    *((name, "", kind) for name, kind in KINDS.items() if name not in ("train", "pretrain", *ASKED)),
     *((spec.verb, spec.option, spec.settings) for spec in TASKS.values()),
+    *((command, "", own) for command in ASKED for spec in TASKS.values() if (own := spec.settings_for(KINDS[command]))),
 ]
 """Every command, with what chooses its settings, and these."""
 NEEDED = {

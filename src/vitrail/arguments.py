@@ -16,14 +16,14 @@ from typing import Any
 from vitrail.coerce import called as takes
 from vitrail.coerce import coerce
 from vitrail.config import check, hints_of, names_of
-from vitrail.errors import ConfigError, VitrailError, nearest
-from vitrail.help import show_help
+from vitrail.errors import ConfigError, VitrailError, WeightsError, nearest
+from vitrail.help import help_of_tasks, show_help
 from vitrail.meaning import check_meant
 from vitrail.ranges import check_range
 from vitrail.synonyms import by_meaning
 from vitrail.tasks.asked import owner_of
 from vitrail.tasks.recipes import VERBS, find_recipe, spec_asked
-from vitrail.tasks.registry import TASKS
+from vitrail.tasks.registry import TASKS, find_spec
 from vitrail.tasks.spec import Spec
 
 HELP = ("-h", "--help")
@@ -90,24 +90,63 @@ class Given:
 def parse(command: str, kind: type, words: list[str]) -> Any:
     """Turn the words after a command into its settings; what is not given comes from the command's recipe.
 
-    Of a command that learns, the settings are those of the task that the words name, and no other task's.
+    Of a command that learns, the settings are those of the task that the words name, and no other task's; of one that
+    asks a trained model, those of the task that the model was trained for.
 
     Raises:
-        VitrailError: an option is not known, a value does not fit, or a word is missing or too many.
+        VitrailError: an option is not known, a value does not fit, a word is missing or too many, or there is no such
+            model.
     """
-    learns = kind in VERBS
-    kinds = [spec.settings for spec in TASKS.values() if spec.verb == command] if learns else [kind]
-    given = _read(words, {name: option for one in kinds for name, option in options_of(one).items()})
-    spec = _spec(kind, given) if learns else None
-    base = _recipe(kind, spec, given) if spec else None
-    kind = spec.settings if spec else kind
+    owned = {spec.noun: own for spec in TASKS.values() if (own := spec.settings_for(kind))}
+    every = tuple(owned.values()) or (kind,)
+    given = _read(words, _options_of_all(every))
+    spec = _spec(kind, given) if owned else None
+    own = (spec.settings_for(kind) or kind) if spec else kind
+    base = _recipe(kind, spec, given) if spec and kind in VERBS else None
     if given.asks_for(*HELP, HELP_ALL):
-        show_help(command, kind, base, everything=given.asks_for(HELP_ALL) or spec is None)
+        if owned and spec is None:
+            print(help_of_tasks(command, kind, owned))
+        else:
+            show_help(command, own, base, everything=given.asks_for(HELP_ALL) or kind not in VERBS)
         raise SystemExit(0)
-    settings = _built(command, kind, base, _checked(command, kind, spec, given))
+    checked = _checked(Asked(command, kind, spec, (own,) if spec else every), given)
+    if owned and spec is None:
+        _task_of_model(given)  # The words are right, and this says why there is no model.
+    settings = _built(command, own, base, checked)
     check(settings, called=lambda name: option_named(name))
     check_meant(settings, base, option_named)
     return settings
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What words are read as.
+
+    Attributes:
+        command: its name.
+        shared: the class of what the command can be told of every task.
+        spec: the task; None where none decides, or it is not known.
+        kinds: the classes whose options are known: the task's, or those of all tasks.
+    """
+
+    command: str
+    shared: type
+    spec: Spec | None
+    kinds: tuple[type, ...]
+
+    @property
+    def options(self) -> dict[str, Option]:
+        """The options that are known, by how the command line spells them."""
+        return _options_of_all(self.kinds)
+
+    @property
+    def names(self) -> list[str]:
+        """The dotted names of their settings."""
+        return list(dict.fromkeys(name for kind in self.kinds for name in names_of(kind)))
+
+
+def _options_of_all(kinds: tuple[type, ...]) -> dict[str, Option]:
+    return {name: option for kind in kinds for name, option in options_of(kind).items()}
 
 
 def _built(command: str, kind: type, base: Any, words: list[str]) -> Any:
@@ -118,10 +157,25 @@ def _built(command: str, kind: type, base: Any, words: list[str]) -> Any:
     return tyro.cli(kind, args=words, prog=f"vitrail {command}", description=description, **default)
 
 
-def _spec(kind: type, given: Given) -> Spec:
-    """Return the task that the words ask for."""
-    choice = "--task" if VERBS[kind] == "train" else "--objective"
-    return spec_asked(VERBS[kind], given.value(choice), given.value("--recipe") or "auto")
+def _spec(kind: type, given: Given) -> Spec | None:
+    """Return the task that the words ask for, or that their model was trained for; None where there is no model."""
+    if kind in VERBS:
+        choice = "--task" if VERBS[kind] == "train" else "--objective"
+        return spec_asked(VERBS[kind], given.value(choice), given.value("--recipe") or "auto")
+    from vitrail.weights.named import is_on_hub
+
+    if not given.plain or (given.asks_for(*HELP, HELP_ALL) and is_on_hub(given.plain[0])):
+        return None  # Help fetches nothing.
+    try:
+        return find_spec(_task_of_model(given))
+    except WeightsError:
+        return None
+
+
+def _task_of_model(given: Given) -> str:
+    from vitrail.weights.open_any import task_named
+
+    return task_named(given.plain[0], accept_license=given.asks_for("--accept-license"))
 
 
 def _recipe(kind: type, spec: Spec, given: Given) -> Any:
@@ -175,13 +229,13 @@ def _read(words: list[str], known: dict[str, Option]) -> Given:
     return Given(tuple(plain), tuple(options))
 
 
-def _checked(command: str, kind: type, spec: Spec | None, given: Given) -> list[str]:
+def _checked(asked: Asked, given: Given) -> list[str]:
     """Return the words, each checked and as it is read; those without an option first, wherever they stood."""
-    known = options_of(kind)
+    known, command, kind = asked.options, asked.command, asked.kinds[0]
     checked = []
     for name, values in given.options:
         if name not in known:
-            raise VitrailError(f"vitrail {command} has no option {name!r}{_hint(command, kind, spec, known, name)}")
+            raise VitrailError(f"vitrail {command} has no option {name!r}{_hint(asked, name)}")
         checked += _switched(known, name, values) if known[name].switch else [name, *known[name].check(values, name)]
     _check_count(command, kind, given.plain)
     missing = list(_required(kind))[len(given.plain) :]
@@ -249,18 +303,19 @@ def _required(kind: type) -> Iterator[str]:
             yield field.name.upper()
 
 
-def _hint(command: str, kind: type, spec: Spec | None, known: dict[str, Option], option: str) -> str:
+def _hint(asked: Asked, option: str) -> str:
     """Say which option is meant: one of another task, by what it is called elsewhere, or by its letters."""
-    if spec and (owner := owner_of(_setting_named(option), spec)):
-        return f" for {spec.option}; it belongs to {owner}"
-    advice = by_meaning(option, list(names_of(kind)), lambda name, value: repr(option_named(name, value)))
+    spec, command = asked.spec, asked.command
+    if spec and (owner := owner_of(_setting_named(option), spec, asked.shared)):
+        return f" for {spec.option if asked.shared in VERBS else spec.noun}; it belongs to {owner}"
+    advice = by_meaning(option, asked.names, lambda name, value: repr(option_named(name, value)))
     if advice:
         return f"; {advice}"
     if by_meaning(option, ["out"]):
         return f"; vitrail {command} prints its answer and writes no file"
     if not option.startswith("--"):
         return f"; a file of that name is ./{option}"
-    return nearest(option, [*known, "--help", HELP_ALL]) or f"; see: vitrail {command} --help"
+    return nearest(option, [*asked.options, "--help", HELP_ALL]) or f"; see: vitrail {command} --help"
 
 
 def _setting_named(option: str) -> str:

@@ -12,7 +12,7 @@ import textwrap
 from pathlib import Path
 from typing import Any
 
-from vitrail.config import hints_of
+from vitrail.config import hints_of, names_of
 
 WIDEST = 120
 """Letters in a line of help at most."""
@@ -49,6 +49,37 @@ def short_help(command: str, kind: Any, base: Any) -> str:
         lines += _entry(f"--{name.replace('_', '-')}", _default(kind, base, name), _doc(kind, name))
     lines += ["", f"  every option, with what each can be: vitrail {command} ... --help-all"]
     return "\n".join(lines)
+
+
+def help_of_tasks(command: str, shared: Any, owned: dict[str, Any]) -> str:
+    """Return what a command that asks a trained model can be told: of every model, and of those of each task.
+
+    Args:
+        command: its name.
+        shared: the class of what it can be told of every model.
+        owned: the classes of the tasks, by what a model of it is called.
+    """
+    needed = [field.name for field in dataclasses.fields(shared) if field.default is dataclasses.MISSING]
+    common = [name for name in names_of(shared) if name not in needed]
+    what = (shared.__doc__ or "").partition(";")[0].strip()
+    lines = [f"usage: vitrail {command} {' '.join(name.upper() for name in needed)} [options]", "", f"{what}.", ""]
+    lines += [line for name in needed for line in _entry(name.upper(), "", _doc(shared, name))]
+    lines += [line for name in common for line in _option(shared, name)]
+    for noun, kind in owned.items():
+        own = [name for name in names_of(kind) if name not in needed and (name not in common or name in _docs(kind))]
+        lines += ["", f"of {noun}:", *(line for name in own for line in _option(kind, name))]
+    return "\n".join([*lines, "", f"  what one model can be told: vitrail {command} {needed[0].upper()} --help"])
+
+
+def _option(kind: type, name: str) -> list[str]:
+    """Write an option of a class with its default there."""
+    owner, leaf = kind, name
+    while "." in leaf:
+        head, _, leaf = leaf.partition(".")
+        owner = hints_of(owner)[head]
+    default = next(field.default for field in dataclasses.fields(owner) if field.name == leaf)  # type: ignore[arg-type]
+    shown = "" if default is None else f"{default:.3g}" if isinstance(default, float) else str(default)
+    return _entry(f"--{name.replace('_', '-')}", shown, _doc(kind, name))
 
 
 def _entry(name: str, default: str, doc: str) -> list[str]:
@@ -92,4 +123,4 @@ def _docs(kind: type) -> dict[str, str]:
     return found
 
 
-__all__ = ["short_help", "show_help"]
+__all__ = ["help_of_tasks", "short_help", "show_help"]

@@ -116,9 +116,6 @@ OF_MIXING = (
 """Of runs that may mix images and their labels."""
 
 RULES: dict[str, tuple[Rule, ...]] = {
-    "PredictSettings": (
-        Rule(("json",), lambda s: s.json and s.format == "csv", "and --format csv contradict each other; give one"),
-    ),
     "ProbeSettings": (
         Rule(("epochs",), lambda s: not s.rates, "is of the linear probe, and --rates names none"),
         Rule(("tune_epochs",), lambda s: not s.tune_blocks, "is of tuning, and --tune-blocks names no blocks"),

@@ -124,8 +124,7 @@ RANGES: dict[str, dict[str, Range]] = {
         "patience": Range(0, MOST),
         "timeout": Range(1, 1_000_000),
     },
-    "EvaluateSettings": {"batch_size": COUNT, "workers": WORKERS},
-    "PredictSettings": {"top": COUNT, "threshold": SHARE, "batch_size": COUNT},
+    "EvaluateSettings": {"workers": WORKERS},
     "ProbeSettings": {
         "image_size": SIDE,
         "labels": LABELS,

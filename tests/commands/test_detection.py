@@ -226,7 +226,7 @@ def test_mistakes_are_one_sentence(detector: Path, shapes: Path, tmp_path: Path)
         file.write_text(file.read_text().replace('"ring"', '"wheel"'))
     with pytest.raises(DataError, match="other classes"):
         vitrail.evaluate(str(detector), str(other))
-    with pytest.raises(ConfigError, match="--scoring is for a segmenter"):
+    with pytest.raises(ConfigError, match="scoring is a setting of a segmenter"):
         vitrail.evaluate(str(detector), str(shapes), scoring=Scoring(flip=True))
     with pytest.raises(ConfigError, match=r"dense\.head must be one of auto, mask_rcnn"):
         vitrail.train(str(shapes), out=str(tmp_path / "a"), **{**QUICK, "dense": {"head": "upernet"}})

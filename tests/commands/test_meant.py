@@ -8,6 +8,7 @@ import pytest
 import torch
 
 import vitrail
+from tests.commands.untrained import untrained
 from vitrail.cli import main
 from vitrail.config import Augment, JointAugment, names_of, replace
 from vitrail.data.cuts import RandomCut
@@ -18,10 +19,10 @@ from vitrail.data.segment_folders import open_segments
 from vitrail.data.segments import SegmentImages, SegmentSamples
 from vitrail.errors import ConfigError
 from vitrail.settings import Architecture, Dense, EvaluateSettings, PredictSettings, Scoring
+from vitrail.tasks.asked import answer_settings, check_own
 from vitrail.tasks.detection.settings import DetectionOptions, DetectSettings
-from vitrail.tasks.meant import check_evaluation, check_prediction
 from vitrail.tasks.registry import TASKS
-from vitrail.tasks.segmentation.settings import SegmentationOptions
+from vitrail.tasks.segmentation.settings import SegmentationOptions, SegmentPredictSettings
 
 
 @pytest.mark.parametrize("task", ["detect", "segment"])
@@ -77,36 +78,68 @@ def test_a_refused_option_leaves_no_run_folder(tmp_path: Path, capsys: pytest.Ca
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.parametrize(
-    ("task", "changes"),
-    [
-        ("classify", {"scoring": Scoring(flip=True)}),
-        ("detect", {"scoring": Scoring(scales=(0.5,))}),
-        ("segment", {"batch_size": 2}),
-    ],
-)
-def test_evaluate_refuses_what_means_nothing(task: str, changes: dict[str, Any]) -> None:
-    plain = EvaluateSettings(checkpoint="c", data="d")
-    check_evaluation(plain, task)
-    with pytest.raises(ConfigError):
-        check_evaluation(replace(plain, **changes), task)
+OF_ANSWERS = [
+    (EvaluateSettings, "classify", {"scoring": Scoring(flip=True)}, "a segmenter"),
+    (EvaluateSettings, "detect", {"scoring": Scoring(scales=(0.5,))}, "a segmenter"),
+    (EvaluateSettings, "segment", {"batch_size": 2}, "a classifier or a detector"),
+    (PredictSettings, "classify", {"threshold": 0.2}, "a detector"),
+    (PredictSettings, "classify", {"scoring": {"flip": True}}, "a segmenter"),
+    (PredictSettings, "detect", {"scoring": Scoring(window=8)}, "a segmenter"),
+    (PredictSettings, "detect", {"top": 1}, "a classifier or a segmenter"),
+    (PredictSettings, "detect", {"batch_size": 2}, "a classifier"),
+    (PredictSettings, "segment", {"threshold": 0.2}, "a detector"),
+    (PredictSettings, "segment", {"batch_size": 2}, "a classifier"),
+]
+NEEDED: dict[type, dict[str, Any]] = {
+    EvaluateSettings: {"checkpoint": "c", "data": "d"},
+    PredictSettings: {"checkpoint": "c", "images": ("p",)},
+}
 
 
-@pytest.mark.parametrize(
-    ("task", "changes"),
-    [
-        ("detect", {"scoring": Scoring(window=8)}),
-        ("detect", {"top": 1}),
-        ("detect", {"batch_size": 2}),
-        ("segment", {"threshold": 0.2}),
-        ("segment", {"batch_size": 2}),
-    ],
-)
-def test_predict_refuses_what_means_nothing(task: str, changes: dict[str, Any]) -> None:
-    plain = PredictSettings(checkpoint="c", images=("p",))
-    check_prediction(plain, task)
-    with pytest.raises(ConfigError):
-        check_prediction(replace(plain, **changes), task)
+@pytest.mark.parametrize(("kind", "task", "changes", "owner"), OF_ANSWERS)
+def test_evaluate_and_predict_refuse_an_option_of_another_task_and_name_its_owner(
+    kind: type, task: str, changes: dict[str, Any], owner: str
+) -> None:
+    spec = TASKS[task]
+    assert type(answer_settings(kind, spec, **NEEDED[kind])) in spec.answers
+    with pytest.raises(ConfigError, match=f"is a setting of {owner}, and means nothing to {spec.noun}"):
+        answer_settings(kind, spec, **NEEDED[kind], **changes)
+
+
+@pytest.mark.parametrize(("kind", "task", "changes", "owner"), OF_ANSWERS)
+def test_the_command_line_refuses_an_option_of_another_task_than_its_model_is_of(
+    tmp_path: Path, kind: type, task: str, changes: dict[str, Any], owner: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = untrained(tmp_path / "run", task)
+    (name,) = changes
+    option = "--scoring.overlap" if name == "scoring" else f"--{name.replace('_', '-')}"
+    command = "predict" if kind is PredictSettings else "evaluate"
+    assert main([command, str(run), "x", option, "0.1"]) == 2
+    said = capsys.readouterr().err
+    assert f"has no option '{option}' for {TASKS[task].noun}; it belongs to {owner}" in said
+
+
+@pytest.mark.parametrize("command", ["evaluate", "predict"])
+def test_help_beside_a_model_shows_what_it_can_be_told_and_without_one_whose_each_option_is(
+    tmp_path: Path, command: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        main([command, str(untrained(tmp_path / "run", "detect")), "--help"])
+    own = capsys.readouterr().out
+    assert "--scoring" not in own
+    assert ("--threshold" if command == "predict" else "--batch-size") in own
+    with pytest.raises(SystemExit):
+        main([command, "--help"])
+    _, *parts = capsys.readouterr().out.split("\nof ")
+    assert [part.partition(":")[0] for part in parts] == ["a classifier", "a detector", "a segmenter"]
+    assert ["--scoring.flip" in part for part in parts] == [False, False, True]
+
+
+def test_settings_of_another_task_are_refused_even_as_a_whole(tmp_path: Path) -> None:
+    run = untrained(tmp_path / "run", "detect")
+    settings = SegmentPredictSettings(checkpoint=str(run), images=("x.png",))
+    with pytest.raises(ConfigError, match="a detector needs DetectPredictSettings"):
+        check_own(settings, PredictSettings, TASKS["detect"])
 
 
 def test_a_dense_tour_refuses_labels_and_pretraining() -> None:

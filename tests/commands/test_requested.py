@@ -256,8 +256,8 @@ def test_options_without_meaning_for_a_classifier_are_refused(classifier: Path, 
 def test_long_lists_say_how_far_they_are(
     classifier: Path, folder: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("vitrail.runs.progress.FIRST_AFTER", 0.0)
-    monkeypatch.setattr("vitrail.runs.progress.THEN_EVERY", 0.0)
+    monkeypatch.setattr("vitrail.output.Progress.FIRST_AFTER", 0.0)
+    monkeypatch.setattr("vitrail.output.Progress.THEN_EVERY", 0.0)
     assert main(["predict", str(classifier), str(folder), "--json"]) == 0
     said = capsys.readouterr()
     assert "of 9 images, about" in said.err
@@ -276,9 +276,9 @@ def test_hidden_files_are_predicted_only_by_name(classifier: Path, tmp_path: Pat
 
 
 def test_figures_that_are_no_numbers_are_null_in_json(classifier: Path, folder: Path, tmp_path: Path) -> None:
-    from vitrail.settings import PredictSettings
     from vitrail.tasks.classification.predictions import Prediction, write_predictions
+    from vitrail.tasks.classification.settings import ClassifyPredictSettings
 
-    settings = PredictSettings(str(classifier), (str(folder),), json=True, out=str(tmp_path))
+    settings = ClassifyPredictSettings(str(classifier), (str(folder),), json=True, out=str(tmp_path))
     file = write_predictions([Prediction("a.png", (("cat", float("nan")),))], settings)
     assert json.loads(file.read_text(), parse_constant=pytest.fail)[0]["classes"] == [["cat", None]]

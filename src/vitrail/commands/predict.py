@@ -8,7 +8,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from vitrail.config import check_choices, replace
 from vitrail.data.item import Item
 from vitrail.data.requested import requested_images
 from vitrail.errors import DataError
@@ -19,6 +18,7 @@ from vitrail.runs.place import check_place
 from vitrail.runs.prediction_folder import out_folder
 from vitrail.runs.progress import reported
 from vitrail.settings import PredictSettings
+from vitrail.tasks.asked import answer_settings, check_own
 from vitrail.tasks.classification.predictions import Prediction
 from vitrail.tasks.left_out import left_out
 from vitrail.tasks.registry import task_of
@@ -34,7 +34,7 @@ def predict(checkpoint: str | Path, images: Any, **settings: Any) -> list[Any]:
             PIL images; numpy arrays ``(H, W)`` or ``(H, W, C)`` and torch tensors ``(H, W)`` or ``(C, H, W)``, uint8
             from 0 to 255, C of 1, 3 (RGB) or 4 (RGB and alpha), or with one dimension more for several images; the
             bytes of an image file; files opened in binary mode.
-        **settings: any other field of `vitrail.settings.PredictSettings`.
+        **settings: any other option of ``vitrail predict CHECKPOINT``; those of one task are refused by another.
 
     Returns:
         One prediction for each image in the order of the request, one asked for twice twice: a `Prediction` of a
@@ -47,10 +47,12 @@ def predict(checkpoint: str | Path, images: Any, **settings: Any) -> list[Any]:
     """
     requested = requested_images(images)
     named = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in settings.items()}
-    asked = PredictSettings(checkpoint=str(checkpoint), images=tuple(image.name for image in requested))
-    asked = replace(asked, **named)
-    check_choices(asked)
-    opened = _open(asked)
+    opened = open_any(checkpoint, accept_license=bool(settings.get("accept_license")))
+    task = task_of(opened.description)
+    task.check_answers(str(checkpoint), opened.description)
+    called = tuple(image.name for image in requested)
+    asked = answer_settings(PredictSettings, task.spec, checkpoint=str(checkpoint), images=called, **named)
+    _check(asked, opened)
     for note in opened.notes:
         warnings.warn(note, stacklevel=2)
     return list(_predictions(asked, requested, opened))
@@ -64,7 +66,8 @@ def run(settings: PredictSettings) -> None:
     """
     images = requested_images(settings.images)
     unread: list[str] = []
-    opened = _open(settings)
+    opened = open_any(settings.checkpoint, accept_license=settings.accept_license)
+    _check(settings, opened)
     for note in opened.notes:
         warn(note)
     predictions = _noting(reported(_predictions(settings, images, opened), len(images), "images"), unread)
@@ -86,13 +89,13 @@ def _noting(predictions: Iterator[Any], unread: list[str]) -> Iterator[Any]:
         yield prediction
 
 
-def _open(settings: PredictSettings) -> OpenedModel:
-    """Open the model, and refuse what it cannot be asked."""
+def _check(settings: PredictSettings, opened: OpenedModel) -> None:
+    """Refuse a place that cannot be written to, and what the model cannot be asked."""
     if settings.out is not None:
         check_place(settings.out, "", settings.images)
-    opened = open_any(settings.checkpoint, accept_license=settings.accept_license)
-    task_of(opened.description).check_prediction(settings, opened.description)
-    return opened
+    task = task_of(opened.description)
+    task.check_answers(settings.checkpoint, opened.description)
+    check_own(settings, PredictSettings, task.spec)
 
 
 def _predictions(settings: PredictSettings, images: list[Item], opened: OpenedModel) -> Iterator[Any]:

@@ -7,16 +7,17 @@ and, of each task, in its own folder.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 import tyro
 
-from vitrail.settings.models import Architecture, Scoring, Size
+from vitrail.meaning import Rule
+from vitrail.settings.models import Architecture, Size
 
 
 @dataclass(frozen=True)
 class EvaluateSettings:
-    """Measure a trained model on labelled images."""
+    """Measure a trained model on labelled images; each task adds its own options (`Spec.answers`)."""
 
     checkpoint: tyro.conf.Positional[str]
     """A run folder (of a run, the best checkpoint), a checkpoint, or anybody's weights of a known layout."""
@@ -24,13 +25,12 @@ class EvaluateSettings:
     """The images: a folder, a CSV, or "digits"."""
     split: Literal["auto", "train", "validation", "test", "all"] = "auto"
     """auto: test where there is one, else all images that the run did not learn from."""
-    batch_size: int = 128
-    scoring: Scoring = field(default_factory=Scoring)
     workers: int = -1
     """Processes that load images; -1 chooses by the machine."""
     accept_license: bool = False
     """Accept the licence of a model that is fetched by name, where it asks for that; remembered."""
     device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     """auto: bf16 where the hardware computes in it; for weights of others fp32, as their figures are published."""
     json: bool = False
@@ -39,27 +39,26 @@ class EvaluateSettings:
 
 @dataclass(frozen=True)
 class PredictSettings:
-    """Say what is in images."""
+    """Say what is in images; each task adds its own options (`Spec.answers`)."""
+
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(("json",), lambda s: s.json and s.format == "csv", "and --format csv contradict each other; give one"),
+    )
 
     checkpoint: tyro.conf.Positional[str]
     """A run folder (of a run, the best checkpoint), a checkpoint, or anybody's weights of a known layout."""
     images: tyro.conf.Positional[tuple[str, ...]]
     """Files, folders or globs."""
-    top: int = 3
-    """How many classes to name for each image."""
-    format: Literal["table", "json", "csv"] = "table"
+    format: Literal["table", "json"] = "table"
     """json: one object a line."""
     json: bool = False
     """The same as --format json."""
     out: str | None = None
-    """Where a detector or segmenter leaves what it drew and found; RUN/predictions by default."""
-    threshold: float = 0.5
-    """Score below which a detected object is left out."""
-    scoring: Scoring = field(default_factory=Scoring)
-    batch_size: int = 32
+    """The folder for what is drawn and found; RUN/predictions by default."""
     accept_license: bool = False
     """Accept the licence of a model that is fetched by name, where it asks for that; remembered."""
     device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     """auto: bf16 where the hardware computes in it; for weights of others fp32, as their figures are published."""
 
@@ -104,6 +103,7 @@ class ProbeSettings:
     workers: int = -1
     """Processes that load images; -1 chooses by the machine."""
     device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     json: bool = False
     """Print one JSON object instead of a table."""
@@ -139,6 +139,7 @@ class PlanSettings:
     workers: int = -1
     """Processes that load images; 0 loads in the main process, -1 chooses by the machine."""
     device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     json: bool = False
     """Print one JSON object instead of sentences."""
@@ -173,7 +174,7 @@ class LookSettings:
     """Blocks whose heads are drawn, from 0, or negative from the end: of a ViT, their attention (by default of the last
     one); of a Swin, their biases (of the last one of each stage)."""
     device: str = "auto"
-    """What computes, in fp32."""
+    """auto, cpu, cuda, cuda:1, mps; figures are computed in fp32."""
 
 
 @dataclass(frozen=True)
@@ -194,6 +195,7 @@ class TourSettings:
     """Passes over the labelled images; by default some 10,000 images are seen."""
     seed: int = 0
     device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
 
 
 @dataclass(frozen=True)
@@ -217,6 +219,7 @@ class PaperSettings:
     workers: int = -1
     """Processes that load images; 0 loads in the main process, -1 chooses by the machine."""
     device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
 
 
 @dataclass(frozen=True)

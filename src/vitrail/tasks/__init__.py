@@ -13,7 +13,6 @@
 - `loss`: what the losses of all tasks share: a model, its normalisation, and what is asked of its parameters
 - `mae`: masked autoencoding
 - `masks`: which patches of an image are hidden
-- `meant`: which options of ``evaluate`` and ``predict`` mean something to a task
 - `mpp`: masked patch prediction
 - `objective`: what tasks that learn without labels share
 - `open_model`: a trained model in Python

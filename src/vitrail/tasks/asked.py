@@ -1,17 +1,19 @@
-"""What a caller in Python asks a run for: the settings of its task, on top of a recipe's."""
+"""What a caller in Python asks for: settings of one task, of a run on top of a recipe's."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from vitrail.config import make, names_of, replace
 from vitrail.errors import ConfigError
 from vitrail.meaning import check_meant
-from vitrail.tasks.recipes import find_recipe, spec_asked, verb_of
+from vitrail.tasks.recipes import VERBS, find_recipe, spec_asked, verb_of
 from vitrail.tasks.registry import TASKS
 from vitrail.tasks.spec import Spec
+
+T = TypeVar("T")
 
 
 def settings_asked(kind: type, data: str | Path, recipe: str, settings: Mapping[str, Any]) -> Any:
@@ -29,9 +31,7 @@ def settings_asked(kind: type, data: str | Path, recipe: str, settings: Mapping[
     verb = verb_of(kind)
     named = settings.get("task" if verb == "train" else "objective")
     spec = spec_asked(verb, named if isinstance(named, str) else None, recipe)
-    for name in _dotted(settings):
-        if owner := owner_of(name, spec):
-            raise ConfigError(f"{name} is a setting of {owner}, and means nothing to {spec.noun}; leave it out")
+    _check_owned(kind, spec, settings)
     asked = make(spec.settings, data=data, recipe=recipe, **settings)
     base = find_recipe(kind, asked.recipe, asked.weights, **{_choice(spec): spec.name})
     changed = replace(base, data=data, recipe=recipe, **settings)
@@ -39,22 +39,57 @@ def settings_asked(kind: type, data: str | Path, recipe: str, settings: Mapping[
     return changed
 
 
-def owner_of(name: str, spec: Spec) -> str:
-    """Return how to ask for the tasks that have a setting which a task lacks; "" where it has it, or none has.
+def answer_settings(kind: type[T], spec: Spec, **settings: Any) -> T:
+    """Return the settings of a command that asks a trained model.
+
+    Args:
+        kind: `EvaluateSettings` or `PredictSettings`.
+        spec: the task that the model was trained for.
+        **settings: by name.
+
+    Raises:
+        ConfigError: one is unknown, of another task, out of range, or means nothing beside the others.
+    """
+    _check_owned(kind, spec, settings)
+    asked = make(spec.settings_for(kind) or kind, **settings)
+    check_meant(asked)
+    return asked
+
+
+def check_own(settings: Any, shared: type, spec: Spec) -> None:
+    """Refuse settings that are of another task than a model.
+
+    Raises:
+        ConfigError: they are.
+    """
+    own = spec.settings_for(shared)
+    if own is not None and not isinstance(settings, own):
+        raise ConfigError(f"{spec.noun} needs {own.__name__}, and these are {type(settings).__name__}")
+
+
+def owner_of(name: str, spec: Spec, shared: type) -> str:
+    """Return what to call the tasks that have a setting which a task lacks; "" where it has it, or none has.
 
     Args:
         name: dotted.
         spec: the task that is asked for.
+        shared: the class of what the command can be told of every task.
     """
-    if any(known == name or known.startswith(f"{name}.") for known in names_of(spec.settings)):
+    if _has(spec.settings_for(shared) or shared, name):
         return ""
-    others = [other for other in TASKS.values() if other.verb == spec.verb and other is not spec]
-    owners = [
-        other.option
-        for other in others
-        if any(known == name or known.startswith(f"{name}.") for known in names_of(other.settings))
-    ]
-    return " or ".join(owners)
+    others = [(other, other.settings_for(shared)) for other in TASKS.values() if other is not spec]
+    owners = [other for other, theirs in others if theirs is not None and _has(theirs, name)]
+    return " or ".join(other.option if shared in VERBS else other.noun for other in owners)
+
+
+def _check_owned(shared: type, spec: Spec, settings: Mapping[str, Any]) -> None:
+    for name in _dotted(settings):
+        if owner := owner_of(name, spec, shared):
+            raise ConfigError(f"{name} is a setting of {owner}, and means nothing to {spec.noun}; leave it out")
+
+
+def _has(kind: type, name: str) -> bool:
+    return any(known == name or known.startswith(f"{name}.") for known in names_of(kind))
 
 
 def _choice(spec: Spec) -> str:
@@ -69,4 +104,4 @@ def _dotted(settings: Mapping[str, Any], prefix: str = "") -> Iterator[str]:
             yield f"{prefix}{name}"
 
 
-__all__ = ["owner_of", "settings_asked"]
+__all__ = ["answer_settings", "check_own", "owner_of", "settings_asked"]

@@ -19,7 +19,7 @@ from vitrail.models.registry import BACKBONES, OBJECTIVES, ModelSpec, option_nam
 from vitrail.models.vit import ViTConfig
 from vitrail.settings import EvaluateSettings, PredictSettings, PretrainSettings, peak_lr
 from vitrail.tasks.inputs import Extra, image_samples
-from vitrail.tasks.task import Figures, Learning, Measured, RunContext, Task
+from vitrail.tasks.task import Figures, Learning, Measured, RunContext, Task, refuse_without_classes
 from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
 from vitrail.weights.load import load_weights
@@ -86,21 +86,13 @@ class Objective(Task):
         settings, preprocessing = run.settings, run.description.preprocessing
         return Learning(loss, lambda images, training: image_samples(images, training, settings, preprocessing, extra))
 
-    def check_evaluation(self, settings: EvaluateSettings, description: Description) -> None:
-        """Refuse: there are no classes to measure."""
-        self._refuse(settings.checkpoint, description)
-
     def evaluate(self, measured: Measured, model: Any, description: Description, settings: EvaluateSettings) -> Figures:
         """Refuse: there are no classes to measure."""
-        self._refuse(settings.checkpoint, description)
+        refuse_without_classes(settings.checkpoint, description)
 
     def predictor(self, model: Any, description: Description, runtime: Runtime) -> NoReturn:
         """Refuse: there are no classes to predict."""
-        self._refuse("this model", description)
-
-    def check_prediction(self, settings: PredictSettings, description: Description) -> None:
-        """Refuse: there are no classes to predict."""
-        self._refuse(settings.checkpoint, description)
+        refuse_without_classes("this model", description)
 
     def predict(
         self,
@@ -111,17 +103,11 @@ class Objective(Task):
         out: Path,
     ) -> Iterator[Any]:
         """Refuse: there are no classes to predict."""
-        self._refuse(settings.checkpoint, description)
+        refuse_without_classes(settings.checkpoint, description)
 
     def print(self, settings: PredictSettings, predictions: Iterator[Any], out: Path) -> None:
         """Print nothing: there are no predictions."""
         list(predictions)
-
-    def _refuse(self, checkpoint: str, description: Description) -> NoReturn:
-        raise ConfigError(
-            f"{checkpoint} is a {description.model.name}, which knows no classes; fine-tune it first: "
-            f"vitrail train DATA --weights {checkpoint}"
-        )
 
 
 def _check_whole_patches(encoder: ModelSpec, objective: str) -> None:

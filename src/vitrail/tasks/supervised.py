@@ -8,10 +8,8 @@ from typing import Any
 
 from vitrail.errors import ConfigError
 from vitrail.models.classifier import freeze
-from vitrail.settings import EvaluateSettings, PredictSettings, TrainSettings
-from vitrail.tasks.meant import check_evaluation, check_prediction
+from vitrail.settings import TrainSettings
 from vitrail.tasks.task import Task
-from vitrail.weights.description import Description
 from vitrail.weights.weights_file import WeightsFile
 
 
@@ -28,14 +26,6 @@ class Supervised(Task):
     @abstractmethod
     def load(self, model: Any, weights: WeightsFile) -> str:
         """Give a new model the weights of a file or a run, and say what became of them."""
-
-    def check_evaluation(self, settings: EvaluateSettings, description: Description) -> None:
-        """Refuse options that mean nothing to the task."""
-        check_evaluation(settings, self.spec.name)
-
-    def check_prediction(self, settings: PredictSettings, description: Description) -> None:
-        """Refuse options that mean nothing to the task."""
-        check_prediction(settings, self.spec.name)
 
 
 def _freeze(model: Any, layers: int) -> str:

@@ -6,7 +6,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, NoReturn, Protocol
 
 from PIL import Image
 from torch import nn
@@ -16,6 +16,7 @@ from vitrail.console import shortened
 from vitrail.data.item import Item
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Images, Source
+from vitrail.errors import ConfigError
 from vitrail.models.registry import ModelSpec
 from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings
 from vitrail.tasks.look_options import check_options
@@ -134,9 +135,18 @@ class Task(ABC):
             DataError: they cannot be used, or have classes that the model was not trained on.
         """
 
-    @abstractmethod
-    def check_evaluation(self, settings: EvaluateSettings, description: Description) -> None:
-        """Refuse what cannot be measured, or settings that mean nothing to the task."""
+    def check_answers(self, checkpoint: str, description: Description) -> None:
+        """Refuse a model that says nothing of images.
+
+        Args:
+            checkpoint: what the user calls it.
+            description: of it.
+
+        Raises:
+            ConfigError: it says nothing.
+        """
+        if not self.spec.answers:
+            refuse_without_classes(checkpoint, description)
 
     @abstractmethod
     def evaluate(self, measured: Measured, model: Any, description: Description, settings: EvaluateSettings) -> Figures:
@@ -153,10 +163,6 @@ class Task(ABC):
         Raises:
             ConfigError: it predicts nothing of images.
         """
-
-    @abstractmethod
-    def check_prediction(self, settings: PredictSettings, description: Description) -> None:
-        """Refuse a model that predicts nothing, or settings that mean nothing to the task."""
 
     @abstractmethod
     def predict(
@@ -195,4 +201,16 @@ class Task(ABC):
         check_options(*self.look_options(model), settings)
 
 
-__all__ = ["Figures", "Learning", "Measure", "Measured", "RunContext", "Task"]
+def refuse_without_classes(checkpoint: str, description: Description) -> NoReturn:
+    """Refuse a model that knows no classes.
+
+    Raises:
+        ConfigError: in any case.
+    """
+    raise ConfigError(
+        f"{checkpoint} is a {description.model.name}, which knows no classes; fine-tune it first: "
+        f"vitrail train DATA --weights {checkpoint}"
+    )
+
+
+__all__ = ["Figures", "Learning", "Measure", "Measured", "RunContext", "Task", "refuse_without_classes"]

@@ -14,7 +14,7 @@ from vitrail.seeding import preserved
 from vitrail.training.checkpoint import CONFIG, NAME, is_checkpoint, resolve
 from vitrail.training.digests import DIGESTS
 from vitrail.weights.checkpoint import open_checkpoint
-from vitrail.weights.description import Description
+from vitrail.weights.description import Description, describe
 from vitrail.weights.load import load_weights
 from vitrail.weights.named import find_model
 from vitrail.weights.sidecars import read_json
@@ -74,6 +74,18 @@ def is_own_checkpoint(source: str | Path) -> bool:
     return known or folder != path or NAME.fullmatch(folder.name) is not None or (folder / DIGESTS).exists()
 
 
+def task_named(source: str | Path, *, accept_license: bool = False) -> str:
+    """Return what a model was trained for, without opening its weights; those of others are taken for a classifier's.
+
+    Arguments are those of `open_any`.
+
+    Raises:
+        WeightsError: there is no such thing, or its description is damaged.
+    """
+    path = find_model(source, accept_license=accept_license).path
+    return describe(path).task if is_own_checkpoint(source) else "classify"
+
+
 def described(weights: WeightsFile) -> tuple[Description, tuple[str, ...]]:
     """Return what is known of others' weights, and what had to be assumed, each a sentence."""
     description, notes = weights.description, []
@@ -94,4 +106,4 @@ def described(weights: WeightsFile) -> tuple[Description, tuple[str, ...]]:
     return description, tuple(notes)
 
 
-__all__ = ["OpenedModel", "described", "open_any"]
+__all__ = ["OpenedModel", "described", "open_any", "task_named"]

@@ -12,7 +12,7 @@ from typing import TextIO
 from vitrail.errors import ConfigError
 from vitrail.paths import user_path
 from vitrail.serialize import dumps
-from vitrail.settings import PredictSettings, Scoring
+from vitrail.tasks.classification.settings import ClassifyPredictSettings
 
 
 @dataclass(frozen=True)
@@ -40,18 +40,6 @@ class Prediction:
         return self.classes[0][1] if self.classes else None
 
 
-def refuse_meaningless(settings: PredictSettings) -> None:
-    """Refuse options that only a detector or a segmenter has a use for.
-
-    Raises:
-        ConfigError: one of them is given.
-    """
-    if settings.threshold != PredictSettings.threshold:
-        raise ConfigError("--threshold is for a detector, whose objects have scores; --top limits a classifier")
-    if settings.scoring != Scoring():
-        raise ConfigError("--scoring is for a segmenter; a classifier looks at each image once, as a whole")
-
-
 def write_csv(file: TextIO, predictions: Iterable[Prediction], top: int) -> None:
     """Write a row for each image: file, then class and probability of each rank up to ``top``, then the error."""
     writer = csv.writer(file)
@@ -62,7 +50,7 @@ def write_csv(file: TextIO, predictions: Iterable[Prediction], top: int) -> None
         writer.writerow([p.file, *(cell for pair in pairs for cell in pair), p.error or ""])
 
 
-def write_predictions(predictions: list[Prediction], settings: PredictSettings) -> Path:
+def write_predictions(predictions: list[Prediction], settings: ClassifyPredictSettings) -> Path:
     """Write ``predictions.csv`` into the folder ``--out`` names, or ``predictions.json`` where JSON is asked for.
 
     The JSON file is one list of objects with ``file``, ``classes`` and ``error``.

@@ -7,9 +7,36 @@ from typing import ClassVar, Literal
 
 from vitrail.config import Augment, Loader
 from vitrail.meaning import OF_MIXING, OF_TRAINING, OF_WHOLE_IMAGES, Rule
-from vitrail.ranges import LABELS, PROBABILITY, Range
+from vitrail.ranges import COUNT, LABELS, PROBABILITY, Range
+from vitrail.settings.commands import EvaluateSettings, PredictSettings
 from vitrail.settings.models import Architecture
 from vitrail.settings.training import TrainSettings
+
+
+@dataclass(frozen=True)
+class ClassifyEvaluateSettings(EvaluateSettings):
+    """Measure a classifier on labelled images."""
+
+    RANGES: ClassVar[dict[str, Range]] = {"batch_size": COUNT}
+
+    batch_size: int = 128
+    """Images in a forward pass."""
+
+
+@dataclass(frozen=True)
+class ClassifyPredictSettings(PredictSettings):
+    """Name the classes of images."""
+
+    RANGES: ClassVar[dict[str, Range]] = {"top": COUNT, "batch_size": COUNT}
+
+    top: int = 3
+    """How many classes to name for each image."""
+    format: Literal["table", "json", "csv"] = "table"
+    """json: one object a line; csv: one row an image."""
+    out: str | None = None
+    """The folder for predictions.csv or, with JSON, predictions.json; by default nothing is written."""
+    batch_size: int = 32
+    """Images in a forward pass."""
 
 
 @dataclass(frozen=True)

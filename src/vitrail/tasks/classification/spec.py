@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vitrail.tasks.classification.recipes import SUPERVISED_RECIPES
-from vitrail.tasks.classification.settings import ClassifySettings
+from vitrail.tasks.classification.settings import ClassifyEvaluateSettings, ClassifyPredictSettings, ClassifySettings
 from vitrail.tasks.classification.swin_recipes import SWIN_RECIPES
 from vitrail.tasks.origin import pretrained_here
 from vitrail.tasks.spec import Spec
@@ -30,4 +30,13 @@ def _auto(weights: str | None) -> str:
     return "swin_finetune_small" if "swin" in encoder else "finetune_small"
 
 
-CLASSIFY = Spec("classify", "train", "a classifier", ClassifySettings, SUPERVISED_RECIPES | SWIN_RECIPES, _auto, _load)
+CLASSIFY = Spec(
+    "classify",
+    "train",
+    "a classifier",
+    ClassifySettings,
+    SUPERVISED_RECIPES | SWIN_RECIPES,
+    _auto,
+    _load,
+    (ClassifyEvaluateSettings, ClassifyPredictSettings),
+)

@@ -15,12 +15,12 @@ from vitrail.console import percent
 from vitrail.data.item import Item
 from vitrail.data.requested import opened
 from vitrail.data.sources import Images, Source, open_source
-from vitrail.errors import ConfigError, DataError
+from vitrail.errors import DataError
 from vitrail.models.partial_fine_tuning import PartialFineTuning
 from vitrail.models.registry import ModelSpec
 from vitrail.output import say_table
 from vitrail.serialize import dumps
-from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings
+from vitrail.settings import LookSettings
 from vitrail.tasks.attention import attention_options
 from vitrail.tasks.classification.figures import draw_answers
 from vitrail.tasks.classification.loss import Classification
@@ -28,18 +28,17 @@ from vitrail.tasks.classification.match_classes import match_classes
 from vitrail.tasks.classification.metrics import Counts, Evaluation, summarise
 from vitrail.tasks.classification.predictions import (
     Prediction,
-    refuse_meaningless,
     write_csv,
     write_predictions,
 )
 from vitrail.tasks.classification.predictor import ClassPredictor
-from vitrail.tasks.classification.settings import ClassifySettings
+from vitrail.tasks.classification.settings import ClassifyEvaluateSettings, ClassifyPredictSettings, ClassifySettings
 from vitrail.tasks.classification.spec import CLASSIFY
 from vitrail.tasks.classification.tuning import TunedBlocks
 from vitrail.tasks.inputs import image_samples, inputs_of
 from vitrail.tasks.left_out import unread
 from vitrail.tasks.supervised import Supervised
-from vitrail.tasks.task import Learning, Measured, RunContext
+from vitrail.tasks.task import Learning, Measured, RunContext, refuse_without_classes
 from vitrail.training import distributed
 from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
@@ -91,13 +90,12 @@ class ClassificationTask(Supervised):
             balanced=settings.loader.balanced,
         )
 
-    def check_evaluation(self, settings: EvaluateSettings, description: Description) -> None:
-        """Refuse an encoder without classes, and options that mean nothing to a classifier."""
-        super().check_evaluation(settings, description)
-        _check_classifier(settings.checkpoint, description)
+    def check_answers(self, checkpoint: str, description: Description) -> None:
+        """Refuse an encoder without classes."""
+        _check_classifier(checkpoint, description)
 
     def evaluate(
-        self, measured: Measured, model: Any, description: Description, settings: EvaluateSettings
+        self, measured: Measured, model: Any, description: Description, settings: ClassifyEvaluateSettings
     ) -> Evaluation:
         """Score every image and count, over all processes."""
         predictor = ClassPredictor(model, description, Runtime.of(settings).prepared())
@@ -111,18 +109,12 @@ class ClassificationTask(Supervised):
             raise DataError(f"none of the {len(measured.images)} images of {measured.data} can be read")
         return summarise(measured.split, counts, description.class_names, damaged, measured.notes)
 
-    def check_prediction(self, settings: PredictSettings, description: Description) -> None:
-        """Refuse an encoder without classes, and options that mean nothing to a classifier."""
-        super().check_prediction(settings, description)
-        _check_classifier(settings.checkpoint, description)
-        refuse_meaningless(settings)
-
     def predict(
         self,
         images: Sequence[Item],
         model: Any,
         description: Description,
-        settings: PredictSettings,
+        settings: ClassifyPredictSettings,
         out: Path,
     ) -> Iterator[Prediction]:
         """Name the best classes of each image, in the order of the request; damaged ones say why."""
@@ -145,7 +137,7 @@ class ClassificationTask(Supervised):
         _check_classifier("this model", description)
         return ClassPredictor(model, description, runtime)
 
-    def print(self, settings: PredictSettings, predictions: Iterator[Prediction], out: Path) -> None:
+    def print(self, settings: ClassifyPredictSettings, predictions: Iterator[Prediction], out: Path) -> None:
         """Print a table, or image after image where the format allows."""
         form = "json" if settings.json else settings.format
         if form == "json":
@@ -187,10 +179,7 @@ def relabelled(source: Source, class_names: tuple[str, ...], data: str) -> Sourc
 
 def _check_classifier(checkpoint: str, description: Description) -> None:
     if not description.is_classifier:
-        raise ConfigError(
-            f"{checkpoint} is a {description.model.name}, which knows no classes; fine-tune it first: "
-            f"vitrail train DATA --weights {checkpoint}"
-        )
+        refuse_without_classes(checkpoint, description)
 
 
 def _shown(prediction: Prediction, top: int) -> list[str]:

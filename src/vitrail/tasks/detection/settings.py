@@ -6,7 +6,8 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from vitrail.meaning import NO_JITTER, OF_TRAINING, Rule
-from vitrail.ranges import CHANNELS, Range
+from vitrail.ranges import CHANNELS, COUNT, SHARE, Range
+from vitrail.settings.commands import EvaluateSettings, PredictSettings
 from vitrail.settings.training import TrainSettings
 
 DetectionHead = Literal["auto", "mask_rcnn", "faster_rcnn", "cascade_mask_rcnn", "detr"]
@@ -62,6 +63,26 @@ class DetectionOptions:
     """Smallest and largest factor of the size of a training image."""
     longest: float = 5 / 3
     """The longer side is at most so many times image_size; the shorter one then is smaller than that."""
+
+
+@dataclass(frozen=True)
+class DetectEvaluateSettings(EvaluateSettings):
+    """Measure a detector on images whose objects are known."""
+
+    RANGES: ClassVar[dict[str, Range]] = {"batch_size": COUNT}
+
+    batch_size: int = 128
+    """Images that are loaded at once; each is looked at alone."""
+
+
+@dataclass(frozen=True)
+class DetectPredictSettings(PredictSettings):
+    """Find the objects in images, and draw them."""
+
+    RANGES: ClassVar[dict[str, Range]] = {"threshold": SHARE}
+
+    threshold: float = 0.5
+    """Score below which an object is left out."""
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vitrail.tasks.detection.recipes import DETECTION_RECIPES
-from vitrail.tasks.detection.settings import DetectSettings
+from vitrail.tasks.detection.settings import DetectEvaluateSettings, DetectPredictSettings, DetectSettings
 from vitrail.tasks.spec import Spec
 
 if TYPE_CHECKING:
@@ -18,4 +18,13 @@ def _load() -> Task:
     return DetectionTask()
 
 
-DETECT = Spec("detect", "train", "a detector", DetectSettings, DETECTION_RECIPES, lambda weights: "detect_small", _load)
+DETECT = Spec(
+    "detect",
+    "train",
+    "a detector",
+    DetectSettings,
+    DETECTION_RECIPES,
+    lambda weights: "detect_small",
+    _load,
+    (DetectEvaluateSettings, DetectPredictSettings),
+)

@@ -20,12 +20,12 @@ from vitrail.data.objects import ObjectImages, ObjectSamples
 from vitrail.data.requested import files_of
 from vitrail.data.scenes import is_scenes, open_scenes
 from vitrail.data.sources import Images, Source
-from vitrail.errors import ConfigError, DataError, ImageError
+from vitrail.errors import DataError, ImageError
 from vitrail.heads.registry import BOX_HEADS, head_for
 from vitrail.models.registry import ModelSpec
 from vitrail.output import say, say_table
 from vitrail.serialize import dumps
-from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings
+from vitrail.settings import LookSettings
 from vitrail.tasks.backbone_weights import load_backbone
 from vitrail.tasks.detection.average_precision import truth_of, twelve_figures
 from vitrail.tasks.detection.figures import draw
@@ -39,7 +39,7 @@ from vitrail.tasks.detection.found import (
 from vitrail.tasks.detection.loss import Detection
 from vitrail.tasks.detection.metrics import DetectionEvaluation, summarise
 from vitrail.tasks.detection.predictor import ObjectPredictor
-from vitrail.tasks.detection.settings import DetectSettings
+from vitrail.tasks.detection.settings import DetectEvaluateSettings, DetectPredictSettings, DetectSettings
 from vitrail.tasks.detection.spec import DETECT
 from vitrail.tasks.drawn_names import make_folder, own_names, unused_name
 from vitrail.tasks.left_out import unread
@@ -104,7 +104,7 @@ class DetectionTask(Supervised):
         )
 
     def evaluate(
-        self, measured: Measured, model: Any, description: Description, settings: EvaluateSettings
+        self, measured: Measured, model: Any, description: Description, settings: DetectEvaluateSettings
     ) -> DetectionEvaluation:
         """Find objects in every image, over all processes, and compare."""
         images = cast(ObjectImages, measured.images)
@@ -125,7 +125,7 @@ class DetectionTask(Supervised):
         images: Sequence[Item],
         model: Any,
         description: Description,
-        settings: PredictSettings,
+        settings: DetectPredictSettings,
         out: Path,
     ) -> Iterator[Detected]:
         """Find the objects in each image and draw them; COCO's JSON is complete once all are done."""
@@ -150,14 +150,12 @@ class DetectionTask(Supervised):
         """Return the model as a function of images."""
         return ObjectPredictor(model, description, runtime)
 
-    def print(self, settings: PredictSettings, predictions: Iterator[Detected], out: Path) -> None:
+    def print(self, settings: DetectPredictSettings, predictions: Iterator[Detected], out: Path) -> None:
         """Print a table, or image after image where the format allows."""
         if settings.json or settings.format == "json":
             for one in predictions:
                 print(dumps({key: value for key, value in vars(one).items() if key != "size"}), flush=True)
             return
-        if settings.format == "csv":
-            raise ConfigError("objects are printed as a table or as JSON; COCO's JSON of all of them is a file")
         rows = []
         for one in predictions:
             if one.error:

@@ -6,7 +6,9 @@ from dataclasses import dataclass, field
 from typing import ClassVar, Literal
 
 from vitrail.meaning import NO_JITTER, OF_TRAINING, Rule
-from vitrail.ranges import CHANNELS, PROBABILITY, SIDE, Range
+from vitrail.ranges import CHANNELS, COUNT, PROBABILITY, SIDE, Range
+from vitrail.settings.commands import EvaluateSettings, PredictSettings
+from vitrail.settings.models import Scoring
 from vitrail.settings.training import TrainSettings
 
 SegmentationHead = Literal["auto", "upernet", "setr_naive", "setr_pup", "setr_mla", "linear"]
@@ -45,6 +47,24 @@ class SegmentationOptions:
     """Weight of the loss of each auxiliary head; 0 for none."""
     dropout: float = 0.1
     """Probability that a channel is left out before the last, linear layer."""
+
+
+@dataclass(frozen=True)
+class SegmentEvaluateSettings(EvaluateSettings):
+    """Measure a segmenter on images with masks, each scored alone."""
+
+    scoring: Scoring = field(default_factory=Scoring)
+
+
+@dataclass(frozen=True)
+class SegmentPredictSettings(PredictSettings):
+    """Name the class of every pixel of images, as masks and drawn over them."""
+
+    RANGES: ClassVar[dict[str, Range]] = {"top": COUNT}
+
+    top: int | None = None
+    """How many classes to name for each image; by default all, and 3 in the table."""
+    scoring: Scoring = field(default_factory=Scoring)
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from vitrail.tasks.segmentation.recipes import SEGMENTATION_RECIPES
-from vitrail.tasks.segmentation.settings import SegmentSettings
+from vitrail.tasks.segmentation.settings import SegmentEvaluateSettings, SegmentPredictSettings, SegmentSettings
 from vitrail.tasks.spec import Spec
 
 if TYPE_CHECKING:
@@ -19,5 +19,12 @@ def _load() -> Task:
 
 
 SEGMENT = Spec(
-    "segment", "train", "a segmenter", SegmentSettings, SEGMENTATION_RECIPES, lambda weights: "segment_small", _load
+    "segment",
+    "train",
+    "a segmenter",
+    SegmentSettings,
+    SEGMENTATION_RECIPES,
+    lambda weights: "segment_small",
+    _load,
+    (SegmentEvaluateSettings, SegmentPredictSettings),
 )

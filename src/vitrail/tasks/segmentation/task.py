@@ -25,7 +25,7 @@ from vitrail.models.registry import ModelSpec
 from vitrail.output import say, say_table
 from vitrail.paths import user_path
 from vitrail.serialize import dumps
-from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings
+from vitrail.settings import LookSettings
 from vitrail.tasks.backbone_weights import load_backbone
 from vitrail.tasks.drawn_names import make_folder, own_names, unused_name
 from vitrail.tasks.left_out import unread
@@ -34,7 +34,12 @@ from vitrail.tasks.segmentation.files import Segments, write_segments
 from vitrail.tasks.segmentation.loss import Segmentation
 from vitrail.tasks.segmentation.metrics import SegmentEvaluation, summarise
 from vitrail.tasks.segmentation.predictor import PixelPredictor, in_windows, whole_images
-from vitrail.tasks.segmentation.settings import SegmentationOptions, SegmentSettings
+from vitrail.tasks.segmentation.settings import (
+    SegmentationOptions,
+    SegmentEvaluateSettings,
+    SegmentPredictSettings,
+    SegmentSettings,
+)
 from vitrail.tasks.segmentation.spec import SEGMENT
 from vitrail.tasks.supervised import Supervised
 from vitrail.tasks.task import Learning, Measured, RunContext
@@ -42,6 +47,9 @@ from vitrail.training import distributed
 from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
 from vitrail.weights.weights_file import WeightsFile
+
+NAMED = 3
+"""Classes that the table names of each image where nothing is said."""
 
 SCALES = {"crop": None, "none": (1.0, 1.0)}
 
@@ -99,7 +107,7 @@ class SegmentationTask(Supervised):
         return Learning(loss, lambda images, training: _samples(run, images, training))
 
     def evaluate(
-        self, measured: Measured, model: Any, description: Description, settings: EvaluateSettings
+        self, measured: Measured, model: Any, description: Description, settings: SegmentEvaluateSettings
     ) -> SegmentEvaluation:
         """Count the pixels of every class that are right, over all processes."""
         images = measured.images
@@ -124,7 +132,7 @@ class SegmentationTask(Supervised):
         images: Sequence[Item],
         model: Any,
         description: Description,
-        settings: PredictSettings,
+        settings: SegmentPredictSettings,
         out: Path,
     ) -> Iterator[Segments]:
         """Write an index image and an overlay for each image."""
@@ -145,16 +153,14 @@ class SegmentationTask(Supervised):
         """Return the model as a function of images."""
         return PixelPredictor(model, description, runtime)
 
-    def print(self, settings: PredictSettings, predictions: Iterator[Segments], out: Path) -> None:
+    def print(self, settings: SegmentPredictSettings, predictions: Iterator[Segments], out: Path) -> None:
         """Print a table, or image after image as JSON."""
         if settings.json or settings.format == "json":
             for prediction in predictions:
                 print(dumps(vars(prediction)), flush=True)
             return
-        if settings.format == "csv":
-            raise ConfigError("segments are printed as a table or as JSON; the masks themselves are files")
         segments = list(predictions)
-        rows = [(p.file, p.error or p.mask, _most(p, settings.top)) for p in segments]
+        rows = [(p.file, p.error or p.mask, _most(p, settings.top or NAMED)) for p in segments]
         say_table("", ("image", "mask", "shows"), rows)
         windows = [p.window for p in segments if p.window]
         if windows:
@@ -187,9 +193,9 @@ def _samples(run: RunContext, images: Images, training: bool) -> SegmentSamples:
     return SegmentSamples(images, cut, settings.run.seed, preprocessing.channels, cache, views=settings.loader.views)
 
 
-def _shortened(prediction: Segments, top: int) -> Segments:
+def _shortened(prediction: Segments, top: int | None) -> Segments:
     """Name all classes, or as many as were asked for."""
-    return prediction if top == PredictSettings.top else replace(prediction, classes=prediction.classes[:top])
+    return prediction if top is None else replace(prediction, classes=prediction.classes[:top])
 
 
 def _most(prediction: Segments, top: int) -> str:
