@@ -16,6 +16,7 @@ from vitrail.tasks.registry import TASKS
 
 IDLE = [
     ("plan digits --accept-license", "is for a model that --weights names"),
+    ("models --pretrained --recipes", "says nothing about published encoders"),
     ("train x --dense.width 64", "it belongs to --task detect or --task segment"),
     ("train x --task detect --dense.ignore 3", "it belongs to --task segment"),
     ("train x --task segment --dense.queries 3", "it belongs to --task detect"),

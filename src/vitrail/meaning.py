@@ -141,6 +141,11 @@ RULES: dict[str, tuple[Rule, ...]] = {
         ),
     ),
     "ModelsSettings": (
+        Rule(
+            ("flops", "image_sizes", "figure", "recipes"),
+            lambda s: s.pretrained,
+            "says nothing about published encoders; leave one out",
+        ),
         Rule(("flops", "image_sizes", "figure"), lambda s: s.recipes, "says nothing about recipes; leave one out"),
         Rule(("pattern",), lambda s: s.recipes, "is part of a model's name; recipes are listed all"),
         Rule(("image_sizes",), lambda s: s.flops, "is fixed with --flops, which goes from 224 to 1024"),

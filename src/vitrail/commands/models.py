@@ -14,6 +14,7 @@ from vitrail.models.published import Published, published
 from vitrail.models.registry import BACKBONES, build_model, list_models
 from vitrail.output import say, say_table
 from vitrail.runs.growth import show_growth
+from vitrail.runs.pretrained import list_pretrained
 from vitrail.serialize import dumps
 from vitrail.settings import ModelsSettings, TrainSettings
 from vitrail.tasks.recipes import RECIPES
@@ -77,6 +78,9 @@ def run(settings: ModelsSettings) -> None:
     """List models or recipes."""
     if settings.recipes:
         _list_recipes(settings.json)
+        return
+    if settings.pretrained:
+        list_pretrained(settings.pattern, settings.json)
         return
     if settings.flops:
         show_growth(settings)

@@ -13,6 +13,7 @@
 - `place`: whether what a command writes has a place
 - `prediction_folder`: where ``vitrail predict`` leaves what it draws
 - `prepare`: what is trained, with the weights it starts from and its run folder
+- `pretrained`: the published encoders, as a table for people
 - `progress`: how far a long list of images has come, on the error stream, so that what is printed stays a table or a
   file
 - `report`: the page about a run

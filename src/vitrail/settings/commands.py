@@ -230,6 +230,8 @@ class ModelsSettings:
     """Only names that contain this; by default all backbones."""
     image_sizes: tuple[int, ...] = (224, 384)
     """Sides of the images that tokens and multiply-accumulates are counted for, in pixels."""
+    pretrained: bool = False
+    """List encoders that others have published instead: each can be named wherever a command takes a model."""
     recipes: bool = False
     """List the recipes instead."""
     flops: bool = False

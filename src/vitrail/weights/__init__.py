@@ -25,6 +25,7 @@
 - `paths`: paths of weights as callers give them
 - `plausible`: whether a checkpoint's description can be that of the tensors beside it
 - `preprocessing`: how images must be prepared for a weights file
+- `pretrained`: encoders that others have published, a table
 - `reader`: open weights files without ever running code from them, and without unfolding more than they can hold
 - `remembered`: what is remembered of fetched models from one command to the next
 - `shape`: what the tensors of a model say about it, in words for people

@@ -19,6 +19,7 @@ from vitrail.errors import MissingExtra, WeightsError, nearest
 from vitrail.output import Progress, warn
 from vitrail.weights import remembered
 from vitrail.weights.licences import check_licence, licence_of
+from vitrail.weights.pretrained import licence_in_table, pretrained
 from vitrail.weights.reader import FOLDER_FILES, SUFFIXES
 from vitrail.weights.sidecars import CONFIG, PROCESSOR
 
@@ -107,7 +108,7 @@ def _from_hub(hub: Any, repository: str, revision: str, accept: bool) -> Fetched
         info = hub.HfApi().model_info(repository, revision=revision or None, files_metadata=True, timeout=PATIENCE)
     files = {sibling.rfilename: sibling for sibling in info.siblings or ()}
     weights = chosen(files, repository)
-    licence = licence_of(info.card_data)
+    licence = licence_of(info.card_data) or licence_in_table(repository)
     check_licence(repository, licence, accept)
     fetch_file = _Fetching(hub, repository, revision, info.sha, files)
     fetch_file.announce([name for name in (*BESIDE, weights) if name in files])
@@ -260,7 +261,7 @@ def _from_cache(hub: Any, repository: str, revision: str, reason: Unreachable, a
     names = {file.name for file in folder.iterdir()} if folder else set()
     if folder is None or not any(Path(name).suffix in SUFFIXES for name in names):
         raise WeightsError(_without_network(repository, revision, reason))
-    licence = remembered.licence(repository)
+    licence = remembered.licence(repository) or licence_in_table(repository)
     check_licence(repository, licence, accept)
     if not hub.constants.HF_HUB_OFFLINE:
         warn(f"{reason}; {repository} is taken from the cache, at commit {folder.name[:7]}")
@@ -302,9 +303,9 @@ def _answers(hub: Any, repository: str, revision: str) -> Iterator[None]:
             "log in (hf auth login), and run the command again"
         ) from None
     except errors.RepositoryNotFoundError:
+        hint = nearest(repository, [f"timm/{name}" for name in pretrained()])
         raise WeightsError(
-            f"there is no repository {repository} on the hub, or it is private: check the name, or log in "
-            "(hf auth login)"
+            f"there is no repository {repository} on the hub, or it is private (then log in: hf auth login){hint}"
         ) from None
     except errors.RevisionNotFoundError:
         known = _revisions(hub, repository)

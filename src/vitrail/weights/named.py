@@ -10,6 +10,7 @@ from typing import Any
 from vitrail.errors import ConfigError, WeightsError
 from vitrail.weights.fetch import fetch
 from vitrail.weights.paths import path_of
+from vitrail.weights.pretrained import pretrained
 from vitrail.weights.reader import why_no_file
 
 HUB = "hf:"
@@ -58,7 +59,7 @@ def find_model(name: str | Path, *, accept_license: bool = False) -> FoundModel:
 
     Args:
         name: a run folder, a checkpoint folder, a weights file of any known layout, a folder as transformers or timm
-            save it, or ``hf:OWNER/NAME`` or ``hf:OWNER/NAME@REVISION``.
+            save it, a name of ``vitrail models --pretrained``, or ``hf:OWNER/NAME`` or ``hf:OWNER/NAME@REVISION``.
         accept_license: the licence of what is fetched is accepted, where it asks for that; remembered for later.
 
     Raises:
@@ -72,23 +73,26 @@ def find_model(name: str | Path, *, accept_license: bool = False) -> FoundModel:
         return FoundModel(fetched.path, replace(origin, commit=fetched.commit, licence=fetched.licence))
     path = path_of(name)
     if not path.exists():
-        raise WeightsError(why_no_file(str(name), path))
+        raise WeightsError(why_no_file(str(name), path, pretrained()))
     if accept_license:
         raise ConfigError(f"{name} lies on the disk, and no licence is accepted for it; leave out --accept-license")
     return FoundModel(path)
 
 
 def is_on_hub(name: Any) -> bool:
-    """Whether a name is that of a repository on the hub, and nothing of the name is on the disk."""
-    return isinstance(name, str) and name.startswith(HUB) and not path_of(name).exists()
+    """Whether a name is that of a model on the hub, and nothing of the name is on the disk."""
+    known = isinstance(name, str) and (name.startswith(HUB) or name in pretrained())
+    return known and not path_of(name).exists()
 
 
 def origin_of(name: str) -> Origin:
-    """Take ``hf:OWNER/NAME@REVISION`` apart.
+    """Take ``hf:OWNER/NAME@REVISION`` apart, or look up a name of ``vitrail models --pretrained``.
 
     Raises:
         WeightsError: it has another form.
     """
+    if name in pretrained():
+        return Origin(pretrained()[name].repository)
     parts = REPOSITORY.fullmatch(name.removeprefix(HUB))
     if parts is None:
         raise WeightsError(
