@@ -70,12 +70,7 @@ class Faithfulness:
     def sentence(self, image: int, share: float = SHARE) -> str:
         """Say of one image what removing the cells that the map names does, beside random ones."""
         named, random = (float(curves.drop(share)[image]) for curves in (self.named, self.random))
-        return (
-            f"removing the {share * 100:.0f} % it names {_changes(named)}; random {_signed(random)}. "
-            f"Area under deletion {float(self.named.deletion_area[image]):.2f} (random "
-            f"{float(self.random.deletion_area[image]):.2f}), under insertion "
-            f"{float(self.named.insertion_area[image]):.2f} (random {float(self.random.insertion_area[image]):.2f})"
-        )
+        return f"removing the {share * 100:.0f} % it names {_changes(named)}; random {_signed(random)}"
 
 
 def _changes(drop: float) -> str:

@@ -106,12 +106,12 @@ class Neighbour:
 
 
 def nearest_patches(tokens: Tensor, place: tuple[int, int, int], count: int = 8) -> list[Neighbour]:
-    """Find the patches of other images whose tokens are most like that of one patch.
+    """Find the patches whose tokens are most like that of one patch: of every other image the nearest one.
 
     Args:
         tokens: ``(B, D, h, w)``.
         place: image, row and column of the patch.
-        count: how many at most.
+        count: how many images at most, the nearest first.
 
     Raises:
         ConfigError: there is no such patch.
@@ -124,10 +124,10 @@ def nearest_patches(tokens: Tensor, place: tuple[int, int, int], count: int = 8)
         )
     unit = F.normalize(tokens.double(), dim=1)
     similarity = torch.einsum("bdhw,d->bhw", unit, unit[place[0], :, place[1], place[2]])
-    similarity[place[0]] = -torch.inf
-    best = similarity.flatten().topk(min(count, (batch - 1) * h * w))
-    pairs = zip(best.indices.tolist(), best.values.tolist(), strict=True)
-    return [Neighbour(n // (h * w), n // w % h, n % w, value) for n, value in pairs]
+    nearest = similarity.flatten(1).max(dim=1)
+    order = [n for n in nearest.values.argsort(descending=True).tolist() if n != place[0]][:count]
+    places = nearest.indices.tolist()
+    return [Neighbour(n, places[n] // w, places[n] % w, float(nearest.values[n])) for n in order]
 
 
 def token_groups(tokens: Tensor, count: int, seed: int) -> Tensor:

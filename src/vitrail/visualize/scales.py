@@ -6,6 +6,7 @@ Attention is drawn in multiples of an even share: where a token attends to all N
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable, Sequence
 
 import numpy as np
@@ -47,7 +48,7 @@ def attention_colours(multiples: np.ndarray, grey: np.ndarray | float) -> np.nda
         ``(..., 3)`` in [0, 1]; the grey itself where there is no more than an even share.
     """
     heat = attention_heat(multiples)[..., None]
-    colour = _looked_up(ATTENTION_COLOURS, FIRST_COLOUR + (0.98 - FIRST_COLOUR) * heat[..., 0])
+    colour = coloured(ATTENTION_COLOURS, FIRST_COLOUR + (0.98 - FIRST_COLOUR) * heat[..., 0])
     opacity = OPACITY * heat**OPACITY_POWER
     return (1 - opacity) * np.broadcast_to(grey, heat.shape[:-1])[..., None] + opacity * colour
 
@@ -86,7 +87,7 @@ def bias_map(values: Tensor, side: int) -> Image.Image:
 
 def bias_colours(values: np.ndarray) -> np.ndarray:
     """Return the colours of biases, of any shape ``(...)``, as ``(..., 3)`` in [0, 1]: white for 0."""
-    return _looked_up(BIAS_COLOURS, 0.5 + np.clip(values, -FULL_BIAS, FULL_BIAS) / (2 * FULL_BIAS))
+    return coloured(BIAS_COLOURS, 0.5 + np.clip(values, -FULL_BIAS, FULL_BIAS) / (2 * FULL_BIAS))
 
 
 def bias_legend() -> Image.Image:
@@ -102,7 +103,7 @@ def bias_legend() -> Image.Image:
 
 def number_map(values: Tensor, side: int) -> Image.Image:
     """Draw a table of row numbers ``(h, w)``, dark from 0 to bright for the largest, without smoothing."""
-    return blown_up(_to_image(_looked_up("viridis", (values / values.max().clamp(min=1)).numpy())), side)
+    return blown_up(_to_image(coloured("viridis", (values / values.max().clamp(min=1)).numpy())), side)
 
 
 def blown_up(image: Image.Image, side: int) -> Image.Image:
@@ -115,10 +116,24 @@ def blown_up(image: Image.Image, side: int) -> Image.Image:
 _SHARES = [(1, "1x"), (2, "2x"), (4, "4x"), (8, "8x"), (16, "16x+")]
 
 
-def _looked_up(name: str, places: np.ndarray) -> np.ndarray:
+def coloured(name: str, places: np.ndarray) -> np.ndarray:
+    """Look places in [0, 1] up in a colour map of matplotlib's: ``(...)`` to ``(..., 3)`` in [0, 1]."""
     import matplotlib
 
     return matplotlib.colormaps[name](places)[..., :3].astype(np.float32)
+
+
+def scale_legend(colour: str | Callable[[np.ndarray], np.ndarray], ticks: Sequence[str], unit: str) -> Image.Image:
+    """Draw the legend of a scale whose ticks are evenly spaced from its first colour to the last.
+
+    Args:
+        colour: the name of a colour map of matplotlib's, or what gives places in [0, 1] their colour.
+        ticks: what stands below the bar.
+        unit: what stands above it.
+    """
+    places = np.linspace(0, 1, len(ticks))
+    look_up = functools.partial(coloured, colour) if isinstance(colour, str) else colour
+    return _legend(look_up, list(zip(places.tolist(), ticks, strict=True)), unit)
 
 
 def _to_image(colours: np.ndarray) -> Image.Image:
