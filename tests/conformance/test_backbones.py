@@ -322,7 +322,7 @@ def test_the_rest_of_the_model_over_its_last_map_is_its_answer(kind: str) -> Non
     backbone, given = built(kind), images(33, 75)
     places, rest = backbone.last_map(given)
     assert places.ndim == 4
-    torch.testing.assert_close(rest(places), backbone.embed(given))
+    torch.testing.assert_close(rest(places), backbone.head_input(given))
 
 
 @every
@@ -339,24 +339,25 @@ def test_patches_that_are_taken_out_are_not_seen_and_their_order_does_not_matter
     grid = backbone.token_grid(32, 48)
     if not backbone.can_leave_patches_out:
         with pytest.raises(ConfigError, match="fill"):
-            backbone.embed_visible(given, torch.zeros(2, 1, 1, dtype=torch.int64))
+            backbone.head_input_visible(given, torch.zeros(2, 1, 1, dtype=torch.int64))
         return
     assert grid is not None
     count = grid[0] * grid[1]
     order = torch.randperm(count, generator=torch.Generator().manual_seed(3))
     whole = torch.stack([torch.arange(count), order]).expand(2, 2, count)
-    torch.testing.assert_close(backbone.embed_visible(given, whole), backbone.embed(given)[:, None].expand(-1, 2, -1))
+    answer = backbone.head_input(given)
+    torch.testing.assert_close(backbone.head_input_visible(given, whole), torch.stack([answer, answer], dim=1))
     some = torch.tensor([[[1, 3, 8], [2, 0, 9]], [[5, 1, 2], [7, 6, 4]]])
-    seen = backbone.embed_visible(given, some)
+    seen = backbone.head_input_visible(given, some)
     other, side = given.clone(), backbone.strides[0]
     for number in set(range(count)) - {1, 3, 8}:
         top, left = number // grid[1] * side, number % grid[1] * side
         other[0, :, top : top + side, left : left + side] += 1
-    torch.testing.assert_close(backbone.embed_visible(other, some)[0, 0], seen[0, 0])
-    assert not torch.allclose(backbone.embed_visible(other, some)[0, 1], seen[0, 1])
+    torch.testing.assert_close(backbone.head_input_visible(other, some)[0, 0], seen[0, 0])
+    assert not torch.allclose(backbone.head_input_visible(other, some)[0, 1], seen[0, 1])
     if not backbone.pools_class_token:
         with pytest.raises(ConfigError, match="all of them"):
-            backbone.embed_visible(given, torch.zeros(2, 1, 0, dtype=torch.int64))
+            backbone.head_input_visible(given, torch.zeros(2, 1, 0, dtype=torch.int64))
 
 
 @every
@@ -373,4 +374,10 @@ def test_filters_positions_and_biases_have_the_shapes_of_the_model(kind: str) ->
         assert len(table) in (1, backbone.depth)
     for bias, attention in zip(backbone.position_biases(), backbone.attention_layers(), strict=False):
         assert len(bias) == attention.num_heads
-    assert backbone.pools_class_token == (backbone.pooling == "class")
+    shares = backbone.pooled_shares(6)
+    if shares is not None:
+        assert len(shares) == backbone.prefix_tokens + 6
+        assert float(shares.sum()) == pytest.approx(1)
+        assert backbone.pools_class_token == (shares[backbone.prefix_tokens :].sum() == 0)
+    turns = backbone.rotary_turns()
+    assert turns is None or turns[0] == turns.max() == 1

@@ -9,10 +9,16 @@ from vitrail.explain.fill import mean_fill
 from vitrail.explain.methods import METHODS, Request, explain, random_map
 from vitrail.explain.target import Target, target_of
 
+SMALL = {"image_size": 16, "patch_size": 8, "width": 16, "depth": 2, "num_heads": 2}
 MODELS = {
     "vit": ("vit_ti16", {}),
     "vit, mean": ("vit_ti16", {"pool": "mean"}),
     "swin": ("swin_t", {"seed": 4, "image_size": 32, "embed_width": 32, "depths": (1, 2), "window": 3}),
+    "distilled": ("deit_ti16_distilled", SMALL),
+    "dinov3": ("dinov3_vit_s16", SMALL | {"registers": 2, "seed": 6}),
+    "dinov2, class and mean": ("dinov2_vit_s14", SMALL | {"pool": "class_mean"}),
+    "siglip": ("siglip_vit_b16", SMALL),
+    "swin v2": ("swinv2_t", {"seed": 4, "image_size": 32, "embed_width": 32, "depths": (1, 2), "window": 4}),
     "bit": ("bit_r50x1", {"image_size": 32, "depths": (1, 1)}),
     "hybrid": ("r_vit_ti16", {"image_size": 32, "patch_size": 8, "width": 16, "depth": 2, "num_heads": 2}),
 }
@@ -20,6 +26,8 @@ REFUSED = {
     ("bit", "chefer"): "needs attention",
     ("bit", "rollout"): "attention can be looked at",
     ("bit", "attention"): "attention can be looked at",
+    ("siglip", "chefer"): "does not follow attention pooling",
+    ("swin v2", "attention"): "this image is of a ViT",
     ("swin", "attention"): "this image is of a ViT",
 }
 
@@ -31,7 +39,8 @@ def test_a_method_explains_a_backbone_or_refuses_it_in_one_sentence(kind, method
     model, images = classifier(name, **options), noise(2, 16, 24)
     model.head.bias.data.zero_()  # else the class predicted may be one that nothing in the image speaks for
     target = target_of(model, images)
-    fill = None if model.backbone.can_leave_patches_out and kind == "vit" else mean_fill
+    taken_out = model.backbone.can_leave_patches_out and (model.backbone.pools_class_token or method != "shapley")
+    fill = None if taken_out else mean_fill
     request = Request(model, images, target, fill, permutations=2, seed=3)
     if (kind, method) in REFUSED:
         with pytest.raises(ConfigError, match=REFUSED[kind, method]):

@@ -56,8 +56,8 @@ def class_relevance(model: ImageClassifier, images: Tensor, target: Target) -> T
     """Map through which patches attention raised the score of a class (equations 5 and 6).
 
     Relevance begins as the identity and goes through the blocks as ``R + A R``, with the weighted attention ``A`` of
-    each. What the pooled answer gets of each patch is kept: the class token's row, or the mean of all patches' rows,
-    less what they have of themselves at the start.
+    each. What the pooled answer gets of each patch is kept: the rows of the tokens it is made of, the class token's or
+    all patches', each by its share, less what they have of themselves at the start.
 
     Of a Swin the blocks of the last stage are followed, window by window, down to the tokens that come into it. No
     further: patch merging is a linear map of four tokens to one without any attention, so there is no share of it
@@ -77,7 +77,7 @@ def class_relevance(model: ImageClassifier, images: Tensor, target: Target) -> T
     backbone = model.backbone
     if not backbone.attention_layers():
         raise ConfigError(f"gradient-weighted attention needs attention, which a {type(backbone).__name__} has not")
-    if backbone.pooling == "attention":
+    if backbone.pooled_shares(1) is None:
         raise ConfigError("gradient-weighted attention does not follow attention pooling; choose another method")
     size, maps = (images.shape[-2], images.shape[-1]), []
     for number, some in enumerate(images.split(IMAGES_AT_ONCE)):
@@ -94,18 +94,16 @@ def class_relevance(model: ImageClassifier, images: Tensor, target: Target) -> T
 
 def _through_blocks(weighted: list[Tensor], backbone: Backbone, size: tuple[int, int]) -> Tensor:
     """Follow relevance from the pooled answer back to the patches: ``(B, h, w)``."""
-    prefix, grid = backbone.prefix_tokens, backbone.token_grid(*size)
+    grid = backbone.token_grid(*size)
     assert grid is not None
-    start = weighted[0].new_zeros(1, 1, weighted[0].shape[-1])
-    if backbone.pools_class_token:
-        start[..., 0] = 1
-    else:
-        start[..., prefix:] = 1 / (grid[0] * grid[1])
+    shares = backbone.pooled_shares(grid[0] * grid[1])
+    assert shares is not None
+    start = shares.to(weighted[0]).view(1, 1, -1)
     # The rows of (I + A_L) ... (I + A_1) that are asked for, without the product of matrices.
     relevance = start
     for attention in reversed(weighted):
         relevance = relevance + relevance @ attention
-    return (relevance - start)[:, 0, prefix:].unflatten(-1, grid)
+    return (relevance - start)[:, 0, backbone.prefix_tokens :].unflatten(-1, grid)
 
 
 def _through_windows(weighted: list[Tensor], partitions: list[Partition]) -> Tensor:

@@ -100,7 +100,7 @@ class Removal:
             for some, places in zip(
                 chosen.split(VARIANTS_AT_ONCE), visible.split(VARIANTS_AT_ONCE, dim=1), strict=True
             ):
-                answers = self._model.score(backbone.embed_visible(image, places))[0]
+                answers = self._model.score(backbone.head_input_visible(image, places)[0])
                 for place, answer in zip(some.tolist(), answers, strict=True):
                     rows[place] = answer
         return torch.stack(rows)

@@ -23,11 +23,16 @@ class Rotation(NamedTuple):
     """What queries and keys are turned by.
 
     Attributes:
-        cos, sin: ``(N, E)`` in fp32, of the N patches in row-major order. Tokens before the grid are not turned.
+        cos, sin: ``(N, E)`` in fp32, of the N patches in row-major order, or ``(B, V, E)`` of some patches of each
+            image. Tokens before the grid are not turned.
     """
 
     cos: Tensor
     sin: Tensor
+
+    def of(self, visible: Tensor) -> Rotation:
+        """Return the rotation of some patches alone, by their indices ``(B, V)``."""
+        return Rotation(self.cos[visible], self.sin[visible])
 
 
 def frequencies(head_width: int, base: float = BASE) -> Tensor:
@@ -70,10 +75,10 @@ def rotate(heads: Tensor, turned: Rotation) -> Tensor:
     Returns:
         The same shape and precision; the first ``prefix`` tokens as they were.
     """
-    prefix = heads.shape[1] - len(turned.cos)
+    prefix = heads.shape[1] - turned.cos.shape[-2]
     patches = heads[:, prefix:]
     ones = (1,) * (heads.ndim - 3)
-    cos, sin = (part.view(len(part), *ones, -1) for part in turned)
+    cos, sin = (part.view(*part.shape[:-1], *ones, part.shape[-1]) for part in turned)
     first, second = patches.chunk(2, dim=-1)
     across = torch.cat([-second, first], dim=-1)
     return torch.cat([heads[:, :prefix], (patches * cos + across * sin).to(heads.dtype)], dim=1)

@@ -177,7 +177,7 @@ class WindowAttention(Attention):
 
     def by_offset(self) -> Tensor | None:
         """Return the bias by offset of the key from its query, ``(K, 2 M_h - 1, 2 M_w - 1)``, or None without one."""
-        table = self.relative_position_bias_table
+        table = self.bias_table()
         if table is None:
             return None
         # A table's offsets go from key to query.

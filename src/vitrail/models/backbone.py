@@ -10,6 +10,7 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, ClassVar, Literal, Protocol
 
+import torch
 from torch import Tensor, nn
 
 from vitrail.errors import ConfigError
@@ -139,14 +140,21 @@ class Backbone(nn.Module, ABC):
         """Whether `embed` is made of the class token alone."""
         return False
 
-    @property
-    def pooling(self) -> Literal["class", "mean", "attention"]:
-        """What `embed` makes its vector of: the class token, the mean of all places, or learned attention to them."""
-        return "mean"
+    def pooled_shares(self, patches: int) -> Tensor | None:
+        """Return the share of each token in what `head_input` is made of, for so many patches: ``(prefix + N,)``.
+
+        They add up to 1; None where the shares depend on the image, as of learned attention.
+        """
+        shares = torch.zeros(self.prefix_tokens + patches)
+        if self.pools_class_token:
+            shares[0] = 1
+        else:
+            shares[self.prefix_tokens :] = 1 / patches
+        return shares
 
     @property
     def can_leave_patches_out(self) -> bool:
-        """Whether `embed_visible` can answer without some patches, as a ViT whose tokens have seen no other patch."""
+        """Whether `head_input_visible` can answer without some patches, as a ViT whose tokens see their own alone."""
         return False
 
     @property
@@ -155,28 +163,30 @@ class Backbone(nn.Module, ABC):
         return False
 
     def last_map(self, images: Tensor) -> tuple[Tensor, Step]:
-        """Return the last map on which `embed` depends place by place, and the rest of the model as its function.
+        """Return the last map on which the answer depends place by place, and the rest of the model as its function.
 
         Args:
             images: ``(B, C, H, W)``.
 
         Returns:
-            The map ``(B, C_i, h, w)``, and a function from such a map to vectors ``(B, D)``; of this one it is `embed`.
+            The map ``(B, C_i, h, w)``, and a function of such a map, which of this one gives what `head_input` gives.
 
         Raises:
             ConfigError: the model has none.
         """
         raise ConfigError(f"a {type(self).__name__} has no last map to explain an answer on")
 
-    def embed_visible(self, images: Tensor, visible: Tensor) -> Tensor:
-        """Describe images of which only some patches are there: the others are taken out of the sequence.
+    def head_input_visible(self, images: Tensor, visible: Tensor) -> Tensor:
+        """Return what a classifier scores of images of which only some patches are there.
+
+        The others are taken out of the sequence.
 
         Args:
             images: ``(B, C, H, W)``.
             visible: ``(B, S, V)`` indices of the patches that are there, in S variants of each image.
 
         Returns:
-            ``(B, S, D)``.
+            ``(B, S, D)``, or ``(B, S, head_inputs, D)``; see `head_input`.
 
         Raises:
             ConfigError: no patch can be taken out of this model, or nothing would be left.
@@ -205,6 +215,13 @@ class Backbone(nn.Module, ABC):
         By where the key lies from its query: the centre is a token's own place, right of it the key to its right.
         """
         return []
+
+    def rotary_turns(self) -> Tensor | None:
+        """Return how often each pair of channels is turned for a unit of a coordinate, ``(E / 4,)``; None if none is.
+
+        Coordinates go from -1 to 1 along each side of the image.
+        """
+        return None
 
     def attention_layers(self) -> list[Attention]:
         """Return the attention of every block, first to last; nothing of a model without."""

@@ -11,15 +11,16 @@ from collections.abc import Sequence
 import torch
 from torch import Tensor, nn
 
+from vitrail.errors import ConfigError
 from vitrail.layers.attention import Attention
 from vitrail.layers.block import drop_path, drop_path_rates, initialise
 from vitrail.layers.feed_forward import ACTIVATIONS, LayerScale, new_mlp
 from vitrail.layers.modern_attention import ModernAttention
-from vitrail.layers.patches import PatchEmbedding, check_images
+from vitrail.layers.patches import PatchEmbedding, check_images, take
 from vitrail.layers.pooling import AttentionPool
 from vitrail.layers.positions import resize_positions
 from vitrail.layers.relative_position import RelativeBias
-from vitrail.layers.rope import Rotation, rotation
+from vitrail.layers.rope import Rotation, frequencies, rotation
 from vitrail.models.backbone import Backbone, Step, run_blocks
 from vitrail.models.modern_sizes import ModernViTConfig
 
@@ -128,18 +129,20 @@ class ModernViT(Backbone):
         tokens = torch.cat([prefix.expand(len(images), -1, -1).to(patches.dtype), patches], dim=1)
         return self.norm_pre(self.dropout(tokens))
 
-    def block_steps(self, tokens: Tensor, grid: tuple[int, int]) -> list[Step]:
+    def block_steps(self, tokens: Tensor, grid: tuple[int, int], visible: Tensor | None = None) -> list[Step]:
         """Return each block as a function of its tokens alone.
 
         Args:
             tokens: what goes into the first, for device and precision.
             grid: ``(h, w)`` of the image.
+            visible: ``(B, V)`` indices of the only patches there are; all when absent.
         """
         config = self.config
         turned = None
         if config.positions == "rotary":
             turned = rotation(grid, config.width // config.num_heads, config.rotary_base, like=tokens)
-        biases = [table(tokens, grid) for table in self.relative] or [None]
+            turned = turned if visible is None else turned.of(visible)
+        biases = [table(tokens, grid, visible) for table in self.relative] or [None]
         if len(biases) < self.depth:
             biases = biases * self.depth
         return [_step(block, bias, turned) for block, bias in zip(self.blocks, biases, strict=True)]
@@ -183,9 +186,11 @@ class ModernViT(Backbone):
 
     def head_input(self, images: Tensor) -> Tensor:
         """Return what a classifier scores; with a distillation token both tokens, ``(B, 2, D)``, each for its head."""
-        if not self.config.distillation_token:
-            return self.embed(images)
-        return self.forward_features(images)[:, :2]
+        return self._scored(self.forward_features(images))
+
+    def _scored(self, tokens: Tensor) -> Tensor:
+        """Take what a classifier scores from the last tokens ``(B, prefix + N, D)``."""
+        return tokens[:, :2] if self.config.distillation_token else self.pool(tokens)
 
     @property
     def head_inputs(self) -> int:
@@ -196,6 +201,67 @@ class ModernViT(Backbone):
     def placed_tokens(self) -> int:
         """How many of the tokens before the grid have learned positions: not the registers."""
         return self.config.placed_tokens
+
+    def pooled_shares(self, patches: int) -> Tensor | None:
+        """Return the share of each token in what is scored; see `Backbone.pooled_shares`."""
+        shares = None if self.attn_pool is not None else super().pooled_shares(patches)
+        if shares is not None and self.config.distillation_token:
+            shares[:2] = 0.5
+        if shares is not None and self.config.pool == "class_mean":
+            shares *= 0.5
+            shares[0] = 0.5
+        return shares
+
+    @property
+    def can_leave_patches_out(self) -> bool:
+        """Whether a token has seen its own patch alone: it has."""
+        return True
+
+    def last_map(self, images: Tensor) -> tuple[Tensor, Step]:
+        """Return the patch tokens before the last block where the class token is pooled, else those after it."""
+        tokens, grid = self.tokens(images), self.token_grid(*images.shape[-2:])
+        steps = self.block_steps(tokens, grid)
+        before = steps[:-1] if self.pools_class_token else steps
+        tokens, _ = run_blocks(before, tokens)
+        prefix = tokens[:, : self.prefix_tokens]
+
+        def rest(places: Tensor) -> Tensor:
+            joined = torch.cat([prefix, places.flatten(2).transpose(1, 2)], dim=1)
+            return self._scored(self.norm(run_blocks(steps[len(before) :], joined)[0]))
+
+        return tokens[:, self.prefix_tokens :].transpose(1, 2).unflatten(2, grid), rest
+
+    def head_input_visible(self, images: Tensor, visible: Tensor) -> Tensor:
+        """Return what a classifier scores of images of which only some patches are there; see `Backbone`."""
+        if not visible.shape[-1] and not self.pools_class_token:
+            raise ConfigError("a model that pools its patches has no answer when all of them are taken out")
+        variants = visible.flatten(0, 1)
+        tokens = self.tokens(images).repeat_interleave(visible.shape[1], dim=0)
+        kept = torch.cat([tokens[:, : self.prefix_tokens], take(tokens[:, self.prefix_tokens :], variants)], dim=1)
+        steps = self.block_steps(kept, self.token_grid(*images.shape[-2:]), variants)
+        return self._scored(self.norm(run_blocks(steps, kept)[0])).unflatten(0, visible.shape[:2])
+
+    def input_filters(self) -> Tensor:
+        """Return the filters that make tokens of patches."""
+        return self.patch_embed.input_filters()
+
+    def position_table(self, height: int, width: int) -> Tensor | None:
+        """Return the learned positions of the patches, fitted to images of this size; see `Backbone`."""
+        if self.pos_embed is None:
+            return None
+        placed, grid, mode = self.config.placed_tokens, self.token_grid(height, width), self.config.position_resize
+        return resize_positions(self.pos_embed, self.own_grid, grid, placed, mode)[:, placed:]
+
+    def position_biases(self) -> list[Tensor]:
+        """Return the table of every block, or the one of all."""
+        return [table.by_offset() for table in self.relative]  # type: ignore[operator]
+
+    def rotary_turns(self) -> Tensor | None:
+        """Return how often each pair of channels is turned; see `Backbone.rotary_turns`."""
+        config = self.config
+        return (
+            frequencies(config.width // config.num_heads, config.rotary_base) if config.positions == "rotary" else None
+        )
 
     def layer_of(self, name: str) -> int:
         """Return the layer a parameter belongs to: 0 for the embeddings, i + 1 for block i, depth + 1 after.

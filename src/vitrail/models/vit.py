@@ -233,10 +233,9 @@ class ViT(Backbone):
         """Whether `embed` is made of the class token alone."""
         return self.config.pool == "class"
 
-    @property
-    def pooling(self) -> Literal["class", "mean", "attention"]:
-        """What `embed` makes its vector of."""
-        return self.config.pool
+    def pooled_shares(self, patches: int) -> Tensor | None:
+        """Return the share of each token in the pooled vector; see `Backbone.pooled_shares`."""
+        return None if self.attn_pool is not None else super().pooled_shares(patches)
 
     @property
     def can_leave_patches_out(self) -> bool:
@@ -259,8 +258,8 @@ class ViT(Backbone):
 
         return tokens[:, self.prefix_tokens :].transpose(1, 2).unflatten(2, grid), rest
 
-    def embed_visible(self, images: Tensor, visible: Tensor) -> Tensor:
-        """Describe images of which only some patches are there; see `Backbone.embed_visible`."""
+    def head_input_visible(self, images: Tensor, visible: Tensor) -> Tensor:
+        """Return what a classifier scores of images of which only some patches are there; see `Backbone`."""
         if not self.can_leave_patches_out:
             raise ConfigError("each token of a hybrid has seen more than its patch; fill patches, do not take them out")
         if not visible.shape[-1] and not self.pools_class_token:
