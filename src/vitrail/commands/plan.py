@@ -23,7 +23,7 @@ from vitrail.runs.run_training import Plan
 from vitrail.runs.split import divide, open_undivided
 from vitrail.runs.throughput import Throughput, measure_throughput
 from vitrail.serialize import dumps
-from vitrail.settings import PlanSettings, PretrainSettings, TrainSettings, peak_lr
+from vitrail.settings import LearningSettings, PlanSettings, PretrainSettings, TrainSettings, peak_lr
 from vitrail.tasks.recipes import find_recipe
 
 FEWEST_STEPS = 200
@@ -213,7 +213,7 @@ def _kind(settings: PlanSettings) -> str:
     return "finetune" if settings.weights else "scratch"
 
 
-def _lr(settings: PlanSettings, base: PretrainSettings | TrainSettings, batch: int) -> float:
+def _lr(settings: PlanSettings, base: LearningSettings, batch: int) -> float:
     """Return the recipe's own rate where it says how it grows, else one between the recipe and the published."""
     if base.lr_for_batch or settings.recipe != "auto":
         return peak_lr(replace(base, batch_size=batch))
@@ -221,7 +221,7 @@ def _lr(settings: PlanSettings, base: PretrainSettings | TrainSettings, batch: i
     return lr_between(batch, (base.batch_size, base.lr), (largest, lr))
 
 
-def _prepare(settings: PlanSettings, out: str) -> tuple[Plan, PretrainSettings | TrainSettings]:
+def _prepare(settings: PlanSettings, out: str) -> tuple[Plan, LearningSettings]:
     """Build what the command would train, in a folder that is thrown away."""
     run = {"device": settings.device, "precision": settings.precision}
     common: dict[str, Any] = {

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from vitrail.data.sources import NO_SPLIT, Source
 from vitrail.errors import ConfigError
-from vitrail.settings import PretrainSettings, TrainSettings
+from vitrail.settings import LearningSettings
 
 
-def check_share(settings: TrainSettings | PretrainSettings, source: Source) -> None:
+def check_share(settings: LearningSettings, source: Source) -> None:
     """Refuse a share of held-out images that would be passed over because the data has a validation split.
 
     Raises:

@@ -11,14 +11,14 @@ from vitrail.runs.run_folder import given_back_if_refused, open_folder
 from vitrail.runs.run_training import Plan
 from vitrail.runs.split import with_images
 from vitrail.seeding import seeded
-from vitrail.settings import PretrainSettings, TrainSettings
+from vitrail.settings import LearningSettings
 from vitrail.tasks.registry import task_to_learn
 from vitrail.tasks.task import RunContext
 from vitrail.weights.checkpoint import build_described
 from vitrail.weights.weights_file import WeightsFile
 
 
-def prepare(settings: TrainSettings | PretrainSettings, source: Source, weights: WeightsFile | None = None) -> Plan:
+def prepare(settings: LearningSettings, source: Source, weights: WeightsFile | None = None) -> Plan:
     """Build what is to be trained on an open source, with the weights it starts from and its run folder.
 
     Args:

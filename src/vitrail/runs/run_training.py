@@ -19,7 +19,7 @@ from vitrail.errors import ConfigError
 from vitrail.layers.attention_cpu import ready
 from vitrail.runs.run_folder import given_back
 from vitrail.runs.summary import say_start
-from vitrail.settings import PretrainSettings, TrainSettings, peak_lr
+from vitrail.settings import LearningSettings, peak_lr
 from vitrail.training import distributed
 from vitrail.training.interfaces import Batch, Batches, Draw, Evaluate
 from vitrail.training.loop import Training, fit
@@ -55,7 +55,7 @@ class Plan:
         notes: what was found and decided on the way, each a sentence, said once training does start.
     """
 
-    settings: TrainSettings | PretrainSettings
+    settings: LearningSettings
     source: Source
     folder: Path
     task: nn.Module
@@ -123,7 +123,7 @@ def _kernel(runtime: Runtime) -> str:
     return "one kernel" if ready() else "torch's own"
 
 
-def _check_effort(settings: TrainSettings | PretrainSettings) -> None:
+def _check_effort(settings: LearningSettings) -> None:
     for name in ("epochs", "lr"):
         if not 0.0 < getattr(settings, name) < math.inf:
             raise ConfigError(f"{name} must be a number above 0, not {getattr(settings, name)}")

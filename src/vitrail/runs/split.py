@@ -28,7 +28,7 @@ from vitrail.data.image_list import (
 from vitrail.data.sources import Images, Source, with_validation
 from vitrail.errors import DataError
 from vitrail.runs.run_folder import is_same_run, run_folder
-from vitrail.settings import PretrainSettings, TrainSettings
+from vitrail.settings import LearningSettings, TrainSettings
 from vitrail.tasks.classification.settings import ClassifySettings
 from vitrail.tasks.registry import task_to_learn
 from vitrail.training import distributed
@@ -39,7 +39,7 @@ from vitrail.weights.named import find_model
 NO_LIST = "The run kept no list of its images"
 
 
-def run_split(settings: TrainSettings | PretrainSettings, as_for: TrainSettings | None = None) -> Source:
+def run_split(settings: LearningSettings, as_for: TrainSettings | None = None) -> Source:
     """Open the data of a run, divided: anew, or as the run in its folder has divided them when it began.
 
     Whatever has changed since is said in the source's notes: images that are new are left out of the run.
@@ -71,12 +71,12 @@ def run_split(settings: TrainSettings | PretrainSettings, as_for: TrainSettings 
     return _as_begun(pool, known, str(folder), settings.data)
 
 
-def open_undivided(settings: TrainSettings | PretrainSettings) -> Source:
+def open_undivided(settings: LearningSettings) -> Source:
     """Open the data of a run as they are, with the splits they have themselves."""
     return task_to_learn(settings).open(replace(settings, validation_share=0.0))
 
 
-def divide(pool: Source, settings: TrainSettings | PretrainSettings) -> Source:
+def divide(pool: Source, settings: LearningSettings) -> Source:
     """Divide data as a new run does: hold images out by the seed, and keep as many labels as are asked for."""
     labels = settings.labels if isinstance(settings, ClassifySettings) else 1.0
     return divide_by(pool, settings.data, settings.run.seed, settings.validation_share, labels)
@@ -126,7 +126,7 @@ def _bare(source: Source) -> Source:
     return dataclasses.replace(source, **parts, images=images, class_names=())
 
 
-def _with_warnings(source: Source, settings: TrainSettings | PretrainSettings) -> Source:
+def _with_warnings(source: Source, settings: LearningSettings) -> Source:
     """Say which held-out images are seen in training all the same."""
     images = source.images
     if images is None:
@@ -145,7 +145,7 @@ def _with_warnings(source: Source, settings: TrainSettings | PretrainSettings) -
     return dataclasses.replace(source, notes=tuple(notes))
 
 
-def _labels_seen(settings: TrainSettings | PretrainSettings) -> set[int] | None:
+def _labels_seen(settings: LearningSettings) -> set[int] | None:
     """Return the contents of the images that the weights' run has learned from with their labels."""
     if settings.weights is None:
         return None

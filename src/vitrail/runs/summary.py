@@ -7,7 +7,7 @@ from typing import Any
 
 from vitrail.console import quoted
 from vitrail.output import say
-from vitrail.settings import PretrainSettings, TrainSettings, peak_lr
+from vitrail.settings import LearningSettings, peak_lr
 from vitrail.tasks.recipes import recipe_name
 from vitrail.tasks.registry import task_to_learn
 from vitrail.training.runtime import Runtime
@@ -55,13 +55,13 @@ def _model(task: Any, description: Description) -> str:
     return f"{description.model.name}{head}, {total:,} parameters{part}, input {height}x{width}{grey}"
 
 
-def _weights(settings: TrainSettings | PretrainSettings) -> str:
+def _weights(settings: LearningSettings) -> str:
     if settings.weights is None:
         return "from random weights: nothing pretrained was named (--weights FILE, or a run of vitrail pretrain)"
     return f"from {quoted(settings.weights)}"
 
 
-def _recipe(settings: TrainSettings | PretrainSettings, steps_per_epoch: int) -> str:
+def _recipe(settings: LearningSettings, steps_per_epoch: int) -> str:
     epochs = f"{settings.epochs:g} {'epoch' if settings.epochs == 1 else 'epochs'}"
     steps = f"{steps_per_epoch:,} {'step' if steps_per_epoch == 1 else 'steps'}"
     effort = f"{epochs} of {steps}, batch {settings.batch_size:,}"
@@ -69,7 +69,7 @@ def _recipe(settings: TrainSettings | PretrainSettings, steps_per_epoch: int) ->
     return f"{_recipe_name(settings)}: {effort}, {rate}"
 
 
-def _recipe_name(settings: TrainSettings | PretrainSettings) -> str:
+def _recipe_name(settings: LearningSettings) -> str:
     objective, task = getattr(settings, "objective", None), getattr(settings, "task", None)
     return recipe_name(type(settings), settings.recipe, settings.weights, objective, task)
 

@@ -27,6 +27,7 @@ from vitrail.settings.models import (
     Size,
 )
 from vitrail.settings.training import (
+    LearningSettings,
     PretrainSettings,
     TrainSettings,
     peak_lr,
@@ -40,6 +41,7 @@ __all__ = [
     "DoctorSettings",
     "EvaluateSettings",
     "Head",
+    "LearningSettings",
     "Loader",
     "LookSettings",
     "ModelsSettings",

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import functools
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from vitrail.errors import ConfigError, nearest
-from vitrail.settings.training import PretrainSettings, TrainSettings
+from vitrail.settings.training import LearningSettings, PretrainSettings, TrainSettings
 from vitrail.tasks.classification.spec import CLASSIFY
 from vitrail.tasks.detection.spec import DETECT
 from vitrail.tasks.mae.spec import MAE
@@ -64,13 +64,13 @@ def task_of(description: Description) -> Task:
     return find_task(description.task)
 
 
-def task_to_learn(settings: TrainSettings | PretrainSettings) -> Task:
+def task_to_learn(settings: LearningSettings) -> Task:
     """Return the task that settings of a run are of.
 
     Raises:
         ConfigError: they name another one.
     """
-    named = settings.objective if isinstance(settings, PretrainSettings) else settings.task
+    named = settings.objective if isinstance(settings, PretrainSettings) else cast(TrainSettings, settings).task
     spec = find_spec(named)
     if not isinstance(settings, spec.settings):
         raise ConfigError(f"{spec.option} needs {spec.settings.__name__}, and these are {type(settings).__name__}")
