@@ -81,7 +81,7 @@ def test_a_foreign_file_of_two_or_a_thousand_classes_is_measured(tmp_path: Path,
     file = timm_file(tmp_path / "vit.safetensors", classes)
     names = imagenet_ids()[300:303] if classes == 1000 else ("0", "1")
     data = class_folders(tmp_path / "data", records(1, names))
-    study = quick(file, data, tmp_path / "out", curves=("occlusion", "texture"))
+    study = quick(file, data, tmp_path / "out", curves=("occlusion", "texture"), precision="fp32")
     assert (study.images, study.classes) == (len(names), len(names))
     model = study.models[0]
     assert model.curve("tokens_salient") is not None

@@ -13,7 +13,6 @@ from vitrail.data.sources import Images
 from vitrail.errors import ConfigError, DataError, Interrupted
 from vitrail.output import say, say_table
 from vitrail.paths import user_path
-from vitrail.runs.foreign_models import published_precision
 from vitrail.runs.measured import choose_split, known_split
 from vitrail.runs.next_steps import say_next
 from vitrail.runs.place import check_place
@@ -149,10 +148,12 @@ def _entrants(settings: StressSettings, opened: Sequence[OpenedModel]) -> tuple[
     notes = [note for one in opened for note in one.notes] + [note for one in measured for note in one.notes] + said
     entrants = []
     for name, one, images in zip(_names(settings.models), opened, common, strict=True):
-        runtime = Runtime.of(published_precision(settings, one))
+        runtime = Runtime.of(settings)
         predictor = task_of(one.description).predictor(one.model, one.description, runtime)
         chosen = choose_images(images, one.description.preprocessing, settings.images, settings.data)
         entrants.append(Entrant(StressedModel(name, predictor), chosen))
+    runtime = entrants[0].model.predictor.runtime
+    notes.append(f"Computed on {runtime.device} in {runtime.precision.name} ({runtime.precision.reason}).")
     return entrants, measured[0].split, tuple(dict.fromkeys(notes))
 
 

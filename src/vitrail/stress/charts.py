@@ -42,7 +42,7 @@ def draw_conflict(models: Sequence[ModelFigures]) -> Image.Image | None:
     shown = [model for model in models if model.conflict]
     if not shown:
         return None
-    with _canvas(1, False) as (axes, picture):
+    with _canvas(1, False, "named, % of images") as (axes, picture):
         for number, model in enumerate(shown):
             levels = [point.level for point in model.conflict]
             for kind, (name, attribute) in enumerate((("shape's class", "shape"), ("texture's class", "texture"))):
@@ -51,7 +51,6 @@ def draw_conflict(models: Sequence[ModelFigures]) -> Image.Image | None:
                 colour = COLOURS[(kind if len(shown) == 1 else number) % len(COLOURS)]
                 _line(axes[0], levels, values, label, colour, STYLES[0 if len(shown) == 1 else kind])
         _frame(axes[0], "Shape against texture", "strength of the foreign texture")
-        axes[0].set_ylabel("named, % of images", color=QUIET)
         _legend(axes[0])
     return picture()
 
@@ -183,7 +182,9 @@ def _legend(axis: Any) -> None:
 
 
 @contextmanager
-def _canvas(count: int, small: bool) -> Iterator[tuple[list[Any], Callable[[], Image.Image]]]:
+def _canvas(
+    count: int, small: bool, label: str = "accuracy, %"
+) -> Iterator[tuple[list[Any], Callable[[], Image.Image]]]:
     """Give the axes of so many charts, and a function that returns the image once they are drawn."""
     # Not pyplot: its figures are global, and a server draws in several threads.
     from matplotlib import rc_context
@@ -192,7 +193,7 @@ def _canvas(count: int, small: bool) -> Iterator[tuple[list[Any], Callable[[], I
 
     columns = min(count, 4 if small else 3 if count == 3 else 2)
     rows = math.ceil(count / columns)
-    wide, tall = (2.9, 2.3) if small else (4.4 if columns == 3 else 5.4, 4.0)
+    wide, tall = (2.9, 2.3) if small else ({1: 8.0, 2: 5.4, 3: 4.4}[columns], 4.0)
     with rc_context({"font.family": "DejaVu Sans", "font.size": 10, "axes.unicode_minus": True}):
         canvas = Figure(figsize=(wide * columns, tall * rows), dpi=150, layout="constrained", facecolor="white")
         canvas.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr]
@@ -200,7 +201,7 @@ def _canvas(count: int, small: bool) -> Iterator[tuple[list[Any], Callable[[], I
         axes = list(canvas.subplots(rows, columns, squeeze=False).flatten())
         for axis in axes[count:]:
             axis.axis("off")
-        canvas.supylabel("accuracy, %", fontsize=10, color=QUIET)
+        canvas.supylabel(label, fontsize=10, color=QUIET)
 
         def picture() -> Image.Image:
             buffer = io.BytesIO()

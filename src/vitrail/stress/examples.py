@@ -41,7 +41,7 @@ def draw_examples(
         grid: rows and columns of the patches, where tokens are removed.
         side_by_side: curves in a row.
     """
-    rows = []
+    rows: list[list[Tile | None]] = [[Tile(enlarge(to_picture(image.pixels), SHOWN_SIDE, SHOWN_SIDE), "as it is")]]
     for start in range(0, len(curves), side_by_side):
         row: list[Tile | None] = []
         for curve in curves[start : start + side_by_side]:
@@ -60,8 +60,16 @@ def _tile(image: StressImage, curve: Curve, level: float, grid: tuple[int, int] 
         stays = np.isin(cells, curve.kept(image, level, 0))
         colour = np.array(HIDDEN, dtype=np.uint8)[: len(image.pixels), None, None]
         pixels = np.where(stays, image.pixels, colour)
-    shown = f"{level:.0%}" if "share" in curve.axis or "strength" in curve.axis else f"{level:g} {_unit(curve)}"
-    return Tile(enlarge(to_picture(pixels), SHOWN_SIDE, SHOWN_SIDE), f"{curve.title}\n{shown}")
+    is_share = curve.axis.startswith(("share", "strength"))
+    shown = f"{100 * level:.0f} %" if is_share else f"{level:g} {_unit(curve)}"
+    return Tile(enlarge(to_picture(pixels), SHOWN_SIDE, SHOWN_SIDE), f"{_short(curve)}\n{shown}")
+
+
+def _short(curve: Curve) -> str:
+    """Return a name of two or three words: captions are narrow."""
+    kind, _, rest = curve.name.partition("_")
+    kind = {"occlusion": "black", "tokens": "removed"}.get(kind, "")
+    return " ".join(part for part in (kind, rest.replace("_", " ")) if part) or curve.title
 
 
 def _unit(curve: Curve) -> str:
