@@ -64,7 +64,7 @@ class StressedModel:
         device = self.predictor.runtime.device
         with self.predictor.computing():
             normalised = self.predictor.module.normalise(to_device({"image": images}, device)["image"])
-            features = self.backbone.embed_visible(normalised, visible.to(device))[:, 0]
+            features = self.backbone.head_input_visible(normalised, visible.to(device))[:, 0]
             return self.predictor.model.score(features).float().cpu()
 
     def digest(self) -> str:
