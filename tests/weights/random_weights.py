@@ -13,7 +13,8 @@ def randomise(model: nn.Module, seed: int = 0) -> nn.Module:
         for name, parameter in model.named_parameters():
             values = torch.randn(parameter.shape, generator=generator)
             around_one = parameter.ndim == 1 and name.endswith("weight")
-            parameter.copy_(1 + 0.2 * values if around_one else values * (parameter[0].numel() ** -0.5 + 0.01))
+            inputs = parameter[0].numel() if parameter.ndim else 1
+            parameter.copy_(1 + 0.2 * values if around_one else values * (inputs**-0.5 + 0.01))
     return model.eval()
 
 

@@ -8,7 +8,7 @@ import vitrail
 from vitrail.config import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, to_json
 from vitrail.errors import WeightsError
 from vitrail.models.registry import build_model
-from vitrail.weights.detect import LAYOUTS
+from vitrail.weights.detect import LAYOUTS, translate
 from vitrail.weights.preprocessing import default_preprocessing
 from vitrail.weights.sidecars import transformers_processor
 from vitrail.weights.weights_file import open_weights
@@ -103,3 +103,24 @@ def test_grey_files_are_not_given_three_channels():
     assert found.channels == 1
     assert len(found.mean) == len(found.std) == 1
     assert torch.tensor(found.mean).item() == pytest.approx(sum(IMAGENET_MEAN) / 3)
+
+
+@pytest.mark.parametrize(
+    ("name", "mean", "resize", "crop_fraction"),
+    [
+        ("deit_ti16_distilled", IMAGENET_MEAN, "crop", 0.875),
+        ("deit3_s16", IMAGENET_MEAN, "crop", 0.875),
+        ("beit_b16", (0.5, 0.5, 0.5), "crop", 0.875),
+        ("dinov2_vit_s14", IMAGENET_MEAN, "crop", 0.875),
+        ("dinov3_vit_s16", IMAGENET_MEAN, "crop", 0.875),
+        ("clip_vit_b16", (0.48145466, 0.4578275, 0.40821073), "crop", 1.0),
+        ("siglip_vit_b16", (0.5, 0.5, 0.5), "squash", 1.0),
+    ],
+)
+def test_todays_encoders_get_the_colours_they_were_trained_with(name, mean, resize, crop_fraction):
+    model = build_model(name, num_classes=3, width=64, depth=1, num_heads=1, image_size=64, patch_size=16)
+    plain, layout, _ = translate(model.state_dict(), name)
+    found, why = default_preprocessing(layout, plain)
+    assert (found.mean, found.resize, found.crop_fraction) == (mean, resize, crop_fraction)
+    assert found.image_size == ((224, 224) if "dinov3" in name else (64, 64))
+    assert why

@@ -34,7 +34,17 @@ HEADS = ("head.", "head_dist.")
 
 # What a file may hold without a model having it: a decoder is of no use to a backbone, nor a head; the final norm
 # belongs to one way of pooling, the class token to another.
-MAY_BE_LEFT_OUT = ("decoder.", "predictor.", "head.", "head_dist.", "pre_logits.", "norm.", "fc_norm.", "cls_token")
+MAY_BE_LEFT_OUT = (
+    "decoder.",
+    "predictor.",
+    "projection.",
+    "head.",
+    "head_dist.",
+    "pre_logits.",
+    "norm.",
+    "fc_norm.",
+    "cls_token",
+)
 
 # What else a file holds and a model lacks is only reported, unless it would have taken part in the computation.
 MATTERS = (
@@ -59,8 +69,8 @@ BLOCK = re.compile(
     r"(decoder\.)?blocks\.\d+|relative\.\d+|(patch_embed\.backbone\.)?(layers|stages)\.\d+(\.blocks\.\d+)?"
 )
 
-ABOVE_ENCODER = ("decoder.", "predictor.")
-"""What a self-supervised model has above its encoder: of no use to the encoder itself."""
+ABOVE_ENCODER = ("decoder.", "predictor.", "projection.")
+"""What a self-supervised model, or CLIP, has above its encoder: of no use to the encoder itself."""
 
 POST_NORM = (
     "it lacks biases of queries, keys and values and a class token, as timm's models with norms after attention "

@@ -9,6 +9,10 @@ import re
 from collections.abc import Collection
 from typing import Any
 
+from vitrail.weights.infer_modern import has_modern_shape
+from vitrail.weights.stated import ACTIVATIONS as STATED
+from vitrail.weights.stated import of_images
+
 TANH_GELU = frozenset({"gelu_new", "gelu_fast", "gelu_tanh", "gelu_pytorch_tanh"})
 """Approximations of GELU by tanh, which differ from it by 5e-4 at most (`vitrail.weights.formats.google`)."""
 
@@ -64,11 +68,17 @@ def contradiction(config: dict[str, Any], names: Collection[str]) -> str:
         config: what it holds.
         names: plain names of the tensors.
     """
+    config, modern = of_images(config), has_modern_shape(names)
     activation = config.get("hidden_act")
-    if isinstance(activation, str) and activation not in ACTIVATIONS:
+    gated = config.get("use_gated_mlp") is True
+    if gated and activation not in ("silu", "swish"):
+        return (
+            f"config.json beside it says hidden_act {str(activation)[:40]!r} of a gated MLP, where DINOv3's have silu"
+        )
+    if isinstance(activation, str) and activation not in (STATED if modern else ACTIVATIONS) and not gated:
         return f"config.json beside it says hidden_act {activation[:40]!r}, where every model of vitrail's has GELU"
     eps = config.get("layer_norm_eps")
-    if isinstance(eps, float) and eps > LARGEST_EPS:
+    if isinstance(eps, float) and eps > LARGEST_EPS and not modern:
         return f"config.json beside it says layer_norm_eps {eps:g}, where every model of vitrail's has 1e-6 or 1e-5"
     if config.get("qkv_bias") is False and any(name.endswith("attn.qkv.bias") for name in names):
         return "config.json beside it says qkv_bias false, and the file has biases of queries, keys and values"
@@ -97,7 +107,7 @@ def _of_timm(config: dict[str, Any], names: Collection[str]) -> str:
     architecture, arguments = config.get("architecture"), config.get("model_args")
     if not isinstance(architecture, str):
         return ""
-    if re.search(r"quickgelu|_rpn_|_xp_", architecture):
+    if re.search(r"_rpn_|_xp_" if has_modern_shape(names) else r"quickgelu|_rpn_|_xp_", architecture):
         return (
             f"config.json beside it says {architecture[:60]}, which is no model here though its tensors look like one"
         )
@@ -106,6 +116,15 @@ def _of_timm(config: dict[str, Any], names: Collection[str]) -> str:
     if unknown:
         return f"config.json beside it asks timm for {', '.join(unknown[:3])}, of which nothing is known here"
     pools = arguments.get("global_pool", config.get("global_pool"))
+    if has_modern_shape(names):
+        return _of_modern_timm(architecture, pools, names)
     if pools == "avg" and "norm.weight" in names and "fc_norm.weight" not in names and "blocks.0.norm1.weight" in names:
         return "config.json beside it says global_pool 'avg' after the final norm, where every model here has it before"
+    return ""
+
+
+def _of_modern_timm(architecture: str, pools: Any, names: Collection[str]) -> str:
+    """Say what timm's config asks of a ViT of after 2021 that no model here computes."""
+    if "rope" in architecture or "_pe_" in architecture:
+        return f"config.json beside it says {architecture[:60]}, whose rotary positions no model here has"
     return ""

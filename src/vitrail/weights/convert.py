@@ -31,8 +31,8 @@ WRAPPED = ("mae", "swin")
 FOUND_BY_NAME = ("model.safetensors", "pytorch_model.bin")
 """Only under these names do libraries look for weights beside a config."""
 
-ABOVE = ("decoder.", "predictor.")
-"""What a self-supervised model has above its encoder."""
+ABOVE = ("decoder.", "predictor.", "projection.")
+"""What a self-supervised model, or CLIP, has above its encoder."""
 
 # Which of it a layout has a place for; the others are made for encoders and classifiers alone.
 KEPT_ABOVE = {
@@ -40,6 +40,8 @@ KEPT_ABOVE = {
     "mae": ("decoder.",),
     "huggingface": ("decoder.",),
     "huggingface_2026": ("decoder.",),
+    "clip": ("projection.",),
+    "clip_huggingface": ("projection.",),
 }
 FITTED = "decoder.target."
 """Components and tokenizers, which only vitrail keeps with a model."""

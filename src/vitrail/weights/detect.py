@@ -8,8 +8,10 @@ from dataclasses import dataclass
 
 from vitrail.errors import WeightsError, nearest
 from vitrail.weights.checks import listed, parts_of
-from vitrail.weights.formats import google, huggingface, mae, modern, swin, swin_v2, timm, torchvision
+from vitrail.weights.formats import clip, google, huggingface, mae, modern, swin, swin_v2, timm, torchvision
+from vitrail.weights.formats import modern_huggingface as hf
 from vitrail.weights.formats.plain import check_axes, is_plain, own_from_plain, own_to_plain
+from vitrail.weights.infer_modern import has_modern_shape, kind_of
 from vitrail.weights.reader import State
 from vitrail.weights.wrappers import peel
 
@@ -24,6 +26,7 @@ class Layout:
         to_plain: translates into plain names.
         from_plain: translates back; takes the number of heads besides, for layouts that keep heads apart.
         suffix: the file format it is written in: ``.safetensors`` or ``.npz``.
+        leaves_out: whether ``to_plain`` leaves a tensor out, by the file's name: the text tower beside one of images.
     """
 
     title: str
@@ -31,6 +34,7 @@ class Layout:
     to_plain: Callable[[State], State]
     from_plain: Callable[[State, int], State]
     suffix: str = ".safetensors"
+    leaves_out: Callable[[str], bool] = lambda name: False
 
 
 def _ends(*endings: str) -> Callable[[State], bool]:
@@ -98,6 +102,50 @@ LAYOUTS: dict[str, Layout] = {
         torchvision.to_plain,
         torchvision.from_plain,
     ),
+    "deit_huggingface": Layout(
+        "Hugging Face transformers' DeiT", hf.is_deit, hf.deit_to_plain, hf.deit_from_plain, leaves_out=hf.is_buffer
+    ),
+    "beit_huggingface": Layout(
+        "Hugging Face transformers' BEiT", hf.is_beit, hf.beit_to_plain, hf.beit_from_plain, leaves_out=hf.is_above_beit
+    ),
+    "dinov2_huggingface": Layout(
+        "Hugging Face transformers' DINOv2",
+        hf.is_dinov2,
+        hf.dinov2_to_plain,
+        hf.dinov2_from_plain,
+        leaves_out=hf.is_buffer,
+    ),
+    "dinov3_huggingface": Layout(
+        "Hugging Face transformers' DINOv3",
+        hf.is_dinov3,
+        hf.dinov3_to_plain,
+        hf.dinov3_from_plain,
+        leaves_out=hf.is_buffer,
+    ),
+    "clip_huggingface": Layout(
+        "Hugging Face transformers' CLIP",
+        hf.is_clip,
+        hf.clip_to_plain,
+        hf.clip_from_plain,
+        leaves_out=hf.is_beside_tower,
+    ),
+    "siglip_huggingface": Layout(
+        "Hugging Face transformers' SigLIP",
+        hf.is_siglip,
+        hf.siglip_to_plain,
+        hf.siglip_from_plain,
+        leaves_out=hf.is_beside_tower,
+    ),
+    "clip": Layout(
+        "OpenAI's CLIP and open_clip", clip.is_clip, clip.to_plain, clip.from_plain, leaves_out=clip.is_beside
+    ),
+    "open_clip": Layout(
+        "open_clip around a tower of timm's",
+        clip.is_open_clip_trunk,
+        clip.trunk_to_plain,
+        clip.trunk_from_plain,
+        leaves_out=clip.is_beside,
+    ),
     "huggingface": Layout(
         "Hugging Face transformers, names every version reads",
         lambda state: _holds("patch_embeddings.projection")(state) and _holds("encoder.layer.")(state),
@@ -113,9 +161,19 @@ LAYOUTS: dict[str, Layout] = {
     "mae": Layout(
         "MAE's official files", _ends("decoder_pos_embed", "decoder_embed.weight"), mae.to_plain, mae.from_plain
     ),
-    "dinov3": Layout("DINOv3's own files", modern.is_dinov3, timm.to_plain, modern.dinov3_from_plain),
-    "dinov2": Layout("DINOv2's own files", modern.is_dinov2, timm.to_plain, modern.dinov2_from_plain),
-    "beit": Layout("BEiT's and DeiT III's own files", modern.is_beit, timm.to_plain, modern.beit_from_plain),
+    "dinov3": Layout(
+        "DINOv3's own files", modern.is_dinov3, timm.to_plain, modern.dinov3_from_plain, leaves_out=modern.is_ignored
+    ),
+    "dinov2": Layout(
+        "DINOv2's own files", modern.is_dinov2, timm.to_plain, modern.dinov2_from_plain, leaves_out=modern.is_ignored
+    ),
+    "beit": Layout(
+        "BEiT's and DeiT III's own files",
+        modern.is_beit,
+        timm.to_plain,
+        modern.beit_from_plain,
+        leaves_out=modern.is_ignored,
+    ),
     "vitrail": Layout(
         "vitrail",
         lambda state: any(name.startswith(("backbone.", "encoder.", "decoder.")) for name in state),
@@ -210,6 +268,25 @@ FAMILY_LAYOUTS: dict[str, dict[str, str]] = {
         **_same("swin_v2", "swin_v2_timm", "swin_v2_huggingface", "vitrail"),
     },
     "BiT": {"google": "bit", **_same("bit", "timm", "vitrail")},
+    "DeiT": {"huggingface": "deit_huggingface", **_same("timm", "deit_huggingface", "vitrail")},
+    "DeiT III": _same("timm", "beit", "vitrail"),
+    "BEiT": {"huggingface": "beit_huggingface", **_same("timm", "beit", "beit_huggingface", "vitrail")},
+    "DINOv2": {"huggingface": "dinov2_huggingface", **_same("timm", "dinov2", "dinov2_huggingface", "vitrail")},
+    "DINOv3": {"huggingface": "dinov3_huggingface", **_same("timm", "dinov3", "dinov3_huggingface", "vitrail")},
+    "CLIP": {"huggingface": "clip_huggingface", **_same("timm", "clip", "clip_huggingface", "vitrail")},
+    "SigLIP": {"huggingface": "siglip_huggingface", **_same("timm", "open_clip", "siglip_huggingface", "vitrail")},
+    "ViT without a class token": _same("timm", "vitrail"),
+}
+
+MODERN_FAMILIES: dict[str, str] = {
+    "deit": "DeiT",
+    "deit3": "DeiT III",
+    "beit": "BEiT",
+    "dinov2": "DINOv2",
+    "dinov3": "DINOv3",
+    "clip": "CLIP",
+    "siglip": "SigLIP",
+    "gap": "ViT without a class token",
 }
 
 
@@ -219,6 +296,8 @@ def _family(state: State) -> str:
         return "Swin V2"
     if swin.is_official(state):
         return "Swin"
+    if has_modern_shape(state):
+        return MODERN_FAMILIES[kind_of({name: tuple(tensor.shape) for name, tensor in state.items()})]
     return "BiT" if "stem.conv.weight" in state else "ViT"
 
 
@@ -265,4 +344,4 @@ def translate(state: State, origin: str) -> tuple[State, str, tuple[str, ...]]:
         foreign = " and ".join(parts_of(state))
         parts = f"; it holds {foreign}, with which no model of vitrail's computes" if foreign else ""
         raise WeightsError(f"{origin} has {name} names, but tensors that do not fit them ({reason}){parts}") from None
-    return plain, name, tuple(ignored)
+    return plain, name, (*ignored, *filter(LAYOUTS[name].leaves_out, state))

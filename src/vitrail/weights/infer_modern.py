@@ -14,6 +14,7 @@ from typing import Any, Literal
 from vitrail.layers.patches import grid_of
 from vitrail.models.modern_sizes import SIZES, ModernViTConfig
 from vitrail.weights.formats.modern import BIAS_TABLE, is_modern, is_rotary
+from vitrail.weights.stated import as_stated
 
 Sizes = Mapping[str, tuple[int, ...]]
 Kind = Literal["deit", "deit3", "beit", "dinov2", "dinov3", "clip", "siglip", "gap"]
@@ -94,13 +95,16 @@ def modern_heads(sizes: Sizes) -> int | None:
     return next(iter(exact + alike), None)
 
 
-def modern_config(sizes: Sizes, num_heads: int | None, image_size: tuple[int, int] | None) -> ModernViTConfig:
+def modern_config(
+    sizes: Sizes, num_heads: int | None, image_size: tuple[int, int] | None, stated: dict[str, Any]
+) -> ModernViTConfig:
     """Return the config of the backbone that tensors belong to.
 
     Args:
         sizes: shape of each tensor, by its plain name.
         num_heads: number of heads, where it is known.
         image_size: height and width in pixels, where they are known; else positions say it, for square images.
+        stated: what ``config.json`` beside the weights says.
 
     Raises:
         ValueError, KeyError: they belong to none.
@@ -134,7 +138,7 @@ def modern_config(sizes: Sizes, num_heads: int | None, image_size: tuple[int, in
     elif kind != "dinov3":
         found["positions"] = "none"
     found["image_size"] = _image_size(sizes, patch_size, image_size, template)
-    return dataclasses.replace(template, **found)
+    return as_stated(dataclasses.replace(template, **found), stated)
 
 
 def _template(kind: Kind, found: Mapping[str, Any], gated: bool) -> ModernViTConfig:

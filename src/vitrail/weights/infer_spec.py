@@ -69,7 +69,12 @@ def heads_of_family(state: State, width: int, depth: int) -> int | None:
     return modern_heads(sizes) if has_modern_shape(sizes) else published_heads(width, depth)
 
 
-def spec_of(state: State, num_heads: int | None = None, image_size: tuple[int, int] | None = None) -> ModelSpec:
+def spec_of(
+    state: State,
+    num_heads: int | None = None,
+    image_size: tuple[int, int] | None = None,
+    stated: dict[str, Any] | None = None,
+) -> ModelSpec:
     """Return the model that tensors under plain names belong to, as `vitrail.models.registry.build_model` takes it.
 
     What the tensors do not say is as published: 64 channels a head, Swins on images of 8 x 8 windows, fixed
@@ -79,13 +84,14 @@ def spec_of(state: State, num_heads: int | None = None, image_size: tuple[int, i
         state: the tensors.
         num_heads: number of heads, where it is known.
         image_size: height and width in pixels, where they are known; else positions say it, for square images.
+        stated: what ``config.json`` beside them says.
 
     Raises:
         WeightsError: they belong to no model known here.
     """
     sizes = sizes_of(state)
     try:
-        config, sizes_known = _config(state, num_heads, image_size)
+        config, sizes_known = _config(state, num_heads, image_size, stated or {})
         name, options = _named(config, sizes_known)
         if "decoder.embed.weight" in sizes:
             return ModelSpec(f"mae_{name}", options | _decoder(sizes))
@@ -103,17 +109,19 @@ def spec_of(state: State, num_heads: int | None = None, image_size: tuple[int, i
     return ModelSpec(name, options)
 
 
-def _config(state: State, num_heads: int | None, image_size: tuple[int, int] | None) -> tuple[Any, Mapping[str, Any]]:
+def _config(
+    state: State, num_heads: int | None, image_size: tuple[int, int] | None, stated: dict[str, Any]
+) -> tuple[Any, Mapping[str, Any]]:
     """Return the config of a backbone, and the named ones of its family."""
     sizes = sizes_of(state)
     if "stem.conv.weight" in sizes:
         return _resnet(sizes, image_size), resnet.SIZES
     if "layers.0.blocks.0.norm1.weight" in sizes:
         if "layers.0.blocks.0.attn.logit_scale" in sizes:
-            return swin_v2_config(sizes, state, image_size), swin_v2.SIZES
+            return swin_v2_config(sizes, state, image_size, stated), swin_v2.SIZES
         return _swin(sizes, image_size), swin.SIZES
     if has_modern_shape(sizes):
-        return modern_config(sizes, num_heads, image_size), modern_sizes.SIZES
+        return modern_config(sizes, num_heads, image_size, stated), modern_sizes.SIZES
     config = _vit(sizes, num_heads, image_size)
     return config, hybrid.SIZES if isinstance(config, hybrid.HybridConfig) else vit.SIZES
 

@@ -7,12 +7,14 @@ trained with. Without it those are the published ones of the shape, on images of
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import torch
 
 from vitrail.models.swin_v2 import SwinV2Config
 from vitrail.weights.formats.swin_v2 import COORDINATES, pretrained_side, window_of
 from vitrail.weights.reader import State
+from vitrail.weights.stated import swin_as_stated
 
 Sizes = Mapping[str, tuple[int, ...]]
 
@@ -20,20 +22,23 @@ WINDOWS_A_SIDE = 8
 """Images of published Swin V2 are so many windows of the first stage wide, but for windows that were enlarged."""
 
 
-def swin_v2_config(sizes: Sizes, state: State, image_size: tuple[int, int] | None) -> SwinV2Config:
+def swin_v2_config(
+    sizes: Sizes, state: State, image_size: tuple[int, int] | None, stated: dict[str, Any]
+) -> SwinV2Config:
     """Return the config of the Swin V2 that tensors belong to.
 
     Args:
         sizes: shape of each tensor, by its plain name.
         state: the tensors.
         image_size: height and width in pixels, where they are known.
+        stated: what ``config.json`` beside the weights says; asked only where there is no table of offsets.
     """
     width, channels, patch_size, _ = sizes["patch_embed.proj.weight"]
     depths = _depths(sizes)
     tables = [state[f"layers.{s}.blocks.0.attn.{COORDINATES}"] for s in range(len(depths)) if _has_table(state, s)]
     windows = [window_of(table) for table in tables]
     window = windows[0] if windows else SwinV2Config.window
-    return SwinV2Config(
+    config = SwinV2Config(
         image_size=_image_size(windows, window, patch_size, image_size),
         patch_size=patch_size,
         channels=channels,
@@ -44,6 +49,7 @@ def swin_v2_config(sizes: Sizes, state: State, image_size: tuple[int, int] | Non
         pretrained_windows=_pretrained(tables, windows),
         mlp_ratio=sizes["layers.0.blocks.0.mlp.fc1.weight"][0] / width,
     )
+    return config if tables else swin_as_stated(config, stated)
 
 
 def _has_table(state: State, stage: int) -> bool:

@@ -13,7 +13,8 @@ from vitrail.config import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, from_json
 from vitrail.errors import VitrailError, WeightsError
 from vitrail.layers.positions import sincos_2d
 from vitrail.models.registry import BACKBONES, encoder_name
-from vitrail.weights.infer_spec import spec_of
+from vitrail.weights.infer_modern import has_modern_shape, kind_of
+from vitrail.weights.infer_spec import sizes_of, spec_of
 from vitrail.weights.plausible import check_preprocessing
 from vitrail.weights.reader import State
 from vitrail.weights.shape import channels_of
@@ -22,6 +23,28 @@ from vitrail.weights.sidecars import CONFIG, PROCESSOR, read_stated
 HALF = (0.5, 0.5, 0.5)
 """Google scales images to [-1, 1]."""
 
+
+CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
+CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
+"""Of the images that OpenAI's CLIP was trained on (openai/CLIP, clip.py); open_clip takes the same."""
+
+IMAGENET_WHY = "{}'s files were trained with ImageNet's mean and std"
+
+MODERN: dict[str, tuple[tuple[float, ...], tuple[float, ...], bool, str]] = {
+    "deit": (IMAGENET_MEAN, IMAGENET_STD, False, IMAGENET_WHY.format("DeiT")),
+    "deit3": (IMAGENET_MEAN, IMAGENET_STD, False, IMAGENET_WHY.format("DeiT III")),
+    "dinov2": (IMAGENET_MEAN, IMAGENET_STD, False, IMAGENET_WHY.format("DINOv2")),
+    "dinov3": (IMAGENET_MEAN, IMAGENET_STD, False, IMAGENET_WHY.format("DINOv3")),
+    "beit": (
+        HALF,
+        HALF,
+        False,
+        "BEiT was trained on values from -1 to 1 (BEiT v2 with ImageNet's mean and std: say so)",
+    ),
+    "clip": (CLIP_MEAN, CLIP_STD, False, "CLIP was trained with the mean and std of its own images"),
+    "siglip": (HALF, HALF, True, "SigLIP was trained on values from -1 to 1 (mean and std 0.5), images squashed"),
+}
+"""Mean, standard deviation, whether images are squashed to a square, and why, for each family of ViTs of after 2021."""
 
 Reasoned = tuple[Preprocessing, str]
 """Preprocessing, and how it is known: half a sentence for people."""
@@ -57,6 +80,9 @@ def default_preprocessing(layout: str, state: State) -> Reasoned:
         channels_of(state),
         Preprocessing(image_size, mean=HALF, std=HALF, resize="squash", crop_fraction=1.0),
     )
+    modern = _of_modern(state, imagenet)
+    if modern is not None and layout not in ("google", "big_vision"):
+        return modern
     if layout in ("google", "big_vision", "bit"):
         return squashed, "Google's files were trained on values from -1 to 1 (mean and std 0.5)"
     if layout.startswith("huggingface") and "decoder.mask_token" not in state:
@@ -72,6 +98,29 @@ def default_preprocessing(layout: str, state: State) -> Reasoned:
         "DeiT's and most files under such names were trained with ImageNet's mean and std "
         "(timm's augreg ones with 0.5: then say so)",
     )
+
+
+def _of_modern(state: State, like: Preprocessing) -> Reasoned | None:
+    """Return what a ViT of after 2021 was trained with; None for other models.
+
+    Args:
+        state: the tensors under plain names.
+        like: image size, channels and cut of an ordinary model of this size.
+    """
+    if not has_modern_shape(state):
+        return None
+    try:
+        kind = kind_of(sizes_of(state))
+    except (ValueError, KeyError, IndexError):
+        return None
+    if kind not in MODERN:
+        return None
+    mean, std, squashes, why = MODERN[kind]
+    resize: Any = "squash" if squashes else like.resize
+    # CLIP scales the shorter side to the size that it cuts out; so does who squashes.
+    fraction = 1.0 if squashes or kind == "clip" else like.crop_fraction
+    colour = Preprocessing(like.image_size, mean=mean, std=std, resize=resize, crop_fraction=fraction)
+    return _with_channels(channels_of(state), colour), why
 
 
 def has_fixed_positions(state: State) -> bool:

@@ -286,7 +286,7 @@ TIMM_OPTIONS = {
 }
 TIMM_POOLS = {"class": "token", "mean": "avg", "attention": "map"}
 # What belongs to a run and not to the weights.
-REGULARISATION = {"dropout", "attention_dropout", "drop_path", "position_resize"}
+REGULARISATION = {"dropout", "attention_dropout", "drop_path", "position_resize", "layer_scale"}
 
 
 def _classes(weights: WeightsFile) -> int:
@@ -294,10 +294,24 @@ def _classes(weights: WeightsFile) -> int:
     return weights.spec.options.get("num_classes", 0)
 
 
+OTHER_IN_TIMM = (
+    "dinov3_",
+    "siglip_",
+    "dinov2_vit_s14_reg",
+    "dinov2_vit_b14_reg",
+    "dinov2_vit_l14_reg",
+    "dinov2_vit_giant14_reg",
+)
+"""Models that timm's of the same name compute in another way: without biases, with another GELU, or without a position
+of the class token; a config would say that they are the same."""
+
+
 def _for_timm(weights: WeightsFile) -> dict[str, dict[str, Any]]:
     """Return timm's config; none for a model that timm cannot build from one."""
     names = {own: theirs for theirs, own in reversed(ALIASES.items()) if not theirs.startswith("deit")}
     if weights.spec.name not in names or weights.spec.options.get("representation"):
+        return {}
+    if weights.spec.name.startswith(OTHER_IN_TIMM):
         return {}
     backbone, p, named = _shape_of(weights), weights.preprocessing, vars(BACKBONES[weights.spec.name][1])
     options = {n: v for n, v in vars(backbone).items() if v != named[n] and n not in REGULARISATION}

@@ -226,15 +226,17 @@ class WeightsFile:
 
     def _likely_spec(self) -> ModelSpec:
         try:
-            return spec_of(self.tensors, self.num_heads, self.preprocessing.image_size)
+            return spec_of(self.tensors, self.num_heads, self.preprocessing.image_size, self.config)
         except WeightsError:  # the preprocessing may be for another size than the positions
-            return spec_of(self.tensors, self.num_heads)
+            return spec_of(self.tensors, self.num_heads, stated=self.config)
 
     @cached_property
     def approximations(self) -> tuple[str, ...]:
         """What the model was trained with that is computed here in a slightly different way, a sentence each."""
         config = self.backbone_config
-        eps = SWIN_NORM_EPS if config is not None and config.family == "swin" else NORM_EPS
+        if config is not None and config.family == "modern_vit":
+            return ()  # it has a field for each of these
+        eps = SWIN_NORM_EPS if config is not None and config.family in ("swin", "swin_v2") else NORM_EPS
         return approximations(self.config, self.layout, eps)
 
     @cached_property

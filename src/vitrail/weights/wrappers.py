@@ -117,7 +117,7 @@ PREFIXES = (
 OWN_PREFIXES = ("vit.", "backbone.", "encoder.", "swin.")
 BESIDE = re.compile(
     r"(module\.|model\.)?(criterion|loss\w*|metrics?|\w*_(loss|metric|acc|accuracy)|train_\w+|val_\w+|test_\w+|ema_\w+|"
-    r"n_averaged|queue\w*|momentum_encoder|teacher\w*|predictor|projector|prompt_encoder|mask_decoder|"
+    r"n_averaged|(dino|ibot)_\w*head|queue\w*|momentum_encoder|teacher\w*|predictor|projector|prompt_encoder|mask_decoder|"
     r"pixel_(mean|std)|mixup\w*)(\.|$)"
 )
 

@@ -8,6 +8,7 @@ for each block or one for all.
 
 from __future__ import annotations
 
+import math
 import re
 from collections.abc import Collection
 
@@ -15,6 +16,7 @@ import torch
 
 from vitrail.errors import WeightsError
 from vitrail.layers.rope import BASE, frequencies
+from vitrail.weights.formats.google import with_class_place
 from vitrail.weights.formats.rename import Row, Table, from_plain_names, to_plain_names
 from vitrail.weights.reader import State
 
@@ -162,9 +164,23 @@ def is_rotary(names: Collection[str]) -> bool:
 
 def timm_from_plain(state: State) -> State:
     """Translate plain names into timm's, which for BEiT and DINOv3 come from other code; the inverse of `to_plain`."""
+    state = _with_position_in_class_token(state)
     if not is_rotary(state) and not any(name.startswith("relative.") for name in state):
         return state
     return from_plain_names(_apart(state, *GATES[0]), (*_scales("gamma"), *_tables(state), Row("*", "*")), "timm")
+
+
+def _with_position_in_class_token(state: State) -> State:
+    """Add the position of the class token to the token where there are registers, which computes the same in timm."""
+    positions = state.get("pos_embed")
+    if positions is None or "reg_token" not in state or is_square(positions.shape[1]) or "cls_token" not in state:
+        return state
+    return state | {"cls_token": state["cls_token"] + positions[:, :1], "pos_embed": positions[:, 1:].contiguous()}
+
+
+def is_square(count: int) -> bool:
+    """Whether so many places make a square grid."""
+    return math.isqrt(count) ** 2 == count
 
 
 def _tables(state: State) -> list[Row]:
@@ -173,6 +189,7 @@ def _tables(state: State) -> list[Row]:
 
 def dinov2_from_plain(state: State, num_heads: int) -> State:
     """Translate plain names into DINOv2's; the token of hidden patches, which `to_plain` leaves out, stays out."""
+    state = with_class_place(state)
     rows = [Row("register_tokens", "reg_token"), Row("linear_head.*", "head.*")]
     if is_gated(state):
         rows += READ[-4:-2]
