@@ -1,5 +1,6 @@
 """Words of a command line: known, fitting, and answered by what they mean."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -10,8 +11,9 @@ from vitrail.arguments import options_of, parse
 from vitrail.cli import VERBS, main
 from vitrail.config import names_of
 from vitrail.errors import VitrailError
-from vitrail.help import short_help
+from vitrail.help import full_help, short_help
 from vitrail.settings import EvaluateSettings, PredictSettings, PretrainSettings, TrainSettings
+from vitrail.settings.models import families_with
 from vitrail.synonyms import EXPLAINED, SETTINGS
 from vitrail.synonyms import VERBS as VERB_WORDS
 from vitrail.tasks.registry import TASKS
@@ -181,6 +183,27 @@ def test_help_shows_what_most_people_set_and_all_of_it_where_that_is_asked_for(
     assert "--dense.anchor-size" in shown
     assert "--dense.ignore" not in shown
     assert "--augment.mixup" not in shown
+
+
+def test_help_groups_the_options_of_a_backbone_by_the_families_that_have_them(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    with pytest.raises(SystemExit):
+        main(["train", "--help-all"])
+    groups = dict(part.split(":\n", 1) for part in capsys.readouterr().out.split("\n\n") if ":\n" in part)
+    for option, families in (("widen", "bit"), ("window", "swin, swin_v2"), ("drop-path", "every family")):
+        assert f"--architecture.{option} " in groups[f"architecture of {families}"]
+    assert "--architecture.head-init {small,zero}" in groups["architecture of a classifier's head"]
+    assert set(families_with("depth")) == {"vit", "modern_vit", "hybrid"}
+
+
+def test_full_help_shows_every_option_of_every_command_once() -> None:
+    for verb, command in VERBS.items():
+        kind = getattr(vitrail.settings, command.settings)
+        shown = full_help(verb, kind, None)
+        for option in options_of(kind):
+            assert len(re.findall(rf"(?<![\w.-]){option}(?![\w.-])", shown.replace("\n", " "))) >= 1, option
+        assert shown.count("\n  --") == len([option for option in options_of(kind) if "no-" not in option])
 
 
 def test_every_option_that_help_shows_first_exists_and_is_explained() -> None:

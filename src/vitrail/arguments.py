@@ -17,7 +17,7 @@ from vitrail.coerce import called as takes
 from vitrail.coerce import coerce
 from vitrail.config import check, hints_of, names_of
 from vitrail.errors import ConfigError, VitrailError, WeightsError, nearest
-from vitrail.help import help_of_tasks, show_help
+from vitrail.help import help_of_tasks, positionals, show_help
 from vitrail.meaning import check_meant
 from vitrail.ranges import check_range
 from vitrail.synonyms import by_meaning
@@ -124,7 +124,7 @@ class Asked:
 
     Attributes:
         command: its name.
-        shared: the class of what the command can be told of every task.
+        shared: the class of what the command takes of every task.
         spec: the task; None where none decides, or it is not known.
         kinds: the classes whose options are known: the task's, or those of all tasks.
     """
@@ -203,20 +203,6 @@ def options_of(kind: type, prefix: str = "") -> dict[str, Option]:
         elif name not in positionals(kind):
             found[option_named(word)] = Option(kind, name, hint)
     return found
-
-
-@functools.cache
-def positionals(kind: type) -> dict[str, Any]:
-    """Return the settings that are given without an option, and their types, in their order."""
-    import tyro
-
-    marked = typing.get_type_hints(kind, include_extras=True)
-    marker = typing.get_args(tyro.conf.Positional[int])[1]
-    return {
-        name: typing.get_args(hint)[0]
-        for name, hint in marked.items()
-        if typing.get_origin(hint) is typing.Annotated and marker in typing.get_args(hint)[1:]
-    }
 
 
 def _read(words: list[str], known: dict[str, Option]) -> Given:
@@ -358,4 +344,4 @@ def _takes_one(hint: Any) -> bool:
     return typing.get_origin(hint) is not tuple
 
 
-__all__ = ["Option", "option_named", "options_of", "parse", "positionals"]
+__all__ = ["Option", "option_named", "options_of", "parse"]

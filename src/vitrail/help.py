@@ -9,8 +9,10 @@ import inspect
 import itertools
 import shutil
 import textwrap
+import typing
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from vitrail.config import hints_of, names_of
 
@@ -27,17 +29,103 @@ def show_help(command: str, kind: type, base: Any, *, everything: bool) -> None:
         base: a recipe whose values are the defaults; None for the class's own.
         everything: show every option.
     """
-    if everything:
-        _show_all(command, kind, base)
-    else:
-        print(short_help(command, kind, base))
+    print(full_help(command, kind, base) if everything else short_help(command, kind, base))
 
 
-def _show_all(command: str, kind: type, base: Any) -> None:
+def full_help(command: str, kind: Any, base: Any) -> str:
+    """Return every option of a command, group by group, each with its values, its default and what it means."""
+    words = positionals(kind)
+    shown = [name.upper() if _value(kind, None, name) is None else f"[{name.upper()}]" for name in words]
+    lines = [" ".join(["usage: vitrail", command, *shown, "[options]"]), "", (kind.__doc__ or "").strip()]
+    lines += ["", *(line for name in words for line in _entry(name.upper(), "", _doc(kind, name)))] if words else []
+    for title, names in _groups(kind):
+        entries = [line for name in names if name not in words for line in _full_entry(kind, base, name)]
+        lines += ["", f"{title}:", *entries] if entries else []
+    return "\n".join(lines)
+
+
+def _groups(kind: type, prefix: str = "") -> Iterator[tuple[str, list[str]]]:
+    """Give the groups of a class's settings by their dotted names, those of the classes in it after its own.
+
+    A class whose ``OWNERS`` says which of its settings each family of models has, is taken apart by that; ``OTHERS``
+    says whose the settings are that no family has.
+    """
+    hints = hints_of(kind)
+    nested = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
+    owners: dict[str, tuple[str, ...]] = getattr(kind, "OWNERS", {})
+    groups: dict[tuple[str, ...], list[str]] = {}
+    for name in hints:
+        if name not in nested:
+            those = tuple(owner for owner, names in owners.items() if name in names)
+            groups.setdefault(those, []).append(f"{prefix}{name}")
+    title = prefix.rstrip(".") or "options"
+    for those, names in sorted(groups.items(), key=lambda group: -len(group[0])):
+        whose = "every family" if those and len(those) == len(owners) else ", ".join(those)
+        whose = whose or getattr(kind, "OTHERS", "")
+        yield (f"{title} of {whose}" if whose else title), names
+    for name, hint in nested.items():
+        yield from _groups(hint, f"{prefix}{name}.")
+
+
+def _full_entry(kind: type, base: Any, name: str) -> list[str]:
+    value, hint = _value(kind, base, name), _hint_of(kind, name)
+    option = f"--{name.replace('_', '-')}"
+    if hint is bool:
+        heading, _, leaf = name.replace("_", "-").rpartition(".")
+        option += f", --{heading}{'.' if heading else ''}no-{leaf}"
+    shown = "" if value is None else f" [{_written(value)}]"
+    return _entry(f"{option}{_metavar(hint)}", "", f"{_doc(kind, name)}{shown}".strip())
+
+
+def _written(value: Any) -> str:
+    """Write a default as it would be given."""
+    if isinstance(value, tuple):
+        return " ".join(map(_written, value))
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _metavar(hint: Any) -> str:
+    """Say what follows an option: its choices, or the kind of its values."""
+    parts = [part for part in typing.get_args(hint) if part is not type(None)]
+    if parts == [bool]:
+        return " {true,false}"
+    if typing.get_origin(hint) is Literal:
+        return f" {{{','.join(map(str, parts))}}}"
+    if typing.get_origin(hint) is tuple:
+        return f"{_metavar(parts[0])} ..." if Ellipsis in parts else "".join(map(_metavar, parts))
+    if parts:
+        return " |".join(map(_metavar, parts))
+    return {int: " INT", float: " NUMBER", bool: "", str: " TEXT"}.get(hint, "")
+
+
+def _hint_of(kind: type, name: str) -> Any:
+    head, _, rest = name.partition(".")
+    return _hint_of(hints_of(kind)[head], rest) if rest else hints_of(kind)[head]
+
+
+def _value(kind: type, base: Any, name: str) -> Any:
+    """Return what a setting is where nothing is said: of a recipe, else by the class; None where it has to be said."""
+    head, _, rest = name.partition(".")
+    if rest:
+        return _value(hints_of(kind)[head], None if base is None else getattr(base, head), rest)
+    if base is not None:
+        return getattr(base, head)
+    default = next(field.default for field in dataclasses.fields(kind) if field.name == head)  # type: ignore[arg-type]
+    return None if default is dataclasses.MISSING else default
+
+
+@functools.cache
+def positionals(kind: type) -> dict[str, Any]:
+    """Return the settings that are given without an option, and their types, in their order."""
     import tyro
 
-    default = {} if base is None else {"default": base}
-    tyro.cli(kind, args=["--help"], prog=f"vitrail {command}", description=(kind.__doc__ or "").strip(), **default)
+    marked = typing.get_type_hints(kind, include_extras=True)
+    marker = typing.get_args(tyro.conf.Positional[int])[1]
+    return {
+        name: typing.get_args(hint)[0]
+        for name, hint in marked.items()
+        if typing.get_origin(hint) is typing.Annotated and marker in typing.get_args(hint)[1:]
+    }
 
 
 def short_help(command: str, kind: Any, base: Any) -> str:
@@ -46,17 +134,19 @@ def short_help(command: str, kind: Any, base: Any) -> str:
     lines = [f"usage: vitrail {command} {positional.upper()} [options]", "", (kind.__doc__ or "").strip(), ""]
     lines += _entry(positional.upper(), "", _doc(kind, positional))
     for name in options:
-        lines += _entry(f"--{name.replace('_', '-')}", _default(kind, base, name), _doc(kind, name))
+        value = _value(kind, base, name)
+        shown = "" if value is None else _written(value)
+        lines += _entry(f"--{name.replace('_', '-')}", shown, _doc(kind, name))
     lines += ["", f"  every option, with what each can be: vitrail {command} ... --help-all"]
     return "\n".join(lines)
 
 
 def help_of_tasks(command: str, shared: Any, owned: dict[str, Any]) -> str:
-    """Return what a command that asks a trained model can be told: of every model, and of those of each task.
+    """Return the options of a command that asks a trained model: those of every model, and of each task's.
 
     Args:
         command: its name.
-        shared: the class of what it can be told of every model.
+        shared: the class of the options of every model.
         owned: the classes of the tasks, by what a model of it is called.
     """
     needed = [field.name for field in dataclasses.fields(shared) if field.default is dataclasses.MISSING]
@@ -64,22 +154,11 @@ def help_of_tasks(command: str, shared: Any, owned: dict[str, Any]) -> str:
     what = (shared.__doc__ or "").partition(";")[0].strip()
     lines = [f"usage: vitrail {command} {' '.join(name.upper() for name in needed)} [options]", "", f"{what}.", ""]
     lines += [line for name in needed for line in _entry(name.upper(), "", _doc(shared, name))]
-    lines += [line for name in common for line in _option(shared, name)]
+    lines += [line for name in common for line in _full_entry(shared, None, name)]
     for noun, kind in owned.items():
         own = [name for name in names_of(kind) if name not in needed and (name not in common or name in _docs(kind))]
-        lines += ["", f"of {noun}:", *(line for name in own for line in _option(kind, name))]
-    return "\n".join([*lines, "", f"  what one model can be told: vitrail {command} {needed[0].upper()} --help"])
-
-
-def _option(kind: type, name: str) -> list[str]:
-    """Write an option of a class with its default there."""
-    owner, leaf = kind, name
-    while "." in leaf:
-        head, _, leaf = leaf.partition(".")
-        owner = hints_of(owner)[head]
-    default = next(field.default for field in dataclasses.fields(owner) if field.name == leaf)  # type: ignore[arg-type]
-    shown = "" if default is None else f"{default:.3g}" if isinstance(default, float) else str(default)
-    return _entry(f"--{name.replace('_', '-')}", shown, _doc(kind, name))
+        lines += ["", f"of {noun}:", *(line for name in own for line in _full_entry(kind, None, name))]
+    return "\n".join([*lines, "", f"  the options of one model: vitrail {command} {needed[0].upper()} --help"])
 
 
 def _entry(name: str, default: str, doc: str) -> list[str]:
@@ -90,14 +169,6 @@ def _entry(name: str, default: str, doc: str) -> list[str]:
     if len(shown) > 32:
         return [shown, *(f"{'':<34}{line}" for line in text)]
     return [f"{shown:<34}{text[0] if text else ''}", *(f"{'':<34}{line}" for line in text[1:])]
-
-
-def _default(kind: type, base: Any, name: str) -> str:
-    """Write what a setting is where nothing is said; nothing where that depends on the data or the model."""
-    value = base
-    for part in name.split("."):
-        value = getattr(value, part)
-    return "" if value is None else str(value)
 
 
 def _doc(kind: type, name: str) -> str:
@@ -123,4 +194,4 @@ def _docs(kind: type) -> dict[str, str]:
     return found
 
 
-__all__ = ["help_of_tasks", "short_help", "show_help"]
+__all__ = ["full_help", "help_of_tasks", "positionals", "short_help", "show_help"]

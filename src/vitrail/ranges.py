@@ -79,6 +79,8 @@ RANGES: dict[str, dict[str, Range]] = {
         "mlp_ratio": FACTOR,
         "depths": DEPTH,
         "widen": Range(1, 64),
+        "registers": Range(0, 1_024),
+        "layer_scale": Range(0, 1_000),
         "stem_depths": DEPTH,
         "embed_width": CHANNELS,
         "window": Range(1, 1_024),

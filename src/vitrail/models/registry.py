@@ -20,6 +20,7 @@ from vitrail.models.classifier import HeadInit, ImageClassifier
 from vitrail.models.mae import MAE, MAEConfig
 from vitrail.models.mpp import MPP, MPPConfig
 from vitrail.models.simmim import SimMIM, SimMIMConfig, whole_patches
+from vitrail.settings.models import families_with
 
 # Every backbone: its class and the shape that its name stands for.
 BACKBONES: dict[str, tuple[Callable[[Any], Backbone], Any]] = {
@@ -256,11 +257,28 @@ def _own_options(config: type, options: dict[str, Any]) -> dict[str, Any]:
     return coerce_options(config, {key: options.pop(key) for key in list(options) if key in option_names(config)})
 
 
+def check_family(family: str, option: str, called: str = "") -> None:
+    """Refuse an option that only backbones of other families have.
+
+    Args:
+        family: that of the model.
+        option: its name.
+        called: what the user calls it, where that is something else.
+
+    Raises:
+        ConfigError: other families have it, and this one has not.
+    """
+    owners = families_with(option)
+    if owners and family not in owners:
+        raise ConfigError(f"{called or option} is an option of {', '.join(owners)}; this model is of {family}")
+
+
 def _sized(config: Any, options: dict[str, Any], more_names: frozenset[str] = frozenset()) -> Any:
     """Apply options to a named shape; a new width keeps 64 channels a head unless heads are given."""
     known = {f.name for f in dataclasses.fields(config)}
     for option in options:
         if option not in known:
+            check_family(config.family, option)
             hint = nearest(option, known | more_names | {"num_classes"})
             raise ConfigError(f"a model has no option {option!r}{hint}")
     options = coerce_options(type(config), options)

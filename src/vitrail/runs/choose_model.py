@@ -17,6 +17,7 @@ from vitrail.models.registry import (
     HEAD_OPTIONS,
     ModelSpec,
     canonical_name,
+    check_family,
     check_options,
     encoder_name,
     resolve_name,
@@ -79,6 +80,8 @@ def choose_model(
     if image_size is None:
         image_size = resolve_name(called)[1].get("image_size")
     asked = {key: value for key, value in dataclasses.asdict(architecture).items() if value is not None}
+    for option in asked:
+        check_family(BACKBONES[name][1].family, option, f"--architecture.{option.replace('_', '-')}")
     check_options(asked | ({} if image_size is None else {"image_size": pair(image_size)}))
     options = {**_inherited(name, given), **asked, "channels": channels}
     patch_size = options.get("patch_size", BACKBONES[name][1].patch_size if _is_vit(name) else COARSEST_STRIDE)

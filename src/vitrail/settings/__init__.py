@@ -19,6 +19,7 @@ from vitrail.settings.commands import (
     WeightsSettings,
 )
 from vitrail.settings.models import (
+    FAMILIES,
     Architecture,
     BackboneArchitecture,
     Dense,
@@ -34,6 +35,7 @@ from vitrail.settings.training import (
 )
 
 __all__ = [
+    "FAMILIES",
     "Architecture",
     "Augment",
     "BackboneArchitecture",

@@ -3,56 +3,92 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import ClassVar, Literal
 
 Size = int | tuple[int, int]
 """One number for a square, or height and width."""
+
+
+REGULAR = ("dropout", "attention_dropout", "drop_path")
+PLAIN = ("patch_size", "width", "depth", "num_heads", "mlp_ratio", "pool", "class_token", "positions")
+
+FAMILIES: dict[str, tuple[str, ...]] = {
+    "vit": (*PLAIN, "positions_at", "position_resize", *REGULAR),
+    "modern_vit": (*PLAIN, "position_resize", "registers", "layer_scale", *REGULAR),
+    "hybrid": (*PLAIN, "positions_at", "position_resize", "stem_depths", *REGULAR),
+    "bit": ("depths", "widen", "drop_path"),
+    "swin": (
+        *("patch_size", "embed_width", "depths", "head_width", "window", "mlp_ratio", "positions", "shift"),
+        *("small_maps", *REGULAR),
+    ),
+    "swin_v2": ("patch_size", "embed_width", "depths", "head_width", "window", "mlp_ratio", "shift", *REGULAR),
+}
+"""Which settings of `BackboneArchitecture` the backbones of each family have (`vitrail.models.backbone.Family`).
+
+Help groups them by this, and an option of another family is refused by it.
+"""
+
+
+def families_with(name: str) -> tuple[str, ...]:
+    """Return the families whose backbones have a setting."""
+    return tuple(family for family, names in FAMILIES.items() if name in names)
 
 
 @dataclass(frozen=True)
 class BackboneArchitecture:
     """Changes to the named backbone; None leaves what the name (or the weights' own model) says.
 
-    Each belongs to some kinds of models; one that the named model does not know is refused.
+    Each belongs to some families of models, as `FAMILIES` says; one that the named model's does not have is refused.
     """
+
+    OWNERS: ClassVar[dict[str, tuple[str, ...]]] = FAMILIES
 
     patch_size: int | None = None
     """P, in pixels."""
     width: int | None = None
-    """D of a ViT; a new width keeps 64 channels a head unless num_heads is given."""
+    """D; a new width keeps 64 channels a head unless num_heads is given."""
     depth: int | None = None
-    """Number of blocks of a ViT."""
+    """Number of blocks."""
     num_heads: int | None = None
+    """Heads of every block."""
     mlp_ratio: float | None = None
-    pool: Literal["class", "mean", "attention"] | None = None
-    """class token, mean of the patch tokens, or a learned query over them."""
+    """Hidden channels of an MLP for each of the width."""
+    pool: Literal["class", "mean", "attention", "norm_mean", "class_mean"] | None = None
+    """class token, mean of the patch tokens, or a learned query over them; of a modern_vit also norm_mean, the mean of
+    the normalised ones, and class_mean, the class token beside that mean."""
     class_token: bool | None = None
-    """Whether a ViT has a class token; without one it pools by mean or attention."""
+    """Whether there is a class token; without one a model pools by mean or attention."""
     positions: str | None = None
-    """ViT: learned, learned_2d, sincos_2d, relative, relative_bias, none. Swin: relative, absolute, both, none,
-    relative_alone."""
+    """vit and hybrid: learned, learned_2d, sincos_2d, relative, relative_bias, none. modern_vit: learned, rotary, none.
+    swin: relative, absolute, both, none, relative_alone."""
     positions_at: Literal["stem", "layers", "layers_shared"] | None = None
-    """Where a ViT's positions come in: before the first block; before every block, each with its own; or the same."""
+    """Where positions come in: before the first block; before every block, each with its own; or the same."""
     position_resize: Literal["bicubic", "bilinear"] | None = None
     """How positions are fitted to another size: bicubic as timm does, or corner-aligned bilinear as Google does."""
+    registers: int | None = None
+    """Tokens that stand for nothing, between the class token and the patches (Darcet et al. 2024)."""
+    layer_scale: float | None = None
+    """What the factors on each channel of a residual branch start at; 0 for none."""
     depths: tuple[int, ...] | None = None
-    """Blocks of each stage of a BiT or Swin."""
+    """Blocks of each stage."""
     widen: int | None = None
-    """Factor of all channel numbers of a BiT."""
+    """Factor of all channel numbers."""
     stem_depths: tuple[int, ...] | None = None
-    """Blocks of each stage of a hybrid's ResNet."""
+    """Blocks of each stage of the ResNet."""
     embed_width: int | None = None
-    """Width of a Swin's first stage."""
+    """Width of the first stage."""
     window: Size | None = None
-    """A Swin's window, in tokens."""
+    """Height and width of a window, in tokens."""
     shift: bool | None = None
-    """Whether every second block of a Swin shifts its windows."""
+    """Whether every second block shifts its windows."""
     head_width: int | None = None
-    """Width of a Swin's attention heads."""
+    """Width of the attention heads."""
     small_maps: Literal["mask", "shrink"] | None = None
-    """A Swin's map smaller than its window: pad and mask it, or shrink the window to it as Microsoft's code does."""
+    """A map smaller than the window: pad and mask it, or shrink the window to it as Microsoft's code does."""
     dropout: float | None = None
+    """On embeddings, attention output and MLP."""
     attention_dropout: float | None = None
+    """On the weights of attention."""
     drop_path: float | None = None
     """Stochastic depth of the last block; it rises linearly from 0 at the first."""
 
@@ -60,6 +96,8 @@ class BackboneArchitecture:
 @dataclass(frozen=True)
 class Architecture(BackboneArchitecture):
     """Changes to the named backbone and to a classifier's head; None leaves what the name or the weights say."""
+
+    OTHERS: ClassVar[str] = "a classifier's head"
 
     representation: int | None = None
     """Length of a hidden layer with tanh before the head, as ViT is pretrained with; 0 for none."""
