@@ -13,8 +13,7 @@ from torch import Tensor, nn
 
 import vitrail
 from vitrail.arguments import parse
-from vitrail.config import Preprocessing, replace
-from vitrail.data.normalise import Normalise
+from vitrail.config import replace
 from vitrail.data.sources import Images
 from vitrail.errors import VitrailError
 from vitrail.models import registry as models
@@ -23,6 +22,7 @@ from vitrail.settings.training import PretrainSettings
 from vitrail.tasks import registry as tasks
 from vitrail.tasks.attention import draw_attention
 from vitrail.tasks.inputs import inputs_of
+from vitrail.tasks.loss import ModelLoss
 from vitrail.tasks.objective import Objective
 from vitrail.tasks.spec import Spec
 from vitrail.tasks.task import RunContext, Task
@@ -56,12 +56,7 @@ class Toy(nn.Module):
         self.colour = nn.Linear(self.encoder.width, config.encoder.channels)
 
 
-class ToyLoss(nn.Module):
-    def __init__(self, model: Toy, preprocessing: Preprocessing) -> None:
-        super().__init__()
-        self.model = model
-        self.normalise = Normalise(preprocessing.mean, preprocessing.std)
-
+class ToyLoss(ModelLoss):
     def forward(self, batch: dict[str, Any]) -> dict[str, Tensor]:
         images = self.normalise(batch["image"])
         error = self.model.colour(self.model.encoder.embed(images)) - images.mean(dim=(2, 3))
@@ -71,12 +66,6 @@ class ToyLoss(nn.Module):
     def measure(self, batch: dict[str, Any]) -> dict[str, tuple[Tensor, Tensor]]:
         count = torch.tensor(len(batch["image"]))
         return {"loss": (self(batch)["loss"] * count, count)}
-
-    def no_weight_decay(self) -> set[str]:
-        return set()
-
-    def export_state(self) -> dict[str, Tensor]:
-        return self.model.state_dict()
 
 
 class ToyTask(Objective):

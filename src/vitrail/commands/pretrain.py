@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.data.sources import Source
-from vitrail.runs.finish import finish
+from vitrail.runs.finish_run import finish_run
 from vitrail.runs.held_out import check_share
 from vitrail.runs.place import check_place
 from vitrail.runs.prepare import prepare
@@ -49,5 +49,5 @@ def run(settings: PretrainSettings) -> Result:
 def learn(settings: PretrainSettings, source: Source) -> Result:
     """Pretrain on an open source, and draw and report the run."""
     result = run_training(prepare(settings, source))
-    finish(result, "Pretraining", source)
+    finish_run(result, "Pretraining", source)
     return result

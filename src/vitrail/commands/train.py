@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.data.sources import Source
-from vitrail.runs.finish import finish
+from vitrail.runs.finish_run import finish_run
 from vitrail.runs.held_out import check_share
 from vitrail.runs.place import check_place
 from vitrail.runs.prepare import prepare
@@ -47,7 +47,7 @@ def run(settings: TrainSettings) -> Result:
     source = run_split(settings)
     check_share(settings, source)
     result = learn(settings, source)
-    finish(result, "Fine-tuning" if settings.weights else "Training", source)
+    finish_run(result, "Fine-tuning" if settings.weights else "Training", source)
     return result
 
 

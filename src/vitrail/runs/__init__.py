@@ -2,7 +2,7 @@
 
 - `choose_model`: where a run starts from
 - `extract_features`: features of images by a model, computed once in any number of views and kept beside the run
-- `finish`: what is done when a run ends
+- `finish_run`: what is done when a run ends
 - `foreign_models`: what commands do otherwise with a model that no run of vitrail's wrote
 - `growth`: ``vitrail models --flops``
 - `held_out`: whether images are held out as they were asked to be

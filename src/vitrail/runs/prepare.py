@@ -6,7 +6,7 @@ from typing import Any
 
 from vitrail.data.sources import Source, training_images
 from vitrail.runs.choose_model import choose_model
-from vitrail.runs.finish import drawer
+from vitrail.runs.finish_run import drawer
 from vitrail.runs.run_folder import given_back_if_refused, open_folder
 from vitrail.runs.run_training import Plan
 from vitrail.runs.split import with_images

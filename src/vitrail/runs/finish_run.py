@@ -1,4 +1,4 @@
-"""What is done when a run ends: images, report, and the line that says what to run next."""
+"""What is done when a run ends: figures, report, and the line that says what to run next."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ IMAGES = 6
 IMAGES_DURING = 3
 
 
-def finish(result: Result, what: str, source: Source) -> None:
+def finish_run(result: Result, what: str, source: Source) -> None:
     """Draw a finished run, write its report, and say how good it is and what to run next."""
     if not distributed.is_main():
         return
@@ -36,7 +36,7 @@ def finish(result: Result, what: str, source: Source) -> None:
 
 
 def drawer(folder: Path, description: Description, source: Source) -> Draw | None:
-    """Return what draws a run while it goes on, into ``folder/images``; None where there are no images to draw."""
+    """Return what draws a run while it goes on, into ``folder/figures``; None where there are no images to draw."""
     found = split_to_show(source)
     if found is None:
         return None
@@ -58,7 +58,7 @@ def drawer(folder: Path, description: Description, source: Source) -> Draw | Non
 
 
 def draw_run(folder: Path, source: Source) -> Path:
-    """Draw curves and what the best checkpoint makes of held-out images into ``folder/images``; return the report."""
+    """Draw curves and what the best checkpoint makes of held-out images into ``folder/figures``; return the report."""
     model, description = open_checkpoint(folder)
     drawn = {"curves": draw_curves(read_metrics(folder), title=folder.name)}
     what = ""
