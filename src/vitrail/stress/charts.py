@@ -31,10 +31,10 @@ def draw_panels(panels: Sequence[Panel], models: Sequence[ModelFigures]) -> Imag
     if not shown:
         return None
     small = len(shown) > 4
-    with _canvas(len(shown), small) as (axes, picture):
+    with _canvas(len(shown), small) as (axes, to_image):
         for axis, panel in zip(axes, shown, strict=False):
             _draw_panel(axis, panel, models, small)
-    return picture()
+    return to_image()
 
 
 def draw_conflict(models: Sequence[ModelFigures]) -> Image.Image | None:
@@ -42,7 +42,7 @@ def draw_conflict(models: Sequence[ModelFigures]) -> Image.Image | None:
     shown = [model for model in models if model.conflict]
     if not shown:
         return None
-    with _canvas(1, False, "named, % of images") as (axes, picture):
+    with _canvas(1, False, "named, % of images") as (axes, to_image):
         for number, model in enumerate(shown):
             levels = [point.level for point in model.conflict]
             for kind, (name, attribute) in enumerate((("shape's class", "shape"), ("texture's class", "texture"))):
@@ -52,7 +52,7 @@ def draw_conflict(models: Sequence[ModelFigures]) -> Image.Image | None:
                 _line(axes[0], levels, values, label, colour, STYLES[0 if len(shown) == 1 else kind])
         _frame(axes[0], "Shape against texture", "strength of the foreign texture")
         _legend(axes[0])
-    return picture()
+    return to_image()
 
 
 def draw_patches(patches: Sequence[PatchFigures]) -> Image.Image | None:
@@ -60,13 +60,13 @@ def draw_patches(patches: Sequence[PatchFigures]) -> Image.Image | None:
     models = list(dict.fromkeys(one.model for one in patches))
     if not models:
         return None
-    with _canvas(len(models), False) as (axes, picture):
+    with _canvas(len(models), False) as (axes, to_image):
         for axis, model in zip(axes, models, strict=False):
             own = [one for one in patches if one.model == model]
             _patch_lines(axis, own)
             _frame(axis, model, "share of the image under the patch, %")
             _legend(axis)
-    return picture()
+    return to_image()
 
 
 def _patch_lines(axis: Any, patches: Sequence[PatchFigures]) -> None:
@@ -203,12 +203,12 @@ def _canvas(
             axis.axis("off")
         canvas.supylabel(label, fontsize=10, color=QUIET)
 
-        def picture() -> Image.Image:
+        def to_image() -> Image.Image:
             buffer = io.BytesIO()
             canvas.savefig(buffer, format="png")
             return Image.open(buffer).convert("RGB")
 
-        yield axes, picture
+        yield axes, to_image
 
 
 __all__ = ["draw_conflict", "draw_panels", "draw_patches"]
