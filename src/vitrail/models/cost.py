@@ -13,7 +13,9 @@ from torch.func import functional_call
 
 from vitrail.config import pair
 from vitrail.layers.attention import Attention
+from vitrail.layers.cosine_attention import CosineWindowAttention
 from vitrail.layers.masking import Split, visible_count
+from vitrail.layers.modern_attention import ModernAttention
 from vitrail.layers.patches import PatchEmbedding
 from vitrail.layers.pooling import AttentionPool
 from vitrail.layers.relative_position import RelativeKeys
@@ -23,6 +25,17 @@ from vitrail.models.mae import MAE
 
 Inputs = tuple[Any, ...]
 
+
+def _query_value_biased(module: Any, inputs: Inputs, output: Tensor) -> int:
+    """Count the map to queries, keys and values where it is no module of its own: keys have no bias."""
+    return 3 * output.numel() * output.shape[-1] if hasattr(module, "q_bias") else 0
+
+
+def _within_windows(module: Any, inputs: Inputs, output: Tensor) -> int:
+    """Count scores and weighted sum of each window, padding included (Swin, equation 2)."""
+    return 2 * len(output) * inputs[1].slots * output.shape[-1] * inputs[1].area
+
+
 # Every module that multiplies, and how often, given what went in and what came out. Modules inside it count for
 # themselves. Norms, activations, softmax and sums are left out, as in the papers' figures.
 COUNTERS: dict[type[nn.Module], Callable[[Any, Inputs, Tensor], int]] = {
@@ -31,9 +44,12 @@ COUNTERS: dict[type[nn.Module], Callable[[Any, Inputs, Tensor], int]] = {
     PatchEmbedding: lambda module, inputs, output: output.numel() * module.proj.weight[0].numel(),
     # Scores, then the weighted sum: N for each of N x D numbers, twice.
     Attention: lambda module, inputs, output: 2 * output.numel() * output.shape[1],
-    # The same within each window, padding included (Swin, equation 2).
-    WindowAttention: lambda module, inputs, output: (
-        2 * len(output) * inputs[1].slots * output.shape[-1] * inputs[1].area
+    ModernAttention: lambda module, inputs, output: (
+        2 * output.numel() * output.shape[1] + _query_value_biased(module, inputs, output)
+    ),
+    WindowAttention: _within_windows,
+    CosineWindowAttention: lambda module, inputs, output: (
+        _within_windows(module, inputs, output) + _query_value_biased(module, inputs, output)
     ),
     AttentionPool: lambda module, inputs, output: 2 * inputs[0].numel(),
     # Every query with every offset's key.
