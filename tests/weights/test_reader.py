@@ -100,8 +100,9 @@ def test_a_missing_file_gets_the_nearest_name_beside_it(tmp_path):
     save_file(STATE, tmp_path / "deit_tiny.safetensors")
     with pytest.raises(WeightsError, match=r"did you mean 'deit_tiny\.safetensors'"):
         read_state(tmp_path / "deit_tny.safetensors")
+    (tmp_path / "empty").mkdir()
     with pytest.raises(WeightsError, match="holds no weights"):
-        read_state(tmp_path)
+        read_state(tmp_path / "empty")
 
 
 @pytest.mark.parametrize("protocol", [0, 1, 2, 3, 4, 5])

@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from vitrail.weights.detect import LAYOUTS
 from vitrail.weights.finite import is_finite
 from vitrail.weights.load import load_weights
 from vitrail.weights.reader import read_state
+from vitrail.weights.weights_file import WeightsFile
 
 pytestmark = pytest.mark.filterwarnings("ignore:.*assumed.*heads:UserWarning")
 
@@ -248,3 +250,73 @@ def test_what_is_no_path_is_refused_in_one_sentence(source, tmp_path):
     ):
         with pytest.raises(WeightsError):
             action()
+
+
+def written(folder: Path, name: str, content: bytes | str) -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("model.pth", '{"error": "Access denied"}', 'a text file that begins \'{"error": "Access denied"}\''),
+        ("model.safetensors", "Invalid username or password.\n", "a text file that begins 'Invalid username"),
+        ("checkpoint", 'model_checkpoint_path: "model.ckpt-7"\n', "part of a TensorFlow checkpoint"),
+        ("saved_model.pb", b"\x08\x01\x12\x9b\x0a" + bytes(60), "part of a TensorFlow checkpoint"),
+        ("model.bin", b"./model.pth" + bytes(246) + b"ustar\x0000" + bytes(500), "a tar archive; unpack it first"),
+    ],
+)
+def test_what_is_no_weights_file_is_named_by_its_content(
+    name: str, content: bytes | str, said: str, tmp_path: Path
+) -> None:
+    with pytest.raises(WeightsError, match=re.escape(said)):
+        read_state(written(tmp_path, name, content))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "said"),
+    [
+        ("tf_model.h5", b"\x89HDF\r\n\x1a\n" + bytes(99), "but tf_model.h5, an HDF5 file (Keras)"),
+        ("saved_model.pb", b"\x08\x01", "but part of a TensorFlow SavedModel"),
+        ("model.onnx", b"\x08\x07\x12\x07pytorch" + bytes(99), "but model.onnx, an ONNX program"),
+        ("q4.gguf", b"GGUF\x03" + bytes(99), "but q4.gguf, a GGUF file"),
+        ("notes.txt", "nothing", "holds no weights; expected model.safetensors"),
+    ],
+)
+def test_a_folder_of_another_frameworks_weights_says_which(
+    name: str, content: bytes | str, said: str, tmp_path: Path
+) -> None:
+    written(tmp_path, name, content)
+    with pytest.raises(WeightsError, match=re.escape(said)):
+        read_state(tmp_path)
+
+
+def test_a_folder_with_one_weights_file_of_any_name_is_that_file(tmp_path: Path) -> None:
+    save_file(STATE, tmp_path / "vit.safetensors")
+    torch.save({"optimizer": {}}, tmp_path / "training.pt")
+    assert read_state(tmp_path).keys() == STATE.keys()
+    save_file(STATE, tmp_path / "other.safetensors")
+    with pytest.raises(WeightsError, match="holds no weights"):
+        read_state(tmp_path)
+
+
+@pytest.mark.parametrize("prefix", ["", "somebodys.wrapper."])
+def test_an_unknown_layout_names_the_nearest_and_what_that_lacks(prefix: str, tmp_path: Path) -> None:
+    renamed = {"patch_embed.proj": "embedder.conv", "attn.qkv": "attn.in_proj"}
+    state = {}
+    for name, tensor in MODEL.state_dict().items():
+        for old, new in renamed.items():
+            name = name.replace(old, new)
+        state[prefix + name.removeprefix("backbone.")] = tensor
+    save_file(state, tmp_path / "vit.safetensors")
+    with pytest.raises(WeightsError, match=r"nearest are timm's ViT, which has no .*(embedder|in_proj)"):
+        vitrail.inspect_weights(tmp_path / "vit.safetensors")
+
+
+def test_a_known_layout_with_unknown_parts_names_them_and_the_nearest_model(tmp_path: Path) -> None:
+    state = {name.removeprefix("backbone."): tensor for name, tensor in MODEL.state_dict().items()}
+    save_file({**state, "blocks.0.adapter.down.weight": torch.ones(2, 2)}, tmp_path / "vit.safetensors")
+    with pytest.raises(WeightsError, match=r"blocks\.0\.adapter\.down\.weight\).*; nearest is vit_"):
+        _ = WeightsFile(tmp_path / "vit.safetensors").spec

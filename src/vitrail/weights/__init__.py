@@ -21,6 +21,7 @@
 - `licences`: licences of fetched weights, said, and accepted where one asks for that
 - `load`: fit the tensors of a file to a model, and say what became of each
 - `named`: one way to name a model, the same for every command and in Python
+- `nearest_layout`: for files of no layout that is known, which one they are nearest to
 - `open_any`: open a model with its weights from any file
 - `paths`: paths of weights as callers give them
 - `plausible`: whether a checkpoint's description can be that of the tensors beside it

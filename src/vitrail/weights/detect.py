@@ -7,11 +7,12 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from vitrail.errors import WeightsError, nearest
-from vitrail.weights.checks import listed, parts_of
+from vitrail.weights.checks import count, listed, parts_of
 from vitrail.weights.formats import clip, google, huggingface, mae, modern, swin, swin_v2, timm, torchvision
 from vitrail.weights.formats import modern_huggingface as hf
 from vitrail.weights.formats.plain import check_axes, is_plain, own_from_plain, own_to_plain
 from vitrail.weights.infer_modern import has_modern_shape, kind_of
+from vitrail.weights.nearest_layout import nearest_layout
 from vitrail.weights.reader import State
 from vitrail.weights.wrappers import peel
 
@@ -216,9 +217,18 @@ def _layout_of(state: State, origin: str) -> str:
     for name, layout in LAYOUTS.items():
         if layout.recognises(state):
             return name
-    family = family_of(state)
-    known = f"those of {family}, which is not read here" if family else "the names of no ViT known here"
-    raise WeightsError(f"{origin} has {known} (it begins with {listed(sorted(state))}); is it the right file?")
+    if family := family_of(state):
+        known = f"those of {family}, which is not read here"
+        raise WeightsError(f"{origin} has {known} (it begins with {listed(sorted(state))}); is it the right file?")
+    nearest_title, lacking = nearest_layout(state)
+    if nearest_title:
+        raise WeightsError(
+            f"{origin} has the names of no model known here; nearest are {nearest_title}, which has no "
+            f"{listed(lacking)} ({len(lacking)} of {count(state)})"
+        )
+    raise WeightsError(
+        f"{origin} has the names of no ViT known here (it begins with {listed(sorted(state))}); is it the right file?"
+    )
 
 
 def family_of(names: Collection[str]) -> str:

@@ -20,7 +20,7 @@ from vitrail.output import Progress, warn
 from vitrail.weights import remembered
 from vitrail.weights.licences import check_licence, licence_of
 from vitrail.weights.pretrained import licence_in_table, pretrained
-from vitrail.weights.reader import FOLDER_FILES, SUFFIXES
+from vitrail.weights.reader import FOLDER_FILES, SUFFIXES, sole_weights
 from vitrail.weights.sidecars import CONFIG, PROCESSOR
 
 BESIDE = (CONFIG, PROCESSOR, "README.md")
@@ -128,11 +128,10 @@ def chosen(names: Collection[str], repository: str) -> str:
         WeightsError: there is none, or several and none has a usual name.
     """
     usual = [name for name in FOLDER_FILES if name in names]
-    readable = sorted(name for name in names if "/" not in name and Path(name).suffix in SUFFIXES)
-    found = usual[:1] or [name for name in readable if name.endswith(".safetensors")] or readable
-    if len(found) == 1:
-        return found[0]
-    if found:
+    beside = [name for name in names if "/" not in name]
+    if name := next(iter(usual), "") or sole_weights(beside):
+        return name
+    if found := sorted(name for name in beside if Path(name).suffix in SUFFIXES):
         fetch = command("hf", "download", repository, found[0], "--local-dir", _folder(repository))
         raise WeightsError(
             f"{repository} holds {len(found)} weights files ({_listed(found)}) and none is named as libraries name "

@@ -4,9 +4,13 @@ from __future__ import annotations
 
 import re
 import zipfile
+from collections.abc import Sequence
 from pathlib import Path
 
 FETCH = "fetch the file itself"
+
+HEAD = 512
+"""Bytes of a file's beginning by which it is told what it is."""
 
 # What a file begins with, and what it then is.
 BEGINNINGS: tuple[tuple[bytes, str], ...] = (
@@ -28,6 +32,8 @@ TENSORFLOW = "part of a TensorFlow checkpoint, which is not read here; look for 
 FLAX = "a Flax msgpack file, which is not read here; look for the model's safetensors or .npz weights"
 TFLITE = "a TensorFlow Lite program; look for the model's PyTorch weights"
 
+FOREIGN_SUFFIXES = (".h5", ".onnx", ".msgpack", ".gguf", ".tflite", ".index", ".safetensors", ".bin", ".pth")
+
 SHARD = re.compile(r"-(\d{5})-of-(\d{5})\.(safetensors|bin|pth|pt)$")
 REPOSITORY = re.compile(r"[\w.-]+/[\w.-]+")
 ADDRESS = re.compile(r"(?!hf:)[a-z][a-z0-9+]+:/", re.IGNORECASE)  # a path has one slash of two
@@ -38,7 +44,7 @@ def what_else(path: Path, head: bytes) -> str:
 
     Args:
         path: the file.
-        head: its first bytes, 16 or more.
+        head: its first `HEAD` bytes.
     """
     for beginning, meaning in BEGINNINGS:
         if head.startswith(beginning):
@@ -48,12 +54,45 @@ def what_else(path: Path, head: bytes) -> str:
         return WEB_PAGE
     if head[4:8] == b"TFL3" or path.suffix == ".tflite":
         return TFLITE
+    if head[257:262] == b"ustar":
+        return "a tar archive; unpack it first"
+    if text.startswith(b"model_checkpoint_path") or path.suffix == ".pb":
+        return TENSORFLOW
     if path.suffix in (".index", ".meta") or ".data-" in path.name or path.with_name(f"{path.name}.index").exists():
         return TENSORFLOW
     if path.suffix == ".msgpack":
         return FLAX
     if path.suffix == ".onnx" or _begins_onnx(head):
         return ONNX
+    return _text(head)
+
+
+def _text(head: bytes) -> str:
+    """Say that a file holds text, where it does: most often what a server said instead of sending the weights."""
+    try:
+        written = head.decode("utf-8")
+    except UnicodeDecodeError:
+        return ""
+    shown = " ".join(written.split())[:60]
+    if not shown or not all(letter.isprintable() or letter in "\n\r\t" for letter in written):
+        return ""
+    return f"a text file that begins {shown!r}, not weights; {FETCH}"
+
+
+def what_folder(files: Sequence[Path]) -> str:
+    """Say which file of a folder holds weights in a form that is not read here; "" where none is known.
+
+    Args:
+        files: those of the folder.
+    """
+    if any(file.name == "saved_model.pb" for file in files):
+        return f" but {TENSORFLOW.replace('checkpoint', 'SavedModel')}"
+    for file in files:
+        if file.suffix in FOREIGN_SUFFIXES:
+            with file.open("rb") as stream:
+                reason = what_else(file, stream.read(HEAD))
+            if reason:
+                return f" but {file.name}, {reason.partition(';')[0]}"
     return ""
 
 

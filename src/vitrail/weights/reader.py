@@ -19,7 +19,16 @@ from numpy.lib import format as npy
 from torch import Tensor
 
 from vitrail.errors import WeightsError, nearest
-from vitrail.weights.foreign import TENSORFLOW, shard_of, what_address, what_archive, what_else
+from vitrail.weights.foreign import (
+    HEAD,
+    SHARD,
+    TENSORFLOW,
+    shard_of,
+    what_address,
+    what_archive,
+    what_else,
+    what_folder,
+)
 from vitrail.weights.paths import path_of
 from vitrail.weights.wrappers import unwrap
 
@@ -38,6 +47,8 @@ FOLDER_FILES = (
 
 SUFFIXES = (".safetensors", ".bin", ".pth", ".pt", ".npz")
 """Endings of the names of weights files; what is in them is told by content."""
+
+SOLE_SUFFIXES = (".safetensors", ".bin", ".pth", ".npz")
 
 # Weights are noise to a compressor: a real file shrinks by a quarter at most, and one that unfolds to eight
 # times its size is a bomb. Below the free allowance (a head of zeros shrinks a lot) nobody is hurt.
@@ -116,13 +127,26 @@ def find_file(source: str | Path) -> Path:
         for name in FOLDER_FILES:
             if (path / name).is_file():
                 return path / name
-        shard = next((shard_of(p) for p in sorted(path.iterdir()) if shard_of(p)), "")
-        raise WeightsError(
-            shard or f"the folder {path} holds no weights; expected {FOLDER_FILES[0]} or a checkpoint in it"
-        )
+        files = sorted(found for found in path.iterdir() if found.is_file())
+        if sole := sole_weights(file.name for file in files):
+            return path / sole
+        shard = next((reason for reason in map(shard_of, files) if reason), "")
+        other = what_folder(files)
+        expected = f"the folder {path} holds no weights{other}; expected {FOLDER_FILES[0]} or a checkpoint in it"
+        raise WeightsError(shard or expected)
     if not path.is_file():
         raise WeightsError(why_no_file(str(source), path))
     return path
+
+
+def sole_weights(names: Iterable[str]) -> str:
+    """Return the name of a folder's one weights file, where none is named as libraries name theirs; "" if not one.
+
+    A file that may be a shard of several is none; nor is a ``.pt``, which training keeps other things in.
+    """
+    readable = sorted(name for name in names if Path(name).suffix in SOLE_SUFFIXES and not SHARD.search(name))
+    safe = [name for name in readable if name.endswith(".safetensors")]
+    return (safe or readable)[0] if len(safe or readable) == 1 else ""
 
 
 def why_no_file(source: str, path: Path, others: Iterable[str] = ()) -> str:
@@ -152,7 +176,7 @@ def file_format(path: Path) -> str:
     """
     try:
         with path.open("rb") as stream:
-            head = stream.read(64)
+            head = stream.read(HEAD)
         if _begins_safetensors(head, path.stat().st_size):
             return "safetensors"
         if head[:2] == b"PK":

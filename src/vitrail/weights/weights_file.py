@@ -221,7 +221,7 @@ class WeightsFile:
             reason = unknown_parts(self.tensors) or str(error).removeprefix(UNKNOWN).strip("()")
             raise WeightsError(f"{self.path} belongs to no model known here: {reason}") from None
         if reason := contradiction(self.config, self.tensors.keys()) or why_not_exact(spec, self.tensors):
-            raise WeightsError(f"{self.path} belongs to no model known here: {reason}")
+            raise WeightsError(f"{self.path} belongs to no model known here: {reason}; nearest is {spec.name}")
         return spec
 
     def _likely_spec(self) -> ModelSpec:
