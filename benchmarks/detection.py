@@ -85,11 +85,12 @@ def measure(options: argparse.Namespace) -> dict[str, float]:
 
 
 def new_swin():
+    from vitrail.heads.dense import dense_options
+    from vitrail.heads.names import build_model
     from vitrail.heads.registry import put_head
-    from vitrail.models.registry import build_model
     from vitrail.settings import Dense
 
-    return put_head(build_model("swin_t", num_classes=0), Dense(head="mask_rcnn"), CLASSES)
+    return put_head(build_model("swin_t", num_classes=0), "mask_rcnn", dense_options(Dense(), CLASSES))
 
 
 def new_resnet(side: int):

@@ -12,8 +12,8 @@ import time
 
 import torch
 
+from vitrail.heads.names import build_model
 from vitrail.models.growth import growth
-from vitrail.models.registry import build_model
 from vitrail.training.precision import keep_large_buffers
 
 

@@ -28,9 +28,9 @@ import torch
 from timing import Run, interleave
 from torch import Tensor, nn
 
+from vitrail.heads.names import build_model
 from vitrail.models.cost import cost
 from vitrail.models.mae import MAE
-from vitrail.models.registry import build_model
 from vitrail.training.precision import keep_large_buffers
 
 SEEN = 0.25
@@ -53,7 +53,7 @@ class TransformersLoss(nn.Module):
         super().__init__()
         from transformers import ViTMAEConfig, ViTMAEForPreTraining
 
-        own, shape = mae.config, mae.config.encoder
+        own, shape = mae.config, mae.encoder.config
         config = ViTMAEConfig(
             hidden_size=shape.width,
             num_hidden_layers=shape.depth,
@@ -98,7 +98,7 @@ class TimmLoss(nn.Module):
         from timm.models.vision_transformer import Block
 
         set_fused_attn(attention == "sdpa")
-        own, shape = mae.config, mae.config.encoder
+        own, shape = mae.config, mae.encoder.config
         self.size, width, narrow = shape.patch_size, shape.width, own.decoder_width
         norm = functools.partial(nn.LayerNorm, eps=1e-6)
         self.embed = PatchEmbed(shape.image_size[0], shape.patch_size, 3, width)
@@ -142,7 +142,7 @@ class LightlyLoss(nn.Module):
         from timm.models.vision_transformer import VisionTransformer
 
         set_fused_attn(attention == "sdpa")
-        own, shape = mae.config, mae.config.encoder
+        own, shape = mae.config, mae.encoder.config
         vit = VisionTransformer(
             shape.image_size[0], shape.patch_size, embed_dim=shape.width, depth=shape.depth, num_heads=shape.num_heads
         )

@@ -24,8 +24,8 @@ import torch
 from timing import Run, interleave
 from torch import Tensor, nn
 
+from vitrail.heads.names import build_model
 from vitrail.models.cost import cost
-from vitrail.models.registry import build_model
 from vitrail.models.swin import SIZES, SwinConfig
 from vitrail.training.precision import keep_large_buffers
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from vitrail.coerce import coerce
 from vitrail.config import Preprocessing, from_json
 from vitrail.errors import ConfigError
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.settings import Dense, TrainSettings
 from vitrail.weights.description import Description
 

@@ -33,10 +33,10 @@ WIDE = {"layers/attention_cpu.py": 2}
 
 
 def model_classes() -> set[str]:
-    """Return the names of the modules of torch that `vitrail.models` defines."""
+    """Return the names of the modules of torch that `vitrail.models` and the head of classifiers define."""
     names = set()
-    for path in (ROOT / "models").glob("[!_]*.py"):
-        module = importlib.import_module(f"vitrail.models.{path.stem}")
+    for path in (*(ROOT / "models").glob("[!_]*.py"), ROOT / "heads" / "classifier.py"):
+        module = importlib.import_module(f"vitrail.{path.parent.name}.{path.stem}")
         own = inspect.getmembers(module, lambda value: inspect.isclass(value) and issubclass(value, nn.Module))
         names |= {name for name, value in own if value.__module__ == module.__name__}
     return names

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from vitrail.commands.weights import inspect_weights as inspect_weights
     from vitrail.commands.weights import verify_weights as verify_weights
     from vitrail.errors import VitrailError as VitrailError
-    from vitrail.models.registry import list_models as list_models
+    from vitrail.heads.names import list_models as list_models
     from vitrail.tasks.open_model import open_model as open_model
     from vitrail.weights.checkpoint import open_checkpoint as open_checkpoint
     from vitrail.weights.create import create_model as create_model
@@ -41,7 +41,7 @@ _HOMES = {
     "evaluate": "vitrail.commands.evaluate",
     "from_pretrained": "vitrail.weights.hub",
     "inspect_weights": "vitrail.commands.weights",
-    "list_models": "vitrail.models.registry",
+    "list_models": "vitrail.heads.names",
     "load_weights": "vitrail.weights.load",
     "look": "vitrail.commands.look",
     "open_model": "vitrail.tasks.open_model",

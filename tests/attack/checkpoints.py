@@ -17,8 +17,9 @@ import torch
 from safetensors.torch import save, save_file
 
 from vitrail.config import Preprocessing, to_json
-from vitrail.heads.registry import put_head
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model, parse_model
+from vitrail.heads.registry import build, with_dense_head
+from vitrail.heads.spec import ModelSpec
 from vitrail.settings import Dense
 
 VIT = {"image_size": 32, "patch_size": 8, "width": 32, "depth": 2, "num_heads": 2, "num_classes": 3}
@@ -45,20 +46,18 @@ def whole(name: str, folder: Path) -> Path:
     preprocessing = Preprocessing(image_size=(32, 32))
     names = ("a", "b", "c")
     if name == "vit":
-        model, task, dense = build_model("vit_ti16", **VIT), "classify", {}
-        spec = {"name": "vit_ti16", "options": VIT}
+        task, spec = "classify", parse_model("vit_ti16", VIT)
     else:
-        model = put_head(build_model("swin_t", **SWIN, num_classes=0), Dense(head="linear"), len(names))
-        task, dense = "segment", to_json(Dense(head="linear"))
-        spec = {"name": "swin_t", "options": SWIN}
+        task, spec = "segment", with_dense_head(ModelSpec("swin_t", SWIN), "segment", Dense(head="linear"), len(names))
+    model = build(spec)
     checkpoint = folder / "checkpoints" / "step_00000001"
     checkpoint.mkdir(parents=True)
     save_file(
         {key: tensor.contiguous() for key, tensor in model.state_dict().items()}, checkpoint / "model.safetensors"
     )
     config = {
-        "model": spec, "preprocessing": to_json(preprocessing), "class_names": names, "settings": {"data": "x"},
-        "task": task, "dense": dense,
+        "model": to_json(spec), "preprocessing": to_json(preprocessing), "class_names": names,
+        "settings": {"data": "x"}, "task": task,
     }  # fmt: skip
     (checkpoint / "config.json").write_text(json.dumps(config))
     torch.save({"learner": {"step": torch.ones(3)}, "state": {"step": 1}}, checkpoint / "training.pt")

@@ -23,7 +23,7 @@ import torch
 import vitrail
 from vitrail.data.image_list import read_list
 from vitrail.errors import VitrailError
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.training.checkpoint import load_training, recover, resolve
 from vitrail.weights.card import model_card
 from vitrail.weights.description import describe

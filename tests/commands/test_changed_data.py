@@ -15,9 +15,10 @@ from vitrail.config import Preprocessing, Run, to_json
 from vitrail.data.image_list import FILE, read_list
 from vitrail.data.sources import Source
 from vitrail.errors import DataError
-from vitrail.models.registry import ModelSpec
+from vitrail.heads.registry import with_dense_head
+from vitrail.heads.spec import ModelSpec
 from vitrail.runs.split import run_split, with_images
-from vitrail.settings import PretrainSettings, TrainSettings
+from vitrail.settings import Dense, PretrainSettings, TrainSettings
 from vitrail.tasks.registry import find_spec
 from vitrail.training import checkpoint
 from vitrail.weights.description import Description, description_json
@@ -78,10 +79,10 @@ def begin(settings: TrainSettings | PretrainSettings) -> Source:
     """Leave a run folder behind as if the run had been stopped, without training anything."""
     source = run_split(settings)
     assert source.images is not None
-    task = settings.task if isinstance(settings, TrainSettings) else "classify"
-    description = Description(
-        ModelSpec("vit_ti16", {}), Preprocessing(), source.class_names, to_json(settings), task, {"ignore": 255}
-    )
+    model = ModelSpec("vit_ti16")
+    if isinstance(settings, TrainSettings) and settings.task != "classify":
+        model = with_dense_head(model, settings.task, Dense(), len(source.class_names))
+    description = Description(model, Preprocessing(), source.class_names, to_json(settings))
     folder = Path(settings.out or "") / "checkpoints"
     checkpoint.save(
         folder,

@@ -16,8 +16,9 @@ from vitrail.cli import main
 from vitrail.data.rle import decode, encode
 from vitrail.data.scenes import SHAPES, Scene
 from vitrail.errors import ConfigError, DataError
+from vitrail.heads.dense import dense_options
+from vitrail.heads.names import build_model
 from vitrail.heads.registry import put_head
-from vitrail.models.registry import build_model
 from vitrail.settings import Dense, Scoring
 from vitrail.tasks.backbone_weights import load_backbone
 from vitrail.training import checkpoint
@@ -178,7 +179,7 @@ def test_the_backbone_of_a_run_and_a_whole_detector_can_be_started_from(
 
 def test_a_segmenter_starts_from_the_backbone_inside_a_detector(detector: Path) -> None:
     backbone: Any = build_model("swin_t", num_classes=0, image_size=40, **SWIN)
-    segmenter: Any = put_head(backbone, Dense("upernet", width=32), 3)
+    segmenter: Any = put_head(backbone, "upernet", dense_options(Dense(width=32), 3))
     said = load_backbone(segmenter, open_weights(detector))
     assert "head: loaded 0 of" in said
     theirs = load_file(checkpoint.resolve(detector, "best") / "model.safetensors")

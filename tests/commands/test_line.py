@@ -54,7 +54,7 @@ def test_the_encoder_of_a_masked_autoencoder_is_fine_tuned_as_it_is(pretrained: 
     _, description = vitrail.open_checkpoint(result.folder)
     _, before = vitrail.open_checkpoint(pretrained)
     for option in ("patch_size", "width", "depth", "num_heads", "image_size"):
-        assert description.model.options[option] == before.model.options[option]
+        assert description.model.backbone_options[option] == before.model.backbone_options[option]
 
 
 def test_predictions_agree_with_the_evaluation(classifier: Path, digit_files: Path) -> None:

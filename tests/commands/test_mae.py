@@ -161,7 +161,7 @@ def test_every_variant_pretrains_and_is_fine_tuned(changes: dict[str, Any], tmp_
     tuned = vitrail.train("digits", weights=str(run), out=str(tmp_path / "fine"), epochs=1, channels=1, labels=64)
     _, description = vitrail.open_checkpoint(tuned.folder)
     if "architecture" in changes:
-        assert description.model.options["class_token"] is False
+        assert description.model.backbone_options["class_token"] is False
 
 
 def test_a_panel_is_drawn_while_the_run_goes_on_and_changes_nothing(tmp_path: Path) -> None:

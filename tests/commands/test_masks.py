@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from vitrail.errors import ConfigError, ImageError
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.tasks.mae.mask_file import read_mask
 
 ENCODER = build_model("vit_ti16", image_size=(32, 48), patch_size=8, width=16, depth=1, num_heads=1, num_classes=0)

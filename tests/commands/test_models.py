@@ -6,9 +6,10 @@ import torch
 from vitrail.cli import main
 from vitrail.commands.models import models
 from vitrail.errors import ConfigError
+from vitrail.heads.names import build_model
 from vitrail.models.cost import cost
 from vitrail.models.published import PUBLISHED
-from vitrail.models.registry import BACKBONES, build_model
+from vitrail.models.registry import BACKBONES
 from vitrail.runs.choose_model import choose_model
 from vitrail.settings import Architecture
 
@@ -71,5 +72,5 @@ def test_blocks_that_cost_the_same_are_run_once_and_counted_each() -> None:
 )
 def test_the_image_size_in_timms_name_is_not_lost(name: str, asked: int | None, size: int) -> None:
     start = choose_model(name, None, Architecture(), random_images(70, 100), asked, 3)
-    assert start.model.name == "vit_b16"
-    assert start.model.options["image_size"] == (size, size)
+    assert start.backbone.backbone == "vit_b16"
+    assert start.backbone.backbone_options["image_size"] == (size, size)

@@ -20,12 +20,12 @@ def predictor(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathF
 
 def test_masked_patch_prediction_leaves_an_encoder_that_is_fine_tuned(predictor: Path, tmp_path: Path) -> None:
     model, description = vitrail.open_checkpoint(predictor)
-    assert description.model.name == "mpp_vit_ti16"
+    assert description.name == "mpp_vit_ti16"
     assert model.config.mask_ratio == 0.5, "the recipe follows the objective"  # type: ignore[union-attr]
     result = vitrail.train("digits", weights=str(predictor), out=str(tmp_path / "run"), epochs=1, channels=1, labels=64)
     _, tuned = vitrail.open_checkpoint(result.folder)
-    assert tuned.model.name == "vit_ti16"
-    assert tuned.model.options["patch_size"] == 8
+    assert tuned.name == "vit_ti16"
+    assert tuned.model.backbone_options["patch_size"] == 8
 
 
 def test_looking_at_a_patch_predictor_draws_where_its_encoder_looks(predictor: Path, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ import vitrail
 from tests.commands.conftest import QUICK, TINY
 from vitrail.data.sources import Images
 from vitrail.errors import ConfigError
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.runs.choose_model import Start, choose_model
 from vitrail.settings import Architecture
 from vitrail.weights.weights_file import open_weights
@@ -56,7 +56,7 @@ def test_every_family_is_trained_and_fine_tuned_at_another_size_that_is_no_squar
     assert f"model {name}, as in" in said
     assert "trained at 32x32, this run sees 32x48" in said
     model, description = vitrail.open_checkpoint(result.folder)
-    assert description.model.name == name
+    assert description.name == name
     assert description.preprocessing.image_size == (32, 48)
     expected = {key: getattr(model.backbone.config, key) for key in FAMILIES[name]}  # type: ignore[union-attr]
     assert {key: (v, v) if key == "window" else v for key, v in FAMILIES[name].items()} == expected
@@ -66,7 +66,7 @@ def test_every_family_is_trained_and_fine_tuned_at_another_size_that_is_no_squar
 @pytest.mark.parametrize("name", FAMILIES)
 def test_size_defaults_to_that_of_the_images_for_every_family(name: str) -> None:
     start = choose_model(name, None, Architecture(), random_images(70, 100), None, 3)
-    assert start.model.options["image_size"] == (64, 64)
+    assert start.backbone.backbone_options["image_size"] == (64, 64)
 
 
 def test_an_option_of_another_family_is_refused(tmp_path: Path) -> None:
@@ -90,7 +90,7 @@ def test_weights_without_a_description_bring_the_normalisation_of_their_origin(t
         np.savez(tmp_path / "google" / "bare.npz", **dict(arrays))
     meta = start_from(tmp_path / "meta.safetensors", random_images(300, 300))
     google = start_from(tmp_path / "google" / "bare.npz", random_images(300, 300), 384)
-    assert (meta.model.name, meta.preprocessing.mean) == ("vit_ti16", (0.485, 0.456, 0.406))
+    assert (meta.backbone.backbone, meta.preprocessing.mean) == ("vit_ti16", (0.485, 0.456, 0.406))
     assert meta.preprocessing.image_size == (224, 224)
     assert (google.preprocessing.mean, google.preprocessing.image_size) == ((0.5, 0.5, 0.5), (384, 384))
     assert any("trained at 224x224, this run sees 384x384" in note for note in google.notes)
@@ -100,12 +100,12 @@ def test_auto_takes_the_model_of_a_bare_file_with_all_that_makes_it_what_it_is(t
     options = {"embed_width": 32, "depths": (2, 1), "window": 4, "image_size": 128}
     save_file(build_model("swin_t", num_classes=5, **options).state_dict(), tmp_path / "model.safetensors")
     start = start_from(tmp_path / "model.safetensors", random_images(96, 96))
-    assert start.model.name == "swin_t"
-    assert {name: start.model.options[name] for name in ("embed_width", "depths")} == {
+    assert start.backbone.backbone == "swin_t"
+    assert {name: start.backbone.backbone_options[name] for name in ("embed_width", "depths")} == {
         "embed_width": 32,
         "depths": (2, 1),
     }
-    assert tuple(start.model.options["window"]) == (4, 4)
+    assert tuple(start.backbone.backbone_options["window"]) == (4, 4)
 
 
 def test_a_folder_of_transformers_is_a_start_with_its_own_normalisation(tmp_path: Path) -> None:
@@ -114,7 +114,7 @@ def test_a_folder_of_transformers_is_a_start_with_its_own_normalisation(tmp_path
     save_file(build_model("vit_ti16", num_classes=5).state_dict(), tmp_path / "a.safetensors")
     convert(tmp_path / "a.safetensors", "huggingface", tmp_path / "hf")
     start = start_from(tmp_path / "hf", random_images(300, 300))
-    assert start.model.name == "vit_ti16"
+    assert start.backbone.backbone == "vit_ti16"
     assert start.preprocessing.mean == (0.485, 0.456, 0.406)
 
 

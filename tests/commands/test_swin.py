@@ -30,11 +30,11 @@ def pretrained(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPath
 
 def test_an_encoder_pretrained_by_simmim_is_fine_tuned_as_it_is(pretrained: Path, tmp_path: Path) -> None:
     model, description = vitrail.open_checkpoint(pretrained)
-    assert description.model.options["mask_unit"] == 8
+    assert description.model.head_options["mask_unit"] == 8
     result = vitrail.train("digits", weights=str(pretrained), out=str(tmp_path / "run"), labels=64, **QUICK)
     _, tuned = vitrail.open_checkpoint(result.folder)
-    assert f"simmim_{tuned.model.name}" == description.model.name
-    encoder = vitrail.create_model(tuned.model.name, weights=pretrained, **{**tuned.model.options, "num_classes": 10})
+    assert f"simmim_{tuned.name}" == description.name
+    encoder = vitrail.create_model(tuned.name, weights=pretrained, num_classes=10, **tuned.model.backbone_options)
     fitted = encoder.backbone.state_dict()
     # A ViT that pools the mean has its norm after the pooling.
     shared = {name: tensor for name, tensor in model.encoder.state_dict().items() if name in fitted}

@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 
 import vitrail
 from vitrail.cli import main
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 
 SHAPE = {"width": 64, "depth": 2, "num_heads": 1, "image_size": 32, "patch_size": 8, "num_classes": 3}
 

@@ -8,10 +8,12 @@ import torch
 from safetensors.torch import save_file
 
 from vitrail.config import Preprocessing, to_json
-from vitrail.models.registry import ModelSpec
+from vitrail.heads.names import parse_model
+from vitrail.heads.registry import build, with_dense_head
+from vitrail.heads.spec import ModelSpec
+from vitrail.models.registry import BACKBONES
 from vitrail.settings import Dense
 from vitrail.tasks.registry import find_spec
-from vitrail.weights.checkpoint import build_described
 from vitrail.weights.description import Description, description_json
 
 VIT = {"image_size": (32, 32), "patch_size": 8, "width": 24, "depth": 2, "num_heads": 2}
@@ -37,20 +39,22 @@ NAMES = tuple(f"class {number}" for number in range(3))
 def untrained(folder: Path, task: str = "classify", model: str = "vit_ti16", seed: int = 3, **options: Any) -> Path:
     """Write a checkpoint of an untrained model and return its folder."""
     shape = {**SHAPES[next(name for name in SHAPES if name in model)], **options}
-    dense = to_json(DENSE[task]) if task in DENSE else {}
-    pretrains = model.startswith(("mae_", "mpp_", "simmim_"))
-    head = {} if task in DENSE or pretrains else {"num_classes": len(NAMES)}
+    spec = _spec(task, model, shape)
     description = Description(
-        ModelSpec(model, {**shape, **head}),
+        spec,
         Preprocessing(image_size=(32, 32)),
-        () if pretrains else NAMES,
+        NAMES[: spec.head_options.get("num_classes", 0)],
         to_json(find_spec(task).settings(data="digits")),
-        task,
-        dense,
     )
     torch.manual_seed(seed)
-    built = build_described(description)
+    built = build(spec)
     folder.mkdir(parents=True)
     save_file({name: tensor.contiguous() for name, tensor in built.state_dict().items()}, folder / "model.safetensors")
     (folder / "config.json").write_text(json.dumps(description_json(description)))
     return folder
+
+
+def _spec(task: str, model: str, shape: dict[str, Any]) -> ModelSpec:
+    if task in DENSE:
+        return with_dense_head(ModelSpec(model, shape), task, DENSE[task], len(NAMES))
+    return parse_model(model, {**shape, "num_classes": len(NAMES)} if model in BACKBONES else shape)

@@ -14,15 +14,14 @@ import torch
 from safetensors.torch import save_file
 from torch import Tensor, nn
 
-from vitrail.config import from_json, to_json
 from vitrail.errors import ConfigError
 from vitrail.explain.record import record_attention
-from vitrail.heads.registry import DETECTION_HEADS, SEGMENTATION_HEADS, head_for, put_head
-from vitrail.models.backbone import Backbone, backbone_of
-from vitrail.models.classifier import freeze
+from vitrail.heads.dense import dense_options
+from vitrail.heads.names import build_model
+from vitrail.heads.partial_fine_tuning import PartialFineTuning
+from vitrail.heads.registry import HEADS, encoders_of, head_for, heads_of, put_head
+from vitrail.models.backbone import Backbone, backbone_of, freeze
 from vitrail.models.cost import cost
-from vitrail.models.partial_fine_tuning import PartialFineTuning
-from vitrail.models.registry import OBJECTIVES, build_model
 from vitrail.settings import Dense, PretrainSettings
 from vitrail.tasks.recipes import RECIPES
 from vitrail.weights.load import load_weights
@@ -225,26 +224,26 @@ def test_a_backbone_that_can_be_cut_in_two_computes_the_same_in_two_parts(kind: 
 
 
 @each_shape
-@pytest.mark.parametrize("head", SEGMENTATION_HEADS)
+@pytest.mark.parametrize("head", heads_of("segment"))
 @torch.no_grad()
 def test_every_segmentation_head_scores_every_pixel_or_says_why_not(kind: str, head: str) -> None:
     backbone = copy.deepcopy(built(kind))
     dense = dataclasses.replace(SMALL_HEAD, head=head)
     if head == "setr_mla" and not backbone.is_plain:
         with pytest.raises(ConfigError, match="one stride"):
-            put_head(backbone, dense, 3)
+            put_head(backbone, dense.head, dense_options(dense, 3))
         return
-    model = put_head(backbone, dense, 3).eval()
+    model = put_head(backbone, dense.head, dense_options(dense, 3)).eval()
     assert model(images(40, 56)).shape == (2, 3, 40, 56)
     _check_layers(model, backbone)
 
 
 @each_shape
-@pytest.mark.parametrize("head", DETECTION_HEADS)
+@pytest.mark.parametrize("head", heads_of("detect"))
 @torch.no_grad()
 def test_every_detection_head_finds_objects_within_the_image(kind: str, head: str) -> None:
     backbone = copy.deepcopy(built(kind))
-    model = put_head(backbone, dataclasses.replace(SMALL_HEAD, head=head), 3).eval()
+    model = put_head(backbone, head, dense_options(SMALL_HEAD, 3)).eval()
     (found,) = model(images(64, 96, count=1), [(64, 96)])
     assert len(found.scores) == len(found.classes) == len(found)
     assert not len(found) or (found.boxes.amin() >= 0 and found.boxes.amax() <= 96)
@@ -261,10 +260,10 @@ def _check_layers(model: Any, backbone: Backbone) -> None:
 
 
 @each_shape
-@pytest.mark.parametrize("objective", OBJECTIVES)
+@pytest.mark.parametrize("objective", [name for name, head in HEADS.items() if head.pretrains])
 def test_every_objective_teaches_each_encoder_it_can(kind: str, objective: str) -> None:
     name, options = BACKBONES[kind]
-    if name not in OBJECTIVES[objective].encoders:
+    if name not in encoders_of(objective):
         with pytest.raises(ConfigError, match="no model"):
             build_model(f"{objective}_{name}", **options)
         return
@@ -312,8 +311,7 @@ def _model_of(settings: Any) -> nn.Module:
     if settings.task == "classify":
         return build_model(name, **options)
     backbone = backbone_of(build_model(name, num_classes=0, **options))
-    chosen = dataclasses.replace(settings.dense, head=head_for(settings.task, settings.dense.head))
-    return put_head(backbone, from_json(Dense, to_json(chosen)), 3)
+    return put_head(backbone, head_for(settings.task, settings.dense.head), dense_options(settings.dense, 3))
 
 
 @every

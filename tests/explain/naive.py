@@ -16,7 +16,7 @@ from scipy.special import erf
 from torch import Tensor
 
 from tests.weights.random_weights import randomise
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 
 Array = NDArray[np.float64]
 STEP = 1e-5

@@ -9,8 +9,8 @@ import torch
 from tests.explain.naive import classifier
 from vitrail.explain.filters import principal_filters
 from vitrail.explain.position_similarity import position_similarity
+from vitrail.heads.names import build_model
 from vitrail.layers.positions import sincos_2d
-from vitrail.models.registry import build_model
 
 
 def test_components_are_eigenvectors_of_the_covariance_in_falling_order():

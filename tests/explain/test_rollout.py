@@ -9,7 +9,7 @@ from torch import Tensor
 
 from vitrail.errors import ConfigError
 from vitrail.explain.rollout import attention_maps, class_attention, rollout
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 
 
 def random_attention(layers: int, batch: int, heads: int, tokens: int, seed: int) -> list[Tensor]:

@@ -17,8 +17,8 @@ from vitrail.explain.stitched import (
     through_merging,
     window_rollout,
 )
+from vitrail.heads.names import build_model
 from vitrail.layers.window_layout import Partition, regions, token_index
-from vitrail.models.registry import build_model
 
 PARTITIONS = [
     Partition(8, 8, 4, 4, 2, 2),

@@ -9,9 +9,10 @@ from vitrail.data.batches import collate
 from vitrail.data.joint import JointTransform
 from vitrail.data.objects import Objects, no_objects
 from vitrail.errors import ConfigError
+from vitrail.heads.dense import dense_options
 from vitrail.heads.detr import match
+from vitrail.heads.names import build_model
 from vitrail.heads.registry import head_for, put_head
-from vitrail.models.registry import build_model
 from vitrail.settings import Dense
 from vitrail.tasks.detection.loss import Detection
 
@@ -24,7 +25,8 @@ def detector(head: str, model: str = "swin_t", **changes: Any) -> Detection:
     shape: dict[str, Any] = {"embed_width": 32, "depths": (1, 1, 1, 1)} if model == "swin_t" else {}
     shape = shape or {"width": 64, "depth": 4, "num_heads": 2}
     backbone = build_model(model, num_classes=0, image_size=64, **shape)
-    return Detection(put_head(backbone, replace(SMALL, head=head, **changes), 3), Preprocessing((64, 64)))
+    dense = replace(SMALL, **changes)
+    return Detection(put_head(backbone, head, dense_options(dense, 3)), Preprocessing((64, 64)))
 
 
 def sample(height: int, width: int, boxes: list[list[float]], classes: list[int]) -> dict[str, Any]:

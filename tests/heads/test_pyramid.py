@@ -4,8 +4,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from vitrail.errors import ConfigError
+from vitrail.heads.names import build_model
 from vitrail.heads.pyramid import Pyramid
-from vitrail.models.registry import build_model
 from vitrail.models.vit_windows import from_windows, to_windows, windowed_map
 
 SHAPES: dict[str, dict] = {

@@ -7,9 +7,9 @@ import torch
 
 from vitrail.errors import ConfigError
 from vitrail.heads.multi_scale import MultiScaleFeatures
+from vitrail.heads.names import build_model
 from vitrail.heads.segmenter import KINDS, Segmenter, build
 from vitrail.models.backbone import spread
-from vitrail.models.registry import build_model
 from vitrail.settings import Dense
 
 CLASSES = 3

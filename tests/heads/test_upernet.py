@@ -6,9 +6,9 @@ import pytest
 import torch
 
 from vitrail.heads.convolution import new_norm
+from vitrail.heads.names import build_model
 from vitrail.heads.segmenter import Segmenter
 from vitrail.heads.upernet import PyramidPooling
-from vitrail.models.registry import build_model
 from vitrail.settings import Dense
 from vitrail.weights.detect import translate
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
+from vitrail.heads.names import build_model
 from vitrail.models.cost import cost
-from vitrail.models.registry import build_model
 
 SMALL = {"width": 48, "num_heads": 3, "depth": 2, "image_size": 48}
 MODELS = [

@@ -7,8 +7,9 @@ import pytest
 
 import vitrail
 from vitrail.errors import ConfigError
+from vitrail.heads.names import build_model
 from vitrail.models.backbone import Family
-from vitrail.models.registry import BACKBONES, build_model
+from vitrail.models.registry import BACKBONES
 from vitrail.settings.models import FAMILIES, BackboneArchitecture, families_with
 
 CONFIGS = {type(config): config.family for _, config in BACKBONES.values()}

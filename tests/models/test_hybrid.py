@@ -3,8 +3,8 @@ import torch
 
 from tests.models.test_resnet import disturb
 from vitrail.errors import ConfigError
+from vitrail.heads.names import build_model
 from vitrail.models.hybrid import SIZES, HybridConfig, hybrid
-from vitrail.models.registry import build_model
 
 TIMM_NAMES = {
     "r_vit_ti16": "vit_tiny_r_s16_p8_224",

@@ -6,7 +6,7 @@ import pytest
 import torch
 
 from vitrail.errors import InputError, VitrailError
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 
 SMALL = {"image_size": 32, "patch_size": 8, "width": 32, "depth": 1, "num_heads": 2}
 MODELS = {

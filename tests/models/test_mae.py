@@ -2,10 +2,10 @@ import pytest
 import torch
 
 from vitrail.errors import ConfigError
+from vitrail.heads.names import build_model
 from vitrail.layers.masking import random_mask, split
 from vitrail.layers.patches import patchify, take, unpatchify
 from vitrail.models.mae import MAE
-from vitrail.models.registry import build_model
 
 SMALL = {"image_size": 32, "patch_size": 8, "width": 64, "depth": 2, "decoder_width": 32, "decoder_depth": 1}
 

@@ -8,8 +8,8 @@ import torch
 import torch.nn.functional as F
 
 from tests.weights.random_weights import randomise, relative_difference
+from vitrail.heads.names import build_model
 from vitrail.layers.positions import resize_positions, sincos_2d
-from vitrail.models.registry import build_model
 from vitrail.weights.load import load_weights
 
 hf = pytest.importorskip("transformers")

@@ -12,6 +12,7 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from vitrail.errors import ConfigError
+from vitrail.heads.names import build_model
 from vitrail.layers.feed_forward import GatedMlp, quick_gelu
 from vitrail.layers.modern_attention import ModernAttention
 from vitrail.layers.positions import resize_positions
@@ -19,7 +20,6 @@ from vitrail.layers.relative_position import RelativeBias, spread_bias_table
 from vitrail.layers.rope import rotate, rotation
 from vitrail.models.cost import cost
 from vitrail.models.modern_sizes import SIZES
-from vitrail.models.registry import build_model
 
 TINY: dict[str, Any] = {"width": 32, "depth": 2, "num_heads": 2, "patch_size": 8, "image_size": 32, "num_classes": 0}
 KINDS = {

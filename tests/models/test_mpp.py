@@ -4,8 +4,8 @@ import pytest
 import torch
 
 from vitrail.errors import ConfigError
+from vitrail.heads.names import build_model
 from vitrail.models.mpp import MASKED, colour_of
-from vitrail.models.registry import build_model
 
 SMALL = {"image_size": 32, "patch_size": 8, "width": 32, "depth": 2, "num_heads": 2}
 

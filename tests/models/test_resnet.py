@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from vitrail.errors import ConfigError
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.models.resnet import SIZES, ResNet, ResNetConfig
 
 SMALL = ResNetConfig(depths=(1, 2, 1, 1))

@@ -6,7 +6,7 @@ from torch import Tensor
 
 from tests.weights.random_weights import randomise
 from vitrail.errors import ConfigError
-from vitrail.models.registry import build_model, list_models
+from vitrail.heads.names import build_model, list_models
 from vitrail.models.simmim import SimMIM
 from vitrail.weights.load import fit_state
 

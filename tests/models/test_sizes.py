@@ -5,8 +5,9 @@ import torch
 
 from tests.models.test_resnet import disturb
 from vitrail.errors import ConfigError
+from vitrail.heads.names import build_model, canonical_name, list_models
 from vitrail.models.published import PUBLISHED, published
-from vitrail.models.registry import ALIASES, BACKBONES, build_model, canonical_name, list_models
+from vitrail.models.registry import ALIASES, BACKBONES
 from vitrail.models.vit import SIZES
 
 VIT_ALIASES = sorted(name for name, own in ALIASES.items() if own in SIZES and name.startswith("vit_"))

@@ -11,9 +11,9 @@ from torch import Tensor
 from tests.layers.loops import attention_by_loops
 from tests.weights.random_weights import randomise
 from vitrail.errors import ConfigError
+from vitrail.heads.names import build_model, canonical_name, list_models
 from vitrail.layers.window_layout import Partition
 from vitrail.models.cost import cost
-from vitrail.models.registry import build_model, canonical_name, list_models
 from vitrail.models.swin import SIZES, Swin, SwinConfig
 
 SMALL = SwinConfig((32, 32), patch_size=2, embed_width=8, depths=(2, 2), head_width=4, window=(4, 4))

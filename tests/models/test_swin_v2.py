@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.utils.flop_counter import FlopCounterMode
 
 from vitrail.errors import ConfigError, WeightsError
+from vitrail.heads.names import build_model
 from vitrail.layers.cosine_attention import CosineWindowAttention, log_offsets
 from vitrail.layers.window_layout import Partition, fit_windows, move, row_major
 from vitrail.models.cost import cost
-from vitrail.models.registry import build_model
 from vitrail.weights.formats.swin_v2 import pretrained_side, window_of
 from vitrail.weights.load import fit_state
 

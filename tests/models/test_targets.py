@@ -3,10 +3,10 @@ import torch
 from sklearn.decomposition import PCA
 
 from vitrail.errors import ConfigError
+from vitrail.heads.names import build_model
 from vitrail.layers.masking import random_mask, split
 from vitrail.layers.patches import patchify, take
 from vitrail.models.mae import MAE
-from vitrail.models.registry import build_model
 from vitrail.models.targets import Coefficients, Tokens, patch_statistics
 from vitrail.models.tokenizers import KMeansTokenizer, Tokenizer
 

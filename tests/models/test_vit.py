@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from vitrail.errors import ConfigError
-from vitrail.models.registry import build_model, list_models
+from vitrail.heads.names import build_model, list_models
 from vitrail.models.vit import ViT, ViTConfig
 
 # The papers' counts with 1000 classes at 224 pixels.

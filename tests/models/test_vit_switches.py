@@ -8,8 +8,8 @@ import torch
 from torch import nn
 
 from vitrail.errors import ConfigError
+from vitrail.heads.names import build_model
 from vitrail.models.mae import MAE, MAEConfig
-from vitrail.models.registry import build_model
 from vitrail.models.vit import ViT, ViTConfig
 
 HINTS = get_type_hints(ViTConfig)
@@ -104,7 +104,7 @@ def test_positions_and_tokens_do_not_decay(kind, at) -> None:
 @pytest.mark.parametrize("kind", POSITIONS)
 def test_a_masked_autoencoder_takes_every_position(kind) -> None:
     encoder = ViTConfig(**SMALL, positions=kind)
-    model = MAE(MAEConfig(encoder, decoder_width=16, decoder_depth=1, decoder_heads=2))
+    model = MAE(ViT(encoder), MAEConfig(decoder_width=16, decoder_depth=1, decoder_heads=2))
     loss = model(torch.randn(2, 3, 32, 32)).loss
     loss.backward()
     assert loss.isfinite()

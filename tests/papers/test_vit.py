@@ -1,8 +1,8 @@
 import pytest
 import torch
 
+from vitrail.heads.names import build_model
 from vitrail.models.cost import cost
-from vitrail.models.registry import build_model
 from vitrail.papers.vit import SHAPES
 
 

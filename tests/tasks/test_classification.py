@@ -6,7 +6,7 @@ import torch.nn.functional as F
 
 from vitrail.config import Augment, Preprocessing
 from vitrail.data.normalise import Normalise
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.tasks.classification.loss import Classification, smooth_targets
 
 PREPROCESSING = Preprocessing(image_size=(16, 16))

@@ -2,7 +2,7 @@ import pytest
 import torch
 
 from vitrail.config import Preprocessing
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.tasks.masks import MaskDrawer
 from vitrail.tasks.simmim.loss import HiddenPixels, neighbouring_colours
 

@@ -2,8 +2,8 @@ import pytest
 import torch
 
 from vitrail.config import Preprocessing
+from vitrail.heads.names import build_model
 from vitrail.models.mpp import MASKED
-from vitrail.models.registry import build_model
 from vitrail.tasks.mpp.loss import CorruptionDrawer, PatchPrediction, majority_colour
 
 SMALL = {"image_size": 32, "patch_size": 8, "width": 32, "depth": 1, "num_heads": 2}

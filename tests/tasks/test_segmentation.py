@@ -11,8 +11,8 @@ from torch import Tensor, nn
 
 from vitrail.config import Preprocessing
 from vitrail.data.segments import VOID
+from vitrail.heads.names import build_model
 from vitrail.heads.segmenter import Segmenter
-from vitrail.models.registry import build_model
 from vitrail.settings import Dense
 from vitrail.tasks.segmentation.loss import Segmentation, confusion, figures, pixel_loss
 from vitrail.training.measure import add_up, mean_of_ratios, measure

@@ -1,7 +1,7 @@
-"""A new objective is a folder of its own, a line in the registry of tasks and one in that of models: here is one."""
+"""A new objective is a folder of its own, a line in the registry of tasks and one in that of heads: here is one."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -13,10 +13,9 @@ from torch import Tensor, nn
 
 import vitrail
 from vitrail.arguments import parse
-from vitrail.config import replace
 from vitrail.data.sources import Images
 from vitrail.errors import VitrailError
-from vitrail.models import registry as models
+from vitrail.heads import registry as heads
 from vitrail.models import vit
 from vitrail.settings.training import PretrainSettings
 from vitrail.tasks import registry as tasks
@@ -44,16 +43,15 @@ class ToySettings(PretrainSettings):
 
 @dataclass(frozen=True)
 class ToyConfig:
-    encoder: vit.ViTConfig = field(default_factory=vit.ViTConfig)
     power: int = 2
 
 
 class Toy(nn.Module):
-    def __init__(self, config: ToyConfig) -> None:
+    def __init__(self, encoder: vit.ViT, config: ToyConfig) -> None:
         super().__init__()
         self.config = config
-        self.encoder = vit.ViT(config.encoder)
-        self.colour = nn.Linear(self.encoder.width, config.encoder.channels)
+        self.encoder = encoder
+        self.colour = nn.Linear(encoder.width, encoder.config.channels)
 
 
 class ToyLoss(ModelLoss):
@@ -92,9 +90,8 @@ RECIPE = ToySettings(data="", epochs=1, batch_size=4, image_size=32)
 TOY = Spec("toy", "pretrain", "a toy", ToySettings, {"toy_small": RECIPE}, lambda weights: "toy_small", _load)
 
 
-def build(encoder: vit.ViTConfig, options: dict[str, Any]) -> Toy:
-    power = options.pop("power", 2)
-    return Toy(ToyConfig(replace(encoder, **options), power))
+def build(encoder: vit.ViT, options: dict[str, Any]) -> Toy:
+    return Toy(encoder, ToyConfig(**options))
 
 
 # --- the two lines ------------------------------------------------------------------------------------------------
@@ -103,7 +100,7 @@ def build(encoder: vit.ViTConfig, options: dict[str, Any]) -> Toy:
 @pytest.fixture
 def _registered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(tasks.TASKS, "toy", TOY)
-    monkeypatch.setitem(models.OBJECTIVES, "toy", models.Objective(vit.SIZES, build, ToyConfig))
+    monkeypatch.setitem(heads.HEADS, "toy", heads.Head("toy", build, ToyConfig, (vit.ViT,)))
 
 
 TINY = {"patch_size": 8, "width": 16, "depth": 1, "num_heads": 1}

@@ -2,8 +2,8 @@ import pytest
 import torch
 from torch import Tensor
 
+from vitrail.heads.names import build_model
 from vitrail.models.mae import MAE
-from vitrail.models.registry import build_model
 
 
 @pytest.fixture

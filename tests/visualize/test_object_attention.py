@@ -6,8 +6,9 @@ import pytest
 import torch
 
 from vitrail.errors import ConfigError
+from vitrail.heads.dense import dense_options
+from vitrail.heads.names import build_model
 from vitrail.heads.registry import put_head
-from vitrail.models.registry import build_model
 from vitrail.settings import Dense
 from vitrail.visualize.object_attention import has_attention, object_attention, within
 
@@ -24,7 +25,8 @@ def detector(kind: str, head: str, **changes: Any) -> Any:
     torch.manual_seed(0)
     name, shape = BACKBONES[kind]
     dense = Dense(head, width=32, hidden=32, proposals=20, regions=8, queries=5, layers=2, **changes)  # type: ignore[arg-type]
-    return put_head(build_model(name, num_classes=0, image_size=64, **shape), dense, 3).eval()
+    backbone = build_model(name, num_classes=0, image_size=64, **shape)
+    return put_head(backbone, dense.head, dense_options(dense, 3)).eval()
 
 
 def test_a_map_within_a_box_has_even_shares_that_add_up_to_one() -> None:

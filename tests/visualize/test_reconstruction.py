@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from vitrail.errors import ConfigError
+from vitrail.heads.names import build_model
 from vitrail.layers.patches import patchify
-from vitrail.models.registry import build_model
 from vitrail.visualize.draw import HIDDEN, to_image
 from vitrail.visualize.mask_variants import given_mask, mask_variants, seeded_mask
 from vitrail.visualize.reconstruction import panel, reconstruct, to_pixels, without_hidden

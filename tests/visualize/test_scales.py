@@ -13,8 +13,8 @@ from PIL import Image
 from tests.weights.random_weights import randomise
 from vitrail.explain.rollout import attention_maps
 from vitrail.explain.stitched import attention_from, record_windows, seen_from
+from vitrail.heads.names import build_model
 from vitrail.layers.window_layout import Partition
-from vitrail.models.registry import build_model
 from vitrail.visualize import attention, pixel
 from vitrail.visualize.draw import enlarge, to_image
 from vitrail.visualize.object_attention import object_multiples
@@ -176,6 +176,7 @@ def test_biases_of_almost_nothing_are_almost_white():
 
 @pytest.mark.parametrize(("backbone", "windows"), [("vit_ti16", 0), ("vit_ti16", 2), ("swin_t", 0)])
 def test_the_even_share_of_an_objects_attention_counts_what_it_is_shared_among(backbone, windows):
+    from vitrail.heads.dense import dense_options
     from vitrail.heads.registry import put_head
     from vitrail.settings import Dense
 
@@ -185,7 +186,7 @@ def test_the_even_share_of_an_objects_attention_counts_what_it_is_shared_among(b
         else {**SWIN, "image_size": 64, "patch_size": 4, "depths": (1, 1, 1, 1)}
     )
     head = Dense(head="faster_rcnn", width=16, hidden=16, anchor_size=4.0, windows=windows)
-    model = put_head(build_model(backbone, num_classes=0, **shape), head, 2).eval()
+    model = put_head(build_model(backbone, num_classes=0, **shape), head.head, dense_options(head, 2)).eval()
     for found in model.backbone.attention_layers():
         for name, parameter in found.named_parameters():
             if "qkv" in name or "bias_table" in name:

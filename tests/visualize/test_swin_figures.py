@@ -8,8 +8,8 @@ from PIL import Image
 from tests.weights.random_weights import randomise
 from vitrail.errors import ConfigError
 from vitrail.explain.rollout import attention_maps
+from vitrail.heads.names import build_model
 from vitrail.layers.window_layout import Partition, regions
-from vitrail.models.registry import build_model
 from vitrail.visualize import offsets, pixel, simmim_reconstruction, windows
 
 MEAN, STD = (0.5, 0.5, 0.5), (0.25, 0.25, 0.25)

@@ -3,7 +3,7 @@ import torch
 from PIL import Image
 from safetensors.torch import load_file, save_file
 
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.weights.compare import compare
 from vitrail.weights.convert import convert
 

@@ -7,7 +7,7 @@ from safetensors.torch import load_file, save_file
 
 from vitrail.config import IMAGENET_MEAN
 from vitrail.errors import WeightsError
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.weights.convert import convert
 from vitrail.weights.detect import LAYOUTS, translate
 from vitrail.weights.inspect import inspect, verify
@@ -151,7 +151,9 @@ def test_the_heads_of_a_checkpoint_follow_its_width_as_they_did_when_it_was_trai
     """A run may say its width alone: three heads as in the model of that name are not what it has then."""
     options = {"width": 192 * 2, "depth": 1, "image_size": 32}
     save_file(build_model(name, **options).state_dict(), tmp_path / "model.safetensors")
-    (tmp_path / "config.json").write_text(json.dumps({"model": {"name": name, "options": options}}))
+    (tmp_path / "config.json").write_text(
+        json.dumps({"model": {"name": name, "options": options}, "preprocessing": {}})
+    )
     convert(tmp_path, "huggingface", tmp_path / "there")
     assert json.loads((tmp_path / "there" / "config.json").read_text())["num_attention_heads"] == 6
 

@@ -11,7 +11,8 @@ from safetensors.torch import save_file
 import vitrail
 from vitrail.cli import main
 from vitrail.errors import WeightsError
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
+from vitrail.heads.registry import build
 from vitrail.weights.convert import convert
 from vitrail.weights.inspect import inspect, verify
 from vitrail.weights.load import load_weights
@@ -81,7 +82,7 @@ def test_what_loads_gives_timms_output(name, options, tmp_path):
     assert not found.unknown
     images = torch.randn(1, 3, *model.patch_embed.img_size)
     with torch.no_grad():
-        for ours in (vitrail.from_pretrained(file)[0], build_model(found.model.name, **found.model.options).eval()):
+        for ours in (vitrail.from_pretrained(file)[0], build(found.model).eval()):
             load_weights(ours, file)
             assert relative_difference(ours(images), model(images)) < 1e-5
 

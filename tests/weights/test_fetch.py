@@ -16,7 +16,7 @@ from tests.support.hub import Hub, Repository, serving
 from vitrail import output
 from vitrail.cli import main
 from vitrail.errors import ConfigError, MissingExtra, WeightsError
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.weights import fetch, remembered
 from vitrail.weights.convert import convert
 from vitrail.weights.fetch import chosen

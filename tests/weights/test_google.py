@@ -5,7 +5,7 @@ import pytest
 import torch
 
 from vitrail.errors import WeightsError
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.weights.detect import translate
 from vitrail.weights.formats import google
 from vitrail.weights.load import load_weights

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from vitrail.errors import WeightsError
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.weights.convert import convert, write_state
 from vitrail.weights.detect import LAYOUTS, translate
 from vitrail.weights.inspect import verify

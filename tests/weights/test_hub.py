@@ -11,7 +11,7 @@ import torch
 import vitrail
 from vitrail.config import Preprocessing
 from vitrail.errors import MissingExtra, WeightsError
-from vitrail.models.registry import ModelSpec, build_model
+from vitrail.heads.names import build_model, parse_model
 from vitrail.weights import fetch
 from vitrail.weights.card import model_card
 from vitrail.weights.description import Description
@@ -21,7 +21,7 @@ from .random_weights import randomise, relative_difference
 
 OPTIONS = {"width": 64, "depth": 1, "num_heads": 1, "image_size": (32, 48), "patch_size": 8, "num_classes": 2}
 DESCRIPTION = Description(
-    ModelSpec("vit_s16", OPTIONS),
+    parse_model("vit_s16", OPTIONS),
     Preprocessing((32, 48), mean=(0.1, 0.2, 0.3), std=(0.4, 0.5, 0.6), resize="squash"),
     ("left sock", "right sock"),
     {"data": "/home/me/socks", "epochs": 3, "lr": 0.001, "weights": None},
@@ -74,7 +74,7 @@ def test_the_card_says_task_data_classes_preprocessing_and_use():
 
 
 def test_the_card_of_an_encoder_asks_for_no_classes():
-    spec = ModelSpec("mae_vit_s16", {"image_size": 32, "patch_size": 8})
+    spec = parse_model("mae_vit_s16", {"image_size": 32, "patch_size": 8})
     card = model_card(Description(spec, Preprocessing((32, 32)), settings={"data": "socks"}))
     assert "pipeline_tag: image-feature-extraction" in card
     assert "vitrail train DATA --weights" in card
@@ -97,7 +97,7 @@ def test_folders_of_other_libraries_are_opened(model, tmp_path):
     theirs.save_pretrained(tmp_path)
     ours, description = from_pretrained(tmp_path)
     assert description.class_names == ("cat", "dog")
-    assert description.model.options["num_heads"] == 4
+    assert description.model.backbone_options["num_heads"] == 4
     images = torch.randn(2, 3, 32, 32)
     with torch.no_grad():
         assert relative_difference(ours(images), theirs(images).logits) < 1e-5

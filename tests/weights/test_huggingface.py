@@ -2,7 +2,7 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.models.vit import SIZES
 from vitrail.weights.convert import convert
 from vitrail.weights.detect import LAYOUTS, detect

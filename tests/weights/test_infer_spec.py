@@ -4,7 +4,10 @@ import pytest
 import torch
 
 from vitrail.errors import WeightsError
-from vitrail.models.registry import BACKBONES, build_model
+from vitrail.heads.names import build_model, parse_model
+from vitrail.heads.registry import build
+from vitrail.heads.spec import ModelSpec
+from vitrail.models.registry import BACKBONES
 from vitrail.weights.detect import LAYOUTS, translate
 from vitrail.weights.infer_spec import spec_of
 from vitrail.weights.preprocessing import default_preprocessing
@@ -18,16 +21,16 @@ def plain_state(name: str, **options: object) -> dict[str, torch.Tensor]:
         return translate(build_model(name, **options).state_dict(), name)[0]
 
 
-def shapes(name: str, options: dict) -> dict[str, torch.Size]:
+def shapes(spec: ModelSpec) -> dict[str, torch.Size]:
     with torch.device("meta"):
-        return {key: tensor.shape for key, tensor in build_model(name, **options).state_dict().items()}
+        return {key: tensor.shape for key, tensor in build(spec).state_dict().items()}
 
 
 @pytest.mark.parametrize("name", BACKBONES)
 def test_every_named_model_is_told_from_its_tensors(name: str) -> None:
     state = plain_state(name, num_classes=10)
     spec = spec_of(state)
-    assert (spec.name, spec.options) == (name, {"num_classes": 10})
+    assert spec == ModelSpec(name, {}, "classifier", {"num_classes": 10})
     assert shape_of(state)["name"] == name
     assert name in title_of(state)
 
@@ -56,15 +59,16 @@ def test_every_named_model_is_told_from_its_tensors(name: str) -> None:
 )
 def test_a_model_of_any_shape_is_built_again_from_its_tensors(name: str, options: dict) -> None:
     spec = spec_of(plain_state(name, **options), options.get("num_heads"))
-    assert shapes(spec.name, spec.options) == shapes(name, options)
-    assert spec.name.split("_")[0] == name.split("_")[0]
+    asked = parse_model(name, options)
+    assert shapes(spec) == shapes(asked)
+    assert spec.head == asked.head
 
 
 def test_an_image_size_that_has_another_grid_than_the_positions_is_not_believed() -> None:
     state = plain_state("vit_s16", **SMALL)
-    assert spec_of(state, 4, (64, 64)).options["image_size"] == (32, 32)
+    assert spec_of(state, 4, (64, 64)).backbone_options["image_size"] == (32, 32)
     wide = plain_state("vit_s16", **{**SMALL, "image_size": (16, 64)})
-    assert spec_of(wide, 4, (16, 64)).options["image_size"] == (16, 64)
+    assert spec_of(wide, 4, (16, 64)).backbone_options["image_size"] == (16, 64)
 
 
 def test_what_belongs_to_no_model_is_one_error() -> None:

@@ -6,8 +6,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from vitrail.errors import ConfigError, WeightsError
+from vitrail.heads.names import build_model
 from vitrail.layers.positions import resize_positions
-from vitrail.models.registry import build_model
 from vitrail.weights.convert import convert
 from vitrail.weights.load import LoadReport, load_weights
 

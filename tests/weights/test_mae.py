@@ -3,7 +3,7 @@ import argparse
 import pytest
 import torch
 
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.weights.detect import detect
 from vitrail.weights.formats import mae as layout
 from vitrail.weights.inspect import inspect

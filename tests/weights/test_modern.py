@@ -6,6 +6,7 @@ vectors and logits are compared at the size the positions are made for and at an
 
 from __future__ import annotations
 
+import dataclasses
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -16,7 +17,9 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
-from vitrail.models.registry import backbone_of, build_model
+from vitrail.heads.names import build_model
+from vitrail.heads.registry import build
+from vitrail.models.backbone import backbone_of
 from vitrail.weights.convert import convert
 from vitrail.weights.detect import LAYOUTS
 from vitrail.weights.load import load_weights
@@ -43,7 +46,7 @@ def written(state: dict[str, Tensor], file: Path) -> Path:
 def opened(source: Path, **options: Any) -> nn.Module:
     """The model that a file says it belongs to, with its weights; nothing may be missing or unknown."""
     weights = WeightsFile(source)
-    model = build_model(weights.spec.name, **weights.spec.options | options).eval()
+    model = build(dataclasses.replace(weights.spec, backbone_options=weights.spec.backbone_options | options)).eval()
     report = load_weights(model, weights)
     assert not report.missing
     assert not report.unexpected

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from vitrail.models.registry import backbone_of, build_model
+from vitrail.heads.registry import build
+from vitrail.models.backbone import backbone_of
 from vitrail.weights.load import load_weights
 from vitrail.weights.weights_file import WeightsFile
 
@@ -70,7 +72,9 @@ def test_a_whole_model_gives_timms_tokens_vectors_and_logits(
     save_file({key: tensor.contiguous() for key, tensor in theirs.state_dict().items()}, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(f'{{"architecture": "{name}"}}')
     weights = WeightsFile(tmp_path / "model.safetensors")
-    ours: Any = build_model(weights.spec.name, **weights.spec.options | options).eval()
+    ours: Any = build(
+        dataclasses.replace(weights.spec, backbone_options=weights.spec.backbone_options | options)
+    ).eval()
     report = load_weights(ours, weights)
     assert not (report.missing + report.dropped + report.unexpected)
     backbone = backbone_of(ours)

@@ -9,7 +9,7 @@ from safetensors.torch import save_file
 import vitrail
 from vitrail.cli import main
 from vitrail.errors import WeightsError
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.weights import fetch
 from vitrail.weights.convert import convert
 from vitrail.weights.named import find_model, origin_of

@@ -16,10 +16,13 @@ from torch import Tensor
 import vitrail
 from vitrail.cli import main
 from vitrail.config import Preprocessing, from_json
-from vitrail.models.registry import ModelSpec, backbone_of
+from vitrail.errors import ConfigError
+from vitrail.heads.registry import HEADS
+from vitrail.heads.spec import ModelSpec
+from vitrail.models.backbone import backbone_of
 from vitrail.tasks import registry
 from vitrail.tasks.registry import task_of
-from vitrail.weights.description import Description, description_json
+from vitrail.weights.description import Description, description_json, migrated
 from vitrail.weights.weights_file import WeightsFile
 
 ARCHIVE = Path(__file__).parents[1] / "fixtures" / "old_checkpoints.tar.xz"
@@ -79,14 +82,18 @@ def test_a_checkpoint_of_an_earlier_version_says_its_real_task(name: str, runs: 
     assert description.is_classifier == (name not in TASKS)
 
 
-@pytest.mark.parametrize("task", registry.TASKS)
-def test_a_new_checkpoint_of_any_task_says_it_and_is_read_again(task: str) -> None:
-    supervised = task in registry.names("train")
-    spec = ModelSpec("vit_ti16" if supervised else f"{task}_vit_ti16")
-    description = Description(spec, Preprocessing(), task=task if supervised else "classify")  # type: ignore[arg-type]
+@pytest.mark.parametrize("head", HEADS)
+def test_a_new_checkpoint_of_any_head_says_its_task_and_is_read_again(head: str) -> None:
+    description = Description(ModelSpec("vit_ti16", {}, head, {"num_classes": 3}), Preprocessing())
     written = description_json(description)
-    assert written["task"] == task
-    assert from_json(Description, written) == description
+    assert written["task"] == HEADS[head].task
+    assert written["task"] in registry.TASKS
+    assert from_json(Description, migrated(written)) == description
+
+
+def test_a_task_that_is_not_the_heads_is_refused() -> None:
+    with pytest.raises(ConfigError, match="it says task 'segment', and its head 'mae' is for mae"):
+        Description(ModelSpec("vit_ti16", {}, "mae"), Preprocessing(), task="segment")
 
 
 def test_a_run_that_an_earlier_version_began_goes_on_as_if_it_had_ended_it(runs: Path) -> None:

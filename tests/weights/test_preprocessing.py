@@ -7,7 +7,7 @@ from safetensors.torch import save_file
 import vitrail
 from vitrail.config import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, to_json
 from vitrail.errors import WeightsError
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.weights.detect import LAYOUTS, translate
 from vitrail.weights.preprocessing import default_preprocessing
 from vitrail.weights.sidecars import transformers_processor

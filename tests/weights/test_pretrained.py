@@ -8,7 +8,7 @@ import torch
 
 from vitrail.cli import main
 from vitrail.errors import WeightsError
-from vitrail.models.registry import build_model, resolve_name
+from vitrail.heads.names import build_model, resolve_name
 from vitrail.weights.named import find_model, origin_of
 from vitrail.weights.pretrained import SOURCES, Pretrained, licence_in_table, pretrained
 

@@ -10,7 +10,7 @@ from torch import nn
 
 from vitrail.data.images import open_image
 from vitrail.data.transforms import eval_transform
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.weights.convert import convert
 from vitrail.weights.detect import LAYOUTS
 from vitrail.weights.load import load_weights

@@ -10,7 +10,7 @@ from safetensors.torch import load_file, save_file
 import vitrail
 from vitrail.config import Preprocessing
 from vitrail.errors import WeightsError
-from vitrail.models.registry import ModelSpec, build_model
+from vitrail.heads.names import build_model, parse_model
 from vitrail.weights.convert import convert
 from vitrail.weights.description import Description
 from vitrail.weights.weights_file import open_weights
@@ -30,7 +30,7 @@ def saved(folder: Path, name: str, options: dict) -> torch.nn.Module:
     """Write a random model as a checkpoint of vitrail's, with class names and preprocessing."""
     model = randomise(build_model(name, **options))
     names = NAMES if "num_classes" in options else ()
-    vitrail.save_pretrained(model, folder, Description(ModelSpec(name, options), PREPROCESSING, names))
+    vitrail.save_pretrained(model, folder, Description(parse_model(name, options), PREPROCESSING, names))
     return model
 
 

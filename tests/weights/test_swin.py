@@ -7,8 +7,8 @@ from torch import Tensor, nn
 
 from tests.weights.random_weights import randomise, relative_difference
 from vitrail.errors import WeightsError
+from vitrail.heads.names import build_model
 from vitrail.layers.relative_position import resize_bias_table
-from vitrail.models.registry import build_model
 from vitrail.weights.convert import convert
 from vitrail.weights.detect import LAYOUTS, detect, translate
 from vitrail.weights.inspect import verify

@@ -3,7 +3,8 @@ import torch
 from safetensors.torch import save_file
 
 from vitrail.errors import WeightsError
-from vitrail.models.registry import ALIASES, build_model
+from vitrail.heads.names import build_model
+from vitrail.models.registry import ALIASES
 from vitrail.models.resnet import SIZES as RESNETS
 from vitrail.weights.formats import timm as layout
 from vitrail.weights.formats.plain import plain_name

@@ -2,7 +2,7 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.models.vit import SIZES
 from vitrail.weights.formats import torchvision as layout
 from vitrail.weights.formats.plain import plain_name

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import save_file
 
 from vitrail.errors import WeightsError
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.weights.load import load_weights
 
 SMALL = {"width": 32, "depth": 2, "num_heads": 2, "patch_size": 8, "num_classes": 3}

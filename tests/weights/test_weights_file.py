@@ -12,7 +12,8 @@ from safetensors.torch import save_file
 
 import vitrail
 from vitrail.cli import main
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
+from vitrail.heads.registry import name_of
 from vitrail.weights import reader
 from vitrail.weights.convert import convert
 from vitrail.weights.weights_file import WeightsFile, open_weights
@@ -125,7 +126,7 @@ def test_a_checkpoint_of_vitrails_and_anybodys_file_are_described_in_the_same_fo
     own, foreign = WeightsFile(tmp_path), WeightsFile(folder / "hf")
     assert own.is_own
     assert not foreign.is_own
-    assert own.description.model.name == foreign.description.model.name == "vit_s8"
+    assert own.description.name == foreign.description.name == "vit_s8"
     assert own.description.preprocessing == foreign.description.preprocessing
     assert own.description.class_names == foreign.description.class_names
 
@@ -135,8 +136,8 @@ def test_a_part_of_a_file_is_another_model_with_the_same_origin(tmp_path: Path) 
     save_file(model.state_dict(), tmp_path / "mae.safetensors")
     weights = WeightsFile(tmp_path / "mae.safetensors", 2)
     encoder = weights.without(("decoder.",))
-    assert weights.spec.name == "mae_vit_s8"
-    assert encoder.spec.name == "vit_s8"
+    assert name_of(weights.spec) == "mae_vit_s8"
+    assert name_of(encoder.spec) == "vit_s8"
     assert encoder.preprocessing == weights.preprocessing
     assert encoder.num_heads == 2
 

@@ -12,7 +12,7 @@ from safetensors.torch import save_file
 
 import vitrail
 from vitrail.errors import WeightsError
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.weights.detect import LAYOUTS
 from vitrail.weights.finite import is_finite
 from vitrail.weights.load import load_weights

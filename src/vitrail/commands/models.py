@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from vitrail.errors import ConfigError, nearest
+from vitrail.heads.names import build_model, list_models
 from vitrail.layers.shapes_only import shapes_only
 from vitrail.models.cost import cost
 from vitrail.models.published import Published, published
-from vitrail.models.registry import BACKBONES, build_model, list_models
+from vitrail.models.registry import BACKBONES
 from vitrail.output import say, say_table
 from vitrail.runs.growth import show_growth
 from vitrail.runs.pretrained import list_pretrained

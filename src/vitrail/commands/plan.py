@@ -157,7 +157,7 @@ def _plan(settings: PlanSettings) -> Planned:
     return Planned(
         data=settings.data,
         images=images,
-        model=prepared.description.model.name,
+        model=prepared.description.name,
         parameters=sum(p.numel() for p in prepared.task.parameters() if p.requires_grad),
         image_size=prepared.description.preprocessing.image_size,
         batch_size=batch,

@@ -22,7 +22,8 @@ from vitrail.console import percent
 from vitrail.data.sources import Images, Source, open_source, stratified, with_validation
 from vitrail.errors import ConfigError, DataError
 from vitrail.meaning import check_meant
-from vitrail.models.backbone import Backbone, backbone_of
+from vitrail.models.backbone import Backbone
+from vitrail.models.registry import build_backbone
 from vitrail.output import say, say_table
 from vitrail.paths import user_path
 from vitrail.runs.choose_model import Start, choose_model
@@ -39,7 +40,6 @@ from vitrail.tasks.recipes import find_recipe
 from vitrail.training.linear_probe import accuracies, train_probes
 from vitrail.training.neighbours import nearest_neighbours
 from vitrail.training.runtime import Runtime
-from vitrail.weights.create import create_model
 from vitrail.weights.load import load_weights
 from vitrail.weights.weights_file import WeightsFile, open_weights
 
@@ -211,11 +211,11 @@ def _features(settings: ProbeSettings, weights: WeightsFile, parts: Parts) -> tu
     for note in start.notes:
         say(note)
     with preserved():
-        backbone = backbone_of(create_model(start.model.name, num_classes=0, **start.model.options))
+        backbone = build_backbone(start.backbone.backbone, start.backbone.backbone_options)
     say(f"{settings.weights}: {load_weights(backbone, weights, adapt=('classes', 'channels'))}")
     runtime = Runtime.of(settings).prepared()
     extraction = Extraction(
-        what=f"embed-{start.model.options.get('pool', 'own')}",
+        what=f"embed-{start.backbone.backbone_options.get('pool', 'own')}",
         model=backbone,
         weights=backbone.state_dict(),
         extract=backbone.embed,

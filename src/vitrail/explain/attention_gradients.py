@@ -13,10 +13,10 @@ from vitrail.errors import ConfigError
 from vitrail.explain.record import device_of, evaluating
 from vitrail.explain.stitched import by_window, cut_up, lay_out
 from vitrail.explain.target import Target
+from vitrail.heads.classifier import ImageClassifier
 from vitrail.layers.attention import Attention
 from vitrail.layers.window_layout import Partition
 from vitrail.models.backbone import Backbone
-from vitrail.models.classifier import ImageClassifier
 
 IMAGES_AT_ONCE = 8  # Attention and gradients of 12 layers of 12 heads at 577 tokens are 380 MB an image.
 

@@ -7,7 +7,7 @@ from torch import Tensor
 
 from vitrail.explain.record import device_of, evaluating
 from vitrail.explain.target import Target
-from vitrail.models.classifier import ImageClassifier
+from vitrail.heads.classifier import ImageClassifier
 
 IMAGES_AT_ONCE = 16
 

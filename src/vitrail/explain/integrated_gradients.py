@@ -8,7 +8,7 @@ from torch import Tensor
 from vitrail.errors import ConfigError
 from vitrail.explain.record import device_of, evaluating
 from vitrail.explain.target import Target
-from vitrail.models.classifier import ImageClassifier
+from vitrail.heads.classifier import ImageClassifier
 
 STEPS = 32
 AT_ONCE = 16

@@ -18,7 +18,7 @@ from vitrail.explain.removal import Removal, draw_permutations, leave_one_out, s
 from vitrail.explain.rollout import attention_maps
 from vitrail.explain.stitched import window_rollout
 from vitrail.explain.target import Target
-from vitrail.models.classifier import ImageClassifier
+from vitrail.heads.classifier import ImageClassifier
 
 PERMUTATIONS = 8
 

@@ -16,7 +16,7 @@ from vitrail.explain.cells import Cells, cells_of
 from vitrail.explain.fill import Fill
 from vitrail.explain.record import device_of, evaluating
 from vitrail.explain.target import Measure, Target
-from vitrail.models.classifier import ImageClassifier
+from vitrail.heads.classifier import ImageClassifier
 
 VARIANTS_AT_ONCE = 32
 """Variants of images in one forward pass."""

@@ -11,7 +11,7 @@ import torch
 from scipy.stats import rankdata
 from torch import Tensor
 
-from vitrail.models.classifier import ImageClassifier
+from vitrail.heads.classifier import ImageClassifier
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ from torch import Tensor
 
 from vitrail.errors import ConfigError
 from vitrail.explain.record import device_of, evaluating
-from vitrail.models.classifier import ImageClassifier
+from vitrail.heads.classifier import ImageClassifier
 
 Measure = Literal["logit", "log_probability", "probability"]
 """logit: what gradients are taken of, before the softmax (Grad-CAM, section 3); log_probability: what removal lowers,

@@ -1,7 +1,6 @@
-"""Backbones, masked autoencoders and the classifier, each file beside its paper.
+"""Backbones and what pretrains them, each file beside its paper.
 
 - `backbone`: what every backbone answers, and the one loop over blocks that all of them run
-- `classifier`: a backbone with a linear head
 - `cost`: what a model costs
 - `growth`: how the cost of attention grows with the image
 - `hybrid`: the hybrids of the ViT paper (section 3.1)
@@ -9,9 +8,8 @@
 - `modern_sizes`: the shape of a ViT of after 2021, and the published ones by name
 - `modern_vit`: ViTs of after 2021
 - `mpp`: masked patch prediction, the ViT paper's own way to learn without labels (section 4.6, appendix B.1.2)
-- `partial_fine_tuning`: a ViT cut in two
 - `published`: what the authors of a model report for it
-- `registry`: every model by its name, and the one function that builds it
+- `registry`: every backbone by its name, and the one function that builds it
 - `resnet`: the ResNets of BiT (Kolesnikov et al
 - `simmim`: SimMIM (Xie et al
 - `swin`: the Swin Transformer (Liu et al

@@ -7,7 +7,7 @@ which a protocol cannot say, and most answers have a default.
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Any, ClassVar, Literal, Protocol
 
 import torch
@@ -159,7 +159,7 @@ class Backbone(nn.Module, ABC):
 
     @property
     def splits_between_blocks(self) -> bool:
-        """Whether `vitrail.models.partial_fine_tuning` can cut it in two, as it can a ViT."""
+        """Whether `vitrail.heads.partial_fine_tuning` can cut it in two, as it can a ViT."""
         return False
 
     def last_map(self, images: Tensor) -> tuple[Tensor, Step]:
@@ -248,6 +248,35 @@ def freeze_unused(backbone: Backbone, after: Sequence[int] = ()) -> None:
     """Stop what has no part in a backbone's maps, and would never get a gradient, from learning."""
     for name in backbone.without_part_in_maps(after):
         backbone.get_parameter(name).requires_grad_(False)
+
+
+class Layered(Protocol):
+    """A model whose parameters belong to layers: a backbone, or one with a head."""
+
+    def layer_of(self, name: str) -> int:
+        """Return the layer a parameter belongs to, from 0 for the embeddings upwards."""
+        ...
+
+    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
+        """Give every parameter with its name."""
+        ...
+
+
+def freeze(model: Layered, layers: int) -> list[str]:
+    """Stop the lowest layers of a model from learning.
+
+    Args:
+        model: a backbone, or one with a head.
+        layers: how many, from below: 1 is the embeddings alone, ``depth + 1`` everything up to the last block;
+            one more takes the final norm and the head as well. 0 freezes nothing.
+
+    Returns:
+        The names of the parameters that were frozen.
+    """
+    frozen = {name: tensor for name, tensor in model.named_parameters() if model.layer_of(name) < layers}
+    for parameter in frozen.values():
+        parameter.requires_grad_(False)
+    return list(frozen)
 
 
 def spread(depth: int, count: int) -> tuple[int, ...]:

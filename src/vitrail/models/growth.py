@@ -9,9 +9,9 @@ import torch
 
 from vitrail.layers.attention import Attention
 from vitrail.layers.shapes_only import shapes_only
-from vitrail.models.backbone import Backbone, backbone_of
+from vitrail.models.backbone import Backbone
 from vitrail.models.cost import cost, multiply_accumulates
-from vitrail.models.registry import build_model
+from vitrail.models.registry import build_backbone
 
 
 def msa(places: int, width: int) -> int:
@@ -51,7 +51,7 @@ def growth(name: str, image_sizes: Sequence[int]) -> list[Growth]:
         image_sizes: sides of the images, in pixels.
     """
     with shapes_only():
-        backbone = backbone_of(build_model(name))
+        backbone = build_backbone(name, {})
     rows = []
     for size in image_sizes:
         layers = _layers(backbone, size)

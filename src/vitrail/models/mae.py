@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from vitrail.coerce import coerce_options, from_json
 from vitrail.config import check_choices
 from vitrail.errors import ConfigError
 from vitrail.layers.block import NORM_EPS, Block, initialise
@@ -16,14 +17,16 @@ from vitrail.layers.patches import check_not_empty, take
 from vitrail.layers.positions import resize_positions, sincos_2d
 from vitrail.models.backbone import run_blocks
 from vitrail.models.targets import TargetKind, new_target
-from vitrail.models.vit import ViT, ViTConfig
+from vitrail.models.vit import ViT
+
+DECODER_HEAD_WIDTH = 32
+"""Channels a head of the paper's decoder (512 in 16 heads)."""
 
 
 @dataclass(frozen=True)
 class MAEConfig:
-    """An encoder, the light decoder on top, and what is hidden and predicted (paper, section 3)."""
+    """The light decoder on top of an encoder, and what is hidden and predicted (paper, section 3)."""
 
-    encoder: ViTConfig = field(default_factory=lambda: ViTConfig(positions="sincos_2d"))
     mask_ratio: float = 0.75
     """Share of the patches that is hidden, in (0, 1)."""
     masking: Masking = "random"
@@ -57,8 +60,6 @@ class MAEConfig:
                 f"decoder_width {self.decoder_width} is not divisible by "
                 f"{'4' if self.decoder_width % 4 else f'decoder_heads {self.decoder_heads}'}"
             )
-        if self.encoder.pool == "attention":
-            raise ConfigError('a masked autoencoder pools nothing; give its encoder pool "class" or "mean"')
 
 
 @dataclass(frozen=True)
@@ -85,11 +86,11 @@ class Decoder(nn.Module):
         mask_token: ``(1, 1, decoder_width)``; None where the encoder has one.
     """
 
-    def __init__(self, config: MAEConfig, grid: tuple[int, int]) -> None:
+    def __init__(self, encoder: ViT, config: MAEConfig) -> None:
         super().__init__()
-        width, encoder = config.decoder_width, config.encoder
-        self.grid = grid
-        self.prefix = int(encoder.class_token)
+        width, patches = config.decoder_width, encoder.config
+        self.grid = grid = encoder.patch_embed.grid(*patches.image_size)
+        self.prefix = encoder.prefix_tokens
         self.embed = nn.Linear(encoder.width, width)
         self.mask_token = nn.Parameter(torch.zeros(1, 1, width)) if config.mask_tokens_in == "decoder" else None
         fixed = torch.cat([torch.zeros(self.prefix, width), sincos_2d(grid, width)])
@@ -97,7 +98,7 @@ class Decoder(nn.Module):
         self.blocks = nn.ModuleList(Block(width, config.decoder_heads) for _ in range(config.decoder_depth))
         self.norm = nn.LayerNorm(width, eps=NORM_EPS)
         self.target = new_target(
-            config.target, encoder.patch_size, encoder.channels, config.components, config.vocabulary, config.tokenizer
+            config.target, patches.patch_size, patches.channels, config.components, config.vocabulary, config.tokenizer
         )
         self.predict = nn.Linear(width, self.target.size)
         self.apply(initialise)
@@ -144,22 +145,27 @@ class MAE(nn.Module):
     """Encoder over the visible patches, decoder over all places, loss on the hidden ones.
 
     ``mae.encoder`` is an ordinary ViT: it never hides anything, and is what is fine-tuned afterwards.
+
+    Raises:
+        ConfigError: the encoder pools by attention, which a masked autoencoder has no use for.
     """
 
-    def __init__(self, config: MAEConfig) -> None:
+    def __init__(self, encoder: ViT, config: MAEConfig) -> None:
         super().__init__()
+        if encoder.config.pool == "attention":
+            raise ConfigError('a masked autoencoder pools nothing; give its encoder pool "class" or "mean"')
         self.config = config
-        self.encoder = ViT(config.encoder)
-        self.decoder = Decoder(config, self.encoder.patch_embed.grid(*config.encoder.image_size))
+        self.encoder = encoder
+        self.decoder = Decoder(encoder, config)
         # Not the encoder's own: what is fine-tuned afterwards has no use for it.
         self.encoder_mask_token = None
         if config.mask_tokens_in == "encoder":
-            self.encoder_mask_token = nn.Parameter(torch.randn(1, 1, config.encoder.width) * 0.02)
+            self.encoder_mask_token = nn.Parameter(torch.randn(1, 1, encoder.width) * 0.02)
 
     @property
     def patch_size(self) -> int:
         """P, in pixels."""
-        return self.config.encoder.patch_size
+        return self.encoder.config.patch_size
 
     def grid(self, images: Tensor) -> tuple[int, int]:
         """Return the grid ``(h, w)`` of patches of a batch of images."""
@@ -266,3 +272,19 @@ class MAE(nn.Module):
         order = torch.cat([parts.visible, parts.hidden], dim=1)
         prefix = self.encoder.prefix_tokens
         return torch.cat([tokens[:, :prefix], take(tokens[:, prefix:], order)], dim=1)
+
+
+def build(encoder: ViT, options: dict[str, Any]) -> MAE:
+    """Put a decoder on an encoder; a decoder of another width keeps 32 channels a head unless heads are given.
+
+    Args:
+        encoder: the backbone.
+        options: fields of `MAEConfig`.
+
+    Raises:
+        ConfigError: an option is unknown, of another type, or does not fit the others.
+    """
+    options = coerce_options(MAEConfig, options)
+    if "decoder_width" in options:
+        options.setdefault("decoder_heads", max(1, options["decoder_width"] // DECODER_HEAD_WIDTH))
+    return MAE(encoder, from_json(MAEConfig, options))

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
-from typing import Literal
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from vitrail.coerce import from_json
 from vitrail.config import check_choices
 from vitrail.errors import ConfigError
 from vitrail.layers.patches import pad_to_patches, patchify, take
-from vitrail.models.vit import ViT, ViTConfig
+from vitrail.models.vit import ViT
 
 LEVELS = 8
 """Three bits of each channel: 512 colours of three."""
@@ -26,9 +27,8 @@ MASKED = -1
 
 @dataclass(frozen=True)
 class MPPConfig:
-    """An encoder, how much of its input is corrupted, and what is predicted (paper, appendix B.1.2)."""
+    """How much of an encoder's input is corrupted, and what is predicted (paper, appendix B.1.2)."""
 
-    encoder: ViTConfig = field(default_factory=ViTConfig)
     mask_ratio: float = 0.5
     """Share of the patches that is corrupted and to be predicted, in (0, 1)."""
     target: Literal["color", "downsized", "full"] = "color"
@@ -39,32 +39,15 @@ class MPPConfig:
         check_choices(self)
         if not 0.0 < self.mask_ratio < 1.0:
             raise ConfigError(f"mask_ratio must lie between 0 and 1, not {self.mask_ratio}")
-        if self.target == "downsized" and self.encoder.patch_size % DOWNSIZED:
-            raise ConfigError(f"target downsized needs a patch_size that {DOWNSIZED} divides")
-
-    @property
-    def colours(self) -> int:
-        """Number of colours that are told apart: 512 of three channels."""
-        return LEVELS**self.encoder.channels
-
-    @property
-    def cells(self) -> int:
-        """Number of colours, or of pixels, that are predicted for a patch."""
-        return {"color": 1, "downsized": DOWNSIZED**2, "full": self.encoder.patch_size**2}[self.target]
-
-    @property
-    def outputs(self) -> int:
-        """Numbers predicted for each cell: a score for every colour, or the pixel's channels."""
-        return self.encoder.channels if self.target == "full" else self.colours
 
 
 class PatchPredictor(nn.Module):
     """What is put on an encoder: the token that stands for a hidden patch, and a linear map to the target."""
 
-    def __init__(self, config: MPPConfig) -> None:
+    def __init__(self, width: int, outputs: int) -> None:
         super().__init__()
-        self.mask_token = nn.Parameter(torch.zeros(1, 1, config.encoder.width))
-        self.head = nn.Linear(config.encoder.width, config.cells * config.outputs)
+        self.mask_token = nn.Parameter(torch.zeros(1, 1, width))
+        self.head = nn.Linear(width, outputs)
         nn.init.normal_(self.mask_token, std=0.02)
         nn.init.trunc_normal_(self.head.weight, std=0.02)
         nn.init.zeros_(self.head.bias)
@@ -74,18 +57,38 @@ class MPP(nn.Module):
     """A ViT that sees all places, some of them corrupted, and says what was there.
 
     ``mpp.encoder`` is an ordinary ViT: it corrupts nothing by itself, and is what is fine-tuned afterwards.
+
+    Raises:
+        ConfigError: its patches cannot be downsized evenly, and they are the target.
     """
 
-    def __init__(self, config: MPPConfig) -> None:
+    def __init__(self, encoder: ViT, config: MPPConfig) -> None:
         super().__init__()
+        if config.target == "downsized" and encoder.config.patch_size % DOWNSIZED:
+            raise ConfigError(f"target downsized needs a patch_size that {DOWNSIZED} divides")
         self.config = config
-        self.encoder = ViT(config.encoder)
-        self.predictor = PatchPredictor(config)
+        self.encoder = encoder
+        self.predictor = PatchPredictor(encoder.width, self.cells * self.outputs)
 
     @property
     def patch_size(self) -> int:
         """P, in pixels."""
-        return self.config.encoder.patch_size
+        return self.encoder.config.patch_size
+
+    @property
+    def colours(self) -> int:
+        """Number of colours that are told apart: 512 of three channels."""
+        return LEVELS**self.encoder.config.channels
+
+    @property
+    def cells(self) -> int:
+        """Number of colours, or of pixels, that are predicted for a patch."""
+        return {"color": 1, "downsized": DOWNSIZED**2, "full": self.patch_size**2}[self.config.target]
+
+    @property
+    def outputs(self) -> int:
+        """Numbers predicted for each cell: a score for every colour, or the pixel's channels."""
+        return self.encoder.config.channels if self.config.target == "full" else self.colours
 
     def grid(self, images: Tensor) -> tuple[int, int]:
         """Return the grid ``(h, w)`` of patches of a batch of images."""
@@ -104,7 +107,7 @@ class MPP(nn.Module):
         """
         corrupt = None if source is None else lambda tokens: self._corrupted(tokens, source)
         tokens = self.encoder.forward_features(images, corrupt=corrupt)[:, self.encoder.prefix_tokens :]
-        return self.predictor.head(tokens).unflatten(-1, (self.config.cells, self.config.outputs))
+        return self.predictor.head(tokens).unflatten(-1, (self.cells, self.outputs))
 
     def _corrupted(self, tokens: Tensor, source: Tensor) -> Tensor:
         """Put other patches' embeddings and the mask token in the place of some: ``(B, N, D)`` to ``(B, N, D)``."""
@@ -142,6 +145,19 @@ class MPP(nn.Module):
         if self.config.target == "full":
             return F.mse_loss(predicted, target)
         return F.cross_entropy(predicted.flatten(0, 1), target.flatten())
+
+
+def build(encoder: ViT, options: dict[str, Any]) -> MPP:
+    """Put a mask token and a predictor of patches on an encoder.
+
+    Args:
+        encoder: the backbone.
+        options: fields of `MPPConfig`.
+
+    Raises:
+        ConfigError: an option is unknown, of another type, or does not fit the encoder.
+    """
+    return MPP(encoder, from_json(MPPConfig, options))
 
 
 def colour_of(colours: Tensor) -> Tensor:

@@ -2,16 +2,18 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor, nn
 
+from vitrail.coerce import from_json
 from vitrail.errors import ConfigError
 from vitrail.layers.masking import random_mask
 from vitrail.layers.patches import grid_of, unpatchify
-from vitrail.models.swin import Swin, SwinConfig
-from vitrail.models.vit import Corrupt, ViT, ViTConfig
+from vitrail.models.swin import Swin
+from vitrail.models.vit import Corrupt, ViT
 
 FEWEST_UNITS = 4
 
@@ -23,25 +25,17 @@ def whole_patches(patch_size: int) -> int:
 
 @dataclass(frozen=True)
 class SimMIMConfig:
-    """An encoder, and what is hidden from it (paper, section 3)."""
+    """What is hidden from an encoder (paper, section 3)."""
 
-    encoder: SwinConfig | ViTConfig = field(default_factory=SwinConfig)
     mask_ratio: float = 0.6
     """Share of the squares that is hidden, in (0, 1)."""
-    mask_unit: int = 32
-    """Side of the squares that are hidden as one, in pixels; whole patches of the encoder (paper, section 3.2)."""
+    mask_unit: int | None = None
+    """Side of the squares that are hidden as one, in pixels: whole patches of the encoder (paper, section 3.2), by
+    default those nearest to 32 pixels."""
 
     def __post_init__(self) -> None:
         if not 0.0 < self.mask_ratio < 1.0:
             raise ConfigError(f"mask_ratio must lie between 0 and 1, not {self.mask_ratio}")
-        if self.mask_unit < 1 or self.mask_unit % self.encoder.patch_size:
-            raise ConfigError(f"mask_unit {self.mask_unit} is not made of whole patches of {self.encoder.patch_size}")
-        h, w = grid_of(*self.encoder.image_size, self.mask_unit)
-        if h * w < FEWEST_UNITS:
-            raise ConfigError(
-                f"images of {self.encoder.image_size[0]}x{self.encoder.image_size[1]} pixels have only {h}x{w} "
-                f"squares of mask_unit {self.mask_unit} to hide; choose a smaller one"
-            )
 
 
 class PixelPredictor(nn.Module):
@@ -60,25 +54,28 @@ class SimMIM(nn.Module):
     """An encoder that sees all places, a mask token at the hidden ones, and a linear map to the pixels.
 
     ``simmim.encoder`` is an ordinary Swin or ViT: it hides nothing by itself, and is what is fine-tuned afterwards.
+
+    Attributes:
+        mask_unit: side of a square that is hidden as one, in pixels.
+
+    Raises:
+        ConfigError: squares of this side are not made of whole patches, or an image has too few of them.
     """
 
-    def __init__(self, config: SimMIMConfig) -> None:
+    def __init__(self, encoder: Swin | ViT, config: SimMIMConfig) -> None:
         super().__init__()
         self.config = config
-        shape = config.encoder
-        self.encoder = Swin(shape) if isinstance(shape, SwinConfig) else ViT(shape)
-        patch_width = self.encoder.patch_embed.proj.out_channels
-        self.predictor = PixelPredictor(patch_width, self.encoder.width, self.stride**2 * shape.channels)
+        self.encoder = encoder
+        patch_size, channels = encoder.config.patch_size, encoder.config.channels
+        self.mask_unit = whole_patches(patch_size) if config.mask_unit is None else config.mask_unit
+        _check_squares(self.mask_unit, patch_size, encoder.config.image_size)
+        patch_width = encoder.patch_embed.proj.out_channels
+        self.predictor = PixelPredictor(patch_width, encoder.width, self.stride**2 * channels)
 
     @property
     def stride(self) -> int:
         """Side of the square of pixels that one place of the encoder's last map predicts."""
         return self.encoder.strides[-1]
-
-    @property
-    def mask_unit(self) -> int:
-        """Side of a square that is hidden as one, in pixels."""
-        return self.config.mask_unit
 
     def grid(self, images: Tensor) -> tuple[int, int]:
         """Return how many squares there are to hide in a batch of images, ``(h, w)``."""
@@ -140,6 +137,30 @@ class SimMIM(nn.Module):
         mask = self.new_mask(images) if mask is None else mask
         error, count = absolute_error(self(images, mask), images, self.hidden_pixels(images, mask))
         return error / count
+
+
+def _check_squares(side: int, patch_size: int, image_size: tuple[int, int]) -> None:
+    if side < 1 or side % patch_size:
+        raise ConfigError(f"mask_unit {side} is not made of whole patches of {patch_size}")
+    h, w = grid_of(*image_size, side)
+    if h * w < FEWEST_UNITS:
+        raise ConfigError(
+            f"images of {image_size[0]}x{image_size[1]} pixels have only {h}x{w} squares of mask_unit {side} to hide; "
+            "choose a smaller one"
+        )
+
+
+def build(encoder: Swin | ViT, options: dict[str, Any]) -> SimMIM:
+    """Put a mask token and a predictor of pixels on an encoder.
+
+    Args:
+        encoder: the backbone.
+        options: fields of `SimMIMConfig`.
+
+    Raises:
+        ConfigError: an option is unknown, of another type, or does not fit the encoder.
+    """
+    return SimMIM(encoder, from_json(SimMIMConfig, options))
 
 
 def absolute_error(predicted: Tensor, images: Tensor, hidden: Tensor) -> tuple[Tensor, Tensor]:

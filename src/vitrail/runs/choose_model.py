@@ -12,16 +12,9 @@ from vitrail.config import Preprocessing, pair, replace
 from vitrail.data.item import Item
 from vitrail.data.sources import Images
 from vitrail.errors import ConfigError, ImageError
-from vitrail.models.registry import (
-    BACKBONES,
-    HEAD_OPTIONS,
-    ModelSpec,
-    canonical_name,
-    check_family,
-    check_options,
-    encoder_name,
-    resolve_name,
-)
+from vitrail.heads.names import canonical_name, named_models, resolve_name
+from vitrail.heads.spec import ModelSpec
+from vitrail.models.registry import BACKBONES, check_family, check_options
 from vitrail.settings import BackboneArchitecture, Size
 from vitrail.weights.weights_file import WeightsFile
 
@@ -43,12 +36,12 @@ class Start:
     """The model a run begins with.
 
     Attributes:
-        model: name and options of the backbone and of the head, but for the number of classes.
+        backbone: the model without a head, which its task puts on.
         preprocessing: how images become its input.
         notes: what was decided on the way, to be said to the user.
     """
 
-    model: ModelSpec
+    backbone: ModelSpec
     preprocessing: Preprocessing
     notes: tuple[str, ...]
 
@@ -74,12 +67,13 @@ def choose_model(
     given = _model_of(weights, name) if weights else None
     notes: list[str] = []
     if name == "auto":
-        name = encoder_name(given.name) if given else DEFAULT_MODEL
+        name = given.backbone if given else DEFAULT_MODEL
         notes += [f"model {name}, as in {weights.source}"] if weights else []
     called, name = name, _backbone(name)
     if image_size is None:
         image_size = resolve_name(called)[1].get("image_size")
-    asked = {key: value for key, value in dataclasses.asdict(architecture).items() if value is not None}
+    own = [field.name for field in dataclasses.fields(BackboneArchitecture)]
+    asked = {key: value for key in own if (value := getattr(architecture, key)) is not None}
     for option in asked:
         check_family(BACKBONES[name][1].family, option, f"--architecture.{option.replace('_', '-')}")
     check_options(asked | ({} if image_size is None else {"image_size": pair(image_size)}))
@@ -107,8 +101,8 @@ def _backbone(name: str) -> str:
             from but puts around a backbone.
     """
     found = canonical_name(name)
-    if found not in BACKBONES:
-        objective, encoder = found.partition("_")[0], encoder_name(found)
+    encoder, objective = named_models()[found]
+    if found != encoder:
         raise ConfigError(
             f"--model {name} is a {encoder} with what {objective} pretraining puts around it; give --model {encoder}"
             f" (vitrail pretrain does so with --objective {objective}; --weights takes what it wrote)"
@@ -150,12 +144,11 @@ def _is_vit(name: str) -> bool:
 
 def _inherited(name: str, given: ModelSpec | None) -> dict[str, Any]:
     """Return the options of a checkpoint's model that make its backbone what it is, if it is the one asked for."""
-    if given is None or encoder_name(given.name) != name:
+    if given is None or given.backbone != name:
         return {}
-    names = {field.name for field in dataclasses.fields(BACKBONES[name][1])} - REGULARISATION - HEAD_OPTIONS
-    kept = {key: value for key, value in given.options.items() if key in names}
+    kept = {key: value for key, value in given.backbone_options.items() if key not in REGULARISATION}
     if kept.get("positions") == "sincos_2d":
-        kept["positions"] = "learned"  # fixed while pretraining, trained afterwards, as published for MAE
+        del kept["positions"]  # fixed while pretraining, trained afterwards, as published for MAE
     return kept
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from vitrail.data.sources import Source, training_images
+from vitrail.heads.registry import build
 from vitrail.runs.choose_model import choose_model
 from vitrail.runs.finish_run import drawer
 from vitrail.runs.run_folder import given_back_if_refused, open_folder
@@ -14,7 +15,6 @@ from vitrail.seeding import seeded
 from vitrail.settings import LearningSettings
 from vitrail.tasks.registry import task_to_learn
 from vitrail.tasks.task import RunContext
-from vitrail.weights.checkpoint import build_described
 from vitrail.weights.weights_file import WeightsFile
 
 
@@ -37,9 +37,9 @@ def prepare(settings: LearningSettings, source: Source, weights: WeightsFile | N
         settings.image_size,
         settings.channels,
     )
-    description = with_images(task.describe(settings, start.model, start.preprocessing, source), source)
+    description = with_images(task.describe(settings, start.backbone, start.preprocessing, source), source)
     with seeded(settings.run.seed):
-        model: Any = build_described(description)
+        model: Any = build(description.model)
         notes = (*source.notes, *start.notes, *task.initialise(model, settings, weights))
         folder = open_folder(settings.out, task.spec.verb, settings.data, settings)
         with given_back_if_refused(folder):

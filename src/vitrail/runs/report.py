@@ -99,7 +99,7 @@ def write_look(
     return write_report(
         path,
         title=f"A look at {found.origin or found.path.resolve().name}",
-        subtitle=f"{description.model.name}, {which}. {what}",
+        subtitle=f"{description.name}, {which}. {what}",
         images=[(caption(name, what), image) for name, image in {**drawn, **curves}.items()],
         sections=_model_sections(description),
         next_steps=after_training(checkpoint, description),
@@ -116,14 +116,17 @@ def checkpoint_name(source: Path) -> str:
 
 
 def _model_sections(description: Description) -> list[Section]:
-    model = Section("Model", {"name": description.model.name, **description.model.options}, folded=True)
-    return [model, *([Section("Head", description.dense, folded=True)] if description.dense else [])]
+    model = description.model
+    parts = {"Backbone": {"name": model.backbone, **model.backbone_options}}
+    if model.head:
+        parts["Head"] = {"name": model.head, **model.head_options}
+    return [Section(title, content, folded=True) for title, content in parts.items()]
 
 
 def _subtitle(description: Description, settings: Mapping[str, Any], summary: Mapping[str, Any]) -> str:
     h, w = description.preprocessing.image_size
     start = f", from {settings['weights']}" if settings.get("weights") else ""
-    return f"{description.model.name} on {settings['data']}{start}: {shown(summary['epochs'])} epochs at {h}x{w} pixels"
+    return f"{description.name} on {settings['data']}{start}: {shown(summary['epochs'])} epochs at {h}x{w} pixels"
 
 
 def _facts(summary: Mapping[str, Any]) -> list[tuple[str, str]]:

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from vitrail.console import quoted
+from vitrail.heads.registry import title_of
 from vitrail.output import say
 from vitrail.settings import LearningSettings, peak_lr
 from vitrail.tasks.recipes import recipe_name
@@ -49,10 +50,9 @@ def _model(task: Any, description: Description) -> str:
     parameters = list(task.parameters())
     total, learning = (sum(p.numel() for p in ps) for ps in (parameters, [p for p in parameters if p.requires_grad]))
     part = "" if learning == total else f", {learning:,} of them learn"
-    head = f" with {description.dense['head']}" if description.dense else ""
     height, width = description.preprocessing.image_size
     grey = ", grey" if description.preprocessing.channels == 1 else ""
-    return f"{description.model.name}{head}, {total:,} parameters{part}, input {height}x{width}{grey}"
+    return f"{title_of(description.model)}, {total:,} parameters{part}, input {height}x{width}{grey}"
 
 
 def _weights(settings: LearningSettings) -> str:

@@ -11,7 +11,7 @@ from vitrail.config import Augment
 from vitrail.data.features import EvalFeatureBatches, FeatureBatches, Features, room_for
 from vitrail.data.sources import Images, training_images
 from vitrail.errors import ConfigError
-from vitrail.models.partial_fine_tuning import PartialFineTuning
+from vitrail.heads.partial_fine_tuning import PartialFineTuning
 from vitrail.output import say
 from vitrail.runs.extract_features import Extraction, features_folder
 from vitrail.runs.run_folder import given_back

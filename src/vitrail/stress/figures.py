@@ -117,7 +117,7 @@ def figures_of(measured: Measurement, file: AnswerFile) -> ModelFigures:
     curves = tuple(_curve(measured, file, curve, clean) for curve in measured.curves)
     return ModelFigures(
         measured.model.name,
-        measured.model.predictor.description.model.name,
+        measured.model.predictor.description.name,
         len(labels),
         accuracy_interval((clean.predicted == labels)[None]),
         (*curves, *_mean_of_corruptions(measured, file, clean)),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from vitrail.heads.registry import is_dense
 from vitrail.weights.finite import check_finite
 from vitrail.weights.load import fit_state, load_weights
 from vitrail.weights.weights_file import WeightsFile
@@ -26,7 +27,7 @@ def load_backbone(model: Any, weights: WeightsFile) -> str:
     Raises:
         WeightsError: they cannot be read, or do not belong to the backbone.
     """
-    if not (weights.is_own and weights.description.has_dense_head):
+    if not (weights.is_own and is_dense(weights.description.model)):
         return f"backbone: {load_weights(model.backbone, weights, adapt=ADAPT)}"
     state = weights.named_tensors
     inside = {name.partition(INSIDE)[2]: tensor for name, tensor in state.items() if INSIDE in name}

@@ -14,8 +14,10 @@ from vitrail.config import Preprocessing, to_json
 from vitrail.console import percent
 from vitrail.data.item import Item
 from vitrail.data.sources import Source, open_source
-from vitrail.errors import ConfigError, nearest
-from vitrail.models.registry import BACKBONES, OBJECTIVES, ModelSpec, option_names
+from vitrail.errors import ConfigError
+from vitrail.heads.registry import HEADS, check_encoder
+from vitrail.heads.spec import ModelSpec
+from vitrail.models.registry import BACKBONES
 from vitrail.models.vit import ViTConfig
 from vitrail.settings import EvaluateSettings, PredictSettings, PretrainSettings, peak_lr
 from vitrail.tasks.inputs import Extra, image_samples
@@ -62,15 +64,15 @@ class Objective(Task):
         self, settings: PretrainSettings, backbone: ModelSpec, preprocessing: Preprocessing, source: Source
     ) -> Description:
         """Describe the model around the encoder; its own options are settings of the same name."""
-        objective = OBJECTIVES[self.spec.name]
-        if backbone.name not in objective.encoders:
-            hint = nearest(backbone.name, objective.encoders)
-            raise ConfigError(f"{self.spec.name} cannot pretrain a {backbone.name}{hint}")
-        names = option_names(objective.config) & {field.name for field in dataclasses.fields(settings)}
-        own = {name: getattr(settings, name) for name in sorted(names)} | self.target(settings)
+        check_encoder(self.spec.name, backbone.backbone)
         _check_whole_patches(backbone, self.spec.name)
-        model = ModelSpec(f"{self.spec.name}_{backbone.name}", {**backbone.options, **own})
-        return Description(model, preprocessing, settings=to_json(settings))  # its task follows from the model
+        objective = HEADS[self.spec.name]
+        names = {field.name for field in dataclasses.fields(objective.options)}
+        names &= {field.name for field in dataclasses.fields(settings)}
+        own = {name: getattr(settings, name) for name in sorted(names)} | self.target(settings)
+        encoder = objective.encoder_options | backbone.backbone_options
+        model = ModelSpec(backbone.backbone, encoder, self.spec.name, own)
+        return Description(model, preprocessing, settings=to_json(settings))
 
     def initialise(self, model: Any, settings: PretrainSettings, weights: WeightsFile | None) -> Iterator[str]:
         """Say what the rate comes to where it follows the batch, and load weights where they are asked for."""
@@ -112,10 +114,10 @@ class Objective(Task):
 
 def _check_whole_patches(encoder: ModelSpec, objective: str) -> None:
     """Refuse images that end in part of a patch: what lies beyond their edge would have to be predicted."""
-    config = BACKBONES[encoder.name][1]
+    config = BACKBONES[encoder.backbone][1]
     if not isinstance(config, ViTConfig):
         return
-    size, patch = encoder.options["image_size"], encoder.options.get("patch_size", config.patch_size)
+    size, patch = encoder.backbone_options["image_size"], encoder.backbone_options.get("patch_size", config.patch_size)
     if any(side % patch for side in size):
         fitting = ["x".join(str(max(1, side // patch + up) * patch) for side in size) for up in (0, 1)]
         raise ConfigError(

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from vitrail.errors import ConfigError
-from vitrail.models.classifier import freeze
+from vitrail.models.backbone import freeze
 from vitrail.settings import TrainSettings
 from vitrail.tasks.task import Task
 from vitrail.weights.weights_file import WeightsFile

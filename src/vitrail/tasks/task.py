@@ -17,7 +17,7 @@ from vitrail.data.item import Item
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Images, Source
 from vitrail.errors import ConfigError
-from vitrail.models.registry import ModelSpec
+from vitrail.heads.spec import ModelSpec
 from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings
 from vitrail.tasks.look_options import check_options
 from vitrail.tasks.predictor import Predictor
@@ -208,7 +208,7 @@ def refuse_without_classes(checkpoint: str, description: Description) -> NoRetur
         ConfigError: in any case.
     """
     raise ConfigError(
-        f"{checkpoint} is a {description.model.name}, which knows no classes; fine-tune it first: "
+        f"{checkpoint} is a {description.name}, which knows no classes; fine-tune it first: "
         f"vitrail train DATA --weights {checkpoint}"
     )
 

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import html
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from vitrail.console import printable
+from vitrail.heads.registry import build, is_dense
+from vitrail.heads.spec import ModelSpec
 from vitrail.layers.shapes_only import shapes_only
 from vitrail.models.cost import cost
-from vitrail.models.registry import build_model
 from vitrail.weights.description import Description
 
 CARD = "README.md"
@@ -50,8 +50,7 @@ def model_card(
     )
     trained = bool(description.class_names)
     return environment.get_template(TEMPLATE).render(
-        model=description.model,
-        options=safe(json.dumps(description.model.options, default=str)),
+        name=description.name,
         size=_size(description),
         pipeline=PIPELINES.get(description.task, FEATURES) if trained else FEATURES,
         classes=tuple(safe(name) for name in description.class_names),
@@ -82,11 +81,11 @@ def safe(text: object) -> str:
 
 def _size(description: Description) -> str:
     """Say how large the model is; of a detector or segmenter, its backbone."""
-    options = dict(description.model.options)
-    if description.has_dense_head:
-        options["num_classes"] = 0
+    model = description.model
+    if is_dense(model):
+        model = ModelSpec(model.backbone, model.backbone_options)
     with shapes_only():
-        counted: Any = cost(build_model(description.model.name, **options), description.preprocessing.image_size)
+        counted: Any = cost(build(model), description.preprocessing.image_size)
     return f"{counted.parameters / 1e6:.2f} million parameters, {counted.multiply_accumulates / 1e9:.2f} GMAC an image"
 
 

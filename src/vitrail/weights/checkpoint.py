@@ -6,14 +6,10 @@ from pathlib import Path
 
 from torch import nn
 
-from vitrail.config import from_json
 from vitrail.errors import VitrailError, WeightsError
-from vitrail.heads.registry import put_head
+from vitrail.heads.registry import build
 from vitrail.layers.shapes_only import shapes_only
-from vitrail.models.backbone import backbone_of
-from vitrail.models.registry import build_model
 from vitrail.seeding import preserved
-from vitrail.settings import Dense
 from vitrail.training.checkpoint import check_whole, resolve
 from vitrail.weights.description import Description, describe
 from vitrail.weights.finite import check_finite
@@ -41,11 +37,11 @@ def open_checkpoint(source: str | Path, *, accept_license: bool = False) -> tupl
     _check_fits(description, file)
     check_whole(checkpoint)
     with preserved():
-        model = build_described(description)
+        model = build(description.model)
     state = read_state(file)
-    if description.has_dense_head:
+    if state.keys() == model.state_dict().keys():
         _load_exactly(model, state, file)
-    else:
+    else:  # under plain names, or of a version that named or kept less
         _, fitted = fit_state(model, state, str(file))
         model.load_state_dict(fitted, strict=False)
     return model.eval(), description
@@ -58,30 +54,17 @@ def _check_fits(description: Description, file: Path) -> None:
         WeightsError: it asks for more than there is.
     """
     sizes = header_of(file)
-    check_counts(description.model.options, sizes, file)
-    check_counts(description.dense, sizes, file)
+    check_counts(description.model.backbone_options, sizes, file)
+    check_counts(description.model.head_options, sizes, file)
     try:
         with shapes_only():
-            model = build_described(description)
+            model = build(description.model)
     except (VitrailError, RuntimeError, ValueError, TypeError, ArithmeticError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0][:200]
         raise WeightsError(
             f"the config.json beside {file} describes no model that can be built ({reason}); take another checkpoint"
         ) from None
     check_size(model, sizes, file)
-
-
-def build_described(description: Description) -> nn.Module:
-    """Build the model of a description, with random weights.
-
-    Raises:
-        ConfigError: its options do not fit together.
-    """
-    model, options = description.model, description.model.options
-    if not description.has_dense_head:
-        return build_model(model.name, **options)
-    backbone = backbone_of(build_model(model.name, **{**options, "num_classes": 0}))
-    return put_head(backbone, from_json(Dense, description.dense), len(description.class_names))
 
 
 def _load_exactly(model: nn.Module, state: State, file: Path) -> None:

@@ -10,8 +10,10 @@ from typing import Any
 from torch import Tensor, nn
 
 from vitrail.errors import ConfigError, WeightsError
+from vitrail.heads.registry import build, name_of
+from vitrail.heads.spec import ModelSpec
 from vitrail.layers.shapes_only import shapes_only
-from vitrail.models.registry import ModelSpec, backbone_of, build_model
+from vitrail.models.backbone import backbone_of
 from vitrail.weights.formats import swin, swin_v2
 from vitrail.weights.formats.plain import plain_name
 from vitrail.weights.formats.rename import kind_of, kinds_of
@@ -251,7 +253,7 @@ def why_not_exact(spec: ModelSpec, state: State) -> str:
     """
     try:
         with shapes_only():
-            model: Any = build_model(spec.name, **spec.options)
+            model: Any = build(spec)
     except ConfigError as error:
         return f"no model here can be built of it ({error})"
     places = {plain_name(name): tensor for name, tensor in model.state_dict().items()}
@@ -261,13 +263,13 @@ def why_not_exact(spec: ModelSpec, state: State) -> str:
         return describe_unknown(unknown)
     other = [name for name in state if name in places and state[name].shape != places[name].shape]
     if other:
-        shapes = f"{tuple(state[other[0]].shape)}, where {spec.name} has {tuple(places[other[0]].shape)}"
+        shapes = f"{tuple(state[other[0]].shape)}, where {name_of(spec)} has {tuple(places[other[0]].shape)}"
         return f"{len(other)} tensors have shapes of no model here ({other[0]} {shapes})"
     kinds = kinds_of(state)
     missing = [n for n in places if n not in state and n not in fixed and not is_zero_bias(n, state, kinds)]
     missing = [n for n in missing if not swin_v2.is_computed(n)]
     if missing:
-        return f"it lacks {len(missing)} tensors of {spec.name} ({listed(missing)})"
+        return f"it lacks {len(missing)} tensors of {name_of(spec)} ({listed(missing)})"
     return POST_NORM if normalises_after_attention(state) else ""
 
 

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from vitrail.data.images import open_image
 from vitrail.data.transforms import eval_transform
 from vitrail.errors import VitrailError
-from vitrail.models.registry import build_model
+from vitrail.heads.registry import build
 from vitrail.seeding import preserved
 from vitrail.weights.load import load_weights
 from vitrail.weights.weights_file import WeightsFile, open_weights
@@ -109,9 +109,9 @@ def _outputs(weights: WeightsFile, model_of: WeightsFile, images: Tensor) -> Ten
     """Return what a file's weights make of images inside the model that the source belongs to."""
     spec = model_of.spec
     with preserved():
-        model: Any = build_model(spec.name, **spec.options)
+        model: Any = build(spec)
     load_weights(model, weights)
-    return _compute(model.eval(), images, spec.name.startswith("mae_"))
+    return _compute(model.eval(), images, spec.head == "mae")
 
 
 def _compute(model: Any, images: Tensor, reconstructs: bool) -> Tensor:

@@ -16,6 +16,7 @@ from torch import Tensor
 
 from vitrail.config import to_json
 from vitrail.errors import WeightsError
+from vitrail.heads.registry import is_dense, title_of
 from vitrail.serialize import share
 from vitrail.weights.detect import layout_for, layout_named
 from vitrail.weights.paths import path_of
@@ -97,6 +98,7 @@ def convert(
     """
     layout_named(to)
     weights = WeightsFile(file, num_heads)
+    _check_has_plain_names(weights)
     weights = weights.without(ABOVE) if encoder_only else weights
     name, layout = layout_for(to, weights.tensors)
     target, kind = _target(path_of(out), to, layout.suffix)
@@ -127,6 +129,15 @@ def _target(out: Path, to: str, suffix: str) -> tuple[Path, str]:
         fitting = ".npz" if suffix == ".npz" else ".safetensors or .pth"
         raise WeightsError(f"{target} cannot hold the layout {to!r}; give a folder, or a name that ends in {fitting}")
     return target, kind
+
+
+def _check_has_plain_names(weights: WeightsFile) -> None:
+    """Refuse detectors and segmenters: some of their tensors would get the same plain name, and one be lost."""
+    if weights.described_spec and is_dense(weights.described_spec):
+        raise WeightsError(
+            f"{weights.source} is a {title_of(weights.described_spec)}, for which no other library has a layout; "
+            "vitrail.open_checkpoint opens it"
+        )
 
 
 def _check_known_parts(weights: WeightsFile) -> None:

@@ -7,7 +7,7 @@ from typing import Any
 
 from torch import nn
 
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.seeding import preserved
 from vitrail.weights.load import load_weights
 from vitrail.weights.weights_file import WeightsFile
@@ -23,7 +23,7 @@ def create_model(
         weights: a weights file or checkpoint to start from; what it lacks (a head for other classes) is drawn as
             without one, but torch's random generator is left as it was.
         accept_license: the licence of weights that are fetched is accepted, where it asks for that.
-        **options: as for `vitrail.models.registry.build_model`.
+        **options: as for `vitrail.heads.names.build_model`.
 
     Raises:
         ConfigError: unknown name or option; the nearest right ones are given.

@@ -13,7 +13,7 @@ from safetensors.torch import save_file
 from torch import nn
 
 from vitrail.errors import WeightsError
-from vitrail.models.registry import build_model
+from vitrail.heads.registry import build
 from vitrail.seeding import preserved
 from vitrail.serialize import share
 from vitrail.training.checkpoint import CONFIG, MODEL
@@ -145,7 +145,7 @@ def _open(weights: WeightsFile) -> tuple[nn.Module, Description]:
     if weights.assumption:
         warnings.warn(f"{weights.path}: assumed {weights.assumption}", stacklevel=3)
     with preserved():
-        model: Any = build_model(description.model.name, **description.model.options)
+        model: Any = build(description.model)
     load_weights(model, weights)
     return model.eval(), description
 

@@ -8,10 +8,11 @@ from collections.abc import Collection, Mapping
 from typing import Any
 
 from vitrail.errors import ConfigError, WeightsError
+from vitrail.heads.spec import ModelSpec
 from vitrail.layers.patches import grid_of
 from vitrail.models import hybrid, modern_sizes, resnet, swin, swin_v2, vit
+from vitrail.models.mae import DECODER_HEAD_WIDTH
 from vitrail.models.mpp import DOWNSIZED, LEVELS
-from vitrail.models.registry import ModelSpec
 from vitrail.weights.infer_modern import has_modern_shape, modern_config, modern_heads
 from vitrail.weights.infer_swin_v2 import swin_v2_config
 from vitrail.weights.reader import State
@@ -21,9 +22,6 @@ Sizes = dict[str, tuple[int, ...]]
 
 HEAD_WIDTH = 64
 """Channels a head in nearly all published ViTs, where neither file nor size says the number of heads."""
-
-DECODER_HEAD_WIDTH = 32
-"""Channels a head in MAE's decoders."""
 
 WINDOWS_A_SIDE = 8
 """Images of all published Swins are so many windows wide: 7 tokens of 4 pixels make 224, 12 make 384."""
@@ -75,7 +73,7 @@ def spec_of(
     image_size: tuple[int, int] | None = None,
     stated: dict[str, Any] | None = None,
 ) -> ModelSpec:
-    """Return the model that tensors under plain names belong to, as `vitrail.models.registry.build_model` takes it.
+    """Return the model that tensors under plain names belong to, as `vitrail.heads.registry.build` takes it.
 
     What the tensors do not say is as published: 64 channels a head, Swins on images of 8 x 8 windows, fixed
     positions in MAE's, and positions that come in before the first block unless every block has its own.
@@ -94,19 +92,19 @@ def spec_of(
         config, sizes_known = _config(state, num_heads, image_size, stated or {})
         name, options = _named(config, sizes_known)
         if "decoder.embed.weight" in sizes:
-            return ModelSpec(f"mae_{name}", options | _decoder(sizes))
+            return ModelSpec(name, options | {"positions": "sincos_2d"}, "mae", _decoder(sizes))
         if "predictor.mask_token" in sizes and isinstance(config, swin.SwinConfig):
-            return ModelSpec(f"simmim_{name}", options)  # nothing else pretrains a Swin
+            return ModelSpec(name, options, "simmim")  # nothing else pretrains a Swin
         if "predictor.mask_token" in sizes:
-            return ModelSpec(f"mpp_{name}", options | {"target": _mpp_target(sizes, config)})
+            return ModelSpec(name, options, "mpp", {"target": _mpp_target(sizes, config)})
     except CONFUSED as error:
         reason = f"it lacks {error.args[0]}" if isinstance(error, KeyError) else error
         raise WeightsError(f"{UNKNOWN}({reason})") from None
     head = sizes.get("head.weight")
-    options["num_classes"] = head[0] if head else 0
-    if head and "pre_logits.weight" in sizes:
-        options["representation"] = sizes["pre_logits.weight"][0]
-    return ModelSpec(name, options)
+    if head is None:
+        return ModelSpec(name, options)
+    hidden = {"representation": sizes["pre_logits.weight"][0]} if "pre_logits.weight" in sizes else {}
+    return ModelSpec(name, options, "classifier", {"num_classes": head[0], **hidden})
 
 
 def _config(
@@ -292,7 +290,6 @@ def _differs(config: Any, named: Any, field: str) -> bool:
 def _decoder(sizes: Sizes) -> dict[str, Any]:
     width = sizes["decoder.embed.weight"][0]
     return {
-        "positions": "sincos_2d",
         "decoder_width": width,
         "decoder_depth": blocks_of(sizes, "decoder.blocks."),
         "decoder_heads": max(1, width // DECODER_HEAD_WIDTH),

@@ -10,7 +10,9 @@ import torch
 
 from vitrail.config import Preprocessing
 from vitrail.errors import VitrailError, WeightsError
-from vitrail.models.registry import ModelSpec
+from vitrail.heads.registry import is_dense, name_of, task_for, title_of
+from vitrail.heads.spec import ModelSpec
+from vitrail.weights.checkpoint import open_checkpoint
 from vitrail.weights.detect import LAYOUTS, translate
 from vitrail.weights.preprocessing import has_fixed_positions
 from vitrail.weights.shape import describe_shape
@@ -27,7 +29,7 @@ class Inspection:
         layout: a key of `vitrail.weights.detect.LAYOUTS`.
         kind: what sort of model it is, for people.
         shape: of the model, as `vitrail.weights.shape.shape_of` returns it.
-        model: vitrail's name for it and the options that build it; None where it has no such model.
+        model: what builds it; None where vitrail has no such model.
         shapes: of all tensors, by the file's own names.
         parameters: how many numbers they hold.
         dtypes: of the tensors.
@@ -73,7 +75,7 @@ class Inspection:
                 *([f"  averaged       {self.note}"] if self.note else []),
                 *([f"  assumed        {self.assumed}"] if self.assumed else []),
                 *(f"  differs        {sentence}" for sentence in self.approximations),
-                *([f"  build it       {_call(self.model)}"] if self.model else []),
+                *([f"  build it       {_call(self.model, self.file)}"] if self.model else []),
                 *([f"  not known      {self.unknown}"] if self.unknown else []),
             )
         )
@@ -102,7 +104,7 @@ def _inspection(weights: WeightsFile) -> Inspection:
         file=weights.path,
         format=weights.format,
         layout=weights.layout,
-        kind=_kind(set(state), has_fixed_positions(state)),
+        kind=_kind(known, set(state), has_fixed_positions(state)),
         shape=weights.shape | ({"name": None} if unknown else {}),
         model=known,
         shapes={name: tuple(tensor.shape) for name, tensor in weights.named_tensors.items()},
@@ -118,17 +120,23 @@ def _inspection(weights: WeightsFile) -> Inspection:
     )
 
 
-def _call(model: ModelSpec) -> str:
-    """Write how the model is built, as a line of Python."""
-    options = "".join(f", {name}={value!r}" for name, value in sorted(model.options.items()))
-    return f'vitrail.create_model("{model.name}"{options})'
+def _call(model: ModelSpec, file: Path) -> str:
+    """Write how the model is built, as a line of Python; a detector or segmenter has a checkpoint of vitrail's."""
+    if is_dense(model):
+        return f"vitrail.open_checkpoint({str(file.parent)!r})"
+    num_classes = {} if model.head else {"num_classes": 0}
+    options = {**model.backbone_options, **model.head_options, **num_classes}
+    words = "".join(f", {name}={value!r}" for name, value in sorted(options.items()))
+    return f'vitrail.create_model("{name_of(model)}"{words})'
 
 
 def _listed(names: tuple[str, ...]) -> str:
     return ", ".join(names[:6]) + (f", ... ({len(names)})" if len(names) > 6 else "")
 
 
-def _kind(names: set[str], fixed_positions: bool) -> str:
+def _kind(model: ModelSpec | None, names: set[str], fixed_positions: bool) -> str:
+    if model and is_dense(model):
+        return f"a {'detector' if task_for(model) == 'detect' else 'segmenter'}, {title_of(model)}"
     if "decoder.mask_token" in names:
         return "a masked autoencoder with its decoder: for reconstruction, or going on with pretraining"
     if "predictor.mask_token" in names:
@@ -174,6 +182,8 @@ def verify(file: str | Path | WeightsFile) -> Verification:
         WeightsError: the file cannot be read, or is of no known layout.
     """
     weights = open_weights(file)
+    if weights.described_spec and is_dense(weights.described_spec):
+        return Verification(_inspection(weights), _problems_of_checkpoint(weights))
     problems = [
         f"{name} holds values that are not finite"
         for name, tensor in weights.tensors.items()
@@ -185,6 +195,15 @@ def verify(file: str | Path | WeightsFile) -> Verification:
     if not weights.shape["width"] or not weights.shape["depth"]:
         problems.append("no width and depth can be read off it")
     return Verification(inspection, tuple(problems))
+
+
+def _problems_of_checkpoint(weights: WeightsFile) -> tuple[str, ...]:
+    """Open a checkpoint of vitrail's whose tensors have no plain names, and say what is wrong with it."""
+    try:
+        open_checkpoint(weights.path.parent)
+    except WeightsError as error:
+        return (str(error),)
+    return ()
 
 
 def _changes(weights: WeightsFile) -> list[str]:

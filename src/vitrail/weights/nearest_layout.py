@@ -6,7 +6,7 @@ import functools
 import re
 from collections.abc import Collection
 
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.seeding import preserved
 from vitrail.weights.formats import google, huggingface, mae, swin, timm, torchvision
 from vitrail.weights.formats.plain import own_to_plain

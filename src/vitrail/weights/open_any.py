@@ -9,7 +9,7 @@ from typing import Any
 from torch import nn
 
 from vitrail.data.imagenet import CLASSES, imagenet_names
-from vitrail.models.registry import build_model
+from vitrail.heads.registry import build
 from vitrail.seeding import preserved
 from vitrail.training.checkpoint import CONFIG, NAME, is_checkpoint, resolve
 from vitrail.training.digests import DIGESTS
@@ -56,7 +56,7 @@ def open_any(source: str | Path, num_heads: int | None = None, *, accept_license
     weights = WeightsFile(source, num_heads)
     description, notes = described(weights)
     with preserved():
-        model: Any = build_model(description.model.name, **description.model.options)
+        model: Any = build(description.model)
     load_weights(model, weights)
     return OpenedModel(model.eval(), description, is_own=False, notes=notes)
 

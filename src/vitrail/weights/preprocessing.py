@@ -12,7 +12,7 @@ import torch
 from vitrail.config import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, from_json
 from vitrail.errors import VitrailError, WeightsError
 from vitrail.layers.positions import sincos_2d
-from vitrail.models.registry import BACKBONES, encoder_name
+from vitrail.models.registry import BACKBONES
 from vitrail.weights.infer_modern import has_modern_shape, kind_of
 from vitrail.weights.infer_spec import sizes_of, spec_of
 from vitrail.weights.plausible import check_preprocessing
@@ -150,7 +150,7 @@ def _image_size(state: State) -> tuple[int, int]:
         spec = spec_of(state)
     except WeightsError:
         return (224, 224)
-    return spec.options.get("image_size") or BACKBONES[encoder_name(spec.name)][1].image_size
+    return spec.backbone_options.get("image_size") or BACKBONES[spec.backbone][1].image_size
 
 
 def _own(said: Any) -> Preprocessing | None:

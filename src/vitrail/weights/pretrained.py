@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from importlib import resources
 
 from vitrail.errors import ConfigError
-from vitrail.models.registry import canonical_name
+from vitrail.heads.names import canonical_name
 from vitrail.weights.licences import must_accept
 
 TABLE = "pretrained.csv"

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from vitrail.errors import WeightsError
-from vitrail.models.registry import ModelSpec
+from vitrail.heads.registry import name_of
 from vitrail.weights.formats.plain import input_kernel
 from vitrail.weights.infer_spec import SAME_NAME, bias_tables, blocks_of, sizes_of, spec_of, stages_of, window_of
 from vitrail.weights.reader import State
@@ -74,9 +74,4 @@ def _name_of(state: State) -> tuple[str | None, bool]:
         spec = spec_of(state)
     except WeightsError:
         return None, False
-    return (spec.name if spec.options.keys() <= SAME_NAME | _own_options(spec) else None), True
-
-
-def _own_options(spec: ModelSpec) -> set[str]:
-    """Return the options of a head, a decoder or a predictor, which are no part of a backbone's name."""
-    return {name for name in spec.options if name.startswith("decoder_")} | {"num_classes", "representation", "target"}
+    return (name_of(spec) if spec.backbone_options.keys() <= SAME_NAME else None), True

@@ -194,7 +194,7 @@ def transformers_config(weights: WeightsFile) -> dict[str, Any]:
     if _classes(weights):
         config["id2label"] = {str(number): name for number, name in enumerate(weights.description.class_names)}
         config["label2id"] = {name: number for number, name in enumerate(weights.description.class_names)}
-    return config | (_mae_fields(weights.spec.options) if weights.spec.name.startswith("mae_") else {})
+    return config | (_mae_fields(weights.spec.head_options) if weights.spec.head == "mae" else {})
 
 
 def _shape_of(weights: WeightsFile) -> Any:
@@ -291,7 +291,7 @@ REGULARISATION = {"dropout", "attention_dropout", "drop_path", "position_resize"
 
 def _classes(weights: WeightsFile) -> int:
     """Return how many classes the head has; 0 without a head."""
-    return weights.spec.options.get("num_classes", 0)
+    return weights.spec.head_options.get("num_classes", 0)
 
 
 OTHER_IN_TIMM = (
@@ -309,11 +309,12 @@ of the class token; a config would say that they are the same."""
 def _for_timm(weights: WeightsFile) -> dict[str, dict[str, Any]]:
     """Return timm's config; none for a model that timm cannot build from one."""
     names = {own: theirs for theirs, own in reversed(ALIASES.items()) if not theirs.startswith("deit")}
-    if weights.spec.name not in names or weights.spec.options.get("representation"):
+    spec = weights.spec
+    if spec.backbone not in names or spec.head not in (None, "classifier") or spec.head_options.get("representation"):
         return {}
-    if weights.spec.name.startswith(OTHER_IN_TIMM):
+    if spec.backbone.startswith(OTHER_IN_TIMM):
         return {}
-    backbone, p, named = _shape_of(weights), weights.preprocessing, vars(BACKBONES[weights.spec.name][1])
+    backbone, p, named = _shape_of(weights), weights.preprocessing, vars(BACKBONES[spec.backbone][1])
     options = {n: v for n, v in vars(backbone).items() if v != named[n] and n not in REGULARISATION}
     if backbone.family == "bit":
         options.pop("image_size", None)
@@ -333,7 +334,7 @@ def _for_timm(weights: WeightsFile) -> dict[str, dict[str, Any]]:
     }
     if weights.class_names:
         pretrained["label_names"] = list(weights.class_names)
-    config = {"architecture": names[weights.spec.name], "num_classes": _classes(weights), "pretrained_cfg": pretrained}
+    config = {"architecture": names[spec.backbone], "num_classes": _classes(weights), "pretrained_cfg": pretrained}
     return {CONFIG: config | ({"model_args": arguments} if arguments else {})}
 
 

@@ -11,16 +11,17 @@ from typing import Any
 import torch
 
 from vitrail.coerce import coerce
-from vitrail.config import Preprocessing
-from vitrail.errors import VitrailError, WeightsError
+from vitrail.config import Preprocessing, from_json
+from vitrail.errors import ConfigError, VitrailError, WeightsError
+from vitrail.heads.registry import build, name_of
+from vitrail.heads.spec import ModelSpec
 from vitrail.layers.block import NORM_EPS
 from vitrail.models.backbone import BackboneConfig, backbone_of
-from vitrail.models.registry import ModelSpec, build_model
 from vitrail.models.swin import NORM_EPS as SWIN_NORM_EPS
 from vitrail.training.checkpoint import MODEL, is_checkpoint, resolve
 from vitrail.weights.checks import describe_unknown, parts_of, why_not_exact
 from vitrail.weights.contradictions import approximations, contradiction
-from vitrail.weights.description import Description, read_description
+from vitrail.weights.description import Description, migrated, read_description
 from vitrail.weights.detect import translate
 from vitrail.weights.formats import google
 from vitrail.weights.infer_spec import UNKNOWN, heads_of_family, known_heads, spec_of
@@ -123,11 +124,18 @@ class WeightsFile:
 
     @cached_property
     def described_spec(self) -> ModelSpec | None:
-        """The model that vitrail's ``config.json`` beside the file names; None where there is none."""
+        """The model that vitrail's ``config.json`` beside the file describes; None where there is none.
+
+        Raises:
+            WeightsError: it describes what cannot be.
+        """
         said = self.config.get("model") if self.path.name == MODEL else None
-        if not isinstance(said, dict) or not isinstance(said.get("name"), str):
+        if not isinstance(said, dict) or said.keys().isdisjoint(("backbone", "name")):
             return None
-        return ModelSpec(said["name"], said["options"]) if isinstance(said.get("options"), dict) else None
+        try:
+            return from_json(ModelSpec, migrated(self.config)["model"])
+        except ConfigError as error:
+            raise WeightsError(f"{self.path.parent / CONFIG} is damaged ({error}); take another checkpoint") from None
 
     @property
     def is_own(self) -> bool:
@@ -139,7 +147,7 @@ class WeightsFile:
         """What a checkpoint of vitrail's says about itself; of other files, what is known in the same form."""
         if self.is_own:
             return read_description(inside(self.path.parent, CONFIG))
-        classes = self.spec.options.get("num_classes", 0)
+        classes = self.spec.head_options.get("num_classes", 0)
         names = self.class_names if len(self.class_names) == classes else tuple(map(str, range(classes)))
         return Description(self.spec, self.preprocessing, names)
 
@@ -221,7 +229,7 @@ class WeightsFile:
             reason = unknown_parts(self.tensors) or str(error).removeprefix(UNKNOWN).strip("()")
             raise WeightsError(f"{self.path} belongs to no model known here: {reason}") from None
         if reason := contradiction(self.config, self.tensors.keys()) or why_not_exact(spec, self.tensors):
-            raise WeightsError(f"{self.path} belongs to no model known here: {reason}; nearest is {spec.name}")
+            raise WeightsError(f"{self.path} belongs to no model known here: {reason}; nearest is {name_of(spec)}")
         return spec
 
     def _likely_spec(self) -> ModelSpec:
@@ -278,7 +286,7 @@ def backbone_config(model: ModelSpec) -> BackboneConfig | None:
     """Return the config of a model's backbone with all that follows from its options; None if it cannot be built."""
     try:
         with torch.device("meta"):
-            return backbone_of(build_model(model.name, **model.options)).config
+            return backbone_of(build(model)).config
     except (VitrailError, TypeError, ValueError):
         return None
 

@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vitrail.config import Augment, Preprocessing
 from vitrail.data.mixing import mix
-from vitrail.models.classifier import ImageClassifier
+from vitrail.heads.classifier import ImageClassifier
 from vitrail.tasks.loss import SupervisedLoss
 
 

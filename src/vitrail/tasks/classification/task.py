@@ -16,8 +16,8 @@ from vitrail.data.item import Item
 from vitrail.data.requested import opened
 from vitrail.data.sources import Images, Source, open_source
 from vitrail.errors import DataError
-from vitrail.models.partial_fine_tuning import PartialFineTuning
-from vitrail.models.registry import ModelSpec
+from vitrail.heads.partial_fine_tuning import PartialFineTuning
+from vitrail.heads.spec import ModelSpec
 from vitrail.output import say_table
 from vitrail.serialize import dumps
 from vitrail.settings import LookSettings
@@ -69,7 +69,11 @@ class ClassificationTask(Supervised):
         self, settings: ClassifySettings, backbone: ModelSpec, preprocessing: Preprocessing, source: Source
     ) -> Description:
         """Describe the model with a head for the data's classes."""
-        model = replace(backbone, options={**backbone.options, "num_classes": len(source.class_names)})
+        asked = settings.architecture
+        shape = {"representation": asked.representation, "head_init": asked.head_init}
+        head = {name: value for name, value in shape.items() if value is not None}
+        head["num_classes"] = len(source.class_names)
+        model = replace(backbone, head="classifier", head_options=head)
         return Description(model, preprocessing, source.class_names, to_json(settings))
 
     def load(self, model: Any, weights: WeightsFile) -> str:

@@ -8,7 +8,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from vitrail.config import Augment, Preprocessing
-from vitrail.models.partial_fine_tuning import PartialFineTuning
+from vitrail.heads.partial_fine_tuning import PartialFineTuning
 from vitrail.tasks.classification.loss import Classification, smooth_targets
 
 

@@ -12,11 +12,10 @@ import torch
 from PIL import Image
 from torch import nn
 
-from vitrail.config import from_json
 from vitrail.console import percent
 from vitrail.data.joint import JointTransform
+from vitrail.heads.dense import dense_of
 from vitrail.heads.detections import Detections
-from vitrail.settings import Dense
 from vitrail.tasks.detection.average_precision import CocoResults, to_results
 from vitrail.tasks.detection.loss import Detection
 from vitrail.training import distributed
@@ -104,5 +103,4 @@ def write_coco(detected: list[Detected], description: Description, file: Path) -
 
 def whole_image(description: Description) -> JointTransform:
     """Return how an image is brought to the size a detector was trained at."""
-    dense = from_json(Dense, description.dense)
-    return JointTransform(min(description.preprocessing.image_size), dense.longest)
+    return JointTransform(min(description.preprocessing.image_size), dense_of(description.model).longest)

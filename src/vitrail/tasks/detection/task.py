@@ -11,7 +11,7 @@ import torch
 from PIL import Image
 from torch import nn
 
-from vitrail.config import Preprocessing, replace, to_json
+from vitrail.config import Preprocessing, to_json
 from vitrail.console import percent
 from vitrail.data.coco import open_coco
 from vitrail.data.item import Item
@@ -21,8 +21,8 @@ from vitrail.data.requested import files_of
 from vitrail.data.scenes import is_scenes, open_scenes
 from vitrail.data.sources import Images, Source
 from vitrail.errors import DataError, ImageError
-from vitrail.heads.registry import BOX_HEADS, head_for
-from vitrail.models.registry import ModelSpec
+from vitrail.heads.registry import BOX_HEADS, with_dense_head
+from vitrail.heads.spec import ModelSpec
 from vitrail.output import say, say_table
 from vitrail.serialize import dumps
 from vitrail.settings import LookSettings
@@ -66,7 +66,7 @@ class DetectionTask(Supervised):
 
     def reopen(self, description: Description, data: str) -> Source:
         """Open images with COCO's annotations, or draw scenes, of the detector's classes."""
-        masks = description.dense.get("head") not in BOX_HEADS
+        masks = description.model.head not in BOX_HEADS
         source = _open(data, masks, class_names=description.class_names, validation_share=0.0)
         if source.class_names != description.class_names:
             raise DataError(
@@ -79,16 +79,9 @@ class DetectionTask(Supervised):
         self, settings: DetectSettings, backbone: ModelSpec, preprocessing: Preprocessing, source: Source
     ) -> Description:
         """Describe backbone, head and classes."""
-        dense = replace(settings.dense, head=head_for(settings.task, settings.dense.head))
-        return Description(
-            backbone,
-            preprocessing,
-            source.class_names,
-            to_json(settings),
-            settings.task,
-            to_json(dense),
-            cast(ObjectImages, source.train).category_ids,
-        )
+        model = with_dense_head(backbone, settings.task, settings.dense, len(source.class_names))
+        ids = cast(ObjectImages, source.train).category_ids
+        return Description(model, preprocessing, source.class_names, to_json(settings), category_ids=ids)
 
     def load(self, model: Any, weights: WeightsFile) -> str:
         """Load the backbone's weights, or all of another detector's that fit."""

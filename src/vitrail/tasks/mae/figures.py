@@ -73,7 +73,7 @@ def _asked(mae: MAE, settings: LookSettings, description: Description, count: in
     if mask:
         return [given_mask(read_mask(mask, mae.encoder), count)]
     return mask_variants(
-        mae.encoder.patch_embed.grid(*config.encoder.image_size),
+        mae.encoder.patch_embed.grid(*mae.encoder.config.image_size),
         count,
         maskings=settings.masking or (config.masking,),
         ratios=settings.mask_ratio or (config.mask_ratio,),

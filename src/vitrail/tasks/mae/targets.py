@@ -121,7 +121,7 @@ def checked(tokenizer: Tokenizer, mae: MAE) -> Tokenizer:
     Raises:
         ConfigError: it does not.
     """
-    config = mae.config.encoder
+    config = mae.encoder.config
     image = torch.zeros(1, config.channels, *config.image_size)
     h, w = mae.grid(image)
     tokens = tokenizer(image)
@@ -137,8 +137,8 @@ def _facts(mae: MAE, preprocessing: Preprocessing) -> dict[str, Any]:
     """Return all that two runs must share for the one to take the other's target."""
     config = mae.config
     count = {"components": config.components} if config.target == "pca" else {"vocabulary": config.vocabulary}
-    shape = {"target": config.target, **count, "patch_size": config.encoder.patch_size}
-    seen = {"channels": config.encoder.channels, "mean": preprocessing.mean, "std": preprocessing.std}
+    shape = {"target": config.target, **count, "patch_size": mae.patch_size}
+    seen = {"channels": mae.encoder.config.channels, "mean": preprocessing.mean, "std": preprocessing.std}
     return to_json(shape | seen)
 
 

@@ -105,7 +105,7 @@ def majority_colour(model: MPP, images: Iterable[Tensor]) -> int:
     """Return the colour that most cells of some images ``(C, H, W)`` uint8 have; 0 where pixels are predicted."""
     if model.config.target == "full":
         return 0
-    counts = torch.zeros(model.config.colours, dtype=torch.int64)
+    counts = torch.zeros(model.colours, dtype=torch.int64)
     for image in images:
         counts += model.target(in_unit_range(image.unsqueeze(0))).flatten().bincount(minlength=len(counts))
     return int(counts.argmax())
@@ -127,7 +127,7 @@ def neighbour_shares(model: MPP, pixels: Tensor, mask: Tensor, target: Tensor) -
     weights = visible_neighbours(mask, model.grid(pixels))
     patches = patchify(pad_to_patches(pixels, model.patch_size), model.patch_size)
     colours = patches.unflatten(-1, (-1, pixels.shape[1])).mean(dim=2)  # (B, N, C)
-    numbers = F.one_hot(colour_of(colours), model.config.colours).to(weights.dtype)
+    numbers = F.one_hot(colour_of(colours), model.colours).to(weights.dtype)
     copied = (weights @ numbers).gather(2, target)
     blended = colour_of(weights @ colours).unsqueeze(-1) == target
     return copied.double(), blended.double()

@@ -9,6 +9,7 @@ import numpy as np
 from PIL import Image
 
 from vitrail.data.segments import Labelling
+from vitrail.heads.dense import dense_of
 from vitrail.tasks.segmentation.predictor import PixelClasses
 from vitrail.visualize import segments as figures
 from vitrail.weights.description import Description
@@ -41,7 +42,7 @@ def write_segments(name: str, image: Image.Image, found: PixelClasses, descripti
     The index image holds the values of the masks the model learned from, under a palette of the classes' colours.
     """
     names, classes = description.class_names, found.classes
-    labelling = Labelling(description.dense["ignore"], len(names))
+    labelling = Labelling(dense_of(description.model).ignore, len(names))
     colours = figures.palette(len(names))
     values = labelling.to_values(classes)
     places = dict(zip(labelling.to_values(np.arange(len(names))).tolist(), colours, strict=True))

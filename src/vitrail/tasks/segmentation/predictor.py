@@ -16,6 +16,7 @@ from vitrail.console import percent
 from vitrail.data.cuts import Whole, scaled
 from vitrail.data.segments import SegmentImages, SegmentSamples
 from vitrail.data.sources import Images
+from vitrail.heads.dense import dense_of
 from vitrail.heads.sliding_window import check_test, classes_of
 from vitrail.settings import Scoring
 from vitrail.tasks.predictor import Predictor
@@ -74,7 +75,7 @@ class PixelPredictor(Predictor[PixelClasses]):
 
     def input_of(self, image: Image.Image) -> Tensor:
         """Return an image as it is scaled for the model: uint8 ``(1, C, h, w)``, on the model's device."""
-        return scaled(image, self.description.dense["short_side"])[None].to(self.runtime.device)
+        return scaled(image, dense_of(self.description.model).short_side)[None].to(self.runtime.device)
 
     def samples(self, images: Images) -> SegmentSamples:
         """Return whole images, each in its own size with the class of every pixel."""
@@ -91,7 +92,7 @@ def whole_images(
     images: Images, description: Description, cache: Literal["auto", "on", "off"] = "off"
 ) -> SegmentSamples:
     """Return images as a segmenter is measured on them: `SegmentSamples` of whole images in sizes of their own."""
-    whole, channels = Whole(description.dense["short_side"]), description.preprocessing.channels
+    whole, channels = Whole(dense_of(description.model).short_side), description.preprocessing.channels
     return SegmentSamples(cast(SegmentImages, images), whole, 0, channels, cache, own_sizes=True)
 
 

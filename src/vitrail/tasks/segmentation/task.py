@@ -20,8 +20,9 @@ from vitrail.data.segments import SegmentImages, SegmentSamples
 from vitrail.data.sources import Images, Source
 from vitrail.data.wrapper_folders import enter
 from vitrail.errors import ConfigError, DataError, ImageError
-from vitrail.heads.registry import head_for
-from vitrail.models.registry import ModelSpec
+from vitrail.heads.dense import dense_of
+from vitrail.heads.registry import with_dense_head
+from vitrail.heads.spec import ModelSpec
 from vitrail.output import say, say_table
 from vitrail.paths import user_path
 from vitrail.serialize import dumps
@@ -79,22 +80,15 @@ class SegmentationTask(Supervised):
         named = enter(user_path(data), is_segments) / NAMES_FILE
         if known.get("data") != data and named.is_file() and read_names(named) != names:
             raise DataError(f"{named} names other classes than the model knows: {', '.join(names[:8])}")
-        ignore = description.dense["ignore"]
+        ignore = dense_of(description.model).ignore
         return open_segments(data, ignore=ignore, class_names=names, validation_share=0.0, for_evaluation=True)
 
     def describe(
         self, settings: SegmentSettings, backbone: ModelSpec, preprocessing: Preprocessing, source: Source
     ) -> Description:
         """Describe backbone, head and classes."""
-        dense = replace(settings.dense, head=head_for(settings.task, settings.dense.head))
-        return Description(
-            backbone,
-            preprocessing,
-            source.class_names,
-            to_json(settings),
-            task=settings.task,
-            dense=to_json(dense),
-        )
+        model = with_dense_head(backbone, settings.task, settings.dense, len(source.class_names))
+        return Description(model, preprocessing, source.class_names, to_json(settings))
 
     def load(self, model: Any, weights: WeightsFile) -> str:
         """Load the backbone's weights, and of another segmenter those of its head that fit."""

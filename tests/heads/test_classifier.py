@@ -2,8 +2,9 @@ import pytest
 import torch
 
 from vitrail.errors import ConfigError
-from vitrail.models.classifier import ImageClassifier, freeze
-from vitrail.models.registry import build_model
+from vitrail.heads.classifier import ImageClassifier
+from vitrail.heads.names import build_model
+from vitrail.models.backbone import freeze
 
 TINY = {"width": 32, "num_heads": 2, "depth": 3, "image_size": 32}
 

@@ -2,17 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Literal, Protocol
+from dataclasses import dataclass
+from typing import Any, Literal
 
 import torch
 from torch import Tensor, nn
 
+from vitrail.coerce import from_json
 from vitrail.errors import ConfigError
 from vitrail.models.backbone import Backbone
 
 HeadInit = Literal["small", "zero"]
 """small: nearly even scores at the start; zero: exactly even ones, as ViT is fine-tuned (paper, section 3.2)."""
+
+
+@dataclass(frozen=True)
+class ClassifierConfig:
+    """The shape of a linear head for a whole image, and how it starts out."""
+
+    num_classes: int
+    """K, 1 or more."""
+    representation: int = 0
+    """Length of a hidden layer with tanh in front of the head, as ViT is pretrained with (paper, section 3.1); 0 for
+    none."""
+    head_init: HeadInit = "small"
+
+    def __post_init__(self) -> None:
+        for name, least in (("num_classes", 1), ("representation", 0)):
+            if getattr(self, name) < least:
+                raise ConfigError(f"{name} must be {least} or more, not {getattr(self, name)}")
+
+
+def build(backbone: Backbone, options: dict[str, Any]) -> ImageClassifier:
+    """Put a linear head on a backbone.
+
+    Args:
+        backbone: makes a vector of an image.
+        options: fields of `ClassifierConfig`.
+
+    Raises:
+        ConfigError: an option is unknown, of another type or out of range.
+    """
+    return ImageClassifier(backbone, from_json(ClassifierConfig, options))
 
 
 class ImageClassifier(nn.Module):
@@ -23,23 +54,19 @@ class ImageClassifier(nn.Module):
 
     Args:
         backbone: makes a vector of an image.
-        num_classes: number of classes.
-        representation: length of a hidden layer with tanh in front of the head, as ViT is pretrained with
-            (paper, section 3.1); 0 for none. It belongs to the head: `replace_head` takes it off.
-        head_init: how the head starts out.
+        config: the head's shape; `replace_head` takes its hidden layer off.
     """
 
-    def __init__(
-        self, backbone: Backbone, num_classes: int, representation: int = 0, head_init: HeadInit = "small"
-    ) -> None:
+    def __init__(self, backbone: Backbone, config: ClassifierConfig) -> None:
         super().__init__()
         self.backbone = backbone
+        representation = config.representation
         self.pre_logits = nn.Linear(backbone.width, representation) if representation else None
         if self.pre_logits is not None:
             nn.init.xavier_uniform_(self.pre_logits.weight)
             nn.init.zeros_(self.pre_logits.bias)
-        self.head = new_head(representation or backbone.width, num_classes, head_init)
-        self.head_dist = self._second_head(num_classes, head_init)
+        self.head = new_head(representation or backbone.width, config.num_classes, config.head_init)
+        self.head_dist = self._second_head(config.num_classes, config.head_init)
 
     def _second_head(self, num_classes: int, head_init: HeadInit) -> nn.Linear | None:
         """Make the head of a distillation token; None where the backbone has none."""
@@ -95,32 +122,3 @@ def new_head(width: int, num_classes: int, init: HeadInit) -> nn.Linear:
         # Small, so that training starts from nearly even scores whatever the backbone says.
         nn.init.trunc_normal_(head.weight, std=0.01)
     return head
-
-
-class Layered(Protocol):
-    """A model whose parameters belong to layers: a backbone, or one with a head."""
-
-    def layer_of(self, name: str) -> int:
-        """Return the layer a parameter belongs to, from 0 for the embeddings upwards."""
-        ...
-
-    def named_parameters(self) -> Iterator[tuple[str, nn.Parameter]]:
-        """Give every parameter with its name."""
-        ...
-
-
-def freeze(model: Layered, layers: int) -> list[str]:
-    """Stop the lowest layers of a model from learning.
-
-    Args:
-        model: an `ImageClassifier` or a backbone.
-        layers: how many, from below: 1 is the embeddings alone, ``depth + 1`` everything up to the last block;
-            one more takes the final norm and the head as well. 0 freezes nothing.
-
-    Returns:
-        The names of the parameters that were frozen.
-    """
-    frozen = {name: tensor for name, tensor in model.named_parameters() if model.layer_of(name) < layers}
-    for parameter in frozen.values():
-        parameter.requires_grad_(False)
-    return list(frozen)

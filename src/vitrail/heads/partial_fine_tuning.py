@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import cast
+
 from torch import Tensor, nn
 
 from vitrail.errors import ConfigError
+from vitrail.heads.classifier import ImageClassifier
 from vitrail.models.backbone import run_blocks
-from vitrail.models.classifier import ImageClassifier
 from vitrail.models.vit import ViT
 
 
@@ -27,12 +29,12 @@ class PartialFineTuning:
 
     def __init__(self, model: ImageClassifier, blocks: float, image_size: tuple[int, int]) -> None:
         vit = model.backbone
-        if not isinstance(vit, ViT):
+        if not vit.splits_between_blocks:
             raise ConfigError(f"tune_blocks counts the blocks of a ViT; for a {type(vit).__name__} use freeze")
         if blocks != 0.5 and not (float(blocks).is_integer() and 0 <= blocks <= vit.depth):
             raise ConfigError(f"tune_blocks takes 0, 0.5 or 1 to {vit.depth} of this model's blocks, not {blocks:g}")
         self.model = model
-        self.vit = vit
+        self.vit = cast(ViT, vit)
         self.blocks = blocks
         self.first = vit.depth - max(1, int(blocks)) if blocks else vit.depth
         """Number of the first block with a part above the cut."""

@@ -5,8 +5,8 @@ import pytest
 import torch
 
 from vitrail.errors import ConfigError
-from vitrail.models.partial_fine_tuning import PartialFineTuning
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
+from vitrail.heads.partial_fine_tuning import PartialFineTuning
 
 SMALL = {"image_size": 32, "patch_size": 8, "width": 32, "depth": 3, "num_heads": 2, "num_classes": 5}
 CUTS = (0, 0.5, 1, 2, 3)
