@@ -14,8 +14,9 @@ from vitrail.serialize import dumps
 from vitrail.settings import EvaluateSettings
 from vitrail.tasks.asked import answer_settings, check_own
 from vitrail.tasks.classification.metrics import Evaluation
-from vitrail.tasks.registry import task_of
+from vitrail.tasks.registry import task_to_ask
 from vitrail.training import distributed
+from vitrail.training.runtime import Runtime
 from vitrail.weights.open_any import OpenedModel, open_any
 
 
@@ -34,8 +35,7 @@ def evaluate(checkpoint: str | Path, data: str | Path, **settings: Any) -> Any:
         VitrailError: the checkpoint or the data cannot be used, or their classes differ.
     """
     opened = open_any(checkpoint, accept_license=bool(settings.get("accept_license")))
-    task = task_of(opened.description)
-    task.check_answers(str(checkpoint), opened.description)
+    task = task_to_ask(str(checkpoint), opened.description)
     asked = answer_settings(EvaluateSettings, task.spec, checkpoint=checkpoint, data=data, **settings)
     return _evaluated(asked, opened)
 
@@ -56,12 +56,12 @@ def run(settings: EvaluateSettings) -> None:
 def _evaluated(settings: EvaluateSettings, opened: OpenedModel) -> Any:
     settings = published_precision(settings, opened)
     model, description = opened.model, opened.description
-    task = task_of(description)
-    task.check_answers(settings.checkpoint, description)
+    task = task_to_ask(settings.checkpoint, description)
     check_own(settings, EvaluateSettings, task.spec)
     measured = choose_split(known_split(settings.checkpoint, description, settings.data), settings.split)
     measured = dataclasses.replace(measured, notes=(*opened.notes, *measured.notes))
-    return task.evaluate(measured, model, description, settings)
+    predictor = task.predictor(model, description, Runtime.of(settings).prepared(), settings)
+    return task.evaluate(measured, predictor, settings)
 
 
 __all__ = ["Evaluation", "evaluate", "run"]

@@ -21,7 +21,8 @@ from vitrail.settings import PredictSettings
 from vitrail.tasks.asked import answer_settings, check_own
 from vitrail.tasks.classification.predictions import Prediction
 from vitrail.tasks.left_out import left_out
-from vitrail.tasks.registry import task_of
+from vitrail.tasks.registry import task_to_ask
+from vitrail.training.runtime import Runtime
 from vitrail.weights.open_any import OpenedModel, open_any
 
 
@@ -48,8 +49,7 @@ def predict(checkpoint: str | Path, images: Any, **settings: Any) -> list[Any]:
     requested = requested_images(images)
     named = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in settings.items()}
     opened = open_any(checkpoint, accept_license=bool(settings.get("accept_license")))
-    task = task_of(opened.description)
-    task.check_answers(str(checkpoint), opened.description)
+    task = task_to_ask(str(checkpoint), opened.description)
     called = tuple(image.name for image in requested)
     asked = answer_settings(PredictSettings, task.spec, checkpoint=str(checkpoint), images=called, **named)
     _check(asked, opened)
@@ -71,7 +71,7 @@ def run(settings: PredictSettings) -> None:
     for note in opened.notes:
         warn(note)
     predictions = _noting(reported(_predictions(settings, images, opened), len(images), "images"), unread)
-    task_of(opened.description).print(settings, predictions, out_folder(settings))
+    task_to_ask(settings.checkpoint, opened.description).print(settings, predictions, out_folder(settings))
     if len(unread) == len(images):
         refused = f"{images[0].name} cannot" if len(images) == 1 else f"none of the {len(images):,} files can"
         raise DataError(f"{refused} be read as an image; see above for the reason")
@@ -93,14 +93,14 @@ def _check(settings: PredictSettings, opened: OpenedModel) -> None:
     """Refuse a place that cannot be written to, and what the model cannot be asked."""
     if settings.out is not None:
         check_place(settings.out, "", settings.images)
-    task = task_of(opened.description)
-    task.check_answers(settings.checkpoint, opened.description)
+    task = task_to_ask(settings.checkpoint, opened.description)
     check_own(settings, PredictSettings, task.spec)
 
 
 def _predictions(settings: PredictSettings, images: list[Item], opened: OpenedModel) -> Iterator[Any]:
-    settings, task = published_precision(settings, opened), task_of(opened.description)
-    return task.predict(images, opened.model, opened.description, settings, out_folder(settings))
+    settings, task = published_precision(settings, opened), task_to_ask(settings.checkpoint, opened.description)
+    predictor = task.predictor(opened.model, opened.description, Runtime.of(settings), settings)
+    return task.predict(images, predictor, settings, out_folder(settings))
 
 
 __all__ = ["Prediction", "predict", "run"]

@@ -6,6 +6,7 @@
 - `baseline`: what a guess from the visible neighbours scores
 - `classification`: classifying whole images
 - `detection`: finding objects
+- `dense`: what tasks that look for things inside an image share
 - `drawn_names`: the names of what is drawn of images
 - `inputs`: images as a model takes them
 - `left_out`: images that could not be read

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
-from pathlib import Path
-from typing import Any, NoReturn
+from collections.abc import Iterator
+from typing import Any
 
 from torch import nn
 
 from vitrail.config import Preprocessing, to_json
 from vitrail.console import percent
-from vitrail.data.item import Item
 from vitrail.data.sources import Source, open_source
 from vitrail.errors import ConfigError
 from vitrail.heads.registry import HEADS, check_encoder
 from vitrail.heads.spec import ModelSpec
 from vitrail.models.registry import BACKBONES
 from vitrail.models.vit import ViTConfig
-from vitrail.settings import EvaluateSettings, PredictSettings, PretrainSettings, peak_lr
+from vitrail.settings import PretrainSettings, peak_lr
 from vitrail.tasks.inputs import Extra, image_samples
-from vitrail.tasks.task import Figures, Learning, Measured, RunContext, Task, refuse_without_classes
-from vitrail.training.runtime import Runtime
+from vitrail.tasks.task import Learning, RunContext, Task
 from vitrail.weights.description import Description
 from vitrail.weights.load import load_weights
 from vitrail.weights.weights_file import WeightsFile
@@ -87,29 +84,6 @@ class Objective(Task):
         loss, extra = self.loss(model, run)
         settings, preprocessing = run.settings, run.description.preprocessing
         return Learning(loss, lambda images, training: image_samples(images, training, settings, preprocessing, extra))
-
-    def evaluate(self, measured: Measured, model: Any, description: Description, settings: EvaluateSettings) -> Figures:
-        """Refuse: there are no classes to measure."""
-        refuse_without_classes(settings.checkpoint, description)
-
-    def predictor(self, model: Any, description: Description, runtime: Runtime) -> NoReturn:
-        """Refuse: there are no classes to predict."""
-        refuse_without_classes("this model", description)
-
-    def predict(
-        self,
-        images: Sequence[Item],
-        model: Any,
-        description: Description,
-        settings: PredictSettings,
-        out: Path,
-    ) -> Iterator[Any]:
-        """Refuse: there are no classes to predict."""
-        refuse_without_classes(settings.checkpoint, description)
-
-    def print(self, settings: PredictSettings, predictions: Iterator[Any], out: Path) -> None:
-        """Print nothing: there are no predictions."""
-        list(predictions)
 
 
 def _check_whole_patches(encoder: ModelSpec, objective: str) -> None:

@@ -16,6 +16,7 @@ from vitrail.tasks.simmim.spec import SIMMIM
 from vitrail.tasks.spec import Spec
 
 if TYPE_CHECKING:
+    from vitrail.tasks.supervised import Supervised
     from vitrail.tasks.task import Task
     from vitrail.weights.description import Description
 
@@ -64,6 +65,17 @@ def task_of(description: Description) -> Task:
     return find_task(description.task)
 
 
+def task_to_ask(checkpoint: str, description: Description) -> Supervised:
+    """Return what a model was trained for, if that says something of images.
+
+    Raises:
+        ConfigError: it says nothing.
+    """
+    task = task_of(description)
+    task.check_answers(checkpoint, description)
+    return cast("Supervised", task)
+
+
 def task_to_learn(settings: LearningSettings) -> Task:
     """Return the task that settings of a run are of.
 
@@ -77,4 +89,4 @@ def task_to_learn(settings: LearningSettings) -> Task:
     return find_task(named)
 
 
-__all__ = ["TASKS", "find_spec", "find_task", "names", "task_of", "task_to_learn"]
+__all__ = ["TASKS", "find_spec", "find_task", "names", "task_of", "task_to_ask", "task_to_learn"]

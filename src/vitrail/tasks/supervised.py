@@ -1,20 +1,26 @@
-"""What tasks that learn from labels share."""
+"""What tasks that learn from labels share: weights to start from, and a trained model that is measured and asked."""
 
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
+from vitrail.data.item import Item
 from vitrail.errors import ConfigError
 from vitrail.models.backbone import freeze
-from vitrail.settings import TrainSettings
-from vitrail.tasks.task import Task
+from vitrail.serialize import dumps
+from vitrail.settings import EvaluateSettings, PredictSettings, TrainSettings
+from vitrail.tasks.predictor import Predictor
+from vitrail.tasks.task import Figures, Measured, Task
+from vitrail.training.runtime import Runtime
+from vitrail.weights.description import Description
 from vitrail.weights.weights_file import WeightsFile
 
 
 class Supervised(Task):
-    """A task of ``vitrail train``."""
+    """A task of ``vitrail train``, whose models say something of images."""
 
     def initialise(self, model: Any, settings: TrainSettings, weights: WeightsFile | None) -> Iterator[str]:
         """Load weights and freeze the lowest layers, where either is asked for."""
@@ -26,6 +32,43 @@ class Supervised(Task):
     @abstractmethod
     def load(self, model: Any, weights: WeightsFile) -> str:
         """Give a new model the weights of a file or a run, and say what became of them."""
+
+    @abstractmethod
+    def predictor(self, model: Any, description: Description, runtime: Runtime, settings: Any = None) -> Predictor[Any]:
+        """Return a trained model as a function of images; `Task.predictor` explains."""
+
+    @abstractmethod
+    def evaluate(self, measured: Measured, predictor: Predictor[Any], settings: EvaluateSettings) -> Figures:
+        """Measure a trained model, over all processes.
+
+        Raises:
+            DataError: there is nothing to measure.
+        """
+
+    @abstractmethod
+    def predict(
+        self, images: Sequence[Item], predictor: Predictor[Any], settings: PredictSettings, out: Path
+    ) -> Iterator[Any]:
+        """Say what is in images, one dataclass for each in the order of the request, whatever cannot be read.
+
+        What is drawn and found is left in the folder ``out``.
+        """
+
+    def print(self, settings: PredictSettings, predictions: Iterable[Any], out: Path) -> None:
+        """Print predictions as the settings ask: JSON line by line as they come."""
+        if settings.json or settings.format == "json":
+            for prediction in predictions:
+                print(dumps(self.said_in_json(prediction)), flush=True)
+        else:
+            self.print_table(settings, predictions, out)
+
+    def said_in_json(self, prediction: Any) -> dict[str, Any]:
+        """Return what JSON holds of a prediction."""
+        return vars(prediction)
+
+    @abstractmethod
+    def print_table(self, settings: PredictSettings, predictions: Iterable[Any], out: Path) -> None:
+        """Print predictions in a format that people read."""
 
 
 def _freeze(model: Any, layers: int) -> str:

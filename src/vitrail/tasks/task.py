@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -13,12 +13,11 @@ from torch import nn
 
 from vitrail.config import Preprocessing
 from vitrail.console import shortened
-from vitrail.data.item import Item
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Images, Source
 from vitrail.errors import ConfigError
 from vitrail.heads.spec import ModelSpec
-from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings
+from vitrail.settings import LookSettings
 from vitrail.tasks.look_options import check_options
 from vitrail.tasks.predictor import Predictor
 from vitrail.tasks.spec import Spec
@@ -148,39 +147,19 @@ class Task(ABC):
         if not self.spec.answers:
             refuse_without_classes(checkpoint, description)
 
-    @abstractmethod
-    def evaluate(self, measured: Measured, model: Any, description: Description, settings: EvaluateSettings) -> Figures:
-        """Measure a trained model, over all processes.
-
-        Raises:
-            DataError: there is nothing to measure.
-        """
-
-    @abstractmethod
-    def predictor(self, model: Any, description: Description, runtime: Runtime) -> Predictor[Any]:
+    def predictor(self, model: Any, description: Description, runtime: Runtime, settings: Any = None) -> Predictor[Any]:
         """Return a trained model as a function of images.
 
+        Args:
+            model: the model.
+            description: of it.
+            runtime: where it computes.
+            settings: of ``vitrail evaluate`` or ``predict``, whose options it follows; by default theirs.
+
         Raises:
-            ConfigError: it predicts nothing of images.
+            ConfigError: the model says nothing of images.
         """
-
-    @abstractmethod
-    def predict(
-        self,
-        images: Sequence[Item],
-        model: Any,
-        description: Description,
-        settings: PredictSettings,
-        out: Path,
-    ) -> Iterator[Any]:
-        """Say what is in images, one dataclass for each in the order of the request, whatever cannot be read.
-
-        What is drawn and found is left in the folder ``out``.
-        """
-
-    @abstractmethod
-    def print(self, settings: PredictSettings, predictions: Iterator[Any], out: Path) -> None:
-        """Print predictions as the settings ask."""
+        refuse_without_classes("this model", description)
 
     @abstractmethod
     def draw(

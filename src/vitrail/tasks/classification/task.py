@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,6 @@ from vitrail.errors import DataError
 from vitrail.heads.partial_fine_tuning import PartialFineTuning
 from vitrail.heads.spec import ModelSpec
 from vitrail.output import say_table
-from vitrail.serialize import dumps
 from vitrail.settings import LookSettings
 from vitrail.tasks.attention import attention_options
 from vitrail.tasks.classification.figures import draw_answers
@@ -31,7 +30,7 @@ from vitrail.tasks.classification.predictions import (
     write_csv,
     write_predictions,
 )
-from vitrail.tasks.classification.predictor import ClassPredictor
+from vitrail.tasks.classification.predictor import BATCH_SIZE, ClassPredictor
 from vitrail.tasks.classification.settings import ClassifyEvaluateSettings, ClassifyPredictSettings, ClassifySettings
 from vitrail.tasks.classification.spec import CLASSIFY
 from vitrail.tasks.classification.tuning import TunedBlocks
@@ -98,11 +97,21 @@ class ClassificationTask(Supervised):
         """Refuse an encoder without classes."""
         _check_classifier(checkpoint, description)
 
-    def evaluate(
-        self, measured: Measured, model: Any, description: Description, settings: ClassifyEvaluateSettings
-    ) -> Evaluation:
+    def predictor(
+        self,
+        model: Any,
+        description: Description,
+        runtime: Runtime,
+        settings: ClassifyEvaluateSettings | ClassifyPredictSettings | None = None,
+    ) -> ClassPredictor:
+        """Return the model as a function of images."""
+        _check_classifier("this model", description)
+        batch_size = settings.batch_size if settings else BATCH_SIZE
+        return ClassPredictor(model, description, runtime, batch_size)
+
+    def evaluate(self, measured: Measured, predictor: Any, settings: ClassifyEvaluateSettings) -> Evaluation:
         """Score every image and count, over all processes."""
-        predictor = ClassPredictor(model, description, Runtime.of(settings).prepared())
+        description = predictor.description
         batches = predictor.batches(measured.images, settings.batch_size, settings.workers)
         counted, known = [], len(description.class_names)
         for batch in batches:
@@ -114,19 +123,14 @@ class ClassificationTask(Supervised):
         return summarise(measured.split, counts, description.class_names, damaged, measured.notes)
 
     def predict(
-        self,
-        images: Sequence[Item],
-        model: Any,
-        description: Description,
-        settings: ClassifyPredictSettings,
-        out: Path,
+        self, images: Sequence[Item], predictor: Any, settings: ClassifyPredictSettings, out: Path
     ) -> Iterator[Prediction]:
         """Name the best classes of each image, in the order of the request; damaged ones say why."""
-        predictor = ClassPredictor(model, description, Runtime.of(settings), settings.batch_size)
+        channels = predictor.description.preprocessing.channels
         kept: list[Prediction] = []
         for start in range(0, len(images), settings.batch_size):
             batch = images[start : start + settings.batch_size]
-            read, errors = opened(batch, description.preprocessing.channels)
+            read, errors = opened(batch, channels)
             answers = iter(predictor(read))
             for image, error in zip(batch, errors, strict=True):
                 classes = () if error else next(answers).top(settings.top)
@@ -136,24 +140,15 @@ class ClassificationTask(Supervised):
         if settings.out:
             write_predictions(kept, settings)
 
-    def predictor(self, model: Any, description: Description, runtime: Runtime) -> ClassPredictor:
-        """Return the model as a function of images."""
-        _check_classifier("this model", description)
-        return ClassPredictor(model, description, runtime)
-
-    def print(self, settings: ClassifyPredictSettings, predictions: Iterator[Prediction], out: Path) -> None:
-        """Print a table, or image after image where the format allows."""
-        form = "json" if settings.json else settings.format
-        if form == "json":
-            for prediction in predictions:
-                print(dumps(vars(prediction)), flush=True)
-        elif form == "csv":
+    def print_table(self, settings: ClassifyPredictSettings, predictions: Iterable[Prediction], out: Path) -> None:
+        """Print a table, or rows of CSV as they come."""
+        if settings.format == "csv":
             write_csv(sys.stdout, predictions, settings.top)
-        else:
-            rows = [(p.file, *_shown(p, settings.top)) for p in predictions]
-            width = max(len(row) for row in rows)
-            columns = ("image", *(f"{n}." for n in range(1, width)))
-            say_table("", columns, [(*row, *[""] * (width - len(row))) for row in rows])
+            return
+        rows = [(p.file, *_shown(p, settings.top)) for p in predictions]
+        width = max(len(row) for row in rows)
+        columns = ("image", *(f"{n}." for n in range(1, width)))
+        say_table("", columns, [(*row, *[""] * (width - len(row))) for row in rows])
 
     def draw(
         self, model: Any, description: Description, images: Images, settings: LookSettings | None = None

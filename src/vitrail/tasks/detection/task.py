@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+import dataclasses
+from collections.abc import Iterable
 from functools import partial
 from pathlib import Path
 from typing import Any, cast
@@ -11,22 +12,19 @@ import torch
 from PIL import Image
 from torch import nn
 
-from vitrail.config import Preprocessing, to_json
+from vitrail.config import Preprocessing
 from vitrail.console import percent
 from vitrail.data.coco import open_coco
-from vitrail.data.item import Item
 from vitrail.data.joint import training_transform
 from vitrail.data.objects import ObjectImages, ObjectSamples
-from vitrail.data.requested import files_of
 from vitrail.data.scenes import is_scenes, open_scenes
 from vitrail.data.sources import Images, Source
-from vitrail.errors import DataError, ImageError
-from vitrail.heads.registry import BOX_HEADS, with_dense_head
+from vitrail.errors import DataError
+from vitrail.heads.registry import BOX_HEADS
 from vitrail.heads.spec import ModelSpec
 from vitrail.output import say, say_table
-from vitrail.serialize import dumps
 from vitrail.settings import LookSettings
-from vitrail.tasks.backbone_weights import load_backbone
+from vitrail.tasks.dense import DenseTask
 from vitrail.tasks.detection.average_precision import truth_of, twelve_figures
 from vitrail.tasks.detection.figures import draw
 from vitrail.tasks.detection.found import (
@@ -38,23 +36,20 @@ from vitrail.tasks.detection.found import (
 )
 from vitrail.tasks.detection.loss import Detection
 from vitrail.tasks.detection.metrics import DetectionEvaluation, summarise
-from vitrail.tasks.detection.predictor import ObjectPredictor
+from vitrail.tasks.detection.predictor import THRESHOLD, FoundObjects, ObjectPredictor
 from vitrail.tasks.detection.settings import DetectEvaluateSettings, DetectPredictSettings, DetectSettings
 from vitrail.tasks.detection.spec import DETECT
-from vitrail.tasks.drawn_names import make_folder, own_names, unused_name
 from vitrail.tasks.left_out import unread
-from vitrail.tasks.supervised import Supervised
 from vitrail.tasks.task import Learning, Measured, RunContext
 from vitrail.training.interfaces import Batch
 from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
-from vitrail.weights.weights_file import WeightsFile
 
 WATCHED = ("ap", "ap50", "ap75")
 """The figures that are followed along a run."""
 
 
-class DetectionTask(Supervised):
+class DetectionTask(DenseTask):
     """Finding each object in an image."""
 
     spec = DETECT
@@ -78,14 +73,9 @@ class DetectionTask(Supervised):
     def describe(
         self, settings: DetectSettings, backbone: ModelSpec, preprocessing: Preprocessing, source: Source
     ) -> Description:
-        """Describe backbone, head and classes."""
-        model = with_dense_head(backbone, settings.task, settings.dense, len(source.class_names))
-        ids = cast(ObjectImages, source.train).category_ids
-        return Description(model, preprocessing, source.class_names, to_json(settings), category_ids=ids)
-
-    def load(self, model: Any, weights: WeightsFile) -> str:
-        """Load the backbone's weights, or all of another detector's that fit."""
-        return load_backbone(model, weights)
+        """Describe backbone, head, classes, and what the data set calls each."""
+        described = super().describe(settings, backbone, preprocessing, source)
+        return dataclasses.replace(described, category_ids=cast(ObjectImages, source.train).category_ids)
 
     def prepare(self, model: Any, run: RunContext) -> Learning:
         """Return the sum of the detector's losses; boxes and masks are measured together over all images."""
@@ -96,59 +86,50 @@ class DetectionTask(Supervised):
             partial(_measure, images=truth, names=run.description.class_names),
         )
 
-    def evaluate(
-        self, measured: Measured, model: Any, description: Description, settings: DetectEvaluateSettings
-    ) -> DetectionEvaluation:
+    def predictor(
+        self, model: Any, description: Description, runtime: Runtime, settings: Any = None
+    ) -> ObjectPredictor:
+        """Return the model as a function of images."""
+        threshold = settings.threshold if isinstance(settings, DetectPredictSettings) else THRESHOLD
+        return ObjectPredictor(model, description, runtime, threshold)
+
+    def evaluate(self, measured: Measured, predictor: Any, settings: DetectEvaluateSettings) -> DetectionEvaluation:
         """Find objects in every image, over all processes, and compare."""
-        images = cast(ObjectImages, measured.images)
+        images, description = cast(ObjectImages, measured.images), predictor.description
         truth = truth_of(images, description.class_names)
         if all(one["iscrowd"] for one in truth["annotations"]):
             raise DataError(
                 f"the {measured.split} images of {measured.data} show no object: there is nothing to measure"
             )
-        predictor = ObjectPredictor(model, description, Runtime.of(settings).prepared())
         batches = predictor.batches(images, settings.batch_size, settings.workers)
         results = predictor.results(batches)
         damaged = unread(batches)
         notes = (*measured.of_source, *measured.notes)
-        return summarise(measured.split, truth, results, description.class_names, damaged, model.finds_masks, notes)
+        names, masks = description.class_names, predictor.model.finds_masks
+        return summarise(measured.split, truth, results, names, damaged, masks, notes)
 
-    def predict(
-        self,
-        images: Sequence[Item],
-        model: Any,
-        description: Description,
-        settings: DetectPredictSettings,
-        out: Path,
-    ) -> Iterator[Detected]:
-        """Find the objects in each image and draw them; COCO's JSON is complete once all are done."""
-        make_folder(out)
-        used = own_names(files_of(images), out)
-        predictor = ObjectPredictor(model, description, Runtime.of(settings), settings.threshold)
-        all_found: list[Detected] = []
-        for image in images:
-            try:
-                opened = image.open(description.preprocessing.channels)
-            except ImageError as error:
-                yield Detected(image.name, error=error.reason)
-                continue
-            (found,) = predictor([opened])
-            drawn = out / f"{unused_name(image.stem, used)}.png"
-            drawn_objects(opened, found.detections, description.class_names).save(drawn)
-            all_found.append(Detected(image.name, found.objects(), str(drawn), size=opened.size))
-            yield all_found[-1]
-        write_coco(all_found, description, out / "predictions.json")
+    def unread(self, name: str, reason: str) -> Detected:
+        """Return the prediction of an image that cannot be read."""
+        return Detected(name, error=reason)
 
-    def predictor(self, model: Any, description: Description, runtime: Runtime) -> ObjectPredictor:
-        """Return the model as a function of images."""
-        return ObjectPredictor(model, description, runtime)
+    def keep(
+        self, name: str, image: Image.Image, found: FoundObjects, description: Description, place: Path, settings: Any
+    ) -> Detected:
+        """Draw the objects of an image."""
+        drawn = place.with_name(f"{place.name}.png")
+        drawn_objects(image, found.detections, found.class_names).save(drawn)
+        return Detected(name, found.objects(), str(drawn), size=image.size)
 
-    def print(self, settings: DetectPredictSettings, predictions: Iterator[Detected], out: Path) -> None:
-        """Print a table, or image after image where the format allows."""
-        if settings.json or settings.format == "json":
-            for one in predictions:
-                print(dumps({key: value for key, value in vars(one).items() if key != "size"}), flush=True)
-            return
+    def keep_all(self, predictions: list[Detected], description: Description, out: Path) -> None:
+        """Write all objects as COCO's JSON."""
+        write_coco(predictions, description, out / "predictions.json")
+
+    def said_in_json(self, prediction: Detected) -> dict[str, Any]:
+        """Return all but the size, which ``predictions.json`` holds."""
+        return {key: value for key, value in vars(prediction).items() if key != "size"}
+
+    def print_table(self, settings: DetectPredictSettings, predictions: Iterable[Detected], out: Path) -> None:
+        """Print a row for each object."""
         rows = []
         for one in predictions:
             if one.error:

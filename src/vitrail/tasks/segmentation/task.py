@@ -3,38 +3,32 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
 from PIL import Image
 
-from vitrail.config import Preprocessing, replace, to_json
+from vitrail.config import replace
 from vitrail.console import percent
 from vitrail.data.cuts import random_cut
-from vitrail.data.item import Item
-from vitrail.data.requested import files_of
 from vitrail.data.scenes import is_scenes
 from vitrail.data.segment_folders import NAMES_FILE, check_masks, is_segments, open_segments, read_names
 from vitrail.data.segments import SegmentImages, SegmentSamples
 from vitrail.data.sources import Images, Source
 from vitrail.data.wrapper_folders import enter
-from vitrail.errors import ConfigError, DataError, ImageError
+from vitrail.errors import ConfigError, DataError
 from vitrail.heads.dense import dense_of
-from vitrail.heads.registry import with_dense_head
-from vitrail.heads.spec import ModelSpec
 from vitrail.output import say, say_table
 from vitrail.paths import user_path
-from vitrail.serialize import dumps
 from vitrail.settings import LookSettings
-from vitrail.tasks.backbone_weights import load_backbone
-from vitrail.tasks.drawn_names import make_folder, own_names, unused_name
+from vitrail.tasks.dense import DenseTask
 from vitrail.tasks.left_out import unread
 from vitrail.tasks.segmentation.figures import draw_segments
 from vitrail.tasks.segmentation.files import Segments, write_segments
 from vitrail.tasks.segmentation.loss import Segmentation
 from vitrail.tasks.segmentation.metrics import SegmentEvaluation, summarise
-from vitrail.tasks.segmentation.predictor import PixelPredictor, in_windows, whole_images
+from vitrail.tasks.segmentation.predictor import PixelClasses, PixelPredictor, in_windows, whole_images
 from vitrail.tasks.segmentation.settings import (
     SegmentationOptions,
     SegmentEvaluateSettings,
@@ -42,12 +36,10 @@ from vitrail.tasks.segmentation.settings import (
     SegmentSettings,
 )
 from vitrail.tasks.segmentation.spec import SEGMENT
-from vitrail.tasks.supervised import Supervised
 from vitrail.tasks.task import Learning, Measured, RunContext
 from vitrail.training import distributed
 from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
-from vitrail.weights.weights_file import WeightsFile
 
 NAMED = 3
 """Classes that the table names of each image where nothing is said."""
@@ -55,7 +47,7 @@ NAMED = 3
 SCALES = {"crop": None, "none": (1.0, 1.0)}
 
 
-class SegmentationTask(Supervised):
+class SegmentationTask(DenseTask):
     """Naming the class of every pixel."""
 
     spec = SEGMENT
@@ -83,30 +75,25 @@ class SegmentationTask(Supervised):
         ignore = dense_of(description.model).ignore
         return open_segments(data, ignore=ignore, class_names=names, validation_share=0.0, for_evaluation=True)
 
-    def describe(
-        self, settings: SegmentSettings, backbone: ModelSpec, preprocessing: Preprocessing, source: Source
-    ) -> Description:
-        """Describe backbone, head and classes."""
-        model = with_dense_head(backbone, settings.task, settings.dense, len(source.class_names))
-        return Description(model, preprocessing, source.class_names, to_json(settings))
-
-    def load(self, model: Any, weights: WeightsFile) -> str:
-        """Load the backbone's weights, and of another segmenter those of its head that fit."""
-        return load_backbone(model, weights)
-
     def prepare(self, model: Any, run: RunContext) -> Learning:
         """Return the cross-entropy of every pixel."""
         settings, preprocessing = run.settings, run.description.preprocessing
         loss = Segmentation(model, preprocessing, settings.dense.auxiliary, settings.smoothing)
         return Learning(loss, lambda images, training: _samples(run, images, training))
 
-    def evaluate(
-        self, measured: Measured, model: Any, description: Description, settings: SegmentEvaluateSettings
-    ) -> SegmentEvaluation:
+    def predictor(
+        self,
+        model: Any,
+        description: Description,
+        runtime: Runtime,
+        settings: SegmentEvaluateSettings | SegmentPredictSettings | None = None,
+    ) -> PixelPredictor:
+        """Return the model as a function of images."""
+        return PixelPredictor(model, description, runtime, settings.scoring if settings else None)
+
+    def evaluate(self, measured: Measured, predictor: Any, settings: SegmentEvaluateSettings) -> SegmentEvaluation:
         """Count the pixels of every class that are right, over all processes."""
-        images = measured.images
-        assert isinstance(images, SegmentImages)
-        predictor = PixelPredictor(model, description, Runtime.of(settings).prepared(), settings.scoring)
+        images, names = measured.images, predictor.description.class_names
         batches = predictor.batches(images, 1, settings.workers)
         totals = predictor.totals(batches)
         damaged = unread(batches)
@@ -119,40 +106,20 @@ class SegmentationTask(Supervised):
         read = len(images) - len(damaged)
         large = sum(distributed.gather(predictor.module.in_windows))
         notes = (*measured.notes, *((in_windows(large, predictor.module.limit.window),) if large else ()))
-        return summarise(measured.split, read, totals, description.class_names, damaged, notes)
+        return summarise(measured.split, read, totals, names, damaged, notes)
 
-    def predict(
-        self,
-        images: Sequence[Item],
-        model: Any,
-        description: Description,
-        settings: SegmentPredictSettings,
-        out: Path,
-    ) -> Iterator[Segments]:
-        """Write an index image and an overlay for each image."""
-        predictor = PixelPredictor(model, description, Runtime.of(settings), settings.scoring)
-        make_folder(out)
-        used = own_names(files_of(images), out)
-        for image in images:
-            try:
-                opened = image.open(description.preprocessing.channels)
-            except ImageError as error:
-                yield Segments(image.name, error=error.reason)
-                continue
-            (found,) = predictor([opened])
-            written = write_segments(image.name, opened, found, description, out / unused_name(image.stem, used))
-            yield _shortened(written, settings.top)
+    def unread(self, name: str, reason: str) -> Segments:
+        """Return the prediction of an image that cannot be read."""
+        return Segments(name, error=reason)
 
-    def predictor(self, model: Any, description: Description, runtime: Runtime) -> PixelPredictor:
-        """Return the model as a function of images."""
-        return PixelPredictor(model, description, runtime)
+    def keep(
+        self, name: str, image: Image.Image, found: PixelClasses, description: Description, place: Path, settings: Any
+    ) -> Segments:
+        """Write an index image and an overlay."""
+        return _shortened(write_segments(name, image, found, description, place), settings.top)
 
-    def print(self, settings: SegmentPredictSettings, predictions: Iterator[Segments], out: Path) -> None:
-        """Print a table, or image after image as JSON."""
-        if settings.json or settings.format == "json":
-            for prediction in predictions:
-                print(dumps(vars(prediction)), flush=True)
-            return
+    def print_table(self, settings: SegmentPredictSettings, predictions: Iterable[Segments], out: Path) -> None:
+        """Print a row for each image."""
         segments = list(predictions)
         rows = [(p.file, p.error or p.mask, _most(p, settings.top or NAMED)) for p in segments]
         say_table("", ("image", "mask", "shows"), rows)
