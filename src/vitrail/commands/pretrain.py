@@ -7,12 +7,8 @@ from typing import Any
 
 from vitrail.data.sources import Source
 from vitrail.runs.finish_run import finish_run
-from vitrail.runs.held_out import check_share
-from vitrail.runs.place import check_place
-from vitrail.runs.prepare import prepare
-from vitrail.runs.run_folder import default_folder
+from vitrail.runs.prepare import open_data, prepare
 from vitrail.runs.run_training import Result, run_training
-from vitrail.runs.split import run_split
 from vitrail.settings import PretrainSettings
 from vitrail.tasks.asked import settings_asked
 from vitrail.training import distributed
@@ -39,10 +35,7 @@ def pretrain(data: str | Path, *, recipe: str = "auto", **settings: Any) -> Resu
 @distributed.processes()
 def run(settings: PretrainSettings) -> Result:
     """Pretrain as the settings say; `pretrain` explains."""
-    check_place(settings.out, default_folder("pretrain", settings.data), [settings.data])
-    source = run_split(settings)
-    check_share(settings, source)
-    return learn(settings, source)
+    return learn(settings, open_data(settings))
 
 
 @distributed.processes()

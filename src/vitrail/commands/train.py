@@ -7,12 +7,8 @@ from typing import Any
 
 from vitrail.data.sources import Source
 from vitrail.runs.finish_run import finish_run
-from vitrail.runs.held_out import check_share
-from vitrail.runs.place import check_place
-from vitrail.runs.prepare import prepare
-from vitrail.runs.run_folder import default_folder
+from vitrail.runs.prepare import open_data, prepare
 from vitrail.runs.run_training import Result, run_training
-from vitrail.runs.split import run_split
 from vitrail.runs.tune import Tuning
 from vitrail.settings import TrainSettings
 from vitrail.tasks.asked import settings_asked
@@ -43,9 +39,7 @@ def train(data: str | Path, *, recipe: str = "auto", **settings: Any) -> Result:
 @distributed.processes()
 def run(settings: TrainSettings) -> Result:
     """Train as the settings say; `train` explains."""
-    check_place(settings.out, default_folder("train", settings.data), [settings.data])
-    source = run_split(settings)
-    check_share(settings, source)
+    source = open_data(settings)
     result = learn(settings, source)
     finish_run(result, "Fine-tuning" if settings.weights else "Training", source)
     return result

@@ -8,14 +8,30 @@ from vitrail.data.sources import Source, training_images
 from vitrail.heads.registry import build
 from vitrail.runs.choose_model import choose_model
 from vitrail.runs.finish_run import drawer
-from vitrail.runs.run_folder import given_back_if_refused, open_folder
+from vitrail.runs.held_out import check_share
+from vitrail.runs.place import check_place
+from vitrail.runs.run_folder import default_folder, given_back_if_refused, open_folder
 from vitrail.runs.run_training import Plan
-from vitrail.runs.split import with_images
+from vitrail.runs.split import run_split, with_images
 from vitrail.seeding import seeded
 from vitrail.settings import LearningSettings
 from vitrail.tasks.registry import task_to_learn
 from vitrail.tasks.task import RunContext
 from vitrail.weights.weights_file import WeightsFile
+
+
+def open_data(settings: LearningSettings) -> Source:
+    """Open and divide the images of a run, once its place is known to be one that can be written to.
+
+    Raises:
+        ConfigError: the run folder cannot be, or images are held out otherwise than they were asked to be.
+        DataError: the images cannot be used.
+    """
+    verb = task_to_learn(settings).spec.verb
+    check_place(settings.out, default_folder(verb, settings.data), [settings.data])
+    source = run_split(settings)
+    check_share(settings, source)
+    return source
 
 
 def prepare(settings: LearningSettings, source: Source, weights: WeightsFile | None = None) -> Plan:
@@ -59,4 +75,4 @@ def prepare(settings: LearningSettings, source: Source, weights: WeightsFile | N
     )
 
 
-__all__ = ["prepare"]
+__all__ = ["open_data", "prepare"]
