@@ -31,6 +31,7 @@ from vitrail.stress.study import (
     Measured,
     Study,
     StudyPlan,
+    curve_differences,
     curve_figures,
     measure_all,
     patch_figures,
@@ -102,6 +103,7 @@ def _stress(settings: StressSettings) -> Study:
             notes,
             curve_figures(ready),
             patches,
+            curve_differences(ready),
             to_json(settings),
         )
         _write(out, study, ready, settings)

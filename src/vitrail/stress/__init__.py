@@ -3,6 +3,7 @@
 - `answers`: what a model answered, kept as it comes
 - `charts`: curves of one or several models as charts, with their bands
 - `chosen`: which images are put under stress, and their pixels
+- `compare`: whether one model keeps more of its accuracy than another
 - `conflicts`: a set of images whose shape says one class and whose texture another
 - `corruptions`: the fifteen common corruptions of ImageNet-C
 - `curves`: what a curve is

@@ -55,7 +55,9 @@ class ChosenImages:
 
     def partners(self, seed: int) -> list[int | None]:
         """Return for each image the number of the one that lends it its texture."""
-        return partners_of(self.identities, self.labels, seed)
+        if seed not in self._partners:
+            self._partners[seed] = partners_of(self.identities, self.labels, seed)
+        return self._partners[seed]
 
     def read(self, numbers: Sequence[int]) -> list[StressImage]:
         """Return some images as pixels."""
@@ -80,6 +82,10 @@ class ChosenImages:
     def _image(self, number: int) -> StressImage:
         pixels = self._samples[0, number]["image"].contiguous().numpy()
         return StressImage(pixels, self.identities[number], self.labels[number], self.images.names[number])
+
+    @cached_property
+    def _partners(self) -> dict[int, list[int | None]]:
+        return {}
 
     @cached_property
     def _samples(self) -> Samples:

@@ -82,6 +82,7 @@ class ModelFigures:
     Attributes:
         name: what charts call it.
         model: its architecture.
+        family: vit, swin, bit or another kind of backbone.
         images: how many.
         clean: accuracy on images as they are, with its 95 % interval.
         curves: in their order.
@@ -92,6 +93,7 @@ class ModelFigures:
 
     name: str
     model: str
+    family: str
     images: int
     clean: tuple[float, float, float]
     curves: tuple[CurveFigures, ...]
@@ -113,11 +115,12 @@ class ModelFigures:
 def figures_of(measured: Measurement, file: AnswerFile) -> ModelFigures:
     """Return the figures of a model all of whose units are in the file."""
     labels = np.array(measured.images.labels)
-    clean = _answers(measured, file, None, 0.0, 0)
+    clean = answers_of(measured, file, None, 0.0, 0)
     curves = tuple(_curve(measured, file, curve, clean) for curve in measured.curves)
     return ModelFigures(
         measured.model.name,
         measured.model.predictor.description.name,
+        measured.model.backbone.config.family,
         len(labels),
         accuracy_interval((clean.predicted == labels)[None]),
         (*curves, *_mean_of_corruptions(measured, file, clean)),
@@ -129,7 +132,9 @@ def figures_of(measured: Measurement, file: AnswerFile) -> ModelFigures:
 
 def _curve(measured: Measurement, file: AnswerFile, curve: Curve, clean: Answers) -> CurveFigures:
     labels = np.array(measured.images.labels)
-    by_level = [[_answers(measured, file, curve, level, seed) for seed in range(curve.seeds)] for level in curve.levels]
+    by_level = [
+        [answers_of(measured, file, curve, level, seed) for seed in range(curve.seeds)] for level in curve.levels
+    ]
     return _figures((curve.name, curve.group, curve.title, curve.axis), curve, by_level, clean, labels)
 
 
@@ -162,7 +167,7 @@ def _mean_of_corruptions(measured: Measurement, file: AnswerFile, clean: Answers
     if not chosen:
         return ()
     labels = np.array(measured.images.labels)
-    by_level = [[_answers(measured, file, curve, level, 0) for curve in chosen] for level in chosen[0].levels]
+    by_level = [[answers_of(measured, file, curve, level, 0) for curve in chosen] for level in chosen[0].levels]
     about = (MEAN, "corruptions", f"mean of the {len(chosen)} corruptions", chosen[0].axis)
     return (_figures(about, chosen[0], by_level, clean, labels),)
 
@@ -185,7 +190,7 @@ def _conflict(measured: Measurement, file: AnswerFile) -> tuple[ConflictPoint, .
     textures = [labels[np.array(measured.images.partners(seed))] for seed in range(curve.seeds)]
     points = []
     for level in curve.levels:
-        answers = [_answers(measured, file, curve, level, seed).predicted for seed in range(curve.seeds)]
+        answers = [answers_of(measured, file, curve, level, seed).predicted for seed in range(curve.seeds)]
         shape = np.stack([predicted == labels for predicted in answers])
         texture = np.stack([predicted == other for predicted, other in zip(answers, textures, strict=True)])
         points.append(conflict_point(level, shape, texture))
@@ -199,11 +204,21 @@ def conflict_point(level: float, shape: np.ndarray, texture: np.ndarray) -> Conf
     return ConflictPoint(level, accuracy_interval(shape), accuracy_interval(texture), bias)
 
 
-def _answers(measured: Measurement, file: AnswerFile, curve: Curve | None, level: float, seed: int) -> Answers:
+def answers_of(measured: Measurement, file: AnswerFile, curve: Curve | None, level: float, seed: int) -> Answers:
+    """Return the answers to all images under a curve at one strength and seed, or as they are."""
     parts: Sequence[int] = range(len(measured.images.parts))
     if curve is None or level == curve.clean:
         return Answers.joined([file[Unit(CLEAN, 0.0, 0, part)] for part in parts])
     return Answers.joined([file[Unit(curve.key, level, seed, part)] for part in parts])
 
 
-__all__ = ["ConflictPoint", "CurveFigures", "ModelFigures", "Point", "areas_of", "conflict_point", "figures_of"]
+__all__ = [
+    "ConflictPoint",
+    "CurveFigures",
+    "ModelFigures",
+    "Point",
+    "answers_of",
+    "areas_of",
+    "conflict_point",
+    "figures_of",
+]

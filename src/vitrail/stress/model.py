@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 import torch
@@ -67,8 +68,9 @@ class StressedModel:
             features = self.backbone.head_input_visible(normalised, visible.to(device))[:, 0]
             return self.predictor.model.score(features).float().cpu()
 
+    @cached_property
     def digest(self) -> str:
-        """Return 32 hexadecimal digits that stand for its weights and how it is fed."""
+        """32 hexadecimal digits that stand for its weights and how it is fed."""
         found = hashlib.blake2b(digest_size=16)
         found.update(repr(self.predictor.description.preprocessing).encode())
         for name, tensor in sorted(self.predictor.model.state_dict().items()):

@@ -7,13 +7,12 @@ from pathlib import Path
 
 from PIL import Image
 
-from vitrail.console import percent
+from vitrail.console import percent, points
 from vitrail.stress.charts import draw_conflict, draw_panels, draw_patches
 from vitrail.stress.figures import ModelFigures
 from vitrail.stress.panels import PANELS
-from vitrail.stress.published import PUBLISHED
 from vitrail.stress.study import Study
-from vitrail.stress.words import conclusions
+from vitrail.stress.words import conclusions, findings
 from vitrail.visualize.report import Figure, Section, Table, write_report
 
 CAPTIONS = {
@@ -59,7 +58,7 @@ def write_page(path: Path, study: Study, examples: dict[str, Image.Image], next_
         f"{' '.join(conclusions(study))}",
         facts=_facts(study.models),
         images=_figures(study, examples),
-        tables=[*_tables(study)],
+        tables=_tables(study),
         sections=[
             Section("What must be known", "\n".join(_notes(study))),
             Section("Settings", study.settings, folded=True),
@@ -108,8 +107,8 @@ def _tables(study: Study) -> list[Table]:
         tables.append(_conflicts(study.models))
     if study.patches:
         tables.append(_patches(study))
-    printed = _printed(study.models)
-    return [*tables, *([printed] if printed.rows else [])]
+    tables += [_differences(study)] if study.differences else []
+    return [*tables, *_found(study)]
 
 
 def _areas(models: Sequence[ModelFigures]) -> Table:
@@ -164,17 +163,26 @@ def _patches(study: Study) -> Table:
     return Table(title, columns, rows)
 
 
-def _printed(models: Sequence[ModelFigures]) -> Table:
-    rows = []
-    for one in PUBLISHED:
-        for model in models:
-            value = model.accuracy_at(one.curve, one.level)
-            if value is not None:
-                rows.append([one.what, one.where, percent(one.accuracy), model.name, percent(value)])
-    columns = ("what the paper prints", "where", "the paper's", "model", "here")
-    return Table(
-        "Intriguing Properties of Vision Transformers (Naseer et al. 2021), on other images and models", columns, rows
-    )
+def _differences(study: Study) -> Table:
+    """Return how much more the first model keeps on each curve, and whether the images can tell."""
+    rows = [
+        [
+            f"{one.curve.replace('_', ' ')}{'' if one.level is None else f', at {100 * one.level:.0f} %'}",
+            one.second,
+            points(one.kept),
+            f"{points(one.low)} to {points(one.high)}",
+            "yes" if one.is_told else "no",
+        ]
+        for one in study.differences
+    ]
+    title = f"How much more of its own accuracy {study.differences[0].first} keeps, on the same images"
+    return Table(title, ("curve", "than", "more", "95 % interval", "told apart"), rows)
+
+
+def _found(study: Study) -> list[Table]:
+    title = "What the paper found (Naseer et al. 2021), on other images and models"
+    rows = findings(study)
+    return [Table(title, ("the paper", "model", "here"), rows)] if rows else []
 
 
 def _notes(study: Study) -> list[str]:

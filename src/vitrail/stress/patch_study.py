@@ -195,7 +195,7 @@ def _path(contestant: Contestant, plan: PatchPlan, folder: Path) -> Path:
     numbers, _ = divided(contestant.images)
     learning = [contestant.images.identities[number] for number in numbers]
     runtime = contestant.model.predictor.runtime
-    about = repr((contestant.model.digest(), learning, plan, runtime.device.type, runtime.precision.name))
+    about = repr((contestant.model.digest, learning, plan, runtime.device.type, runtime.precision.name))
     return folder / f"patch-{hashlib.blake2b(about.encode(), digest_size=8).hexdigest()}.npz"
 
 

@@ -13,6 +13,7 @@ from vitrail import __version__
 from vitrail.errors import ConfigError, nearest
 from vitrail.stress.answers import AnswerFile, Unit
 from vitrail.stress.chosen import ChosenImages
+from vitrail.stress.compare import Difference, differences
 from vitrail.stress.figures import ModelFigures, figures_of
 from vitrail.stress.measure import Measurement
 from vitrail.stress.model import StressedModel
@@ -76,6 +77,7 @@ class Study:
         notes: what must be known, each a sentence.
         models: the figures of each.
         patches: what patches do.
+        differences: how much more of its accuracy the first model keeps than each other one.
         settings: the plan, for the record.
     """
 
@@ -87,6 +89,7 @@ class Study:
     notes: tuple[str, ...]
     models: tuple[ModelFigures, ...]
     patches: tuple[PatchFigures, ...]
+    differences: tuple[Difference, ...]
     settings: dict[str, Any]
 
 
@@ -147,6 +150,11 @@ def curve_figures(measured: Sequence[Measured]) -> tuple[ModelFigures, ...]:
     return tuple(figures_of(one.measurement, one.file) for one in measured)
 
 
+def curve_differences(measured: Sequence[Measured]) -> tuple[Difference, ...]:
+    """Compare the first of the models with each other one."""
+    return differences([(one.measurement, one.file) for one in measured])
+
+
 def patch_figures(entrants: Sequence[Entrant], plan: StudyPlan, folder: Path) -> tuple[PatchFigures, ...]:
     """Train patches on each model, or take those that are kept, and try each on all models.
 
@@ -199,7 +207,7 @@ def _place(entrant: Entrant, plan: StudyPlan, folder: Path, kind: str = "answers
     about = {
         "format": FORMAT,
         "version": __version__,
-        "model": entrant.model.digest(),
+        "model": entrant.model.digest,
         "images": hashlib.blake2b(listed, digest_size=16).hexdigest(),
         "batch_size": plan.batch_size,
         "device": runtime.device.type,
@@ -216,6 +224,7 @@ __all__ = [
     "Measured",
     "Study",
     "StudyPlan",
+    "curve_differences",
     "curve_figures",
     "measure_all",
     "patch_figures",

@@ -1,22 +1,27 @@
-"""What the curves say, in sentences: what agrees with the paper's findings, and what does not."""
+"""What the curves say, in sentences: of each model, of two of them, and of what the paper found."""
 
 from __future__ import annotations
 
 from vitrail.console import percent, points
+from vitrail.stress.compare import HALF, Difference
 from vitrail.stress.figures import ModelFigures
+from vitrail.stress.published import PUBLISHED
 from vitrail.stress.study import Study
+
+CONVOLUTIONAL = frozenset({"bit"})
+"""Families that the paper's convolutional networks stand for."""
 
 
 def conclusions(study: Study) -> list[str]:
     """Return a few sentences about each model and, of several, about how they differ."""
     sentences = [sentence for model in study.models for sentence in _about(model, len(study.models) > 1)]
-    return [*sentences, *_compared(study.models)]
+    return [*sentences, *(_compared(one) for one in study.differences if (one.curve, one.level) == HALF)]
 
 
 def _about(model: ModelFigures, named: bool) -> list[str]:
     who = model.name if named else "The model"
     sentences = []
-    half = model.accuracy_at("occlusion_random", 0.5)
+    half = model.accuracy_at(*HALF)
     if half is not None and model.clean[0]:
         sentences.append(
             f"{who} keeps {percent(half / model.clean[0])} of its accuracy when half of the patches are black."
@@ -30,17 +35,51 @@ def _about(model: ModelFigures, named: bool) -> list[str]:
     return sentences
 
 
-def _compared(models: tuple[ModelFigures, ...]) -> list[str]:
-    """Say of two models which keeps more at half of the patches, and whether the intervals part them."""
-    if len(models) != 2 or any(
-        model.accuracy_at("occlusion_random", 0.5) is None or not model.clean[0] for model in models
-    ):
-        return []
-    kept = [(model.accuracy_at("occlusion_random", 0.5) or 0.0) / model.clean[0] for model in models]
-    better, worse = (0, 1) if kept[0] >= kept[1] else (1, 0)
-    apart = points(kept[better] - kept[worse])
-    who, whom = models[better].name, models[worse].name
-    return [f"At half of the patches {who} keeps {apart} more of its own accuracy than {whom}."]
+def _compared(one: Difference) -> str:
+    more, less = (one.first, one.second) if one.kept >= 0 else (one.second, one.first)
+    sign = 1 if one.kept >= 0 else -1
+    low, high = sorted((sign * one.low, sign * one.high))
+    said = (
+        f"At half of the patches {more} keeps {points(sign * one.kept)} more of its own accuracy than {less} "
+        f"(95 % interval {points(low)} to {points(high)})"
+    )
+    return f"{said}." if one.is_told else f"{said}, which these images cannot tell from no difference."
 
 
-__all__ = ["conclusions"]
+def findings(study: Study) -> list[list[str]]:
+    """Return what the paper found, and what was found here: rows of three cells.
+
+    Its findings about transformers against convolutional networks ask for one model of each kind.
+    """
+    rows = []
+    for one in PUBLISHED:
+        for model in study.models:
+            value = model.accuracy_at(one.curve, one.level)
+            if value is not None:
+                rows.append([f"{one.what}: {percent(one.accuracy)} ({one.where})", model.name, percent(value)])
+    first = study.models[0]
+    for second in study.models[1:]:
+        if (first.family in CONVOLUTIONAL) == (second.family in CONVOLUTIONAL):
+            continue
+        rows += _against(study, first, second)
+    return rows
+
+
+def _against(study: Study, first: ModelFigures, second: ModelFigures) -> list[list[str]]:
+    """Set a transformer against a convolutional network."""
+    transformer, other = (second, first) if first.family in CONVOLUTIONAL else (first, second)
+    who, rows = f"{transformer.name} against {other.name}", []
+    for one in study.differences:
+        if (one.curve, one.level) == HALF and {one.first, one.second} == {transformer.name, other.name}:
+            ahead = one.kept > 0 if one.first == transformer.name else one.kept < 0
+            verdict = "cannot be told here" if not one.is_told else "so it is here" if ahead else "not so here"
+            rows.append(["Transformers keep more of their accuracy under occlusion (abstract)", who, verdict])
+    if transformer.conflict and other.conflict:
+        biases = [model.conflict[-1].bias for model in (transformer, other)]
+        if None not in biases:
+            said = f"shape bias {percent(biases[0])} and {percent(biases[1])}"
+            rows.append(["Transformers go less by local texture (abstract)", who, said])
+    return rows
+
+
+__all__ = ["conclusions", "findings"]
