@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from vitrail.commands.predict import predict as predict
     from vitrail.commands.pretrain import pretrain as pretrain
     from vitrail.commands.probe import probe as probe
+    from vitrail.commands.stress import stress_test as stress_test
     from vitrail.commands.tour import tour as tour
     from vitrail.commands.train import train as train
     from vitrail.commands.weights import convert_weights as convert_weights
@@ -52,6 +53,7 @@ _HOMES = {
     "probe": "vitrail.commands.probe",
     "push_to_hub": "vitrail.weights.hub",
     "save_pretrained": "vitrail.weights.hub",
+    "stress_test": "vitrail.commands.stress",
     "tour": "vitrail.commands.tour",
     "train": "vitrail.commands.train",
     "verify_weights": "vitrail.commands.weights",

@@ -33,6 +33,7 @@ VERBS: dict[str, Verb] = {
     "plan": Verb("PlanSettings", "commands.plan", "say how to train on this machine in the hours there are"),
     "predict": Verb("PredictSettings", "commands.predict", "say what is in images"),
     "look": Verb("LookSettings", "commands.look", "draw what a model sees"),
+    "stress": Verb("StressSettings", "commands.stress", "measure classifiers on occluded, shuffled, corrupted images"),
     "paper": Verb("PaperSettings", "papers.catalogue", "run a table of the papers, at any scale"),
     "weights": Verb("WeightsSettings", "commands.weights", "inspect, convert, verify or push a weights file"),
     "models": Verb("ModelsSettings", "commands.models", "list models with cost and published accuracy, or recipes"),

@@ -145,6 +145,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "look": ("visualize", "visualise", "attention", "plot", "show", "draw", "explain", "view", "viz", "inspect_model"),
     "probe": ("knn", "linear", "linprobe", "linear_probe", "embed", "features", "linear_eval"),
     "plan": ("estimate", "budget", "autotune", "tune_batch", "profile"),
+    "stress": ("robustness", "robust", "occlusion", "corruptions", "shuffle", "attack", "adversarial", "patchdrop"),
     "paper": ("reproduce", "papers", "table", "tables", "experiment", "experiments"),
     "weights": ("export", "convert", "inspect", "verify", "push", "upload", "checkpoint", "import", "load", "save"),
     "models": ("list", "zoo", "model", "recipes", "list_models", "ls"),

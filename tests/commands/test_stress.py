@@ -12,6 +12,7 @@ import vitrail
 from tests.commands.data_sets import class_folders, records
 from tests.commands.foreign import timm_file
 from tests.commands.untrained import untrained
+from vitrail.cli import main
 from vitrail.commands.stress import stress_test
 from vitrail.data.imagenet import imagenet_ids
 from vitrail.errors import ConfigError, DataError, Interrupted
@@ -124,7 +125,7 @@ def test_a_patch_is_tried_on_every_model_beside_a_random_one(tmp_path: Path) -> 
     }
     assert {one.images + one.learned_from for one in study.patches} == {12}
     assert "Adversarial patch" in (tmp_path / "out" / "stress.html").read_text()
-    later = quick(models, data, tmp_path / "out", **{**asked, "curves": ("shuffle",)})
+    later = quick(models, data, tmp_path / "out", **{**asked, "curves": ("patch", "shuffle")})
     assert later.patches == study.patches
     with pytest.raises(ConfigError, match="'clas 1' is no class of vit_ti16; did you mean 'class 1'"):
         quick(models, data, tmp_path / "out", **{**asked, "patch_target": "clas 1"})
@@ -138,8 +139,21 @@ def test_conflicting_images_are_kept_with_both_classes(tmp_path: Path, data: Pat
     for row in rows:
         assert {row["shape"], row["texture"]} == set(CLASSES[:2])
         assert np.asarray(Image.open(tmp_path / "out" / "conflicts" / row["file"])).shape == (32, 32, 3)
-    with pytest.raises(ConfigError, match="--curves texture"):
-        quick(untrained(tmp_path / "other"), data, tmp_path / "two", curves=("shuffle",), keep_conflicts=True)
+
+
+IDLE = {
+    "--patch-areas is for adversarial patches": {"patch_areas": (0.1,)},
+    "--patch-target is for adversarial patches": {"patch_target": "class 1"},
+    "--saliency says which patches": {"saliency": "rollout"},
+    "--saliency-encoder says which patches": {"saliency_encoder": "RUN"},
+    "--keep-conflicts is for textures": {"keep_conflicts": True},
+}
+
+
+@pytest.mark.parametrize("said", IDLE)
+def test_an_option_that_would_change_nothing_is_refused(tmp_path: Path, data: Path, said: str) -> None:
+    with pytest.raises(ConfigError, match=said):
+        quick(tmp_path / "run", data, tmp_path / "out", curves=("shuffle",), **IDLE[said])
 
 
 def test_an_encoder_may_say_what_matters_for_all_and_not_besides_a_method(tmp_path: Path, data: Path) -> None:
@@ -167,3 +181,38 @@ def test_grey_models_are_measured_too(tmp_path: Path, data: Path) -> None:
     (run / "config.json").write_text(json.dumps(config))
     study = quick(run, data, tmp_path / "out")
     assert {curve.group for curve in study.models[0].curves} == set(GROUPS)
+
+
+def test_patches_that_are_kept_stay_on_the_page_when_other_curves_are_asked_for(tmp_path: Path) -> None:
+    data = class_folders(tmp_path / "data", records(2, CLASSES))
+    model = untrained(tmp_path / "run")
+    first = quick(model, data, tmp_path / "out", curves=("patch",))
+    assert len(first.patches) == 2
+    assert quick(model, data, tmp_path / "out", curves=("shuffle",)).patches == first.patches
+    assert quick(model, data, tmp_path / "other", curves=("shuffle",)).patches == ()
+
+
+def test_the_command_measures_prints_and_says_what_is_next(
+    tmp_path: Path, data: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    models = [str(untrained(tmp_path / name)) for name in ("one", "two")]
+    words = ["stress", *models, str(data), "--quick", "--out", str(tmp_path / "out"), "--curves", "shuffle", "texture"]
+    assert main([*words, "--device", "cpu"]) == 0
+    said = capsys.readouterr().out
+    assert "texture smoothed away" in said
+    assert "one: " in said
+    assert "two: " in said
+    assert str(tmp_path / "out" / "stress.html") in said
+    assert "--curves patch" in said
+    assert main([*words, "--device", "cpu", "--json"]) == 0
+    study = json.loads(capsys.readouterr().out)
+    assert [model["name"] for model in study["models"]] == ["one", "two"]
+    assert {one["curve"] for one in study["differences"]} >= {"shuffle", "texture_edges"}
+
+
+def test_a_model_without_images_is_refused_in_a_sentence(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in ([], ["RUN"]):
+        assert main(["stress", *words]) == 2
+        assert capsys.readouterr().err == (
+            "vitrail: vitrail stress needs a model and images: vitrail stress MODEL DATA\n"
+        )

@@ -9,6 +9,7 @@
 - `predict`: ``vitrail predict``
 - `pretrain`: ``vitrail pretrain``
 - `probe`: ``vitrail probe``
+- `stress`: ``vitrail stress``
 - `tour`: ``vitrail tour``
 - `train`: ``vitrail train``
 - `weights`: ``vitrail weights``

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+from vitrail.arguments import option_named
 from vitrail.config import make, replace, to_json
 from vitrail.console import command, percent
 from vitrail.data.normalise import Normalise
 from vitrail.data.sources import Images
 from vitrail.errors import ConfigError, DataError, Interrupted
+from vitrail.meaning import check_meant
 from vitrail.output import say, say_table
 from vitrail.paths import user_path
 from vitrail.runs.measured import choose_split, known_split
@@ -18,7 +20,7 @@ from vitrail.runs.next_steps import say_next
 from vitrail.runs.place import check_place
 from vitrail.runs.run_folder import output_folder
 from vitrail.serialize import dumps, write_json
-from vitrail.settings.stress import StressSettings
+from vitrail.settings import StressSettings
 from vitrail.stress.chosen import choose_images
 from vitrail.stress.conflicts import write_conflicts
 from vitrail.stress.families import draw_families
@@ -67,7 +69,7 @@ def stress_test(models: str | Path | Sequence[str | Path], data: str | Path, **s
         Interrupted: stopped by Ctrl-C; the same call goes on.
     """
     named = (models,) if isinstance(models, str | Path) else tuple(models)
-    return _stress(make(StressSettings, models=tuple(map(str, named)), data=str(data), **settings))
+    return _stress(make(StressSettings, models_and_data=(*map(str, named), str(data)), **settings))
 
 
 def run(settings: StressSettings) -> None:
@@ -83,10 +85,11 @@ def run(settings: StressSettings) -> None:
 
 
 def _stress(settings: StressSettings) -> Study:
+    check_meant(settings, spelt=option_named)
     keep_large_buffers()
     settings = _quick(settings)
     out = check_place(settings.out, _place(settings), (settings.data,))
-    opened = _opened(settings.models)
+    opened = _opened(settings)
     entrants, split, notes = _entrants(settings, opened)
     plan = _plan(settings, entrants)
     try:
@@ -122,15 +125,15 @@ def _quick(settings: StressSettings) -> StressSettings:
     """Return settings with what --quick stands for, where nothing else is asked for."""
     if not settings.quick:
         return settings
-    default = StressSettings((), "")
+    default = StressSettings()
     changes = {"images": QUICK_IMAGES, "seeds": 1, "patch_areas": QUICK_PATCH, "patch_steps": QUICK_STEPS}
     asked = {name: value for name, value in changes.items() if getattr(settings, name) == getattr(default, name)}
     return replace(settings, **asked)
 
 
-def _opened(names: Sequence[str]) -> list[OpenedModel]:
-    opened = [open_any(name) for name in names]
-    for name, one in zip(names, opened, strict=True):
+def _opened(settings: StressSettings) -> list[OpenedModel]:
+    opened = [open_any(name, accept_license=settings.accept_license) for name in settings.models]
+    for name, one in zip(settings.models, opened, strict=True):
         if not one.description.is_classifier:
             raise ConfigError(f"{name} tells no classes of whole images; vitrail stress takes classifiers")
     return opened
@@ -208,13 +211,11 @@ def _encoder(settings: StressSettings) -> Saliency | None:
     """Return the encoder that says what matters, where one is named.
 
     Raises:
-        ConfigError: it has no attention, or two ways to say what matters are asked for.
+        ConfigError: it has no attention.
     """
     if settings.saliency_encoder is None:
         return None
-    if settings.saliency != "auto":
-        raise ConfigError("--saliency and --saliency-encoder both say what matters; give one of them")
-    opened = open_any(settings.saliency_encoder)
+    opened = open_any(settings.saliency_encoder, accept_license=settings.accept_license)
     preprocessing = opened.description.preprocessing
     device = Runtime.of(settings).device
     normalise = Normalise(preprocessing.mean, preprocessing.std).to(device)

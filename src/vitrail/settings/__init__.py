@@ -2,6 +2,7 @@
 
 - `commands`: the settings of each command
 - `models`: settings of models
+- `stress`: what ``vitrail stress`` can be told
 - `training`: settings of every run that trains, whatever its task
 """
 
@@ -27,6 +28,7 @@ from vitrail.settings.models import (
     Scoring,
     Size,
 )
+from vitrail.settings.stress import StressSettings
 from vitrail.settings.training import (
     LearningSettings,
     PretrainSettings,
@@ -57,6 +59,7 @@ __all__ = [
     "Schedule",
     "Scoring",
     "Size",
+    "StressSettings",
     "TourSettings",
     "TrainSettings",
     "WeightsSettings",

@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Annotated, ClassVar, Literal
 
 import tyro
 
+from vitrail.errors import ConfigError
+from vitrail.meaning import Rule
 from vitrail.ranges import COUNT, MOST, Range
+
+WORDS = "MODEL [MODEL2 ...] DATA"
 
 
 @dataclass(frozen=True)
@@ -21,11 +25,28 @@ class StressSettings:
         "patch_areas": Range(0, 0.5, above=True, rising=True),
         "patch_steps": Range(1, 1_000_000),
     }
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(
+            ("patch_areas", "patch_steps", "patch_target"),
+            lambda s: "patch" not in s.curves,
+            "is for adversarial patches; add patch to --curves",
+        ),
+        Rule(
+            ("saliency", "saliency_encoder"),
+            lambda s: "occlusion" not in s.curves,
+            "says which patches are occluded first; add occlusion to --curves",
+        ),
+        Rule(
+            ("saliency",),
+            lambda s: s.saliency_encoder is not None,
+            "and --saliency-encoder both say what matters; give one of them",
+        ),
+        Rule(("keep_conflicts",), lambda s: "texture" not in s.curves, "is for textures; add texture to --curves"),
+    )
 
-    models: tyro.conf.Positional[tuple[str, ...]]
-    """Run folders, checkpoints or anybody's weights; several are compared on the same images."""
-    data: tyro.conf.Positional[str]
-    """The images, with labels: a folder, a CSV, or "digits"."""
+    models_and_data: tyro.conf.Positional[Annotated[tuple[str, ...], tyro.conf.arg(metavar=WORDS)]] = ()
+    """Run folders, checkpoints or anybody's weights, of which several are compared on the same images; then the images,
+    with labels: a folder, a CSV, or "digits"."""
     curves: tuple[Literal["occlusion", "shuffle", "texture", "shift", "corruptions", "patch"], ...] = (
         "occlusion",
         "shuffle",
@@ -57,10 +78,31 @@ class StressSettings:
     keep_conflicts: bool = False
     """Write the images whose shape and texture disagree into OUT/conflicts, with a table of both classes."""
     batch_size: int = 50
+    """Images in a forward pass."""
+    accept_license: bool = False
+    """Accept the licence of a model that is fetched by name, where it asks for that; remembered."""
     device: str = "auto"
+    """auto, cpu, cuda, cuda:1, mps."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
+    """auto: bf16 where the hardware computes in it, else fp32; the same for all models."""
     json: bool = False
     """Print one JSON object instead of a table."""
+
+    @property
+    def models(self) -> tuple[str, ...]:
+        """The models.
+
+        Raises:
+            ConfigError: there is none, or there are no images.
+        """
+        if len(self.models_and_data) < 2:
+            raise ConfigError("vitrail stress needs a model and images: vitrail stress MODEL DATA")
+        return self.models_and_data[:-1]
+
+    @property
+    def data(self) -> str:
+        """The images."""
+        return self.models_and_data[-1] if self.models else ""
 
 
 __all__ = ["StressSettings"]
