@@ -23,9 +23,10 @@ from vitrail.serialize import dumps, write_json
 from vitrail.settings import StressSettings
 from vitrail.stress.chosen import choose_images
 from vitrail.stress.conflicts import write_conflicts
-from vitrail.stress.families import draw_families
+from vitrail.stress.families import draw_families, draw_patches_on, write_patches
 from vitrail.stress.model import StressedModel
 from vitrail.stress.page import write_page
+from vitrail.stress.patch_study import TrainedPatch
 from vitrail.stress.saliency import Saliency, saliency_by_encoder
 from vitrail.stress.study import (
     PATCH,
@@ -36,8 +37,8 @@ from vitrail.stress.study import (
     curve_differences,
     curve_figures,
     measure_all,
-    patch_figures,
     prepare,
+    trained_patches,
 )
 from vitrail.stress.words import conclusions
 from vitrail.tasks.left_out import left_out
@@ -96,7 +97,7 @@ def _stress(settings: StressSettings) -> Study:
         out.mkdir(parents=True, exist_ok=True)
         ready = [prepare(one, plan, out) for one in entrants]
         measure_all(ready)
-        patches = patch_figures(entrants, plan, out)
+        patches, tried = trained_patches(entrants, plan, out)
         study = Study(
             settings.data,
             split,
@@ -105,11 +106,11 @@ def _stress(settings: StressSettings) -> Study:
             entrants[0].images.damaged,
             notes,
             curve_figures(ready),
-            patches,
+            tried,
             curve_differences(ready),
             to_json(settings),
         )
-        _write(out, study, ready, settings)
+        _write(out, study, ready, patches, settings)
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted; what was measured is kept in {out}, and the same command goes on", 130
@@ -226,11 +227,17 @@ def _place(settings: StressSettings) -> Path:
     return user_path(settings.out, ConfigError) if settings.out else output_folder(settings.models[0], "stress")
 
 
-def _write(out: Path, study: Study, ready: Sequence[Measured], settings: StressSettings) -> None:
+def _write(
+    out: Path, study: Study, ready: Sequence[Measured], patches: Sequence[TrainedPatch], settings: StressSettings
+) -> None:
     write_json(out / "stress.json", to_json(study))
     again = command("vitrail", "stress", *settings.models, settings.data, "--curves", PATCH)
     steps = [] if study.patches else [f"{again}  # an adversarial patch as well"]
-    write_page(out / "stress.html", study, draw_families(ready[0]), steps)
+    examples = draw_families(ready[0])
+    if patches:
+        write_patches(out / "patches", patches)
+        examples[PATCH] = draw_patches_on(patches, ready[0])
+    write_page(out / "stress.html", study, examples, steps)
     if settings.keep_conflicts:
         write_conflicts(out / "conflicts", ready[0])
 

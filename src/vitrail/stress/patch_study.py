@@ -70,6 +70,28 @@ class PatchFigures:
 
 
 @dataclass(frozen=True)
+class TrainedPatch:
+    """A patch and what it was trained for.
+
+    Attributes:
+        trained_on: the model.
+        area: share of the image.
+        target: the class that it is to bring up; "" for none.
+        pixels: uint8 ``(C, s, s)``.
+    """
+
+    trained_on: str
+    area: float
+    target: str
+    pixels: np.ndarray
+
+    @property
+    def words(self) -> str:
+        """What it is, for people."""
+        return f"{100 * self.area:g} %{f', for {self.target}' if self.target else ''}"
+
+
+@dataclass(frozen=True)
 class Contestant:
     """A model with its images and what it answered to them.
 
@@ -216,4 +238,4 @@ def _write(path: Path, state: PatchState) -> None:
     write_whole(path, buffer.getvalue())
 
 
-__all__ = ["Contestant", "PatchFigures", "divided", "steps_done", "trained_patch", "tried_on"]
+__all__ = ["Contestant", "PatchFigures", "TrainedPatch", "divided", "steps_done", "trained_patch", "tried_on"]

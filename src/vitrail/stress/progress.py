@@ -33,7 +33,7 @@ class Progress:
         now = time.monotonic()
         if now >= self._due and self.done < self.total:
             left = (now - self._began) / self.done * (self.total - self.done)
-            warn(f"{what}: {self.done:,} of {self.total:,} measured, about {in_words(left)} left")
+            warn(f"{what}: {self.done:,} of {self.total:,} done, about {in_words(left)} left")
             self._due = now + THEN_EVERY
 
 

@@ -18,7 +18,15 @@ from vitrail.stress.figures import ModelFigures, figures_of
 from vitrail.stress.measure import Measurement
 from vitrail.stress.model import StressedModel
 from vitrail.stress.patch import PatchPlan
-from vitrail.stress.patch_study import FEWEST, Contestant, PatchFigures, steps_done, trained_patch, tried_on
+from vitrail.stress.patch_study import (
+    FEWEST,
+    Contestant,
+    PatchFigures,
+    TrainedPatch,
+    steps_done,
+    trained_patch,
+    tried_on,
+)
 from vitrail.stress.progress import Progress
 from vitrail.stress.saliency import Saliency, saliency_of
 from vitrail.stress.suite import GROUPS, Suited, curves_of
@@ -155,17 +163,20 @@ def curve_differences(measured: Sequence[Measured]) -> tuple[Difference, ...]:
     return differences([(one.measurement, one.file) for one in measured])
 
 
-def patch_figures(entrants: Sequence[Entrant], plan: StudyPlan, folder: Path) -> tuple[PatchFigures, ...]:
+Patches = tuple[tuple[TrainedPatch, ...], tuple[PatchFigures, ...]]
+
+
+def trained_patches(entrants: Sequence[Entrant], plan: StudyPlan, folder: Path) -> Patches:
     """Train patches on each model, or take those that are kept, and try each on all models.
 
-    Where patches are not asked for, the figures of those that are all kept.
+    Where patches are not asked for, those of the plan are returned if all of them are kept.
 
     Raises:
         DataError: there are too few images.
         ConfigError: a model has no such class as the target.
     """
     if PATCH not in plan.groups and any(len(one.images) < FEWEST for one in entrants):
-        return ()
+        return (), ()
     contestants = [
         Contestant(one.model, one.images, AnswerFile(*_place(one, plan, folder, "patch-answers")), plan.batch_size)
         for one in entrants
@@ -175,15 +186,16 @@ def patch_figures(entrants: Sequence[Entrant], plan: StudyPlan, folder: Path) ->
     plans = [(source, target, PatchPlan(area, _number(source, target), plan.steps)) for source, area, target in asked]
     steps = sum(plan.steps - steps_done(source, one, folder) for source, _, one in plans)
     if PATCH not in plan.groups and steps:
-        return ()
-    progress, found = Progress(steps), []
+        return (), ()
+    progress, patches, found = Progress(steps), [], []
     for source, target, one in plans:
         said = f"{source.model.name}, patch of {one.area:.0%}{f' for {target}' if target else ''}"
         patch = trained_patch(source, one, folder, lambda state, said=said: progress.step(said))
+        patches.append(TrainedPatch(source.model.name, one.area, target, patch))
         for model in contestants:
             here = PatchPlan(one.area, _number(model, target), plan.steps)
             found.append(tried_on(model, patch, here, source.model.name, target))
-    return tuple(found)
+    return tuple(patches), tuple(found)
 
 
 def _number(contestant: Contestant, target: str) -> int | None:
@@ -227,6 +239,6 @@ __all__ = [
     "curve_differences",
     "curve_figures",
     "measure_all",
-    "patch_figures",
     "prepare",
+    "trained_patches",
 ]
