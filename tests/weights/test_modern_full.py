@@ -72,15 +72,16 @@ def test_a_whole_model_gives_timms_tokens_vectors_and_logits(
     save_file({key: tensor.contiguous() for key, tensor in theirs.state_dict().items()}, tmp_path / "model.safetensors")
     (tmp_path / "config.json").write_text(f'{{"architecture": "{name}"}}')
     weights = WeightsFile(tmp_path / "model.safetensors")
-    ours: Any = build(
-        dataclasses.replace(weights.spec, backbone_options=weights.spec.backbone_options | options)
-    ).eval()
-    report = load_weights(ours, weights)
-    assert not (report.missing + report.dropped + report.unexpected)
-    backbone = backbone_of(ours)
     for size in (native, other):
+        # A Swin's windows are those of the images that it is built for; all others take images of any size.
+        own = {"image_size": size} if "swin" in name else {}
+        backbone_options = weights.spec.backbone_options | options | own
+        ours: Any = build(dataclasses.replace(weights.spec, backbone_options=backbone_options)).eval()
+        report = load_weights(ours, weights)
+        assert not (report.missing + report.dropped + report.unexpected)
+        backbone = backbone_of(ours)
         if size != native:
-            theirs.set_input_size(img_size=size)
+            theirs.set_input_size(img_size=size, **({"window_size": ours.backbone.config.window} if own else {}))
         images = torch.randn(1, 3, *size, generator=torch.Generator().manual_seed(9))
         tokens = theirs.forward_features(images)
         assert relative_difference(backbone.forward_features(images), tokens) < 1e-5

@@ -63,7 +63,7 @@ def bias_by_offset(model: nn.Module, layer: int) -> Tensor:
     """
     attention = _attention(model, layer)
     h, w = attention.window
-    table: Tensor = attention.relative_position_bias_table  # type: ignore[assignment]
+    table: Tensor = attention.bias_table()  # type: ignore[assignment]
     # Rows of the table count from key to query; an image shows what lies around the query.
     return table.detach().float().cpu().T.unflatten(1, (2 * h - 1, 2 * w - 1)).flip(1, 2)
 
@@ -85,7 +85,7 @@ def _attention(model: nn.Module, layer: int) -> WindowAttention:
     swin = windowed_encoder_of(model)
     attention = swin.attention_layers()[resolve_layers([layer], swin.depth)[0]]
     assert isinstance(attention, WindowAttention)
-    if attention.relative_position_bias_table is None:
+    if attention.bias_table() is None:
         raise ConfigError(f"this model has no relative position bias (its positions are {swin.config.positions!r})")
     return attention
 

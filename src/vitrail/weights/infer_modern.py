@@ -83,9 +83,19 @@ def blocks(sizes: Sizes) -> int:
     return len({name.split(".")[1] for name in sizes if name.startswith("blocks.")})
 
 
+def shown_heads(sizes: Sizes) -> int | None:
+    """Return the number of heads that tables of biases, or norms of each head, show; None where there are none."""
+    if f"relative.0.{BIAS_TABLE}" in sizes:
+        return sizes[f"relative.0.{BIAS_TABLE}"][1]
+    head = sizes.get("blocks.0.attn.q_norm.weight")
+    return sizes["patch_embed.proj.weight"][0] // head[0] if head and "patch_embed.proj.weight" in sizes else None
+
+
 def modern_heads(sizes: Sizes) -> int | None:
-    """Return the number of heads of published models of this kind, width and depth; None where there is none."""
+    """Return the number of heads that tensors show, or that published models of this kind, width and depth have."""
     try:
+        if shown := shown_heads(sizes):
+            return shown
         width, depth = sizes["patch_embed.proj.weight"][0], blocks(sizes)
         known = named(kind_of(sizes)).values()
     except (KeyError, IndexError, ValueError):
@@ -118,7 +128,7 @@ def modern_config(
         "channels": channels,
         "width": width,
         "depth": blocks(sizes),
-        "num_heads": num_heads or modern_heads(sizes) or max(1, width // 64),
+        "num_heads": shown_heads(sizes) or num_heads or modern_heads(sizes) or max(1, width // 64),
         "mlp_ratio": hidden / width,
         "class_token": "cls_token" in sizes,
         "distillation_token": "dist_token" in sizes,
