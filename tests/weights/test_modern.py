@@ -469,3 +469,45 @@ def test_a_position_of_the_class_token_goes_into_the_token_where_timm_has_none_a
     ).eval()
     theirs.load_state_dict(load_file(tmp_path / "timm" / "model.safetensors"))
     assert relative_difference(theirs(given), expected) < TOLERANCE
+
+
+WRAPPED: dict[str, Callable[[dict[str, Tensor]], Any]] = {
+    "as it is": lambda state: state,
+    "DataParallel": lambda state: {f"module.{name}": t for name, t in state.items()},
+    "torch.compile": lambda state: {f"_orig_mod.{name}": t for name, t in state.items()},
+    "compiled and parallel": lambda state: {f"module._orig_mod.{name}": t for name, t in state.items()},
+    "Lightning": lambda state: {
+        "state_dict": {f"model.{name}": t for name, t in state.items()} | {"criterion.weight": torch.ones(3)},
+        "optimizer_states": [{"state": {0: {"exp_avg": torch.ones(2)}}}],
+        "epoch": 3,
+    },
+    "optimizer beside": lambda state: {"model": state, "optimizer": {"state": {0: {"step": torch.ones(1)}}}},
+    "averages alone": lambda state: {"model_ema": state, "epoch": 3},
+    "teacher beside student": lambda state: {
+        "student": {name: t * 0 for name, t in state.items()},
+        "teacher": {f"backbone.{name}": t for name, t in state.items()} | {"dino_head.mlp.0.weight": torch.ones(2, 2)},
+    },
+    "teacher and student in one": lambda state: {
+        "model": {f"teacher.backbone.{name}": t for name, t in state.items()}
+        | {f"teacher.dino_head.{name}": torch.ones(2) for name in ("last_layer.weight_g",)}
+    },
+    "student": lambda state: {"student": {f"module.backbone.{name}": t for name, t in state.items()}},
+    "encoder": lambda state: {f"encoder.{name}": t for name, t in state.items()},
+}
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["fp32", "fp16"])
+@pytest.mark.parametrize("name", ["vit_small_patch14_reg4_dinov2", "vit_small_plus_patch16_dinov3_qkvb"])
+@pytest.mark.parametrize("wrapped", WRAPPED)
+@torch.no_grad()
+def test_what_training_scripts_put_around_the_weights_is_peeled(
+    wrapped: str, name: str, half: bool, tmp_path: Path
+) -> None:
+    state = timms(name, TIMM[name][2]).state_dict()
+    state = {key: tensor.half() for key, tensor in state.items()} if half else state
+    torch.save(WRAPPED[wrapped](state), tmp_path / "checkpoint.pth")
+    theirs = timms(name, TIMM[name][2])
+    theirs.load_state_dict(state)
+    given = images(*TIMM[name][2])
+    ours = opened(tmp_path / "checkpoint.pth")
+    assert relative_difference(ours.forward_features(given), theirs.forward_features(given)) < TOLERANCE

@@ -240,6 +240,8 @@ def _is_known(state: State) -> bool:
     """Whether names are those of a model as they are, without a prefix of somebody's before them."""
     own = own_to_plain(state)
     others = any(layout.recognises(state) for name, layout in LAYOUTS.items() if name != "vitrail")
+    if modern.has_foreign_names(own) or swin.is_timm(own) or swin_v2.is_timm(own):
+        return others  # a wrapper of somebody's has the same prefix as models of vitrail's
     return others or is_plain(own) or swin.is_official(own)
 
 

@@ -122,6 +122,10 @@ BESIDE = re.compile(
 )
 
 
+SELF_DISTILLED = re.compile(r"(dino|ibot)_\w*head\.")
+"""Heads that DINO's teachers and students have beside their backbone."""
+
+
 def peel(
     state: dict[str, Tensor], is_known: Callable[[dict[str, Tensor]], bool]
 ) -> tuple[dict[str, Tensor], list[str]]:
@@ -141,7 +145,8 @@ def peel(
             break
         beside += [name for name in state if not name.startswith(prefix)]
         state = {name.removeprefix(prefix): tensor for name, tensor in state.items() if name.startswith(prefix)}
-    return state, beside
+    beside += [name for name in state if SELF_DISTILLED.match(name)]
+    return {name: tensor for name, tensor in state.items() if not SELF_DISTILLED.match(name)}, beside
 
 
 def _strips(state: dict[str, Tensor], prefix: str, is_known: Callable[[dict[str, Tensor]], bool]) -> bool:

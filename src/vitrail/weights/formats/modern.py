@@ -41,6 +41,18 @@ def is_modern(names: Collection[str]) -> bool:
     return biased or any(MARKS.fullmatch(name) for name in names)
 
 
+FOREIGN = re.compile(
+    r"register_tokens|storage_tokens|rel_pos_bias\..*|"
+    r"blocks\.\d+\.(\d+\..*|gamma_[12]|mlp\.(fc1_[gx]|w\d+)\..*|attn\.(relative_position_bias_table|qkv\.bias_mask))"
+)
+"""Names in the files of timm and the original repositories that are no plain ones."""
+
+
+def has_foreign_names(names: Collection[str]) -> bool:
+    """Whether some tensors of a ViT of after 2021 have other names than plain ones."""
+    return any(FOREIGN.fullmatch(name) for name in names)
+
+
 def is_ignored(name: str) -> bool:
     """Whether a tensor of a ViT of after 2021 is no part of what describes an image."""
     return IGNORED.fullmatch(name) is not None
