@@ -41,6 +41,8 @@ class Preprocessing:
     """crop: shorter side to image_size / crop_fraction, then the centre. squash: straight to image_size."""
     crop_fraction: float = 0.875
     """Share of the resized image that the centre crop keeps, in (0, 1]."""
+    interpolation: Literal["bicubic", "bilinear"] = "bicubic"
+    """How images are resized, antialiased either way."""
 
 
 @dataclass(frozen=True)

@@ -74,11 +74,73 @@ def test_transformers_config_beside_the_file_is_used_and_what_we_write_comes_bac
     assert open_weights(file).preprocessing == own
 
 
-@pytest.mark.parametrize("content", ['{"pretrained_cfg": 3}', '{"preprocessing": {"mean": 3, "x": 1}}', '{"size": {}}'])
+@pytest.mark.parametrize("content", ['{"pretrained_cfg": 3}', '{"preprocessing": 7}', '{"size": {}}'])
 def test_files_beside_it_that_say_nothing_of_it_fall_back_to_the_default(file, content):
     for name in ("config.json", "preprocessor_config.json"):
         file.with_name(name).write_text(content)
     assert open_weights(file).preprocessing.mean == IMAGENET_MEAN
+
+
+MEAN = [0.1, 0.2, 0.3]
+TIMMS = {"input_size": [3, 32, 32], "mean": MEAN, "std": MEAN}
+TRANSFORMERS = {"size": {"height": 32, "width": 32}, "image_mean": MEAN, "image_std": MEAN}
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("config.json", {"preprocessing": {"mean": 3}}),
+        ("config.json", {"preprocessing": {"mean": MEAN, "x": 1}}),
+        ("config.json", {"preprocessing": {"crop_fraction": 7}}),
+        ("config.json", {"pretrained_cfg": TIMMS | {"mean": 3}}),
+        ("config.json", {"pretrained_cfg": TIMMS | {"std": [0.0] * 3}}),
+        ("config.json", {"pretrained_cfg": TIMMS | {"crop_pct": "wide"}}),
+        ("config.json", TIMMS | {"input_size": [3, 32]}),
+        ("preprocessor_config.json", TRANSFORMERS | {"image_mean": MEAN[:2]}),
+        ("preprocessor_config.json", TRANSFORMERS | {"size": {"width": 32}}),
+        ("preprocessor_config.json", TRANSFORMERS | {"rescale_factor": 0}),
+    ],
+)
+def test_what_stands_beside_weights_and_cannot_be_is_refused_and_no_default_taken(file, name, said):
+    file.with_name(name).write_text(json.dumps(said))
+    with pytest.raises(WeightsError, match=rf"{name} says how images are to be prepared, and nothing can be prepared"):
+        _ = open_weights(file).preprocessing
+
+
+@pytest.mark.parametrize(
+    ("changes", "expected"),
+    [
+        ({}, Preprocessing((32, 32), 3, (0.1, 0.2, 0.3), (0.1, 0.2, 0.3), "squash", 1.0)),
+        ({"resample": 2}, Preprocessing((32, 32), 3, (0.1, 0.2, 0.3), (0.1, 0.2, 0.3), "squash", 1.0, "bilinear")),
+        ({"do_normalize": False}, Preprocessing((32, 32), 3, (0.0,) * 3, (1.0,) * 3, "squash", 1.0)),
+        (
+            {"size": {"shortest_edge": 40}, "do_center_crop": True, "crop_size": {"height": 32, "width": 32}},
+            Preprocessing((32, 32), 3, (0.1, 0.2, 0.3), (0.1, 0.2, 0.3), "crop", 0.8),
+        ),
+        (
+            {"size": {"shortest_edge": 32}, "do_center_crop": False},
+            Preprocessing((32, 32), 3, (0.1, 0.2, 0.3), (0.1, 0.2, 0.3), "crop", 1.0),
+        ),
+    ],
+)
+def test_transformers_processors_are_read_in_all_their_forms(file, changes, expected):
+    file.with_name("preprocessor_config.json").write_text(json.dumps(TRANSFORMERS | changes))
+    assert open_weights(file).preprocessing == expected
+
+
+def test_values_of_another_scale_than_one_are_normalised_as_the_processor_does(file):
+    # (x * factor - mean) / std, with x from 0 to 255.
+    said = TRANSFORMERS | {"rescale_factor": 1 / 127.5}
+    file.with_name("preprocessor_config.json").write_text(json.dumps(said))
+    found = open_weights(file).preprocessing
+    ours = (100 / 255 - torch.tensor(found.mean)) / torch.tensor(found.std)
+    theirs = (100 / 127.5 - torch.tensor(MEAN)) / torch.tensor(MEAN)
+    torch.testing.assert_close(ours, theirs)
+
+
+def test_an_interpolation_that_is_not_known_here_is_said_and_not_passed_over(file):
+    file.with_name("preprocessor_config.json").write_text(json.dumps(TRANSFORMERS | {"resample": 1}))
+    assert "for its interpolation lanczos stands bicubic" in open_weights(file).preprocessing_reason
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ from vitrail.serialize import dumps
 from vitrail.settings import EvaluateSettings
 from vitrail.tasks.asked import answer_settings, check_own
 from vitrail.tasks.classification.metrics import Evaluation
+from vitrail.tasks.find_preprocessing import items_of, settle_preprocessing
 from vitrail.tasks.registry import task_to_ask
 from vitrail.training import distributed
 from vitrail.training.runtime import Runtime
@@ -47,7 +48,7 @@ def run(settings: EvaluateSettings) -> None:
     result = _evaluated(settings, opened)
     if not settings.json:
         result.say()
-        say_next(after_evaluate(settings.checkpoint, opened.description, settings.data))
+        say_next(after_evaluate(settings, opened.description))
     elif distributed.is_main():
         print(dumps(to_json(result)))
 
@@ -55,12 +56,14 @@ def run(settings: EvaluateSettings) -> None:
 @distributed.processes()
 def _evaluated(settings: EvaluateSettings, opened: OpenedModel) -> Any:
     settings = published_precision(settings, opened)
-    model, description = opened.model, opened.description
+    description = opened.description
     task = task_to_ask(settings.checkpoint, description)
     check_own(settings, EvaluateSettings, task.spec)
     measured = choose_split(known_split(settings.checkpoint, description, settings.data), settings.split)
-    measured = dataclasses.replace(measured, notes=(*opened.notes, *measured.notes))
-    predictor = task.predictor(model, description, Runtime.of(settings).prepared(), settings)
+    runtime = Runtime.of(settings).prepared()
+    opened = settle_preprocessing(opened, settings, items_of(measured.images), runtime.device)
+    measured = dataclasses.replace(measured, notes=(*opened.sentences, *measured.notes))
+    predictor = task.predictor(opened.model, opened.description, runtime, settings)
     return task.evaluate(measured, predictor, settings)
 
 

@@ -20,6 +20,7 @@ from vitrail.runs.report import write_look
 from vitrail.runs.run_folder import output_folder
 from vitrail.runs.shown import Shown, held_out_of, named_images
 from vitrail.settings import LookSettings
+from vitrail.tasks.find_preprocessing import items_of, settle_preprocessing
 from vitrail.tasks.registry import task_of
 from vitrail.training.runtime import Runtime
 from vitrail.visualize.curves import draw_curves
@@ -66,9 +67,12 @@ def _look(settings: LookSettings, images: Any) -> list[Path]:
     model, description = opened.model, opened.description
     task = task_of(description)
     task.check_look(model, description, settings)
-    model.to(Runtime.named(settings.device, "fp32").device)
+    device = Runtime.named(settings.device, "fp32").device
+    model.to(device)
     shown = named_images(images, settings.count, description) if images else _held_out(description, settings)
-    for note in (*opened.notes, *shown.notes):
+    opened = settle_preprocessing(opened, settings, items_of(shown.images), device)
+    description = opened.description
+    for note in (*opened.sentences, *shown.notes):
         say(note)
     drawn = task.draw(model, description, shown.images, settings)
     curves = _curves(root)
@@ -85,7 +89,7 @@ def _look(settings: LookSettings, images: Any) -> list[Path]:
         ) from None
     for path in written:
         say(str(path))
-    say_next(after_look(settings.checkpoint, description))
+    say_next(after_look(settings, description))
     return written
 
 

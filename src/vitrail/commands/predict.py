@@ -20,6 +20,7 @@ from vitrail.runs.progress import reported
 from vitrail.settings import PredictSettings
 from vitrail.tasks.asked import answer_settings, check_own
 from vitrail.tasks.classification.predictions import Prediction
+from vitrail.tasks.find_preprocessing import settle_preprocessing
 from vitrail.tasks.left_out import left_out
 from vitrail.tasks.registry import task_to_ask
 from vitrail.training.runtime import Runtime
@@ -52,7 +53,7 @@ def predict(checkpoint: str | Path, images: Any, **settings: Any) -> list[Any]:
     task = task_to_ask(str(checkpoint), opened.description)
     called = tuple(image.name for image in requested)
     asked = answer_settings(PredictSettings, task.spec, checkpoint=str(checkpoint), images=called, **named)
-    _check(asked, opened)
+    opened = _checked(asked, opened, requested)
     for note in opened.notes:
         warnings.warn(note, stacklevel=2)
     return list(_predictions(asked, requested, opened))
@@ -67,8 +68,8 @@ def run(settings: PredictSettings) -> None:
     images = requested_images(settings.images)
     unread: list[str] = []
     opened = open_any(settings.checkpoint, accept_license=settings.accept_license)
-    _check(settings, opened)
-    for note in opened.notes:
+    opened = _checked(settings, opened, images)
+    for note in opened.sentences:
         warn(note)
     predictions = _noting(reported(_predictions(settings, images, opened), len(images), "images"), unread)
     task_to_ask(settings.checkpoint, opened.description).print(settings, predictions, out_folder(settings))
@@ -78,7 +79,7 @@ def run(settings: PredictSettings) -> None:
     for line in left_out(unread, len(images)):  # in the order of the request
         warn(line)
     if settings.format == "table" and not settings.json:
-        say_next(after_predict(settings.checkpoint, settings.images))
+        say_next(after_predict(settings))
 
 
 def _noting(predictions: Iterator[Any], unread: list[str]) -> Iterator[Any]:
@@ -89,12 +90,13 @@ def _noting(predictions: Iterator[Any], unread: list[str]) -> Iterator[Any]:
         yield prediction
 
 
-def _check(settings: PredictSettings, opened: OpenedModel) -> None:
-    """Refuse a place that cannot be written to, and what the model cannot be asked."""
+def _checked(settings: PredictSettings, opened: OpenedModel, images: list[Item]) -> OpenedModel:
+    """Refuse what the model cannot be asked or written to, and decide how the images are prepared for it."""
     if settings.out is not None:
         check_place(settings.out, "", settings.images)
     task = task_to_ask(settings.checkpoint, opened.description)
     check_own(settings, PredictSettings, task.spec)
+    return settle_preprocessing(opened, settings, images, Runtime.of(settings).device)
 
 
 def _predictions(settings: PredictSettings, images: list[Item], opened: OpenedModel) -> Iterator[Any]:

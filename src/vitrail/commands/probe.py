@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from vitrail.commands import train
-from vitrail.config import make, replace, to_json
+from vitrail.config import Preprocessing, make, replace, to_json
 from vitrail.console import percent
 from vitrail.data.sources import Images, Source, open_source, stratified, with_validation
 from vitrail.errors import ConfigError, DataError
@@ -36,6 +36,8 @@ from vitrail.runs.tune import EVALUATION_AUGMENT, Tuning
 from vitrail.seeding import preserved
 from vitrail.serialize import dumps
 from vitrail.settings import Architecture, ProbeSettings, TrainSettings
+from vitrail.settings.inputs import normalization_name, with_options
+from vitrail.tasks.find_preprocessing import settle_weights
 from vitrail.tasks.recipes import find_recipe
 from vitrail.training.linear_probe import accuracies, train_probes
 from vitrail.training.neighbours import nearest_neighbours
@@ -79,6 +81,7 @@ class Probed:
         width: of the features.
         seconds: what computing the features took, or reading them again.
         scores: one for each measure.
+        normalization: of the images, as ``--normalization`` names it.
     """
 
     weights: str
@@ -89,6 +92,7 @@ class Probed:
     width: int
     seconds: float
     scores: tuple[Score, ...]
+    normalization: str = ""
 
 
 @dataclass(frozen=True)
@@ -103,10 +107,11 @@ class Parts:
 
 @dataclass(frozen=True)
 class Table:
-    """Features and labels of a `Parts`' images, by its names."""
+    """Features and labels of a `Parts`' images, by its names, and how these were prepared."""
 
     features: dict[str, Tensor]
     labels: dict[str, Tensor]
+    preprocessing: Preprocessing
 
 
 def probe(weights: str | Path, data: str | Path, **settings: Any) -> Probed:
@@ -135,8 +140,8 @@ def run(settings: ProbeSettings) -> None:
     rows = [(s.name, percent(s.top1), percent(s.chosen_by), s.lr, round(s.seconds, 1)) for s in result.scores]
     title = f"{result.weights}: {result.labels:,} labels, {result.images:,} {result.split} images"
     say_table(title, ("measure", "top-1", "where chosen", "lr", "seconds"), rows)
-    say(f"features of width {result.width}: {result.seconds:.1f} seconds")
-    say_next(after_probe(result.weights, result.data, _channels(settings)))
+    say(f"features of width {result.width}: {result.seconds:.1f} seconds, normalization {result.normalization}")
+    say_next(after_probe(settings, _channels(settings)))
 
 
 def _probe(settings: ProbeSettings) -> Probed:
@@ -160,7 +165,8 @@ def _probe(settings: ProbeSettings) -> Probed:
         say(f"no blocks are tuned: a {type(backbone).__name__} cannot be cut between blocks as a ViT can")
     held_out = len(table.labels["test"])
     labels, width = len(parts.train), backbone.width
-    return Probed(settings.weights, settings.data, parts.split, held_out, labels, width, seconds, tuple(scores))
+    name = normalization_name(table.preprocessing)
+    return Probed(settings.weights, settings.data, parts.split, held_out, labels, width, seconds, tuple(scores), name)
 
 
 def _open(settings: ProbeSettings, weights: WeightsFile) -> Source:
@@ -207,8 +213,9 @@ def split(source: Source, settings: ProbeSettings) -> Parts:
 
 def _features(settings: ProbeSettings, weights: WeightsFile, parts: Parts) -> tuple[Table, Backbone]:
     """Describe all images by the encoder, or read again what was computed before; return the encoder too."""
+    found_out = settle_weights(weights, settings, parts.train)
     start = _start(settings, weights, parts.train)
-    for note in start.notes:
+    for note in (*found_out, *start.notes):
         say(note)
     with preserved():
         backbone = build_backbone(start.backbone.backbone, start.backbone.backbone_options)
@@ -219,7 +226,7 @@ def _features(settings: ProbeSettings, weights: WeightsFile, parts: Parts) -> tu
         model=backbone,
         weights=backbone.state_dict(),
         extract=backbone.embed,
-        preprocessing=start.preprocessing,
+        preprocessing=with_options(start.preprocessing, settings),
         folder=_folder(settings),
         runtime=runtime,
         workers=settings.workers,
@@ -230,7 +237,7 @@ def _features(settings: ProbeSettings, weights: WeightsFile, parts: Parts) -> tu
         if len(images):
             found = extraction.features(images, f"{settings.data} {name}")
             features[name], labels[name] = found.all().to(runtime.device), found.labels(images).to(runtime.device)
-    return Table(features, labels), backbone
+    return Table(features, labels, extraction.preprocessing), backbone
 
 
 def _start(settings: ProbeSettings, weights: WeightsFile, images: Images) -> Start:
@@ -326,6 +333,10 @@ def _tuning_settings(settings: ProbeSettings, weights: WeightsFile, blocks: floa
         batch_size=min(recipe.batch_size, settings.batch_size),
         image_size=preprocessing.image_size,
         channels=preprocessing.channels,
+        normalization=settings.normalization,
+        resize=settings.resize,
+        crop_fraction=settings.crop_fraction,
+        interpolation=settings.interpolation,
         augment=EVALUATION_AUGMENT,
         tune_blocks=blocks,
         cache_features="on",

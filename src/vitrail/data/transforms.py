@@ -1,7 +1,7 @@
 """From an image to the uint8 tensor a model's task starts from, for training and for evaluation.
 
 Images stay uint8 all the way (normalising happens on the device, so that loaders move a quarter of the
-bytes), are cut before they are resized, and are resized by torch's own antialiased bicubic kernel. Every
+bytes), are cut before they are resized, and are resized by torch's own antialiased kernels. Every
 random number comes from torch's global generator, so that whoever seeds it decides what is drawn.
 """
 
@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 import torch
@@ -19,6 +20,8 @@ from torch import Tensor
 
 from vitrail.config import ImageAugment, Preprocessing
 from vitrail.errors import ConfigError
+
+Interpolation = Literal["bicubic", "bilinear"]
 
 Box = tuple[int, int, int, int]
 """Left, top, right, bottom of a part of an image, in pixels."""
@@ -84,8 +87,9 @@ def train_transform(augment: ImageAugment, preprocessing: Preprocessing) -> Tran
         return Transform(_evaluation_fit(preprocessing), tuple(steps))
     if augment.crop == "fixed":
         share = min(FIXED_SHARE, preprocessing.crop_fraction)
-        return Transform(FixedCrop(size, share), tuple(steps), enough=max(_covered(size, share)))
-    crop = RandomCrop(size, augment.crop_scale, augment.crop_ratio)
+        fixed = FixedCrop(size, share, preprocessing.interpolation)
+        return Transform(fixed, tuple(steps), enough=max(_covered(size, share)))
+    crop = RandomCrop(size, augment.crop_scale, augment.crop_ratio, preprocessing.interpolation)
     return Transform(crop, tuple(steps), enough=crop.enough)
 
 
@@ -110,6 +114,7 @@ class RandomCrop:
     size: tuple[int, int]
     scale: tuple[float, float]
     ratio: tuple[float, float]
+    interpolation: Interpolation = "bicubic"
 
     @property
     def enough(self) -> int:
@@ -126,7 +131,7 @@ class RandomCrop:
             narrow, wide = self.ratio
             w, h = min(width, max(1, round(height * wide))), min(height, max(1, round(width / narrow)))
             box = _centred(width, height, w, h)
-        return resize(to_tensor(image.crop(box)), self.size)
+        return resize(to_tensor(image.crop(box)), self.size, self.interpolation)
 
 
 @dataclass(frozen=True)
@@ -135,10 +140,11 @@ class FixedCrop:
 
     size: tuple[int, int]
     crop_fraction: float
+    interpolation: Interpolation = "bicubic"
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Return a random part of the scaled image as a uint8 tensor (C, H, W)."""
-        pixels = _cover(image, *_covered(self.size, self.crop_fraction))
+        pixels = _cover(image, *_covered(self.size, self.crop_fraction), self.interpolation)
         height, width = self.size
         down, right = torch.rand(2).tolist()
         top = int(down * (pixels.shape[1] - height + 1))
@@ -152,10 +158,11 @@ class CentreCrop:
 
     size: tuple[int, int]
     crop_fraction: float
+    interpolation: Interpolation = "bicubic"
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Return the scaled image's centre as a uint8 tensor (C, H, W)."""
-        pixels = _cover(image, *_covered(self.size, self.crop_fraction))
+        pixels = _cover(image, *_covered(self.size, self.crop_fraction), self.interpolation)
         left, top, right, bottom = _centred(pixels.shape[2], pixels.shape[1], self.size[1], self.size[0])
         return pixels[:, top:bottom, left:right]
 
@@ -165,10 +172,11 @@ class Squash:
     """The whole image, resized without regard to its aspect."""
 
     size: tuple[int, int]
+    interpolation: Interpolation = "bicubic"
 
     def __call__(self, image: Image.Image) -> Tensor:
         """Return the resized image as a uint8 tensor (C, H, W)."""
-        return resize(to_tensor(image), self.size)
+        return resize(to_tensor(image), self.size, self.interpolation)
 
 
 @dataclass(frozen=True)
@@ -237,17 +245,17 @@ def to_tensor(image: Image.Image) -> Tensor:
     return pixels[None] if pixels.ndim == 2 else pixels.permute(2, 0, 1)
 
 
-def resize(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Resize a uint8 tensor (C, h, w) to ``size`` (H, W), bicubic and antialiased."""
+def resize(image: Tensor, size: tuple[int, int], interpolation: Interpolation = "bicubic") -> Tensor:
+    """Resize a uint8 tensor (C, h, w) to ``size`` (H, W), antialiased."""
     if image.shape[1:] == size:
         return image
-    return F.interpolate(image[None], size=size, mode="bicubic", antialias=True)[0]
+    return F.interpolate(image[None], size=size, mode=interpolation, antialias=True)[0]
 
 
 def _evaluation_fit(preprocessing: Preprocessing) -> Callable[[Image.Image], Tensor]:
     if preprocessing.resize == "squash":
-        return Squash(preprocessing.image_size)
-    return CentreCrop(preprocessing.image_size, preprocessing.crop_fraction)
+        return Squash(preprocessing.image_size, preprocessing.interpolation)
+    return CentreCrop(preprocessing.image_size, preprocessing.crop_fraction, preprocessing.interpolation)
 
 
 def _covered(size: tuple[int, int], crop_fraction: float) -> tuple[int, int]:
@@ -255,7 +263,7 @@ def _covered(size: tuple[int, int], crop_fraction: float) -> tuple[int, int]:
     return math.floor(size[0] / crop_fraction), math.floor(size[1] / crop_fraction)
 
 
-def _cover(image: Image.Image, tall: int, wide: int) -> Tensor:
+def _cover(image: Image.Image, tall: int, wide: int, interpolation: Interpolation) -> Tensor:
     """Resize the image, in its own aspect, so that it just covers ``tall`` x ``wide`` pixels."""
     longest = MOST_ASPECT * min(image.size)
     if max(image.size) > longest:
@@ -263,8 +271,8 @@ def _cover(image: Image.Image, tall: int, wide: int) -> Tensor:
         image = image.crop(_centred(*image.size, width, height))
     width, height = image.size
     if height * wide <= width * tall:
-        return resize(to_tensor(image), (tall, max(wide, tall * width // height)))
-    return resize(to_tensor(image), (max(tall, wide * height // width), wide))
+        return resize(to_tensor(image), (tall, max(wide, tall * width // height)), interpolation)
+    return resize(to_tensor(image), (max(tall, wide * height // width), wide), interpolation)
 
 
 def _centred(width: int, height: int, w: int, h: int) -> Box:

@@ -14,6 +14,8 @@ from vitrail.data.sources import open_source
 from vitrail.errors import DataError
 from vitrail.output import say
 from vitrail.paths import user_path
+from vitrail.settings import EvaluateSettings, LookSettings, PredictSettings, ProbeSettings
+from vitrail.settings.inputs import in_options
 from vitrail.weights.description import Description
 
 IMAGES = 4
@@ -39,23 +41,26 @@ def after_training(folder: str | Path, description: Description) -> list[str]:
     ]
 
 
-def after_evaluate(checkpoint: str, description: Description, data: str) -> list[str]:
+def after_evaluate(settings: EvaluateSettings, description: Description) -> list[str]:
     """Return what makes sense after figures: to see where the model looks, at its run's images or those measured."""
+    path, options = user_path(settings.data), in_options(settings)
     if description.settings.get("data"):
-        return [command("vitrail", "look", checkpoint)]
-    path = user_path(data)
-    return [command("vitrail", "look", checkpoint, path if path.is_dir() else path.parent)] if path.exists() else []
+        return [command("vitrail", "look", settings.checkpoint, *options)]
+    seen = path if path.is_dir() else path.parent
+    return [command("vitrail", "look", settings.checkpoint, seen, *options)] if path.exists() else []
 
 
-def after_predict(checkpoint: str, images: Sequence[str]) -> list[str]:
+def after_predict(settings: PredictSettings) -> list[str]:
     """Return what makes sense after predictions: to see where the model looked."""
-    return [command("vitrail", "look", checkpoint, *images[:IMAGES])]
+    return [command("vitrail", "look", settings.checkpoint, *settings.images[:IMAGES], *in_options(settings))]
 
 
-def after_look(checkpoint: str, description: Description) -> list[str]:
+def after_look(settings: LookSettings, description: Description) -> list[str]:
     """Return what makes sense after a look: figures of a model that tells classes, else to fine-tune the encoder."""
+    checkpoint = settings.checkpoint
     if not description.settings.get("data"):
-        return [command("vitrail", "train", "DATA", "--weights", checkpoint, *_channels(description))]
+        options = [*_channels(description), *in_options(settings)]
+        return [command("vitrail", "train", "DATA", "--weights", checkpoint, *options)]
     return (
         after_training(checkpoint, description)[:1]
         if description.class_names
@@ -63,9 +68,10 @@ def after_look(checkpoint: str, description: Description) -> list[str]:
     )
 
 
-def after_probe(weights: str, data: str, channels: int) -> list[str]:
+def after_probe(settings: ProbeSettings, channels: int) -> list[str]:
     """Return what makes sense after a probe: to fine-tune the encoder on the same images."""
-    return [command("vitrail", "train", data, "--weights", weights, *(["--channels", 1] if channels == 1 else []))]
+    options = [*(["--channels", 1] if channels == 1 else []), *in_options(settings)]
+    return [command("vitrail", "train", settings.data, "--weights", settings.weights, *options)]
 
 
 def after_doctor(data: str, task: str | None, wrong: bool) -> list[str]:

@@ -15,6 +15,8 @@ from vitrail.runs.run_training import Plan
 from vitrail.runs.split import run_split, with_images
 from vitrail.seeding import seeded
 from vitrail.settings import LearningSettings
+from vitrail.settings.inputs import with_options
+from vitrail.tasks.find_preprocessing import settle_weights
 from vitrail.tasks.registry import task_to_learn
 from vitrail.tasks.task import RunContext
 from vitrail.weights.weights_file import WeightsFile
@@ -45,18 +47,21 @@ def prepare(settings: LearningSettings, source: Source, weights: WeightsFile | N
     task = task_to_learn(settings)
     if weights is None and settings.weights is not None:
         weights = WeightsFile(settings.weights, accept_license=settings.accept_license)
+    images = training_images(source)
+    found_out = settle_weights(weights, settings, images) if weights else ()
     start = choose_model(
         settings.model,
         weights,
         settings.architecture,
-        training_images(source),
+        images,
         settings.image_size,
         settings.channels,
     )
-    description = with_images(task.describe(settings, start.backbone, start.preprocessing, source), source)
+    preprocessing = with_options(start.preprocessing, settings)
+    description = with_images(task.describe(settings, start.backbone, preprocessing, source), source)
     with seeded(settings.run.seed):
         model: Any = build(description.model)
-        notes = (*source.notes, *start.notes, *task.initialise(model, settings, weights))
+        notes = (*source.notes, *found_out, *start.notes, *task.initialise(model, settings, weights))
         folder = open_folder(settings.out, task.spec.verb, settings.data, settings)
         with given_back_if_refused(folder):
             learning = task.prepare(model, RunContext(settings, description, source, folder))

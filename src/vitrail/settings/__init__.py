@@ -1,6 +1,7 @@
 """The settings of each command: one frozen dataclass a command, the same on the command line and in Python.
 
 - `commands`: the settings of each command
+- `inputs`: how images are to be prepared for a model
 - `models`: settings of models
 - `stress`: what ``vitrail stress`` can be told
 - `training`: settings of every run that trains, whatever its task
@@ -19,6 +20,7 @@ from vitrail.settings.commands import (
     TourSettings,
     WeightsSettings,
 )
+from vitrail.settings.inputs import InputOptions, NormalizationOption
 from vitrail.settings.models import (
     FAMILIES,
     Architecture,
@@ -45,10 +47,12 @@ __all__ = [
     "DoctorSettings",
     "EvaluateSettings",
     "Head",
+    "InputOptions",
     "LearningSettings",
     "Loader",
     "LookSettings",
     "ModelsSettings",
+    "NormalizationOption",
     "Optim",
     "PaperSettings",
     "PlanSettings",

@@ -12,11 +12,12 @@ from typing import Annotated, ClassVar, Literal
 import tyro
 
 from vitrail.meaning import Rule
+from vitrail.settings.inputs import InputOptions, NormalizationOption
 from vitrail.settings.models import Architecture, Size
 
 
 @dataclass(frozen=True)
-class EvaluateSettings:
+class EvaluateSettings(NormalizationOption):
     """Measure a trained model on labelled images; each task adds its own options (`Spec.answers`)."""
 
     checkpoint: tyro.conf.Positional[str]
@@ -38,7 +39,7 @@ class EvaluateSettings:
 
 
 @dataclass(frozen=True)
-class PredictSettings:
+class PredictSettings(NormalizationOption):
     """Say what is in images; each task adds its own options (`Spec.answers`)."""
 
     RULES: ClassVar[tuple[Rule, ...]] = (
@@ -64,7 +65,7 @@ class PredictSettings:
 
 
 @dataclass(frozen=True)
-class ProbeSettings:
+class ProbeSettings(InputOptions):
     """Measure what an encoder is worth: nearest neighbours, linear classifiers, and its last blocks tuned alone."""
 
     weights: tyro.conf.Positional[str]
@@ -146,7 +147,7 @@ class PlanSettings:
 
 
 @dataclass(frozen=True)
-class LookSettings:
+class LookSettings(InputOptions):
     """Draw what a model sees: reconstructions, attention, curves, and a report of it all."""
 
     checkpoint: tyro.conf.Positional[str]

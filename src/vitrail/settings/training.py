@@ -10,11 +10,12 @@ import tyro
 from vitrail.config import ImageAugment, ImageLoader, JointAugment, Optim, Run, Schedule
 from vitrail.meaning import OF_TRAINING, OF_WHOLE_IMAGES, Rule
 from vitrail.ranges import COUNT, EPOCHS, MOST, PROBABILITY, RATE, SIDE, Range
+from vitrail.settings.inputs import InputOptions, NormalizationOption
 from vitrail.settings.models import BackboneArchitecture, Size
 
 
 @dataclass(frozen=True)
-class LearningSettings:
+class LearningSettings(NormalizationOption):
     """Settings of every run that learns, with labels or without; each task adds its own (`vitrail.tasks.registry`)."""
 
     RANGES: ClassVar[dict[str, Range]] = {
@@ -87,7 +88,7 @@ class TrainSettings(LearningSettings):
 
 
 @dataclass(frozen=True)
-class PretrainSettings(LearningSettings):
+class PretrainSettings(LearningSettings, InputOptions):
     """Settings of every pretraining without labels; each objective adds its own (`vitrail.tasks.registry`)."""
 
     FIRST: ClassVar[tuple[str, ...]] = (

@@ -8,6 +8,7 @@
 - `detection`: finding objects
 - `dense`: what tasks that look for things inside an image share
 - `drawn_names`: the names of what is drawn of images
+- `find_preprocessing`: how images are prepared for an opened model
 - `inputs`: images as a model takes them
 - `left_out`: images that could not be read
 - `look_options`: which options of ``vitrail look`` have a meaning for a model

@@ -9,12 +9,15 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from vitrail.config import make
 from vitrail.data.normalise import Normalise
 from vitrail.data.requested import requested_images
 from vitrail.data.transforms import eval_transform
 from vitrail.errors import DataError
 from vitrail.explain.rollout import AttentionMaps, attention_maps
 from vitrail.models.backbone import backbone_of
+from vitrail.settings.inputs import InputOptions
+from vitrail.tasks.find_preprocessing import settle_preprocessing
 from vitrail.tasks.predictor import Predictor
 from vitrail.tasks.registry import task_of
 from vitrail.training.runtime import Runtime
@@ -26,7 +29,13 @@ EMBEDDED_AT_ONCE = 32
 
 
 def open_model(
-    checkpoint: str | Path, *, device: str = "auto", precision: str = "fp32", accept_license: bool = False
+    checkpoint: str | Path,
+    *,
+    device: str = "auto",
+    precision: str = "fp32",
+    accept_license: bool = False,
+    images: Any = (),
+    **options: Any,
 ) -> OpenModel:
     """Open a trained model.
 
@@ -37,15 +46,21 @@ def open_model(
         device: auto, cpu, cuda, cuda:1 or mps.
         precision: fp32, bf16, fp16, or auto: bf16 where the hardware computes in it.
         accept_license: the licence of what is fetched is accepted, where it asks for that; remembered for later.
+        images: some of yours, as `vitrail.predict` takes them: where nothing says how a classifier's images are
+            normalised, it is found out from them (a warning tells).
+        **options: how images are prepared, where you know it: ``normalization``, ``resize``, ``crop_fraction`` and
+            ``interpolation``, as in `vitrail.settings.InputOptions`.
 
     Raises:
         WeightsError: there is no such file, it is damaged, or it belongs to no model known here.
-        ConfigError: there is no such device, or it does not compute in this precision.
+        ConfigError: there is no such device, it does not compute in this precision, or an option does not fit.
     """
-    opened = open_any(checkpoint, accept_license=accept_license)
+    runtime, asked = Runtime.named(device, precision), make(InputOptions, **options)
+    requested = () if isinstance(images, (list, tuple)) and not images else requested_images(images)
+    opened = settle_preprocessing(open_any(checkpoint, accept_license=accept_license), asked, requested, runtime.device)
     for note in opened.notes:
         warnings.warn(note, stacklevel=2)
-    return OpenModel(opened.model, opened.description, Runtime.named(device, precision))
+    return OpenModel(opened.model, opened.description, runtime)
 
 
 class OpenModel:

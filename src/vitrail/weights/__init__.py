@@ -27,10 +27,12 @@
 - `plausible`: whether a checkpoint's description can be that of the tensors beside it
 - `preprocessing`: how images must be prepared for a weights file
 - `pretrained`: encoders that others have published, a table
+- `preprocessing`: how images must be prepared for a weights file of which nobody wrote it
 - `reader`: open weights files without ever running code from them, and without unfolding more than they can hold
 - `remembered`: what is remembered of fetched models from one command to the next
 - `shape`: what the tensors of a model say about it, in words for people
 - `sidecars`: what lies beside weights: reading what it says, and writing what a library needs to open the folder
+- `stated_preprocessing`: how images must be prepared for weights, where it is written in their file or beside it
 - `weights_file`: a weights file
 - `wrappers`: the weights inside what a training script saved around them
 """

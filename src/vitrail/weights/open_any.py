@@ -8,6 +8,7 @@ from typing import Any
 
 from torch import nn
 
+from vitrail.config import Preprocessing
 from vitrail.data.imagenet import CLASSES, imagenet_names
 from vitrail.heads.registry import build
 from vitrail.seeding import preserved
@@ -29,36 +30,53 @@ class OpenedModel:
         model: in evaluation mode, on the CPU.
         description: what is known of it, in the form in which vitrail's checkpoints say it.
         is_own: whether a run of vitrail's wrote it.
+        source: what the user named.
         notes: what had to be assumed, each a sentence for the user.
+        reason: how the preprocessing is known, half a sentence.
+        alternatives: how images may have to be prepared instead, where that is not certain.
+        prepared: how images are prepared and how that is known, a sentence; "" until it is decided.
     """
 
     model: nn.Module
     description: Description
     is_own: bool
+    source: str
     notes: tuple[str, ...] = ()
+    reason: str = ""
+    alternatives: tuple[Preprocessing, ...] = ()
+    prepared: str = ""
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """All that a command says of the model before its figures."""
+        return (*self.notes, self.prepared) if self.prepared else self.notes
 
 
-def open_any(source: str | Path, num_heads: int | None = None, *, accept_license: bool = False) -> OpenedModel:
+def open_any(
+    source: str | Path | WeightsFile, num_heads: int | None = None, *, accept_license: bool = False
+) -> OpenedModel:
     """Open a model with its weights.
 
     Args:
-        source: as for `vitrail.weights.named.find_model`.
+        source: as for `vitrail.weights.named.find_model`; or others' weights that are open already.
         num_heads: number of heads, where nothing in or beside the weights says it.
         accept_license: the licence of what is fetched is accepted, where it asks for that; remembered for later.
 
     Raises:
         WeightsError: there is no such thing, it is damaged, or it belongs to no model known here.
     """
-    find_model(source, accept_license=accept_license)
-    if is_own_checkpoint(source):
+    if not isinstance(source, WeightsFile):
+        find_model(source, accept_license=accept_license)
+    if not isinstance(source, WeightsFile) and is_own_checkpoint(source):
         model, description = open_checkpoint(source)
-        return OpenedModel(model, description, is_own=True)
-    weights = WeightsFile(source, num_heads)
+        return OpenedModel(model, description, True, str(source), reason="the checkpoint says so")
+    weights = source if isinstance(source, WeightsFile) else WeightsFile(source, num_heads)
     description, notes = described(weights)
     with preserved():
         model: Any = build(description.model)
     load_weights(model, weights)
-    return OpenedModel(model.eval(), description, is_own=False, notes=notes)
+    known = weights.preprocessing_reason, weights.alternatives
+    return OpenedModel(model.eval(), description, False, weights.source, notes, *known)
 
 
 def is_own_checkpoint(source: str | Path) -> bool:

@@ -1,32 +1,36 @@
-"""How images must be prepared for a weights file: what stands beside it, else what its origin is known for."""
+"""How images must be prepared for a weights file of which nobody wrote it: what its origin is known for."""
 
 from __future__ import annotations
 
 import dataclasses
 import math
-from pathlib import Path
 from typing import Any
 
 import torch
 
-from vitrail.config import IMAGENET_MEAN, IMAGENET_STD, Preprocessing, from_json
-from vitrail.errors import VitrailError, WeightsError
+from vitrail.config import IMAGENET_MEAN, IMAGENET_STD, Preprocessing
+from vitrail.errors import WeightsError
 from vitrail.layers.positions import sincos_2d
 from vitrail.models.registry import BACKBONES
+from vitrail.settings.inputs import (
+    HALF,
+    OPENAI_MEAN,
+    OPENAI_STD,
+    NormalizationOption,
+    normalization_name,
+    with_options,
+)
 from vitrail.weights.infer_modern import has_modern_shape, kind_of
 from vitrail.weights.infer_spec import sizes_of, spec_of
-from vitrail.weights.plausible import check_preprocessing
 from vitrail.weights.reader import State
 from vitrail.weights.shape import channels_of
-from vitrail.weights.sidecars import CONFIG, PROCESSOR, read_stated
+from vitrail.weights.stated_preprocessing import Reasoned
 
-HALF = (0.5, 0.5, 0.5)
-"""Google scales images to [-1, 1]."""
-
-
-CLIP_MEAN = (0.48145466, 0.4578275, 0.40821073)
-CLIP_STD = (0.26862954, 0.26130258, 0.27577711)
-"""Of the images that OpenAI's CLIP was trained on (openai/CLIP, clip.py); open_clip takes the same."""
+HUGGING_FACE = "Hugging Face's ViT are Google's, trained on values from -1 to 1 (mean and std 0.5)"
+ANY_VIT = "DeiT's and most files under such names were trained with ImageNet's mean and std"
+BEIT = "BEiT was trained on values from -1 to 1 (BEiT v2 with ImageNet's mean and std)"
+UNCERTAIN = (HUGGING_FACE, ANY_VIT, BEIT)
+"""Reasons that hold for most files of a layout, not for all: timm's AugReg ViT want 0.5, transformers' DeiT do not."""
 
 IMAGENET_WHY = "{}'s files were trained with ImageNet's mean and std"
 
@@ -35,37 +39,11 @@ MODERN: dict[str, tuple[tuple[float, ...], tuple[float, ...], bool, str]] = {
     "deit3": (IMAGENET_MEAN, IMAGENET_STD, False, IMAGENET_WHY.format("DeiT III")),
     "dinov2": (IMAGENET_MEAN, IMAGENET_STD, False, IMAGENET_WHY.format("DINOv2")),
     "dinov3": (IMAGENET_MEAN, IMAGENET_STD, False, IMAGENET_WHY.format("DINOv3")),
-    "beit": (
-        HALF,
-        HALF,
-        False,
-        "BEiT was trained on values from -1 to 1 (BEiT v2 with ImageNet's mean and std: say so)",
-    ),
-    "clip": (CLIP_MEAN, CLIP_STD, False, "CLIP was trained with the mean and std of its own images"),
+    "beit": (HALF, HALF, False, BEIT),
+    "clip": (OPENAI_MEAN, OPENAI_STD, False, "CLIP was trained with the mean and std of its own images"),
     "siglip": (HALF, HALF, True, "SigLIP was trained on values from -1 to 1 (mean and std 0.5), images squashed"),
 }
 """Mean, standard deviation, whether images are squashed to a square, and why, for each family of ViTs of after 2021."""
-
-Reasoned = tuple[Preprocessing, str]
-"""Preprocessing, and how it is known: half a sentence for people."""
-
-
-def stated_preprocessing(notes: dict[str, Any], config: dict[str, Any], folder: Path) -> Reasoned | None:
-    """Return the preprocessing that is written in a weights file or beside it; None where nobody wrote it.
-
-    Args:
-        notes: of vitrail's in the file.
-        config: what ``config.json`` beside it holds.
-        folder: where the file lies.
-    """
-    own = _own(notes.get("preprocessing"))
-    if own:
-        return own, "the file says so"
-    found = {
-        CONFIG: _own(config.get("preprocessing")) or _from_timm(config.get("pretrained_cfg", config)),
-        PROCESSOR: _from_huggingface(read_stated(folder / PROCESSOR)),
-    }
-    return next(((p, f"{name} beside it says so") for name, p in found.items() if p), None)
 
 
 def default_preprocessing(layout: str, state: State) -> Reasoned:
@@ -86,18 +64,25 @@ def default_preprocessing(layout: str, state: State) -> Reasoned:
     if layout in ("google", "big_vision", "bit"):
         return squashed, "Google's files were trained on values from -1 to 1 (mean and std 0.5)"
     if layout.startswith("huggingface") and "decoder.mask_token" not in state:
-        return squashed, "Hugging Face's ViT are Google's, trained on values from -1 to 1 (mean and std 0.5)"
+        return squashed, HUGGING_FACE
     if layout.startswith("swin"):
         return imagenet, "Swin's files were trained with ImageNet's mean and std"
     if layout == "torchvision":
-        return imagenet, "torchvision's files were trained with ImageNet's mean and std"
+        # As torchvision's presets of its ViT have it; those of its Swin are bicubic.
+        bilinear = dataclasses.replace(imagenet, interpolation="bilinear")
+        return bilinear, "torchvision's files were trained with ImageNet's mean and std"
     if "decoder.mask_token" in state or has_fixed_positions(state):
         return imagenet, "it is a masked autoencoder's, trained with ImageNet's mean and std"
-    return (
-        imagenet,
-        "DeiT's and most files under such names were trained with ImageNet's mean and std "
-        "(timm's augreg ones with 0.5: then say so)",
-    )
+    return imagenet, ANY_VIT
+
+
+def alternatives(known: Reasoned) -> tuple[Preprocessing, ...]:
+    """Return what a weights file may want instead of its layout's default; nothing where that is certain."""
+    preprocessing, reason = known
+    if reason not in UNCERTAIN or preprocessing.channels not in (1, 3):
+        return ()
+    other = "half" if normalization_name(preprocessing) == "imagenet" else "imagenet"
+    return (with_options(preprocessing, NormalizationOption(normalization=other)),)
 
 
 def _of_modern(state: State, like: Preprocessing) -> Reasoned | None:
@@ -151,58 +136,3 @@ def _image_size(state: State) -> tuple[int, int]:
     except WeightsError:
         return (224, 224)
     return spec.backbone_options.get("image_size") or BACKBONES[spec.backbone][1].image_size
-
-
-def _own(said: Any) -> Preprocessing | None:
-    try:
-        return _checked(from_json(Preprocessing, said)) if isinstance(said, dict) else None
-    except (VitrailError, ValueError):
-        return None
-
-
-def _checked(preprocessing: Preprocessing) -> Preprocessing:
-    """Pass on preprocessing that an image can go through.
-
-    Raises:
-        ValueError: none can.
-    """
-    check_preprocessing(preprocessing)
-    return preprocessing
-
-
-def _from_huggingface(config: dict[str, Any]) -> Preprocessing | None:
-    try:
-        size: Any = config["size"]
-        crops = bool(config.get("do_center_crop"))
-        wanted: Any = config["crop_size"] if crops else size
-        height, width = (wanted["height"], wanted["width"]) if isinstance(wanted, dict) else (wanted, wanted)
-        shortest = size.get("shortest_edge") if crops and isinstance(size, dict) else None
-        return _checked(
-            Preprocessing(
-                image_size=(int(height), int(width)),
-                channels=len(config["image_mean"]),
-                mean=tuple(map(float, config["image_mean"])),
-                std=tuple(map(float, config["image_std"])),
-                resize="crop" if shortest else "squash",
-                crop_fraction=min(1.0, int(height) / int(shortest)) if shortest else 1.0,
-            )
-        )
-    except (KeyError, TypeError, ValueError, ArithmeticError):
-        return None
-
-
-def _from_timm(config: Any) -> Preprocessing | None:
-    try:
-        channels, height, width = config["input_size"]
-        return _checked(
-            Preprocessing(
-                image_size=(int(height), int(width)),
-                channels=int(channels),
-                mean=tuple(map(float, config["mean"])),
-                std=tuple(map(float, config["std"])),
-                resize="squash" if config.get("crop_mode") == "squash" else "crop",
-                crop_fraction=float(config.get("crop_pct", 0.875)),
-            )
-        )
-    except (KeyError, TypeError, ValueError, AttributeError, ArithmeticError):
-        return None

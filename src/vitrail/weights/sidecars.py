@@ -25,8 +25,8 @@ LARGEST_JSON = 64 * 2**20
 
 CONFIG, PROCESSOR = "config.json", "preprocessor_config.json"
 
-BICUBIC = 3
-"""Pillow's number for it, by which transformers' processors name it."""
+RESAMPLE = {"bilinear": 2, "bicubic": 3}
+"""Pillow's numbers, by which transformers' processors name an interpolation."""
 
 
 def read_json(path: Path) -> dict[str, Any]:
@@ -252,7 +252,7 @@ def transformers_processor(preprocessing: Preprocessing) -> dict[str, Any]:
         "image_processor_type": "ViTImageProcessor",
         "do_resize": True,
         "size": {"height": height, "width": width},
-        "resample": BICUBIC,
+        "resample": RESAMPLE[preprocessing.interpolation],
         "do_rescale": True,
         "rescale_factor": 1 / 255,
         "do_normalize": True,
@@ -325,7 +325,7 @@ def _for_timm(weights: WeightsFile) -> dict[str, dict[str, Any]]:
         arguments["num_heads"] = _swin_heads(backbone)
     pretrained = {
         "input_size": [p.channels, *p.image_size],
-        "interpolation": "bicubic",
+        "interpolation": p.interpolation,
         "crop_pct": p.crop_fraction,
         "crop_mode": "center" if p.resize == "crop" else "squash",
         "mean": list(p.mean),

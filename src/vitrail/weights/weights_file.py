@@ -27,10 +27,11 @@ from vitrail.weights.formats import google
 from vitrail.weights.infer_spec import UNKNOWN, heads_of_family, known_heads, spec_of
 from vitrail.weights.named import find_model
 from vitrail.weights.paths import path_of
-from vitrail.weights.preprocessing import default_preprocessing, stated_preprocessing
+from vitrail.weights.preprocessing import alternatives, default_preprocessing
 from vitrail.weights.reader import State, file_format, find_file, read_notes, read_weights
 from vitrail.weights.shape import shape_of
 from vitrail.weights.sidecars import CONFIG, class_names_of, heads_of, inside, read_stated
+from vitrail.weights.stated_preprocessing import stated_preprocessing
 
 
 def open_weights(source: str | Path | WeightsFile) -> WeightsFile:
@@ -173,6 +174,16 @@ class WeightsFile:
         torchvision's and Microsoft's.
         """
         return self._preprocessing[0]
+
+    def assume(self, preprocessing: Preprocessing, reason: str) -> None:
+        """Take it from now on as known how images are prepared: the user says so, or it was found out with images."""
+        vars(self)["_preprocessing"] = preprocessing, reason
+        vars(self).pop("description", None)
+
+    @property
+    def alternatives(self) -> tuple[Preprocessing, ...]:
+        """How images may have to be prepared instead, where nobody wrote it and its layout leaves it open."""
+        return alternatives(self._preprocessing)
 
     @property
     def preprocessing_reason(self) -> str:

@@ -36,6 +36,7 @@ class Evaluation:
         confusion: ``confusion[i][j]`` images of class i called class j.
         damaged: files that could not be read and were left out.
         notes: which images were measured, where that is not plain.
+        normalization: how the input was normalised, as ``--normalization`` names it.
     """
 
     split: str
@@ -48,6 +49,7 @@ class Evaluation:
     confusion: tuple[tuple[int, ...], ...]
     damaged: tuple[str, ...]
     notes: tuple[str, ...] = ()
+    normalization: str = ""
 
     @property
     def right(self) -> int:
@@ -65,7 +67,8 @@ class Evaluation:
         top5 = "" if self.top5 is None else f", top-5 {percent(self.top5)}"
         say(
             f"{self.split}: {self.right:,} of {self.images:,} images right, top-1 {percent(self.top1)}{top5}, "
-            f"mean over classes {percent(self.mean_class)}, loss {figure('loss', self.loss)}"
+            f"mean over classes {percent(self.mean_class)}, loss {figure('loss', self.loss)}, "
+            f"normalization {self.normalization}"
         )
 
 

@@ -9,12 +9,13 @@ from vitrail.config import Augment, Loader
 from vitrail.meaning import OF_MIXING, OF_TRAINING, OF_WHOLE_IMAGES, Rule
 from vitrail.ranges import COUNT, LABELS, PROBABILITY, Range
 from vitrail.settings.commands import EvaluateSettings, PredictSettings
+from vitrail.settings.inputs import InputOptions
 from vitrail.settings.models import Architecture
 from vitrail.settings.training import TrainSettings
 
 
 @dataclass(frozen=True)
-class ClassifyEvaluateSettings(EvaluateSettings):
+class ClassifyEvaluateSettings(EvaluateSettings, InputOptions):
     """Measure a classifier on labelled images."""
 
     RANGES: ClassVar[dict[str, Range]] = {"batch_size": COUNT}
@@ -24,7 +25,7 @@ class ClassifyEvaluateSettings(EvaluateSettings):
 
 
 @dataclass(frozen=True)
-class ClassifyPredictSettings(PredictSettings):
+class ClassifyPredictSettings(PredictSettings, InputOptions):
     """Name the classes of images."""
 
     RANGES: ClassVar[dict[str, Range]] = {"top": COUNT, "batch_size": COUNT}
@@ -40,7 +41,7 @@ class ClassifyPredictSettings(PredictSettings):
 
 
 @dataclass(frozen=True)
-class ClassifySettings(TrainSettings):
+class ClassifySettings(TrainSettings, InputOptions):
     """Train a classifier, from scratch or from given weights."""
 
     FIRST: ClassVar[tuple[str, ...]] = (*TrainSettings.FIRST, "labels", "architecture.patch_size", "augment.mixup")

@@ -20,6 +20,7 @@ from vitrail.heads.partial_fine_tuning import PartialFineTuning
 from vitrail.heads.spec import ModelSpec
 from vitrail.output import say_table
 from vitrail.settings import LookSettings
+from vitrail.settings.inputs import normalization_name
 from vitrail.tasks.attention import attention_options
 from vitrail.tasks.classification.figures import draw_answers
 from vitrail.tasks.classification.loss import Classification
@@ -120,7 +121,8 @@ class ClassificationTask(Supervised):
         damaged = unread(batches)
         if not len(counts):
             raise DataError(f"none of the {len(measured.images)} images of {measured.data} can be read")
-        return summarise(measured.split, counts, description.class_names, damaged, measured.notes)
+        found = summarise(measured.split, counts, description.class_names, damaged, measured.notes)
+        return replace(found, normalization=normalization_name(description.preprocessing))
 
     def predict(
         self, images: Sequence[Item], predictor: Any, settings: ClassifyPredictSettings, out: Path
