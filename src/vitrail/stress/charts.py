@@ -31,7 +31,8 @@ def draw_panels(panels: Sequence[Panel], models: Sequence[ModelFigures]) -> Imag
     if not shown:
         return None
     small = len(shown) > 4
-    with _canvas(len(shown), small) as (axes, to_image):
+    lines = len(models) if small else max(len(panel.shown(models)) for panel in shown) * len(models) + 1
+    with _canvas(len(shown), small, lines=lines) as (axes, to_image):
         for axis, panel in zip(axes, shown, strict=False):
             _draw_panel(axis, panel, models, small)
     return to_image()
@@ -42,7 +43,7 @@ def draw_conflict(models: Sequence[ModelFigures]) -> Image.Image | None:
     shown = [model for model in models if model.conflict]
     if not shown:
         return None
-    with _canvas(1, False, "named, % of images") as (axes, to_image):
+    with _canvas(1, False, "named, % of images", 2 * len(shown)) as (axes, to_image):
         for number, model in enumerate(shown):
             levels = [point.level for point in model.conflict]
             for kind, (name, attribute) in enumerate((("shape's class", "shape"), ("texture's class", "texture"))):
@@ -60,7 +61,7 @@ def draw_patches(patches: Sequence[PatchFigures]) -> Image.Image | None:
     models = list(dict.fromkeys(one.model for one in patches))
     if not models:
         return None
-    with _canvas(len(models), False) as (axes, to_image):
+    with _canvas(len(models), False, lines=2 * len(models) + 1) as (axes, to_image):
         for axis, model in zip(axes, models, strict=False):
             own = [one for one in patches if one.model == model]
             _patch_lines(axis, own)
@@ -178,14 +179,21 @@ def _logarithmic(axis: Any, levels: Sequence[float]) -> None:
 
 def _legend(axis: Any) -> None:
     if axis.get_legend_handles_labels()[1]:
-        axis.legend(frameon=False, fontsize=8.5, labelcolor=INK, loc="upper left", bbox_to_anchor=(-0.02, -0.14))
+        axis.legend(frameon=False, fontsize=8.5, labelcolor=INK, loc="upper left", bbox_to_anchor=(-0.02, -0.2))
 
 
 @contextmanager
 def _canvas(
-    count: int, small: bool, label: str = "accuracy, %"
+    count: int, small: bool, label: str = "accuracy, %", lines: int = 2
 ) -> Iterator[tuple[list[Any], Callable[[], Image.Image]]]:
-    """Give the axes of so many charts, and a function that returns the image once they are drawn."""
+    """Give the axes of so many charts, and a function that returns the image once they are drawn.
+
+    Args:
+        count: how many charts.
+        small: whether they are of a smaller kind, of which only the first has a legend.
+        label: what is measured.
+        lines: of a chart's legend.
+    """
     # Not pyplot: its figures are global, and a server draws in several threads.
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -193,7 +201,7 @@ def _canvas(
 
     columns = min(count, 4 if small else 3 if count == 3 else 2)
     rows = math.ceil(count / columns)
-    wide, tall = (2.9, 2.3) if small else ({1: 8.0, 2: 5.4, 3: 4.4}[columns], 4.0)
+    wide, tall = (2.9, 2.3) if small else ({1: 8.0, 2: 5.4, 3: 4.4}[columns], 3.5 + 0.2 * lines)
     with rc_context({"font.family": "DejaVu Sans", "font.size": 10, "axes.unicode_minus": True}):
         canvas = Figure(figsize=(wide * columns, tall * rows), dpi=150, layout="constrained", facecolor="white")
         canvas.get_layout_engine().set(w_pad=0.12, h_pad=0.12)  # type: ignore[union-attr]

@@ -12,7 +12,7 @@ from vitrail.stress.charts import draw_conflict, draw_panels, draw_patches
 from vitrail.stress.figures import ModelFigures
 from vitrail.stress.panels import PANELS
 from vitrail.stress.study import Study
-from vitrail.stress.words import conclusions, findings
+from vitrail.stress.words import about_conflicts, about_occlusion, findings
 from vitrail.visualize.report import Figure, Section, Table, write_report
 
 CAPTIONS = {
@@ -50,12 +50,12 @@ def write_page(path: Path, study: Study, examples: dict[str, Image.Image], next_
         examples: of each family of curves, an image under its changes.
         next_steps: commands.
     """
-    names = " against ".join(model.name for model in study.models)
+    *first, last = [model.name for model in study.models]
+    names = f"{', '.join(first)} and {last}" if first else last
     return write_report(
         path,
         title=f"{names} under stress",
-        subtitle=f"{study.images:,} images of {study.data} ({study.split}), {study.classes:,} classes. "
-        f"{' '.join(conclusions(study))}",
+        subtitle=f"{study.images:,} images of {study.data} ({study.split}), {study.classes:,} classes.",
         facts=_facts(study.models),
         images=_figures(study, examples),
         tables=_tables(study),
@@ -72,7 +72,7 @@ def _facts(models: Sequence[ModelFigures]) -> list[tuple[str, str]]:
     for model in models:
         whose = f"{model.name}: " if len(models) > 1 else ""
         facts.append((f"{whose}accuracy as they are", percent(model.clean[0])))
-        for name, level, words in HEADLINES:
+        for name, level, words in HEADLINES if len(models) == 1 else HEADLINES[:1]:
             value = model.accuracy_at(name, level)
             facts += [(f"{whose}{words}", percent(value))] if value is not None else []
     return facts
@@ -90,9 +90,10 @@ def _figures(study: Study, examples: dict[str, Image.Image]) -> list[Figure]:
     figures: list[Figure] = []
     for group, panels in PANELS.items():
         drawn = draw_panels(panels, study.models)
-        figures += [(CAPTIONS[group], drawn)] if drawn else []
+        said = f" {' '.join(about_occlusion(study))}" if group == "occlusion" else ""
+        figures += [(f"{CAPTIONS[group]}{said}", drawn)] if drawn else []
         if group == "texture" and (conflict := draw_conflict(study.models)):
-            figures.append((CONFLICT, conflict))
+            figures.append((" ".join((CONFLICT, *about_conflicts(study))), conflict))
         if group in examples:
             figures.append((EXAMPLES.format(CAPTIONS[group].partition("\n")[0]), examples[group]))
     patches = draw_patches(study.patches)

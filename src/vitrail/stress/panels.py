@@ -31,6 +31,10 @@ class Panel:
         return [(name, label) for name, label in self.curves if any(model.curve(name) for model in models)]
 
 
+def _title(name: str) -> str:
+    return "JPEG" if name == "jpeg" else name.replace("_", " ").capitalize()
+
+
 ORDERS = (("random", "at random"), ("salient", "what matters first"), ("non_salient", "what matters least first"))
 
 PANELS: dict[str, tuple[Panel, ...]] = {
@@ -65,7 +69,7 @@ PANELS: dict[str, tuple[Panel, ...]] = {
     ),
     "corruptions": (
         Panel("Mean of all", ((MEAN, ""),)),
-        *(Panel(name.replace("_", " ").capitalize(), ((f"corruption_{name}", ""),)) for name in CORRUPTIONS),
+        *(Panel(_title(name), ((f"corruption_{name}", ""),)) for name in CORRUPTIONS),
     ),
 }
 

@@ -14,31 +14,41 @@ CONVOLUTIONAL = frozenset({"bit"})
 
 def conclusions(study: Study) -> list[str]:
     """Return a few sentences about each model and, of several, about how they differ."""
-    sentences = [sentence for model in study.models for sentence in _about(model, len(study.models) > 1)]
+    return [*about_occlusion(study), *about_conflicts(study)]
+
+
+def about_occlusion(study: Study) -> list[str]:
+    """Say what each model keeps when half of the patches are black, and how models differ."""
+    sentences = []
+    for model in study.models:
+        half = model.accuracy_at(*HALF)
+        if half is not None and model.clean[0]:
+            kept = percent(half / model.clean[0])
+            sentences.append(f"{_who(model, study)} keeps {kept} of its accuracy when half of the patches are black.")
     return [*sentences, *(_compared(one) for one in study.differences if (one.curve, one.level) == HALF)]
 
 
-def _about(model: ModelFigures, named: bool) -> list[str]:
-    who = model.name if named else "The model"
+def about_conflicts(study: Study) -> list[str]:
+    """Say whose class each model names where shape and texture disagree."""
     sentences = []
-    half = model.accuracy_at(*HALF)
-    if half is not None and model.clean[0]:
-        sentences.append(
-            f"{who} keeps {percent(half / model.clean[0])} of its accuracy when half of the patches are black."
-        )
-    if model.conflict and model.conflict[-1].bias is not None:
-        last = model.conflict[-1]
-        sentences.append(
-            f"Given another class's texture, {who if named else 'it'} names the shape's class in "
-            f"{percent(last.shape[0])} and the texture's in {percent(last.texture[0])} of the images."
-        )
+    for model in study.models:
+        if model.conflict:
+            last = model.conflict[-1]
+            sentences.append(
+                f"Wholly in another class's texture, {percent(last.shape[0])} of the images are named by their shape "
+                f"and {percent(last.texture[0])} by the texture{f' ({model.name})' if len(study.models) > 1 else ''}."
+            )
     return sentences
+
+
+def _who(model: ModelFigures, study: Study) -> str:
+    return model.name if len(study.models) > 1 else "The model"
 
 
 def _compared(one: Difference) -> str:
     more, less = (one.first, one.second) if one.kept >= 0 else (one.second, one.first)
     sign = 1 if one.kept >= 0 else -1
-    low, high = sorted((sign * one.low, sign * one.high))
+    low, high = sorted((sign * one.low + 0.0, sign * one.high + 0.0))  # 0.0, and not -0.0
     said = (
         f"At half of the patches {more} keeps {points(sign * one.kept)} more of its own accuracy than {less} "
         f"(95 % interval {points(low)} to {points(high)})"
@@ -82,4 +92,4 @@ def _against(study: Study, first: ModelFigures, second: ModelFigures) -> list[li
     return rows
 
 
-__all__ = ["conclusions", "findings"]
+__all__ = ["about_conflicts", "about_occlusion", "conclusions", "findings"]
