@@ -21,6 +21,11 @@ from vitrail.weights.load import fit_state
 TINY: dict[str, Any] = {"embed_width": 32, "head_width": 16, "depths": (2, 1), "window": 4, "image_size": 32}
 
 
+@pytest.fixture(autouse=True)
+def seeded() -> None:
+    torch.manual_seed(7)
+
+
 def filled(module: Any) -> Any:
     generator = torch.Generator().manual_seed(2)
     with torch.no_grad():

@@ -511,3 +511,24 @@ def test_what_training_scripts_put_around_the_weights_is_peeled(
     given = images(*TIMM[name][2])
     ours = opened(tmp_path / "checkpoint.pth")
     assert relative_difference(ours.forward_features(given), theirs.forward_features(given)) < TOLERANCE
+
+
+def test_what_nothing_shows_is_said_to_be_assumed_and_a_config_beside_settles_it(tmp_path: Path) -> None:
+    saved(timms("vit_base_patch16_clip_224", (64, 64)), tmp_path)
+    assert "quick_gelu" in WeightsFile(tmp_path / "model.safetensors").assumption
+    for architecture, mlp in (
+        ("vit_base_patch16_clip_224", "gelu"),
+        ("vit_base_patch16_clip_quickgelu_224", "quick_gelu"),
+    ):
+        (tmp_path / "config.json").write_text(f'{{"architecture": "{architecture}"}}')
+        weights = WeightsFile(tmp_path / "model.safetensors")
+        assert "quick_gelu" not in weights.assumption
+        assert weights.spec.backbone_options.get("mlp", "quick_gelu") == mlp
+    (tmp_path / "config.json").unlink()
+    saved(swin_v2(8, (256, 256)), tmp_path)
+    assert "windows of 8 tokens" in WeightsFile(tmp_path / "model.safetensors").assumption
+    (tmp_path / "config.json").write_text('{"architecture": "swinv2_base_window12to24_192to384"}')
+    weights = WeightsFile(tmp_path / "model.safetensors")
+    assert "windows" not in weights.assumption
+    config: Any = weights.backbone_config
+    assert (config.window, config.pretrained_windows) == ((24, 24), (12, 12, 12, 6))

@@ -14,14 +14,17 @@ PLAIN = ("patch_size", "width", "depth", "num_heads", "mlp_ratio", "pool", "clas
 
 FAMILIES: dict[str, tuple[str, ...]] = {
     "vit": (*PLAIN, "positions_at", "position_resize", *REGULAR),
-    "modern_vit": (*PLAIN, "position_resize", "registers", "layer_scale", *REGULAR),
+    "modern_vit": (*PLAIN, "position_resize", "registers", "layer_scale", "mlp", *REGULAR),
     "hybrid": (*PLAIN, "positions_at", "position_resize", "stem_depths", *REGULAR),
     "bit": ("depths", "widen", "drop_path"),
     "swin": (
         *("patch_size", "embed_width", "depths", "head_width", "window", "mlp_ratio", "positions", "shift"),
         *("small_maps", *REGULAR),
     ),
-    "swin_v2": ("patch_size", "embed_width", "depths", "head_width", "window", "mlp_ratio", "shift", *REGULAR),
+    "swin_v2": (
+        *("patch_size", "embed_width", "depths", "head_width", "window", "pretrained_windows", "mlp_ratio", "shift"),
+        *REGULAR,
+    ),
 }
 """Which settings of `BackboneArchitecture` the backbones of each family have (`vitrail.models.backbone.Family`).
 
@@ -63,12 +66,15 @@ class BackboneArchitecture:
     swin: relative, absolute, both, none, relative_alone."""
     positions_at: Literal["stem", "layers", "layers_shared"] | None = None
     """Where positions come in: before the first block; before every block, each with its own; or the same."""
-    position_resize: Literal["bicubic", "bilinear"] | None = None
-    """How positions are fitted to another size: bicubic as timm does, or corner-aligned bilinear as Google does."""
+    position_resize: Literal["bicubic", "bicubic_plain", "dinov2", "bilinear"] | None = None
+    """How positions are fitted to another size: bicubic as timm does, bicubic_plain without antialias as transformers
+    does, dinov2 as its own code does, or corner-aligned bilinear as Google does."""
     registers: int | None = None
     """Tokens that stand for nothing, between the class token and the patches (Darcet et al. 2024)."""
     layer_scale: float | None = None
     """What the factors on each channel of a residual branch start at; 0 for none."""
+    mlp: Literal["gelu", "gelu_tanh", "quick_gelu", "swiglu"] | None = None
+    """Activation between the maps of an MLP, or swiglu: a gated one. OpenAI's CLIP has quick_gelu, open_clip's gelu."""
     depths: tuple[int, ...] | None = None
     """Blocks of each stage."""
     widen: int | None = None
@@ -79,6 +85,8 @@ class BackboneArchitecture:
     """Width of the first stage."""
     window: Size | None = None
     """Height and width of a window, in tokens."""
+    pretrained_windows: tuple[int, ...] | None = None
+    """Side of the window of each stage that the weights were pretrained with, where it was another one."""
     shift: bool | None = None
     """Whether every second block shifts its windows."""
     head_width: int | None = None

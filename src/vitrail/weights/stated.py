@@ -7,6 +7,7 @@ where they compute something else.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Collection
 from typing import Any
 
 from vitrail.config import pair
@@ -75,3 +76,25 @@ def swin_as_stated(config: SwinV2Config, said: dict[str, Any]) -> SwinV2Config:
 
 def _is_sides(values: Any, count: int) -> bool:
     return isinstance(values, list) and len(values) == count and all(type(v) is int and v >= 0 for v in values)
+
+
+def unshown(names: Collection[str], said: dict[str, Any]) -> str:
+    """Say what neither tensors nor ``config.json`` show of a model, and is taken as published; "" if nothing.
+
+    Args:
+        names: plain names of the tensors.
+        said: what ``config.json`` holds.
+    """
+    said = of_images(said)
+    stated = "hidden_act" in said or isinstance(said.get("architecture"), str)
+    if "norm_pre.weight" in names and not stated:
+        return "OpenAI's quick_gelu, as nothing says which GELU; models of open_clip's own have mlp gelu"
+    windows = isinstance(said.get("window_size"), int) or said.get("architecture") in swin_v2.ALIASES
+    if "layers.0.blocks.0.attn.logit_scale" in names and not windows and not _has_offsets(names):
+        side = SwinV2Config.window[0]
+        return f"windows of {side} tokens, as nothing says which; give window and pretrained_windows if it has others"
+    return ""
+
+
+def _has_offsets(names: Collection[str]) -> bool:
+    return any(name.endswith("relative_coords_table") for name in names)

@@ -31,6 +31,7 @@ from vitrail.weights.preprocessing import alternatives, default_preprocessing
 from vitrail.weights.reader import State, file_format, find_file, read_notes, read_weights
 from vitrail.weights.shape import shape_of
 from vitrail.weights.sidecars import CONFIG, class_names_of, heads_of, inside, read_stated
+from vitrail.weights.stated import unshown
 from vitrail.weights.stated_preprocessing import stated_preprocessing
 
 
@@ -220,12 +221,13 @@ class WeightsFile:
         """What no tensor shows and nothing beside the file says, but decides what a model computes; "" if nothing."""
         width, depth = self.shape["width"], self.shape["depth"]
         known = self.stated_heads or heads_of_family(self.tensors, width, depth) or not _has_free_heads(self.tensors)
-        if known or not width:
-            return ""
-        channels = width // self.num_heads
-        return (
-            f"{self.num_heads} heads of {channels} channels, as nothing says how many; give num_heads if it has others"
-        )
+        said = [] if self.is_own else [unshown(self.tensors, self.config)]
+        if width and not known:
+            said.append(
+                f"{self.num_heads} heads of {width // self.num_heads} channels, as nothing says how many; give "
+                "num_heads if it has others"
+            )
+        return "; ".join(filter(None, said))
 
     @cached_property
     def spec(self) -> ModelSpec:
