@@ -1,5 +1,6 @@
 """A weights file is read once per command, costs hardly more memory than its size, and says one thing to all."""
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -100,6 +101,29 @@ def test_every_command_about_weights_reads_them_once(name: str, folder: Path, tm
         assert main(["weights", *words]) == 0
         assert reads.of(file) == 1, words[0]
         assert reads.of(other) == int(words[0] == "verify")
+
+
+@pytest.mark.parametrize("name", ["a.safetensors", "a.pth", "a.npz", "hf", "own"])
+def test_every_command_that_takes_a_model_reads_it_once(
+    name: str, folder: Path, tmp_path: Path, reads: Reads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    image = next((folder / "images" / "val").rglob("*.png"))
+    model, commands = folder / name, [["predict", str(folder / name), str(image), "--json"]]
+    commands.append(["look", str(model), str(image), "--out", str(tmp_path / "look")])
+    if name == "own":
+        convert(folder / "a.safetensors", "vitrail", model, num_heads=2)
+        config = json.loads((model / "config.json").read_text())
+        (model / "config.json").write_text(json.dumps({**config, "class_names": ["blue", "green", "red"]}))
+        commands.append(["evaluate", str(model), str(folder / "images"), "--workers", "0"])
+    file = model / "model.safetensors" if model.is_dir() else model
+    reads.counts.clear()
+    for words in commands:
+        assert main(words) == 0, words[0]
+        assert reads.of(file) == 1, words[0]
+        assert not reads.counts, words[0]
+    vitrail.open_model(model)
+    assert reads.of(file) == 1
 
 
 def test_loading_in_python_reads_once(folder: Path, reads: Reads) -> None:

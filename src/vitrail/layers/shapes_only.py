@@ -7,7 +7,7 @@ from contextlib import contextmanager
 from typing import Any
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
 _DRAWN: dict[Any, Any] = {torch.randn: torch.empty, torch.rand: torch.empty}
@@ -26,6 +26,27 @@ def shapes_only() -> Iterator[None]:
         yield
 
 
+@contextmanager
+def computed_only() -> Iterator[None]:
+    """Build the modules inside a ``with`` block with the tables they compute, and no first values of what they learn.
+
+    The memory of parameters is not written to, so that none is taken: they hold anything.
+    """
+    with _WithoutFirstValues():
+        yield
+
+
+class _WithoutFirstValues(TorchFunctionMode):
+    def __torch_function__(
+        self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
+    ) -> Any:
+        named = kwargs or {}
+        tensor = args[0] if args else named.get("tensor")
+        if isinstance(tensor, nn.Parameter) and getattr(func, "__name__", "") in _CHANGED and tensor.requires_grad:
+            return tensor
+        return func(*args, **named)
+
+
 class _WithoutValues(TorchFunctionMode):
     def __torch_function__(
         self, func: Any, types: Any, args: Sequence[Any] = (), kwargs: dict[str, Any] | None = None
@@ -41,4 +62,4 @@ def _is_shape(value: Any) -> bool:
     return isinstance(value, Tensor) and value.is_meta
 
 
-__all__ = ["shapes_only"]
+__all__ = ["computed_only", "shapes_only"]

@@ -1,5 +1,6 @@
 """Files of weights: opened safely, recognised, translated, loaded, written.
 
+- `build`: a model that has all its weights from a file, in memory once
 - `card`: the card of a model
 - `checkpoint`: vitrail's own checkpoints
 - `checks`: why a file's tensors cannot be a model's, and what parts of other models they are

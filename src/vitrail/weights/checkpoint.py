@@ -9,8 +9,8 @@ from torch import nn
 from vitrail.errors import VitrailError, WeightsError
 from vitrail.heads.registry import build
 from vitrail.layers.shapes_only import shapes_only
-from vitrail.seeding import preserved
 from vitrail.training.checkpoint import check_whole, resolve
+from vitrail.weights.build import build_filled, give
 from vitrail.weights.description import Description, describe
 from vitrail.weights.finite import check_finite
 from vitrail.weights.load import fit_state
@@ -36,15 +36,17 @@ def open_checkpoint(source: str | Path, *, accept_license: bool = False) -> tupl
     file = inside(checkpoint, "model.safetensors")
     _check_fits(description, file)
     check_whole(checkpoint)
-    with preserved():
-        model = build(description.model)
+    model = build_filled(lambda: build(description.model), lambda model: _fill(model, file))
+    return model, description
+
+
+def _fill(model: nn.Module, file: Path) -> None:
     state = read_state(file)
     if state.keys() == model.state_dict().keys():
-        _load_exactly(model, state, file)
+        _check_exact(model, state, file)
+        give(model, state)
     else:  # under plain names, or of a version that named or kept less
-        _, fitted = fit_state(model, state, str(file))
-        model.load_state_dict(fitted, strict=False)
-    return model.eval(), description
+        give(model, fit_state(model, state, str(file))[1])
 
 
 def _check_fits(description: Description, file: Path) -> None:
@@ -67,10 +69,11 @@ def _check_fits(description: Description, file: Path) -> None:
     check_size(model, sizes, file)
 
 
-def _load_exactly(model: nn.Module, state: State, file: Path) -> None:
+def _check_exact(model: nn.Module, state: State, file: Path) -> None:
+    """Refuse tensors that are not exactly those of a model of which only shapes are there."""
     check_finite(state, str(file))
     try:
-        model.load_state_dict(state)
+        model.load_state_dict({name: tensor.to("meta") for name, tensor in state.items()})
     except RuntimeError as error:
         reason = str(error).splitlines()[-1].strip()
         raise WeightsError(f"{file} does not hold the model its config.json describes ({reason})") from None

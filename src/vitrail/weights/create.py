@@ -9,7 +9,8 @@ from torch import nn
 
 from vitrail.heads.names import build_model
 from vitrail.seeding import preserved
-from vitrail.weights.load import load_weights
+from vitrail.weights.build import build_filled
+from vitrail.weights.load import load_weights, move_weights
 from vitrail.weights.weights_file import WeightsFile
 
 
@@ -31,8 +32,10 @@ def create_model(
     """
     if weights is None:
         return build_model(name, **options)
-    opened = weights if isinstance(weights, WeightsFile) else WeightsFile(weights, accept_license=accept_license)
-    with preserved():
-        model = build_model(name, **options)
-    load_weights(model, opened)
-    return model
+    if isinstance(weights, WeightsFile):  # it is the caller's, and keeps its tensors
+        with preserved():
+            model = build_model(name, **options)
+        load_weights(model, weights)
+        return model
+    opened = WeightsFile(weights, accept_license=accept_license)
+    return build_filled(lambda: build_model(name, **options), lambda model: move_weights(model, opened)).train()

@@ -7,22 +7,19 @@ import re
 import tempfile
 import warnings
 from pathlib import Path
-from typing import Any
 
 from safetensors.torch import save_file
 from torch import nn
 
 from vitrail.errors import WeightsError
-from vitrail.heads.registry import build
-from vitrail.seeding import preserved
 from vitrail.serialize import share
 from vitrail.training.checkpoint import CONFIG, MODEL
 from vitrail.weights.card import CARD, model_card
 from vitrail.weights.checkpoint import open_checkpoint
 from vitrail.weights.description import Description, description_json
 from vitrail.weights.fetch import first_line, huggingface_hub
-from vitrail.weights.load import load_weights
 from vitrail.weights.named import HUB, REPOSITORY, find_model
+from vitrail.weights.open_any import model_of
 from vitrail.weights.paths import path_of
 from vitrail.weights.sidecars import read_json
 from vitrail.weights.weights_file import WeightsFile
@@ -144,10 +141,7 @@ def _open(weights: WeightsFile) -> tuple[nn.Module, Description]:
     description = weights.description
     if weights.assumption:
         warnings.warn(f"{weights.path}: assumed {weights.assumption}", stacklevel=3)
-    with preserved():
-        model: Any = build(description.model)
-    load_weights(model, weights)
-    return model.eval(), description
+    return model_of(weights, description), description
 
 
 def _metrics(source: Path) -> dict[str, float]:

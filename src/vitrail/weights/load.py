@@ -15,6 +15,7 @@ from torch import Tensor, nn
 from vitrail.errors import ConfigError, WeightsError, nearest
 from vitrail.layers.positions import resize_positions
 from vitrail.models.backbone import Backbone, backbone_of
+from vitrail.weights.build import give
 from vitrail.weights.checks import (
     HEADS,
     check_belongs,
@@ -108,14 +109,36 @@ def load_weights(
         raise ConfigError(
             f"expected a model to load weights into, not {type(model).__name__}; see vitrail.create_model"
         )
-    weights = open_weights(file)
+    report, fitted = _fitted(model, open_weights(file), adapt, partial)
+    give(model, fitted, copy=True)
+    return report
+
+
+def move_weights(model: nn.Module, weights: WeightsFile) -> LoadReport:
+    """Load an open weights file into a model as `load_weights` does, and let the file forget its tensors.
+
+    Those of a model that has only shapes become the file's own, so that they are in memory once.
+
+    Args:
+        model: changed in place, or not at all on an error.
+        weights: reads its tensors again if it is asked for them afterwards.
+
+    Raises:
+        WeightsError: as for `load_weights`.
+    """
+    report, fitted = _fitted(model, weights, ("classes",), partial=False)
+    weights.forget()
+    give(model, fitted)
+    return report
+
+
+def _fitted(model: nn.Module, weights: WeightsFile, adapt: Collection[str], partial: bool) -> tuple[LoadReport, State]:
     origin, layout = weights.source, weights.layout
     check_heads(model, weights.stated_heads, origin)
     report, fitted = fit_state(
         model, weights.tensors, origin, adapt=adapt, partial=partial, layout=layout, source=weights.named_tensors
     )
-    model.load_state_dict(fitted, strict=False)
-    return dataclasses.replace(report, dropped=(*report.dropped, *weights.ignored), note=weights.note)
+    return dataclasses.replace(report, dropped=(*report.dropped, *weights.ignored), note=weights.note), fitted
 
 
 def fit_state(

@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
 
 from torch import nn
 
 from vitrail.config import Preprocessing
 from vitrail.data.imagenet import CLASSES, imagenet_names
 from vitrail.heads.registry import build
-from vitrail.seeding import preserved
 from vitrail.training.checkpoint import CONFIG, NAME, is_checkpoint, resolve
 from vitrail.training.digests import DIGESTS
+from vitrail.weights.build import build_filled
 from vitrail.weights.checkpoint import open_checkpoint
 from vitrail.weights.description import Description, describe
-from vitrail.weights.load import load_weights
+from vitrail.weights.load import load_weights, move_weights
 from vitrail.weights.named import find_model
 from vitrail.weights.sidecars import read_json
 from vitrail.weights.weights_file import WeightsFile
@@ -72,11 +71,24 @@ def open_any(
         return OpenedModel(model, description, True, str(source), reason="the checkpoint says so")
     weights = source if isinstance(source, WeightsFile) else WeightsFile(source, num_heads)
     description, notes = described(weights)
-    with preserved():
-        model: Any = build(description.model)
-    load_weights(model, weights)
     known = weights.preprocessing_reason, weights.alternatives
-    return OpenedModel(model.eval(), description, False, weights.source, notes, *known)
+    model = model_of(weights, description, keep=weights is source)
+    return OpenedModel(model, description, False, weights.source, notes, *known)
+
+
+def model_of(weights: WeightsFile, description: Description, *, keep: bool = False) -> nn.Module:
+    """Build the model that others' weights belong to, with them, in evaluation mode.
+
+    Args:
+        weights: the file.
+        description: of it.
+        keep: the file keeps its tensors, and the model has copies; else they are in memory once, in the model.
+
+    Raises:
+        WeightsError: they do not fit together.
+    """
+    load = load_weights if keep else move_weights
+    return build_filled(lambda: build(description.model), lambda model: load(model, weights))
 
 
 def is_own_checkpoint(source: str | Path) -> bool:

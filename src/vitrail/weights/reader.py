@@ -212,13 +212,52 @@ def _holds_arrays(path: Path) -> bool:
         return path.suffix == ".npz"
 
 
+# What the types of safetensors are called in torch.
+SAFE_TYPES = {
+    **{"F64": torch.float64, "F32": torch.float32, "F16": torch.float16, "BF16": torch.bfloat16, "BOOL": torch.bool},
+    **{"I64": torch.int64, "I32": torch.int32, "I16": torch.int16, "I8": torch.int8, "U8": torch.uint8},
+    **{"F8_E4M3": torch.float8_e4m3fn, "F8_E5M2": torch.float8_e5m2},
+}
+
+
 def _read_safetensors(path: Path) -> State:
-    from safetensors.torch import load_file
+    """Read tensors into memory of their own.
+
+    A map of the file into memory would cost no less once they are used, and end the process where the file is cut
+    short meanwhile, as by a download over it.
+    """
+    from safetensors import safe_open
 
     try:
-        return load_file(path)
+        with safe_open(path, framework="pt"):
+            pass  # the library checks that header and tensors fit together
+        with path.open("rb") as file:
+            length = int.from_bytes(file.read(8), "little")
+            header = json.loads(file.read(length))
+            places = sorted(
+                ((about["data_offsets"], name, about) for name, about in header.items() if name != "__metadata__"),
+                key=lambda place: place[0],
+            )
+            return {name: _read_tensor(file, 8 + length + begin, about) for (begin, _), name, about in places}
     except Exception as error:
         raise WeightsError(f"{path} is a damaged safetensors file ({_first_line(error)}); fetch it again") from None
+
+
+def _read_tensor(file: BinaryIO, begin: int, about: dict[str, Any]) -> Tensor:
+    """Read one tensor of a safetensors file.
+
+    Raises:
+        ValueError: it is of a type that is not known here, or the file ends before it does.
+    """
+    if about["dtype"] not in SAFE_TYPES:
+        raise ValueError(f"it holds values of type {about['dtype']}, which are not read here")
+    tensor = torch.empty(about["shape"], dtype=SAFE_TYPES[about["dtype"]])
+    if tensor.numel():
+        file.seek(begin)
+        raw = tensor.reshape(-1).view(torch.uint8).numpy()
+        if file.readinto(raw.data) != raw.nbytes:  # type: ignore[attr-defined]
+            raise ValueError("it ends before its tensors do")
+    return tensor
 
 
 def _read_shards(index: Path) -> State:
@@ -340,8 +379,10 @@ def _read_npy(stream: BinaryIO, size: int) -> np.ndarray:
         raise ValueError(f"arrays of {dtype} are not weights")
     if min(shape, default=0) < 0 or math.prod(shape) * dtype.itemsize != size - stream.tell():
         raise ValueError(f"an array of shape {shape} says it is larger or smaller than it is")
-    array = np.frombuffer(bytearray(stream.read()), dtype=dtype)
-    return array.reshape(shape, order="F" if fortran else "C")
+    raw = np.empty(size - stream.tell(), dtype=np.uint8)
+    if raw.nbytes and stream.readinto(raw.data) != raw.nbytes:  # type: ignore[attr-defined]
+        raise ValueError("it ends before its values do")
+    return raw.view(dtype).reshape(shape, order="F" if fortran else "C")
 
 
 def _tensor(array: np.ndarray) -> Tensor:

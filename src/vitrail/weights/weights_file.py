@@ -71,6 +71,7 @@ class WeightsFile:
         self.path = find_file(tensors_path(found.path))
         self._given_heads = None if num_heads is None else coerce("num_heads", int, num_heads)
         self._is_checkpoint = is_checkpoint(found.path)
+        self._is_part = False
 
     # What the file holds.
 
@@ -111,6 +112,12 @@ class WeightsFile:
     def ignored(self) -> tuple[str, ...]:
         """Names in the file of what is no part of the model, as a criterion."""
         return self._translation[2]
+
+    def forget(self) -> None:
+        """Let the tensors go; they are read again if they are asked for. A part of a file keeps its own."""
+        if not self._is_part:
+            for name in ("_content", "_translation"):
+                vars(self).pop(name, None)
 
     # What is said in it and beside it.
 
@@ -275,7 +282,7 @@ class WeightsFile:
             return self
         part = WeightsFile.__new__(WeightsFile)
         vars(part).update({name: value for name, value in vars(self).items() if name not in DERIVED})
-        vars(part).update(_translation=(kept, self.layout, self.ignored), described_spec=None)
+        vars(part).update(_translation=(kept, self.layout, self.ignored), described_spec=None, _is_part=True)
         # Said of the whole, and true of the part.
         vars(part).update(_preprocessing=self._preprocessing, stated_heads=self.stated_heads)
         return part
