@@ -151,6 +151,14 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule(("image_sizes",), lambda s: s.flops, "is fixed with --flops, which goes from 224 to 1024"),
         Rule(("figure",), lambda s: not s.flops, "draws what --flops counts; give that too"),
     ),
+    "LookSettings": (
+        Rule(
+            ("against", "method", "fill", "cell", "permutations", "drop_outliers", "sanity"),
+            lambda s: s.explain is None,
+            "is about explaining a class; add --explain CLASS, or --explain predicted",
+        ),
+        Rule(("permutations",), lambda s: "shapley" not in s.method, "is for Shapley values; add --method shapley"),
+    ),
     "WeightsSettings": (
         Rule(("to",), lambda s: s.action not in ("convert", "push"), "is for convert and push"),
         Rule(("out", "num_heads", "encoder_only"), lambda s: s.action != "convert", "is for convert"),

@@ -6,11 +6,10 @@ import os
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from vitrail.config import check_choices, replace
 from vitrail.data.requested import requested_images
 from vitrail.errors import ConfigError
+from vitrail.meaning import check_meant
 from vitrail.output import say
 from vitrail.runs.measured import known_split
 from vitrail.runs.metrics_file import read_metrics
@@ -24,6 +23,7 @@ from vitrail.tasks.find_preprocessing import items_of, settle_preprocessing
 from vitrail.tasks.registry import task_of
 from vitrail.training.runtime import Runtime
 from vitrail.visualize.curves import draw_curves
+from vitrail.visualize.figure import Figure
 from vitrail.weights.description import Description
 from vitrail.weights.named import find_model
 from vitrail.weights.open_any import open_any
@@ -33,7 +33,8 @@ def look(checkpoint: str | Path, images: Any = (), **settings: Any) -> list[Path
     """Draw what a model sees.
 
     Attention maps have one colour scale in every image: multiples of an even share of the attention, from 1x, which
-    is transparent, to 16x and more.
+    is transparent, to 16x and more. What else is drawn is all that has a meaning for the model: its filters, positions,
+    attention distance, patch tokens and blocks; with ``explain`` also why it gives a class, and whether that is true.
 
     Args:
         checkpoint: a run folder (of a run, the best checkpoint), a checkpoint, or anybody's weights of a known layout.
@@ -41,7 +42,8 @@ def look(checkpoint: str | Path, images: Any = (), **settings: Any) -> list[Path
         **settings: any other field of `vitrail.settings.LookSettings`.
 
     Returns:
-        The files written: PNG images, and ``look.html`` with all of them and what they show. A run's own
+        The files written: PNG images, the numbers of most beside them (``.json`` or ``.npz``), and ``look.html`` with
+        all figures and what they show. A run's own
         ``report.html`` is left as it is.
 
     Raises:
@@ -51,6 +53,7 @@ def look(checkpoint: str | Path, images: Any = (), **settings: Any) -> list[Path
     requested = () if isinstance(images, (tuple, list)) and not images else requested_images(images)
     asked = replace(LookSettings(str(checkpoint), tuple(image.name for image in requested)), **named)
     check_choices(asked)
+    check_meant(asked)
     return _look(asked, requested)
 
 
@@ -74,15 +77,16 @@ def _look(settings: LookSettings, images: Any) -> list[Path]:
     description = opened.description
     for note in (*opened.sentences, *shown.notes):
         say(note)
-    drawn = task.draw(model, description, shown.images, settings)
-    curves = _curves(root)
+    other = open_any(settings.compare, accept_license=settings.accept_license) if settings.compare else None
+    figures = task.figures(model, description, shown.images, settings, other) | _curves(root)
     try:
         out.mkdir(parents=True, exist_ok=True)
         written = []
-        for name, image in {**drawn, **curves}.items():
+        for name, figure in figures.items():
             written.append(out / f"{name}.png")
-            image.save(written[-1])
-        written.append(write_look(out / "look.html", settings.checkpoint, description, shown.what, drawn, curves))
+            figure.image.save(written[-1])
+            written += [data] if (data := figure.write_data(out / name)) else []
+        written.append(write_look(out / "look.html", settings.checkpoint, description, shown.what, figures))
     except OSError as error:
         raise ConfigError(
             f"{out} cannot be written ({error.strerror or error}); choose another folder with --out"
@@ -93,9 +97,9 @@ def _look(settings: LookSettings, images: Any) -> list[Path]:
     return written
 
 
-def _curves(root: Path) -> dict[str, Image.Image]:
+def _curves(root: Path) -> dict[str, Figure]:
     rows = read_metrics(root) if (root / "metrics.jsonl").is_file() else []
-    return {"curves": draw_curves(rows, title=root.name)} if rows else {}
+    return {"curves": Figure(draw_curves(rows, title=root.name))} if rows else {}
 
 
 def _held_out(description: Description, settings: LookSettings) -> Shown:

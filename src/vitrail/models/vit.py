@@ -267,8 +267,16 @@ class ViT(Backbone):
         variants = visible.flatten(0, 1)
         tokens = self.tokens(images).repeat_interleave(visible.shape[1], dim=0)
         kept = torch.cat([tokens[:, : self.prefix_tokens], take(tokens[:, self.prefix_tokens :], variants)], dim=1)
+        if self.pools_class_token and not self.positions.act_in_blocks:
+            return self.pool(self.norm(self._class_token_of(kept))).unflatten(0, visible.shape[:2])
         steps = self.block_steps(images.shape[-2], images.shape[-1], variants)
         return self.pool(self.norm(run_blocks(steps, kept)[0])).unflatten(0, visible.shape[:2])
+
+    def _class_token_of(self, tokens: Tensor) -> Tensor:
+        """Run the blocks, of the last one only what becomes of the class token: ``(B, T, D)`` to ``(B, 1, D)``."""
+        *blocks, last = self.blocks
+        tokens, _ = run_blocks(blocks, tokens)
+        return last(tokens.roll(-1, dims=1), None, 1)
 
     def input_filters(self) -> Tensor:
         """Return the filters that make tokens of patches; of a hybrid, those of its ResNet's first convolution."""

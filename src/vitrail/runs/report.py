@@ -13,6 +13,7 @@ from vitrail.console import figure
 from vitrail.output import shown
 from vitrail.runs.next_steps import after_training
 from vitrail.training.checkpoint import pointed, resolve
+from vitrail.visualize.figure import Figure
 from vitrail.visualize.report import Section, write_report
 from vitrail.weights.description import Description, describe
 from vitrail.weights.named import find_model
@@ -81,9 +82,7 @@ def report_run(folder: Path, drawn: Mapping[str, Image.Image], what: str = "") -
     )
 
 
-def write_look(
-    path: Path, checkpoint: str, description: Description, what: str, drawn: Mapping[str, Image.Image], curves: Mapping
-) -> Path:
+def write_look(path: Path, checkpoint: str, description: Description, what: str, figures: Mapping[str, Figure]) -> Path:
     """Write the page of ``vitrail look`` and return its path.
 
     Args:
@@ -91,8 +90,7 @@ def write_look(
         checkpoint: what the user named; of a run its best checkpoint is drawn.
         description: of the checkpoint.
         what: which images the figures show and what is known of them, a sentence.
-        drawn: figures of the checkpoint, by name.
-        curves: figures of the whole run.
+        figures: of the checkpoint and of the whole run, by name.
     """
     found = find_model(checkpoint)
     which = f"commit {found.origin.commit[:7]}" if found.origin else checkpoint_name(found.path)
@@ -100,7 +98,9 @@ def write_look(
         path,
         title=f"A look at {found.origin or found.path.resolve().name}",
         subtitle=f"{description.name}, {which}. {what}",
-        images=[(caption(name, what), image) for name, image in {**drawn, **curves}.items()],
+        images=[
+            (figure.caption if figure.title else caption(name, what), figure.image) for name, figure in figures.items()
+        ],
         sections=_model_sections(description),
         next_steps=after_training(checkpoint, description),
     )

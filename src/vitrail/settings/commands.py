@@ -146,6 +146,12 @@ class PlanSettings:
     """Print one JSON object instead of sentences."""
 
 
+ExplainMethod = Literal[
+    "leave-one-out", "shapley", "chefer", "grad-cam", "integrated-gradients", "rollout", "attention"
+]
+"""The keys of `vitrail.explain.methods.METHODS`, which cannot be imported here."""
+
+
 @dataclass(frozen=True)
 class LookSettings(InputOptions):
     """Draw what a model sees: reconstructions, attention, curves, and a report of it all."""
@@ -174,6 +180,25 @@ class LookSettings(InputOptions):
     layers: tuple[int, ...] = ()
     """Blocks whose heads are drawn, from 0, or negative from the end: of a ViT, their attention (by default of the last
     one); of a Swin, their biases (of the last one of each stage)."""
+    compare: str | None = None
+    """Another model, drawn in the same charts: attention distance, similarity of blocks, k-NN accuracy by block."""
+    explain: str | None = None
+    """Explain why a classifier gives this class, a name or a number; or "predicted": the class it gives each image."""
+    against: str | None = None
+    """Explain why it is that class and not this one."""
+    method: tuple[ExplainMethod, ...] = ()
+    """How to explain, one or several; by default leave-one-out. Each map is tested by deletion and insertion."""
+    fill: str | None = None
+    """What stands in the place of removed patches: mean, blur, or the run of a masked autoencoder, which fills them in.
+    By default a ViT's patches are taken out of the sequence, and other models are shown the mean."""
+    cell: int | None = None
+    """Side in pixels of the squares that are removed where they are filled; by default that of a patch, or 16."""
+    permutations: int = 8
+    """Orders of patches that Shapley values are averaged over; more make their standard errors smaller."""
+    drop_outliers: bool = False
+    """Leave patch tokens of far larger norm than the others out of explanations."""
+    sanity: bool = False
+    """Check that explanations change as the weights are randomised, layer by layer from the head down."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps; figures are computed in fp32."""
 

@@ -8,8 +8,10 @@
 - `detection`: finding objects
 - `dense`: what tasks that look for things inside an image share
 - `drawn_names`: the names of what is drawn of images
+- `fill`: what stands in the place of hidden patches, by name or by a masked autoencoder
 - `find_preprocessing`: how images are prepared for an opened model
 - `inputs`: images as a model takes them
+- `inside`: what is inside a backbone, as figures
 - `left_out`: images that could not be read
 - `look_options`: which options of ``vitrail look`` have a meaning for a model
 - `loss`: what the losses of all tasks share: a model, its normalisation, and what is asked of its parameters

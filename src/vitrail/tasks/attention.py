@@ -10,12 +10,16 @@ from torch import Tensor
 
 from vitrail.config import Preprocessing
 from vitrail.explain.rollout import attention_maps
+from vitrail.explain.stitched import window_rollout
 from vitrail.models.backbone import backbone_of
 from vitrail.settings import LookSettings
 from vitrail.visualize import attention, offsets, pixel, windows
 from vitrail.visualize.draw import contact_sheet, to_image
+from vitrail.visualize.figure import Figure
 
 WITHOUT_BIAS = ("absolute", "none")
+INSIDE = ("pixel", "compare")
+"""Options of what is drawn of any backbone's inside."""
 
 
 def draw_attention(
@@ -26,41 +30,57 @@ def draw_attention(
     settings: LookSettings | None = None,
 ) -> dict[str, Image.Image]:
     """Draw what a model's backbone attends to in images ``(B, C, H, W)``, by name."""
+    figures = attention_figures(model, images, captions, preprocessing, settings)
+    return {name: figure.image for name, figure in figures.items()}
+
+
+def attention_figures(
+    model: Any,
+    images: Tensor,
+    captions: Sequence[str],
+    preprocessing: Preprocessing,
+    settings: LookSettings | None = None,
+) -> dict[str, Figure]:
+    """Draw what `draw_attention` draws, with the numbers."""
     mean, std = preprocessing.mean, preprocessing.std
     backbone = backbone_of(model)
     if backbone.has_windows:
         return _draw_swin(model, images, captions, preprocessing, settings)
     if not backbone.attention_layers():
-        return {"answers": _answer_sheet(images, captions, preprocessing)}
-    layers = settings.layers if settings else ()
-    return {
-        f"attention_{layer}" if layers else "attention": attention.panel(
-            attention_maps(model, images, layer), images, mean, std, captions=captions
-        )
-        for layer in layers or (-1,)
-    }
+        return {"answers": Figure(_answer_sheet(images, captions, preprocessing))}
+    layers, figures = settings.layers if settings else (), {}
+    for layer in layers or (-1,):
+        maps = attention_maps(model, images, layer)
+        data = {"rollout": maps.rollout, "heads": maps.heads, "layer": maps.layer}
+        name = f"attention_{layer}" if layers else "attention"
+        figures[name] = Figure(attention.panel(maps, images, mean, std, captions=captions), data=data)
+    return figures
 
 
 def attention_options(model: Any) -> tuple[str, tuple[str, ...]]:
     """Return what a model's backbone is, and the options of ``vitrail look`` that its attention has a use for."""
     backbone = backbone_of(model)
     if backbone.has_windows:
-        return "a Swin", ("pixel",) if backbone.config.positions in WITHOUT_BIAS else ("pixel", "layers")
-    return f"a {type(backbone).__name__}", ("layers",) if backbone.attention_layers() else ()
+        return "a Swin", INSIDE if backbone.config.positions in WITHOUT_BIAS else (*INSIDE, "layers")
+    return f"a {type(backbone).__name__}", (*INSIDE, "layers") if backbone.attention_layers() else INSIDE
 
 
 def _draw_swin(
     model: Any, images: Tensor, captions: Sequence[str], preprocessing: Preprocessing, settings: LookSettings | None
-) -> dict[str, Image.Image]:
+) -> dict[str, Figure]:
     """Draw windows on the first image, the biases, and attention in all images, by name."""
     mean, std = preprocessing.mean, preprocessing.std
     chosen = settings.pixel if settings else None
+    rollout = window_rollout(model, images, chosen)
     drawn = {
-        "attention": pixel.panel(model, images, mean, std, captions=captions, pixel=chosen),
-        "windows": windows.panel(model, images[0], mean, std),
+        "attention": Figure(
+            pixel.panel(model, images, mean, std, captions=captions, pixel=chosen), data={"rollout": rollout}
+        ),
+        "windows": Figure(windows.panel(model, images[0], mean, std)),
     }
     if backbone_of(model).config.positions not in WITHOUT_BIAS:
-        drawn["bias"] = offsets.panel(model, layers=settings.layers or None if settings else None)
+        tables = {f"block {n}": table for n, table in enumerate(backbone_of(model).position_biases())}
+        drawn["bias"] = Figure(offsets.panel(model, layers=settings.layers or None if settings else None), data=tables)
     return drawn
 
 

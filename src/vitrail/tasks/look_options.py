@@ -5,7 +5,7 @@ from __future__ import annotations
 from vitrail.errors import ConfigError
 from vitrail.settings import LookSettings
 
-SPECIAL = ("mask_ratio", "masking", "mask", "seeds", "pixel", "layers")
+SPECIAL = ("mask_ratio", "masking", "mask", "seeds", "pixel", "layers", "compare", "explain")
 """Options that some models have no use for."""
 
 LARGEST_SEED = 2**63 - 1

@@ -11,17 +11,21 @@ from torch import nn
 
 from vitrail.config import Preprocessing, to_json
 from vitrail.console import percent
-from vitrail.data.sources import Source, open_source
+from vitrail.data.sources import Images, Source, open_source
 from vitrail.errors import ConfigError
 from vitrail.heads.registry import HEADS, check_encoder
 from vitrail.heads.spec import ModelSpec
 from vitrail.models.registry import BACKBONES
 from vitrail.models.vit import ViTConfig
-from vitrail.settings import PretrainSettings, peak_lr
-from vitrail.tasks.inputs import Extra, image_samples
+from vitrail.settings import LookSettings, PretrainSettings, peak_lr
+from vitrail.tasks.attention import attention_figures
+from vitrail.tasks.inputs import Extra, image_samples, inputs_of
+from vitrail.tasks.inside import draw_all_inside, inspected
 from vitrail.tasks.task import Learning, RunContext, Task
+from vitrail.visualize.figure import Figure
 from vitrail.weights.description import Description
 from vitrail.weights.load import load_weights
+from vitrail.weights.open_any import OpenedModel
 from vitrail.weights.weights_file import WeightsFile
 
 
@@ -84,6 +88,21 @@ class Objective(Task):
         loss, extra = self.loss(model, run)
         settings, preprocessing = run.settings, run.description.preprocessing
         return Learning(loss, lambda images, training: image_samples(images, training, settings, preprocessing, extra))
+
+    def figures(
+        self,
+        model: Any,
+        description: Description,
+        images: Images,
+        settings: LookSettings,
+        other: OpenedModel | None = None,
+    ) -> dict[str, Figure]:
+        """Draw what the model fills in, where its encoder looks, and what is inside that."""
+        drawn = {name: Figure(image) for name, image in self.draw(model, description, images, settings).items()}
+        inputs = inputs_of(images, description)
+        looks = attention_figures(model, inputs.images, inputs.captions, description.preprocessing, settings)
+        one = inspected(settings.checkpoint, model, description, images, inputs)
+        return looks | drawn | draw_all_inside(one, images, settings, other)
 
 
 def _check_whole_patches(encoder: ModelSpec, objective: str) -> None:

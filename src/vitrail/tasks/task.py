@@ -18,13 +18,16 @@ from vitrail.data.sources import Images, Source
 from vitrail.errors import ConfigError
 from vitrail.heads.spec import ModelSpec
 from vitrail.settings import LookSettings
+from vitrail.tasks.inside import draw_weights, without_images
 from vitrail.tasks.look_options import check_options
 from vitrail.tasks.predictor import Predictor
 from vitrail.tasks.spec import Spec
 from vitrail.training.interfaces import Batch
 from vitrail.training.measure import measure
 from vitrail.training.runtime import Runtime
+from vitrail.visualize.figure import Figure
 from vitrail.weights.description import Description
+from vitrail.weights.open_any import OpenedModel
 from vitrail.weights.weights_file import WeightsFile
 
 Measure = Callable[[nn.Module, Iterable[Batch]], dict[str, float]]
@@ -166,6 +169,26 @@ class Task(ABC):
         self, model: Any, description: Description, images: Images, settings: LookSettings | None = None
     ) -> dict[str, Image.Image]:
         """Draw what a model makes of images, by name."""
+
+    def figures(
+        self,
+        model: Any,
+        description: Description,
+        images: Images,
+        settings: LookSettings,
+        other: OpenedModel | None = None,
+    ) -> dict[str, Figure]:
+        """Draw all of a model that has a meaning for it, by name; what is told of a single head's task is `draw`'s.
+
+        Args:
+            model, description: the model.
+            images: what it is shown.
+            settings: what was asked for.
+            other: a model to be drawn in the same charts, where the task has any.
+        """
+        drawn = self.draw(model, description, images, settings)
+        figures = {name: Figure(image) for name, image in drawn.items()}
+        return figures | draw_weights(without_images(model, description))
 
     def look_options(self, model: Any) -> tuple[str, tuple[str, ...]]:
         """Return what the model is, and the options of ``vitrail look`` that belong to some models only and to it."""

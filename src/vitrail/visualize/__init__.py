@@ -5,6 +5,7 @@
 - `curves`: the curves of one run, or of several side by side
 - `draw`: images of tensors
 - `explanations`: explanations of a class over images, and whether they are true
+- `figure`: an image, what it shows, and the numbers that were drawn
 - `filters`: the filters that meet the pixels first
 - `growth`: how the cost of models grows with the image, as curves
 - `layer_charts`: how alike blocks are, how well classes are told apart after each, and sanity checks

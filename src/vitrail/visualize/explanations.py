@@ -67,7 +67,7 @@ def _below(name: str, number: int, explanation: Explanation, tests: Mapping[str,
     values = explanation.values[number]
     peak = float(values.flatten()[values.abs().argmax()])
     sign = "+" if explanation.signed and peak > 0 else ""
-    line = f"largest {sign}{peak:.2g} {explanation.unit}"
+    line = f"{explanation.unit}: largest {sign}{peak:.2g}"
     if explanation.errors is not None:
         line += f", standard error {float(explanation.errors[number].flatten()[values.abs().argmax()]):.2g}"
     return f"{line}\n{tests[name].sentence(number)}" if name in tests else line

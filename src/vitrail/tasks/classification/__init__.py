@@ -1,5 +1,6 @@
 """Classifying whole images.
 
+- `explained`: why a classifier gives a class, and whether that is true, as figures
 - `figures`: what a classifier looks at and answers, as figures
 - `loss`: learning to classify whole images
 - `match_classes`: which class of a model each class of a data set is

@@ -22,7 +22,8 @@ from vitrail.output import say_table
 from vitrail.settings import LookSettings
 from vitrail.settings.inputs import normalization_name
 from vitrail.tasks.attention import attention_options
-from vitrail.tasks.classification.figures import draw_answers
+from vitrail.tasks.classification.explained import check_explanation, draw_explained
+from vitrail.tasks.classification.figures import answer_figures, draw_answers
 from vitrail.tasks.classification.loss import Classification
 from vitrail.tasks.classification.match_classes import match_classes
 from vitrail.tasks.classification.metrics import Counts, Evaluation, summarise
@@ -36,13 +37,16 @@ from vitrail.tasks.classification.settings import ClassifyEvaluateSettings, Clas
 from vitrail.tasks.classification.spec import CLASSIFY
 from vitrail.tasks.classification.tuning import TunedBlocks
 from vitrail.tasks.inputs import image_samples, inputs_of
+from vitrail.tasks.inside import draw_all_inside, inspected
 from vitrail.tasks.left_out import unread
 from vitrail.tasks.supervised import Supervised
 from vitrail.tasks.task import Learning, Measured, RunContext, refuse_without_classes
 from vitrail.training import distributed
 from vitrail.training.runtime import Runtime
+from vitrail.visualize.figure import Figure
 from vitrail.weights.description import Description
 from vitrail.weights.load import load_weights
+from vitrail.weights.open_any import OpenedModel
 from vitrail.weights.weights_file import WeightsFile
 
 
@@ -158,9 +162,32 @@ class ClassificationTask(Supervised):
         """Draw where the model looks, and what it answers."""
         return draw_answers(model, inputs_of(images, description), description, settings)
 
+    def figures(
+        self,
+        model: Any,
+        description: Description,
+        images: Images,
+        settings: LookSettings,
+        other: OpenedModel | None = None,
+    ) -> dict[str, Figure]:
+        """Draw where the model looks and what it answers, why it does, and what is inside it."""
+        inputs = inputs_of(images, description)
+        figures = answer_figures(model, inputs, description, settings)
+        one = inspected(settings.checkpoint, model, description, images, inputs)
+        figures |= draw_explained(one, description.class_names, settings)
+        return figures | draw_all_inside(one, images, settings, other)
+
     def look_options(self, model: Any) -> tuple[str, tuple[str, ...]]:
-        """Return those of the backbone's attention."""
-        return attention_options(model)
+        """Return those of the backbone's attention, and of explaining a class."""
+        what, options = attention_options(model)
+        return what, (*options, "explain")
+
+    def check_look(self, model: Any, description: Description, settings: LookSettings) -> None:
+        """Refuse to explain a class of an encoder without any, or one that it does not know."""
+        super().check_look(model, description, settings)
+        if settings.explain is not None:
+            _check_classifier(settings.checkpoint, description)
+            check_explanation(description.class_names, settings)
 
 
 def relabelled(source: Source, class_names: tuple[str, ...], data: str) -> Source:

@@ -10,6 +10,7 @@ from torch import nn
 from vitrail.data.sources import Images, training_images
 from vitrail.errors import ConfigError
 from vitrail.settings import LookSettings
+from vitrail.tasks.attention import attention_options
 from vitrail.tasks.inputs import Extra, inputs_of
 from vitrail.tasks.mae.figures import check_masks, draw_reconstructions
 from vitrail.tasks.mae.loss import Reconstruction
@@ -55,7 +56,7 @@ class MAETask(Objective):
 
     def look_options(self, model: Any) -> tuple[str, tuple[str, ...]]:
         """Masks have a kind, a ratio and a seed, or are given."""
-        return self.spec.noun, ("mask_ratio", "masking", "mask", "seeds")
+        return self.spec.noun, ("mask_ratio", "masking", "mask", "seeds", *attention_options(model)[1])
 
     def check_look(self, model: Any, description: Description, settings: LookSettings) -> None:
         """Refuse options of masks, too, that another one leaves without effect."""

@@ -9,6 +9,7 @@ from torch import nn
 
 from vitrail.data.sources import Images
 from vitrail.settings import LookSettings
+from vitrail.tasks.attention import attention_options
 from vitrail.tasks.inputs import Extra, inputs_of
 from vitrail.tasks.masks import MaskDrawer
 from vitrail.tasks.objective import Objective
@@ -37,4 +38,4 @@ class SimMIMTask(Objective):
 
     def look_options(self, model: Any) -> tuple[str, tuple[str, ...]]:
         """Masks have a ratio and a seed."""
-        return self.spec.noun, ("mask_ratio", "seeds")
+        return self.spec.noun, ("mask_ratio", "seeds", *attention_options(model)[1])
