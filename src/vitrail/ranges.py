@@ -148,7 +148,9 @@ RANGES: dict[str, dict[str, Range]] = {
         "workers": WORKERS,
     },
     "LookSettings": {
+        "cell": Range(1, 4_096),
         "count": Range(1, 10_000),
+        "permutations": Range(1, 100_000),
         "mask_ratio": HIDDEN,
         "seeds": SEED,
         "pixel": Range(0, 16_383),

@@ -129,14 +129,17 @@ def test_images_of_extreme_shapes_are_drawn(task: str, size: tuple[int, int], tm
     assert all(max(Image.open(path).size) < 4000 for path in written if path.suffix == ".png")
 
 
+INSIDE = ("pixel", "compare")
+
+
 @pytest.mark.parametrize(
     ("task", "model", "meant"),
     [
-        ("classify", "vit_ti16", {"layers"}),
-        ("classify", "swin_t", {"layers", "pixel"}),
-        ("classify", "bit_r50x1", set()),
-        ("classify", "mae_vit_ti16", {"mask_ratio", "masking", "mask", "seeds"}),
-        ("classify", "simmim_swin_t", {"mask_ratio", "seeds"}),
+        ("classify", "vit_ti16", {"layers", "explain", *INSIDE}),
+        ("classify", "swin_t", {"layers", "explain", *INSIDE}),
+        ("classify", "bit_r50x1", {"explain", *INSIDE}),
+        ("classify", "mae_vit_ti16", {"mask_ratio", "masking", "mask", "seeds", "layers", *INSIDE}),
+        ("classify", "simmim_swin_t", {"mask_ratio", "seeds", "layers", *INSIDE}),
         ("detect", "vit_ti16", set()),
         ("segment", "swin_t", set()),
     ],
@@ -151,6 +154,8 @@ def test_every_option_is_drawn_or_refused(task: str, model: str, meant: set[str]
         "masking": ("block",),
         "mask": "0-3",
         "seeds": (1, 2),
+        "compare": str(untrained(tmp_path / "other", seed=5)),
+        "explain": "class 1",
     }
     for name, value in options.items():
         asked = {name: value, "out": tmp_path / name}
