@@ -75,6 +75,17 @@ def test_the_numbers_are_those_of_the_model(tmp_path: Path) -> None:
     assert len(nearest["nearest"]) == 3
 
 
+def test_the_numbers_are_of_all_images_and_the_figures_of_some(tmp_path: Path) -> None:
+    model, few, many = untrained(tmp_path / "model"), photos(tmp_path / "few", 8), photos(tmp_path / "many", 10)
+    for folder in (few, many):
+        vitrail.look(model, folder, out=tmp_path / f"look_{folder.name}", count=10)
+    for name in ("patch_tokens", "outlier_tokens"):
+        sizes = [Image.open(tmp_path / f"look_{folder}" / f"{name}.png").size for folder in ("few", "many")]
+        assert sizes[0] == sizes[1]
+    assert np.load(tmp_path / "look_many" / "outlier_tokens.npz")["norms"].shape == (10, 4, 4)
+    assert np.load(tmp_path / "look_many" / "patch_tokens.npz")["groups"].shape == (10, 4, 4)
+
+
 def test_an_explanation_is_the_methods_own_and_its_test_stands_on_the_page(tmp_path: Path) -> None:
     model = untrained(tmp_path / "model")
     methods = ("leave-one-out", "grad-cam")

@@ -1,4 +1,4 @@
-"""The curves of a run are a second's work: where runs are trained by the dozen and not looked at, a blank stands in."""
+"""Curves and charts are a second's work: where they are drawn by the dozen and not looked at, a blank stands in."""
 
 from __future__ import annotations
 
@@ -8,14 +8,15 @@ from typing import Any
 import pytest
 from PIL import Image
 
-PLOT = "vitrail.visualize.curves._plot"
+PLOTS = ("vitrail.visualize.curves._plot", "vitrail.visualize.chart._rendered")
 
 
 @pytest.fixture(scope="package", autouse=True)
 def blank_curves() -> Iterator[None]:
-    """Draw no curves in the tests of a package; those of its session's runs are drawn before."""
+    """Draw no curves and charts in the tests of a package; those of its session's runs are drawn before."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(PLOT, _blank)
+        for plot in PLOTS:
+            patch.setattr(plot, _blank)
         yield
 
 

@@ -18,7 +18,7 @@ from vitrail.errors import ConfigError
 from vitrail.explain.attention_distance import attention_reach
 from vitrail.explain.filters import principal_filters
 from vitrail.explain.layers import LEAST_IMAGES, layer_vectors, neighbour_accuracy, similarities
-from vitrail.explain.outlier_tokens import outlier_tokens
+from vitrail.explain.outlier_tokens import OutlierTokens, outlier_tokens
 from vitrail.explain.patch_tokens import nearest_patches, patch_tokens, token_colours, token_groups
 from vitrail.explain.position_similarity import position_similarity
 from vitrail.models.backbone import Backbone, backbone_of
@@ -37,6 +37,9 @@ SEED = 0
 """Of the first centres of the groups."""
 
 MOST_NEIGHBOURS = 7
+MOST_DRAWN = 8
+"""Images that stand in a figure of all of them; the numbers beside it are of all."""
+
 LEAST_PATCHES = 16
 """That colours and groups of patches need: fewer have no components worth a name."""
 
@@ -230,7 +233,8 @@ def _outliers(inspected: Inspected) -> Figure | None:
         f"{found.sentence()} Such artefacts are what register tokens remove (Darcet et al. 2024, Vision Transformers "
         "Need Registers, figure 3)."
     )
-    image = tokens.draw_norms(inspected.shown, inspected.captions, found)
+    drawn = OutlierTokens(found.norms[:MOST_DRAWN], found.threshold)
+    image = tokens.draw_norms(inspected.shown[:MOST_DRAWN], inspected.captions, drawn, found.sentence())
     return Figure(image, "Norms of patch tokens", text, {"norms": found.norms, "outlier": found.found})
 
 
@@ -244,7 +248,8 @@ def _tokens(inspected: Inspected) -> Figure | None:
         "components follow figure 1 of DINOv2 (Oquab et al. 2023)."
     )
     data = {"colours": colours.colours, "foreground": colours.foreground, "shares": colours.shares, "groups": groups}
-    return Figure(tokens.draw_tokens(inspected.shown, inspected.captions, colours, groups), "Patch tokens", text, data)
+    image = tokens.draw_tokens(inspected.shown[:MOST_DRAWN], inspected.captions, colours, groups)
+    return Figure(image, "Patch tokens", text, data)
 
 
 def _neighbours(inspected: Inspected) -> Figure | None:

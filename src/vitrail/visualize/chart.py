@@ -26,6 +26,10 @@ def chart(draw: Draw, columns: int, *, width: float = 5.4, height: float = 4.0, 
     Returns:
         An RGB image on white.
     """
+    return _rendered(draw, columns, width, height, title)
+
+
+def _rendered(draw: Draw, columns: int, width: float, height: float, title: str) -> Image.Image:
     # Not pyplot: its figures are global, and a server draws in several threads.
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg

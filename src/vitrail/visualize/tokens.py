@@ -55,8 +55,16 @@ def _mixed(image: Image.Image, colours: Image.Image) -> Image.Image:
     return Image.blend(image.convert("L").convert("RGB"), colours, 0.6)
 
 
-def draw_norms(images: Sequence[Image.Image], captions: Sequence[str], tokens: OutlierTokens) -> Image.Image:
-    """Draw the norms of each image's tokens in multiples of the median; outliers are framed."""
+def draw_norms(
+    images: Sequence[Image.Image], captions: Sequence[str], tokens: OutlierTokens, found: str = ""
+) -> Image.Image:
+    """Draw the norms of each image's tokens in multiples of the median; outliers are framed.
+
+    Args:
+        images, captions: the images.
+        tokens: of these.
+        found: what was found in all images, a sentence; by default in these.
+    """
     multiples = tokens.norms / (tokens.threshold / FACTOR)
     rows: list[list[Tile | None]] = []
     tiles: list[Tile | None] = []
@@ -70,9 +78,9 @@ def draw_norms(images: Sequence[Image.Image], captions: Sequence[str], tokens: O
     rows = [tiles[start : start + 4] for start in range(0, len(tiles), 4)]
     legend = scale_legend(NORM_COLOURS, ["0x", "1x", "2x", "3x and more"], "norm of a token, in medians of all patches")
     note = (
-        f"The norms of patch tokens after the last block. {tokens.sentence()} Such tokens keep what belongs to the "
-        "whole image and draw attention to places that mean nothing (Darcet et al. 2024); --drop-outliers leaves them "
-        "out of maps of attention."
+        f"The norms of patch tokens after the last block. {found or tokens.sentence()} Such tokens keep what belongs to "
+        "the whole image and draw attention to places that mean nothing (Darcet et al. 2024); --drop-outliers leaves "
+        "them out of explanations."
     )
     return sheet(rows, note=note, legend=legend)
 
