@@ -6,7 +6,7 @@ import torch
 
 from vitrail.config import Preprocessing
 from vitrail.explain.cells import Cells
-from vitrail.models.registry import build_model
+from vitrail.heads.names import build_model
 from vitrail.tasks.fill import MAEFill
 from vitrail.visualize.reconstruction import reconstruct
 

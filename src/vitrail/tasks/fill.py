@@ -59,9 +59,9 @@ def open_fill(name: str, preprocessing: Preprocessing) -> NamedFill:
             f"--fill {name} is a {opened.description.name}, which fills in no pixels; give a "
             "masked autoencoder that predicts pixels (vitrail pretrain --objective mae)"
         )
-    if mae.config.encoder.channels != preprocessing.channels:
+    if mae.encoder.config.channels != preprocessing.channels:
         raise ConfigError(
-            f"--fill {name} takes {mae.config.encoder.channels} channels, the model {preprocessing.channels}"
+            f"--fill {name} takes {mae.encoder.config.channels} channels, the model {preprocessing.channels}"
         )
     fill = MAEFill(mae, opened.description.preprocessing, preprocessing)
     return NamedFill(fill, mae.patch_size, f"filled in by the masked autoencoder {name}")

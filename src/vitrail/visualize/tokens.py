@@ -78,9 +78,9 @@ def draw_norms(
     rows = [tiles[start : start + 4] for start in range(0, len(tiles), 4)]
     legend = scale_legend(NORM_COLOURS, ["0x", "1x", "2x", "3x and more"], "norm of a token, in medians of all patches")
     note = (
-        f"The norms of patch tokens after the last block. {found or tokens.sentence()} Such tokens keep what belongs to "
-        "the whole image and draw attention to places that mean nothing (Darcet et al. 2024); --drop-outliers leaves "
-        "them out of explanations."
+        f"The norms of patch tokens after the last block. {found or tokens.sentence()} Such tokens keep what belongs "
+        "to the whole image and draw attention to places that mean nothing (Darcet et al. 2024); --drop-outliers "
+        "leaves them out of explanations."
     )
     return sheet(rows, note=note, legend=legend)
 
