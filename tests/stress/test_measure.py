@@ -268,3 +268,12 @@ def names_of(suited: Suited) -> list[str]:
 
 def test_no_curve_is_left_without_seeds() -> None:
     assert all(isinstance(curve, Curve) and curve.seeds >= 1 for curve in CURVES.values())
+
+
+def test_what_an_encoder_says_is_measured_anew_when_its_weights_are_others_under_the_same_name(tmp_path: Path) -> None:
+    teacher = stressed(tmp_path, name="teacher", seed=8)
+    normalise = teacher.predictor.module.normalise
+    before = saliency_by_encoder(teacher.predictor.model, normalise, "teacher").key
+    with torch.no_grad():
+        teacher.backbone.blocks[0].attn.qkv.bias[0] += 1e-4
+    assert saliency_by_encoder(teacher.predictor.model, normalise, "teacher").key != before

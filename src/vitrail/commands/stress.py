@@ -92,25 +92,9 @@ def _stress(settings: StressSettings) -> Study:
     out = check_place(settings.out, _place(settings), (settings.data,))
     opened = _opened(settings)
     entrants, split, notes = _entrants(settings, opened)
-    plan = _plan(settings, entrants)
     try:
         out.mkdir(parents=True, exist_ok=True)
-        ready = [prepare(one, plan, out) for one in entrants]
-        measure_all(ready)
-        patches, tried = trained_patches(entrants, plan, out)
-        study = Study(
-            settings.data,
-            split,
-            len(entrants[0].images),
-            len(set(entrants[0].images.labels)),
-            entrants[0].images.damaged,
-            notes,
-            curve_figures(ready),
-            tried,
-            curve_differences(ready),
-            to_json(settings),
-        )
-        _write(out, study, ready, patches, settings)
+        return _studied(settings, entrants, split, notes, out)
     except KeyboardInterrupt:
         raise Interrupted(
             f"interrupted; what was measured is kept in {out}, and the same command goes on", 130
@@ -119,6 +103,29 @@ def _stress(settings: StressSettings) -> Study:
         raise ConfigError(
             f"{out} cannot be written ({error.strerror or error}); choose another folder with --out"
         ) from None
+
+
+def _studied(
+    settings: StressSettings, entrants: Sequence[Entrant], split: str, notes: tuple[str, ...], out: Path
+) -> Study:
+    """Measure what is not kept yet, and write page and figures."""
+    plan, images = _plan(settings, entrants), entrants[0].images
+    ready = [prepare(one, plan, out) for one in entrants]
+    measure_all(ready)
+    patches, tried = trained_patches(entrants, plan, out)
+    study = Study(
+        data=settings.data,
+        split=split,
+        images=len(images),
+        classes=len(set(images.labels)),
+        damaged=images.damaged,
+        notes=notes,
+        models=curve_figures(ready),
+        patches=tried,
+        differences=curve_differences(ready),
+        settings=to_json(settings),
+    )
+    _write(out, study, ready, patches, settings)
     return study
 
 
@@ -155,7 +162,7 @@ def _entrants(settings: StressSettings, opened: Sequence[OpenedModel]) -> tuple[
     entrants = []
     for name, one, images in zip(_names(settings.models), opened, common, strict=True):
         runtime = Runtime.of(settings)
-        predictor = task_of(one.description).predictor(one.model, one.description, runtime)
+        predictor: Any = task_of(one.description).predictor(one.model, one.description, runtime)
         chosen = choose_images(images, one.description.preprocessing, settings.images, settings.data)
         entrants.append(Entrant(StressedModel(name, predictor), chosen))
     runtime = entrants[0].model.predictor.runtime

@@ -8,7 +8,7 @@ from functools import cached_property
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from vitrail.models.backbone import Backbone
 from vitrail.tasks.classification.predictor import ClassPredictor
@@ -71,12 +71,16 @@ class StressedModel:
     @cached_property
     def digest(self) -> str:
         """32 hexadecimal digits that stand for its weights and how it is fed."""
-        found = hashlib.blake2b(digest_size=16)
-        found.update(repr(self.predictor.description.preprocessing).encode())
-        for name, tensor in sorted(self.predictor.model.state_dict().items()):
-            found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
-            found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
-        return found.hexdigest()
+        return digest_of(self.predictor.model, repr(self.predictor.description.preprocessing))
 
 
-__all__ = ["StressedModel"]
+def digest_of(model: nn.Module, about: str = "") -> str:
+    """Return 32 hexadecimal digits that stand for all weights of a model, and for a text about it."""
+    found = hashlib.blake2b(about.encode(), digest_size=16)
+    for name, tensor in sorted(model.state_dict().items()):
+        found.update(f"{name} {tuple(tensor.shape)} {tensor.dtype}".encode())
+        found.update(tensor.detach().cpu().contiguous().flatten().view(torch.uint8).numpy().tobytes())
+    return found.hexdigest()
+
+
+__all__ = ["StressedModel", "digest_of"]

@@ -17,7 +17,7 @@ from vitrail.explain.stitched import window_rollout
 from vitrail.explain.target import Target, target_of
 from vitrail.models.backbone import Backbone, backbone_of
 from vitrail.stress.image import StressImage
-from vitrail.stress.model import StressedModel
+from vitrail.stress.model import StressedModel, digest_of
 
 IMAGES_AT_ONCE = 16
 
@@ -28,11 +28,13 @@ class Saliency:
 
     Attributes:
         words: what it is, for people.
+        key: what it is, to the last weight that the model under stress does not have itself.
         maps: normalised images ``(B, C, H, W)`` to maps ``(B, h, w)`` on the CPU.
         normalise: uint8 images to normalised ones.
     """
 
     words: str
+    key: str
     maps: Callable[[Tensor], Tensor]
     normalise: Normalise
 
@@ -69,7 +71,7 @@ def saliency_of(model: StressedModel, method: str = "auto") -> Saliency:
             target = Target(torch.zeros(len(images), dtype=torch.int64))
         return explain(name, Request(classifier, images, target)).values.float().cpu()
 
-    return Saliency(f"{chosen.title} ({name}) of each model itself", maps, model.predictor.module.normalise)
+    return Saliency(f"{chosen.title} ({name}) of each model itself", name, maps, model.predictor.module.normalise)
 
 
 def best_method(backbone: Backbone) -> str:
@@ -99,7 +101,8 @@ def saliency_by_encoder(encoder: nn.Module, normalise: Normalise, name: str) -> 
             return window_rollout(encoder, images).cpu()
         return attention_maps(encoder, images).heads.mean(dim=1).cpu()
 
-    return Saliency(f"attention of {name}, for all models alike", maps, normalise)
+    about = repr((digest_of(encoder), normalise.mean.flatten().tolist(), normalise.std.flatten().tolist()))
+    return Saliency(f"attention of {name}, for all models alike", f"encoder {about}", maps, normalise)
 
 
 __all__ = ["Saliency", "best_method", "saliency_by_encoder", "saliency_of"]

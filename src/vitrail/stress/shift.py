@@ -64,7 +64,7 @@ def _sampled(pixels: np.ndarray, matrix: np.ndarray) -> np.ndarray:
     centre = (np.array(pixels.shape[1:]) - 1) / 2
     offset = centre - matrix @ centre
     planes = [
-        ndimage.affine_transform(plane, matrix, offset, output=np.float32, order=1, mode="reflect")
+        ndimage.affine_transform(plane, matrix, tuple(offset), None, np.float32, 1, "reflect")  # type: ignore[arg-type]
         for plane in pixels.astype(np.float32)
     ]
     return np.rint(np.clip(np.stack(planes), 0, 255)).astype(np.uint8)

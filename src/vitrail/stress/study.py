@@ -136,7 +136,7 @@ def suited(entrant: Entrant, plan: StudyPlan, saliency: Saliency) -> Suited:
         len(set(entrant.images.labels)) > 1,
         plan.quick,
         plan.seeds,
-        saliency.words,
+        saliency.key,
     )
 
 

@@ -41,7 +41,7 @@ class Suited:
         two_classes: whether there are images of two classes or more, so that textures can be exchanged.
         quick: fewer points.
         seeds: of random changes.
-        saliency: what says what matters.
+        saliency: key of what says what matters.
     """
 
     size: tuple[int, int]
@@ -56,7 +56,6 @@ class Suited:
 def occlusion(suited: Suited) -> Iterator[Curve]:
     """Give the curves of PatchDrop: in three orders, on several grids, by blacking out and by removing tokens."""
     shares = (0.0, 0.25, 0.5, 0.75, 1.0) if suited.quick else tuple(round(0.1 * n, 1) for n in range(11))
-    coarse = (0.0, 0.5, 0.9) if suited.quick else (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
     own = Grid(*(min(CELLS, side) for side in suited.size))
     for order, said in ORDERS.items():
         yield Curve(
@@ -72,6 +71,13 @@ def occlusion(suited: Suited) -> Iterator[Curve]:
             needs=_needs(order),
             basis="" if order == "random" else suited.saliency,
         )
+    yield from _pixel_grids(suited, own)
+    if suited.token_grid is not None:
+        yield from _tokens(suited, Grid(*suited.token_grid), shares if suited.has_prefix else shares[:-1])
+
+
+def _pixel_grids(suited: Suited, own: Grid) -> Iterator[Curve]:
+    coarse = (0.0, 0.5, 0.9) if suited.quick else (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
     for side in PIXEL_GRIDS:
         grid = Grid(side, side)
         if grid != own and grid.fits(*suited.size):
@@ -85,8 +91,6 @@ def occlusion(suited: Suited) -> Iterator[Curve]:
                 change=partial(dropped, grid=grid, order="random"),
                 stream=f"occlusion {side}x{side}",
             )
-    if suited.token_grid is not None:
-        yield from _tokens(suited, Grid(*suited.token_grid), shares if suited.has_prefix else shares[:-1])
 
 
 def _tokens(suited: Suited, grid: Grid, shares: Sequence[float]) -> Iterator[Curve]:

@@ -61,7 +61,8 @@ def guided(values: np.ndarray, guide: np.ndarray, radius: int, epsilon: float) -
     side = 2 * radius + 1
 
     def mean(planes: np.ndarray) -> np.ndarray:
-        return ndimage.uniform_filter(planes, (*(1,) * (planes.ndim - 2), side, side), mode="reflect")
+        rows = ndimage.uniform_filter1d(planes, side, axis=-2, mode="reflect")
+        return ndimage.uniform_filter1d(rows, side, axis=-1, mode="reflect")
 
     centre, middle = mean(guide), mean(values)
     variance = mean(guide * guide) - centre * centre
