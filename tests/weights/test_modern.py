@@ -532,3 +532,22 @@ def test_what_nothing_shows_is_said_to_be_assumed_and_a_config_beside_settles_it
     assert "windows" not in weights.assumption
     config: Any = weights.backbone_config
     assert (config.window, config.pretrained_windows) == ((24, 24), (12, 12, 12, 6))
+
+
+@pytest.mark.parametrize("kind", HUGGINGFACE)
+@torch.no_grad()
+def test_transformers_opens_what_is_written_for_it_and_computes_the_same(kind: str, tmp_path: Path) -> None:
+    *_, call, _ = HUGGINGFACE[kind]
+    theirs = huggingfaces(kind)
+    theirs.save_pretrained(tmp_path / "there")
+    convert(tmp_path / "there", "vitrail", tmp_path / "between")
+    convert(tmp_path / "between", "huggingface", tmp_path / "back")
+    again, info = type(theirs).from_pretrained(tmp_path / "back", output_loading_info=True)
+    assert not {name for name in info["missing_keys"] if "mask_token" not in name}
+    given = images(64, 64)
+    expected, found = call(theirs, given), call(again.eval(), given)
+    for part in ("logits", "last_hidden_state", "pooler_output"):
+        if getattr(expected, part, None) is not None:
+            assert torch.equal(getattr(found, part), getattr(expected, part))
+    config = WeightsFile(tmp_path / "back").config
+    assert config["architectures"] == [type(theirs).__name__]

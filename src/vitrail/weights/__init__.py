@@ -21,18 +21,19 @@
 - `inspect`: what is in a weights file, and whether a model really takes it
 - `licences`: licences of fetched weights, said, and accepted where one asks for that
 - `load`: fit the tensors of a file to a model, and say what became of each
+- `modern_sidecars`: transformers' ``config.json`` for ViTs of after 2021 and for Swin V2
 - `named`: one way to name a model, the same for every command and in Python
 - `nearest_layout`: for files of no layout that is known, which one they are nearest to
 - `open_any`: open a model with its weights from any file
 - `paths`: paths of weights as callers give them
 - `plausible`: whether a checkpoint's description can be that of the tensors beside it
-- `preprocessing`: how images must be prepared for a weights file
 - `pretrained`: encoders that others have published, a table
 - `preprocessing`: how images must be prepared for a weights file of which nobody wrote it
 - `reader`: open weights files without ever running code from them, and without unfolding more than they can hold
 - `remembered`: what is remembered of fetched models from one command to the next
 - `shape`: what the tensors of a model say about it, in words for people
 - `sidecars`: what lies beside weights: reading what it says, and writing what a library needs to open the folder
+- `stated`: what a ``config.json`` beside weights says of a model that its tensors do not show
 - `stated_preprocessing`: how images must be prepared for weights, where it is written in their file or beside it
 - `weights_file`: a weights file
 - `wrappers`: the weights inside what a training script saved around them

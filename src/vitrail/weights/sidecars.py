@@ -16,6 +16,7 @@ from vitrail.models.registry import ALIASES, BACKBONES
 from vitrail.models.swin import NORM_EPS as SWIN_NORM_EPS
 from vitrail.models.swin import SwinConfig
 from vitrail.models.vit import ViTConfig
+from vitrail.weights.modern_sidecars import FIELDS, modern_fields
 
 if TYPE_CHECKING:
     from vitrail.weights.weights_file import WeightsFile
@@ -157,8 +158,41 @@ def sidecars(layout: str, weights: WeightsFile) -> dict[str, dict[str, Any]]:
         "swin_timm": _for_timm,
         "vitrail": _for_vitrail,
     }
+    if layout in FIELDS and weights.backbone_config:
+        return _for_transformers_since(layout, weights)
     writer = writers.get(layout.removesuffix("_2026"))
     return writer(weights) if writer and weights.backbone_config else {}
+
+
+def _for_transformers_since(layout: str, weights: WeightsFile) -> dict[str, dict[str, Any]]:
+    """Return transformers' files for an encoder of after 2021; none for one that no class of transformers' computes."""
+    backbone = _shape_of(weights)
+    fields = modern_fields(layout, backbone, weights.tensors.keys(), _classes(weights))
+    if fields is None:
+        return {}
+    config = _of_images(backbone) | fields | _labels(weights)
+    if "projection.weight" in weights.tensors:
+        config["projection_dim"] = len(weights.tensors["projection.weight"])
+    return {CONFIG: config, PROCESSOR: transformers_processor(weights.preprocessing)}
+
+
+def _of_images(backbone: Any) -> dict[str, Any]:
+    height, width = backbone.image_size
+    return {
+        "image_size": height if height == width else [height, width],
+        "patch_size": backbone.patch_size,
+        "num_channels": backbone.channels,
+    }
+
+
+def _labels(weights: WeightsFile) -> dict[str, Any]:
+    names = weights.description.class_names if _classes(weights) else ()
+    if not names:
+        return {}
+    return {
+        "id2label": {str(number): name for number, name in enumerate(names)},
+        "label2id": {name: number for number, name in enumerate(names)},
+    }
 
 
 def _for_vitrail(weights: WeightsFile) -> dict[str, dict[str, Any]]:
@@ -179,21 +213,12 @@ def _for_transformers(weights: WeightsFile) -> dict[str, dict[str, Any]]:
 def transformers_config(weights: WeightsFile) -> dict[str, Any]:
     """Return what ``config.json`` holds for a ViT, ViTMAE or Swin of transformers."""
     backbone = _shape_of(weights)
-    height, width = backbone.image_size
-    config = {
-        "image_size": height if height == width else [height, width],
-        "patch_size": backbone.patch_size,
-        "num_channels": backbone.channels,
-        "hidden_act": "gelu",
-        "qkv_bias": True,
-    }
+    config = _of_images(backbone) | {"hidden_act": "gelu", "qkv_bias": True}
     swin = backbone.family == "swin"
     config |= _swin_fields(backbone) if swin else _vit_fields(backbone)
     family = "Swin" if swin else "ViT"
     config["architectures"] = [f"{family}ForImageClassification" if _classes(weights) else f"{family}Model"]
-    if _classes(weights):
-        config["id2label"] = {str(number): name for number, name in enumerate(weights.description.class_names)}
-        config["label2id"] = {name: number for number, name in enumerate(weights.description.class_names)}
+    config |= _labels(weights)
     return config | (_mae_fields(weights.spec.head_options) if weights.spec.head == "mae" else {})
 
 
