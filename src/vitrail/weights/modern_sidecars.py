@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection
 from typing import Any
 
+from vitrail.models.backbone import BackboneConfig
 from vitrail.models.modern_sizes import ModernViTConfig
 from vitrail.models.swin import NORM_EPS as SWIN_NORM_EPS
 from vitrail.models.swin_v2 import SwinV2Config
@@ -32,7 +33,7 @@ BACKBONES = {
 }
 
 
-def modern_fields(layout: str, backbone: Any, names: Collection[str], classes: int) -> dict[str, Any] | None:
+def modern_fields(layout: str, backbone: BackboneConfig, names: Collection[str], classes: int) -> dict[str, Any] | None:
     """Return what ``config.json`` says of a model; None where no class of transformers' computes it.
 
     Args:
@@ -45,7 +46,7 @@ def modern_fields(layout: str, backbone: Any, names: Collection[str], classes: i
     if fields is None or (classes and fields["model_type"] not in CLASSIFIERS):
         return None
     kind = fields["model_type"]
-    if classes and kind.startswith("dinov2") and backbone.pool != "class_mean":
+    if classes and kind.startswith("dinov2") and getattr(backbone, "pool", "") != "class_mean":
         return None  # there a head scores the class token beside the mean of the patches
     architecture = CLASSIFIERS[kind] if classes else BACKBONES[kind]
     if "projection.weight" in names:

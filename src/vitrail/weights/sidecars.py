@@ -170,13 +170,14 @@ def _for_transformers_since(layout: str, weights: WeightsFile) -> dict[str, dict
     fields = modern_fields(layout, backbone, weights.tensors.keys(), _classes(weights))
     if fields is None:
         return {}
-    config = _of_images(backbone) | fields | _labels(weights)
+    config = _of_images(weights) | fields | _labels(weights)
     if "projection.weight" in weights.tensors:
         config["projection_dim"] = len(weights.tensors["projection.weight"])
     return {CONFIG: config, PROCESSOR: transformers_processor(weights.preprocessing)}
 
 
-def _of_images(backbone: Any) -> dict[str, Any]:
+def _of_images(weights: WeightsFile) -> dict[str, Any]:
+    backbone = _shape_of(weights)
     height, width = backbone.image_size
     return {
         "image_size": height if height == width else [height, width],
@@ -213,7 +214,7 @@ def _for_transformers(weights: WeightsFile) -> dict[str, dict[str, Any]]:
 def transformers_config(weights: WeightsFile) -> dict[str, Any]:
     """Return what ``config.json`` holds for a ViT, ViTMAE or Swin of transformers."""
     backbone = _shape_of(weights)
-    config = _of_images(backbone) | {"hidden_act": "gelu", "qkv_bias": True}
+    config = _of_images(weights) | {"hidden_act": "gelu", "qkv_bias": True}
     swin = backbone.family == "swin"
     config |= _swin_fields(backbone) if swin else _vit_fields(backbone)
     family = "Swin" if swin else "ViT"
