@@ -126,6 +126,16 @@ def test_a_masked_autoencoder_fills_what_is_removed(tmp_path: Path) -> None:
     assert "filled in by the masked autoencoder" in (out / "look.html").read_text()
 
 
+@pytest.mark.parametrize(
+    ("model", "hidden"), [("vit_ti16", "taken out of the sequence"), ("swin_t", "filled with the mean colour")]
+)
+def test_the_page_says_how_patches_are_hidden(model: str, hidden: str, tmp_path: Path) -> None:
+    out = looked(untrained(tmp_path / "model", model=model), tmp_path, explain="predicted")
+    page = (out / "look.html").read_text()
+    assert hidden in page
+    assert ("taken out" in page) == (model == "vit_ti16")
+
+
 def test_another_model_stands_in_the_same_charts(tmp_path: Path) -> None:
     model, other = untrained(tmp_path / "model"), untrained(tmp_path / "other", model="swin_t", seed=5)
     out = looked(model, tmp_path, compare=str(other))

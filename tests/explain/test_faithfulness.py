@@ -71,6 +71,8 @@ def test_the_sentence_says_what_removing_does_beside_random():
     random = Curves(shares, torch.tensor([[0.9, 0.78, 0.1]]), torch.tensor([[0.1, 0.1, 0.9]]))
     said = Faithfulness(named, random, random).sentence(0)
     assert said == "removing the 20 % it names lowers the probability by 0.71; random 0.12"
+    coarse = Curves(torch.tensor([0.0, 0.5, 1.0]), named.deletion, named.insertion)
+    assert Faithfulness(coarse, coarse, coarse).sentence(0).startswith("removing the 50 % it names")
     assert "raises the probability by 0.71" in Faithfulness(
         Curves(shares, 1 - named.deletion, named.insertion), random, random
     ).sentence(0)

@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from tests.explain.naive import NaiveViT, classifier, noise, slope
+from vitrail.errors import ConfigError
 from vitrail.explain.grad_cam import grad_cam
 from vitrail.explain.target import Target
 
@@ -52,6 +53,12 @@ def test_over_a_mean_it_is_the_weights_of_the_head(name, options):
             total = sum(weight[chosen, c] * maps[number, c, y, x] for c in range(maps.shape[1]))
             assert float(found[number, y, x]) == pytest.approx(max(total / maps[0, 0].size, 0), abs=1e-9)
     assert found.max() > 0
+
+
+def test_a_single_place_is_refused():
+    model = classifier("bit_r50x1", image_size=48, depths=(1, 1))
+    with pytest.raises(ConfigError, match="last map of 8x8 pixels is a single place"):
+        grad_cam(model, noise(1, 8, 8), Target(torch.tensor([1])))
 
 
 def test_a_hybrid_has_a_map_over_its_tokens_and_gradients_are_left_nowhere():

@@ -170,7 +170,8 @@ def test_sums_over_cells_and_fitted_maps_keep_what_there_is():
     pixels = torch.arange(35.0).view(1, 5, 7)
     expected = [[pixels[0, y : y + 3, x : x + 3].sum() for x in (0, 3, 6)] for y in (0, 3)]
     assert torch.equal(cells.sums(pixels)[0], torch.tensor(expected))
-    assert cells_of(classifier("bit_r50x1", **BIT).backbone, 100, 50).side == 16
+    bit = classifier("bit_r50x1", **BIT).backbone
+    assert [cells_of(bit, 2 * side, side).side for side in (500, 128, 50, 3)] == [16, 16, 6, 1]
     assert cells_of(classifier().backbone, 8, 12).side == 4
     values = torch.rand(2, 4, 6, generator=torch.Generator().manual_seed(2))
     assert torch.equal(fit_map(values, (4, 6)), values)

@@ -14,6 +14,9 @@ from vitrail.models.backbone import Backbone
 CELL = 16
 """Side in pixels of the cells of a model without patches of a useful size; that of most ViTs' patches."""
 
+LEAST_CELLS = 8
+"""Along the shorter side of an image, for which small images get smaller cells."""
+
 
 @dataclass(frozen=True)
 class Cells:
@@ -59,12 +62,15 @@ class Cells:
 
 
 def cells_of(backbone: Backbone, height: int, width: int, side: int | None = None) -> Cells:
-    """Return the cells for images of this size in pixels: a ViT's patches, else squares of `CELL` pixels.
+    """Return the cells for images of this size in pixels: a ViT's patches, else squares.
+
+    Squares have `CELL` pixels, in small images an eighth of the shorter side.
 
     Raises:
         ConfigError: the side does not fit the image.
     """
-    return Cells(height, width, side or (backbone.strides[0] if backbone.is_plain else min(CELL, height, width)))
+    square = max(1, min(CELL, min(height, width) // LEAST_CELLS))
+    return Cells(height, width, side or (backbone.strides[0] if backbone.is_plain else square))
 
 
 def fit_map(values: Tensor, grid: tuple[int, int]) -> Tensor:

@@ -50,7 +50,11 @@ class Curves:
 
     def drop(self, share: float = SHARE) -> Tensor:
         """Return by how much removing a share of the cells lowers the probability, ``(B,)``; at the nearest step."""
-        return self.deletion[:, 0] - self.deletion[:, int((self.shares - share).abs().argmin())]
+        return self.deletion[:, 0] - self.deletion[:, self.step_at(share)]
+
+    def step_at(self, share: float) -> int:
+        """Return the step nearest to a share of the cells, but not the first, at which there is nothing to be seen."""
+        return 1 + int((self.shares[1:] - share).abs().argmin())
 
 
 @dataclass(frozen=True)
@@ -68,9 +72,10 @@ class Faithfulness:
     least: Curves
 
     def sentence(self, image: int, share: float = SHARE) -> str:
-        """Say of one image what removing the cells that the map names does, beside random ones."""
+        """Say of one image what removing about this share of its cells does: those the map names, and random ones."""
         named, random = (float(curves.drop(share)[image]) for curves in (self.named, self.random))
-        return f"removing the {share * 100:.0f} % it names {_changes(named)}; random {_signed(random)}"
+        removed = float(self.named.shares[self.named.step_at(share)])
+        return f"removing the {removed * 100:.0f} % it names {_changes(named)}; random {_signed(random)}"
 
 
 def _changes(drop: float) -> str:

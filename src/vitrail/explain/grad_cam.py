@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from vitrail.errors import ConfigError
 from vitrail.explain.record import device_of, evaluating
 from vitrail.explain.target import Target
 from vitrail.heads.classifier import ImageClassifier
@@ -26,12 +27,21 @@ def grad_cam(model: ImageClassifier, images: Tensor, target: Target) -> Tensor:
 
     Returns:
         ``(B, h, w)`` on the CPU, 0 or above.
+
+    Raises:
+        ConfigError: the last map is a single place.
     """
     maps, device = [], device_of(model)
     for number, some in enumerate(images.split(IMAGES_AT_ONCE)):
         chosen = target.part(slice(number * IMAGES_AT_ONCE, (number + 1) * IMAGES_AT_ONCE))
         with evaluating(model):
             places, rest = model.backbone.last_map(some.to(device))
+        if places[0, 0].numel() == 1:
+            size = "x".join(map(str, images.shape[-2:]))
+            raise ConfigError(
+                f"the last map of {size} pixels is a single place, on which Grad-CAM says nothing; choose "
+                "larger images or another method"
+            )
         with evaluating(model, gradients=True):
             score = chosen.score(model.score(rest(places.requires_grad_()))).sum()
             (gradient,) = torch.autograd.grad(score, places)

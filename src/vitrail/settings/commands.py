@@ -192,7 +192,8 @@ class LookSettings(InputOptions):
     """What stands in the place of removed patches: mean, blur, or the run of a masked autoencoder, which fills them in.
     By default a ViT's patches are taken out of the sequence, and other models are shown the mean."""
     cell: int | None = None
-    """Side in pixels of the squares that are removed where they are filled; by default that of a patch, or 16."""
+    """Side in pixels of the squares that are removed where they are filled; by default that of a patch, for a model
+    without patches 16, in small images less."""
     permutations: int = 8
     """Orders of patches that Shapley values are averaged over; more make their standard errors smaller."""
     drop_outliers: bool = False

@@ -16,6 +16,8 @@ from vitrail.paths import user_path
 from vitrail.visualize.reconstruction import reconstruct
 from vitrail.weights.open_any import open_any
 
+MEAN = "filled with the mean colour of the image"
+
 AT_ONCE = 16
 """Images in a forward pass of the autoencoder."""
 
@@ -47,7 +49,7 @@ def open_fill(name: str, preprocessing: Preprocessing) -> NamedFill:
         WeightsError: the autoencoder cannot be read.
     """
     if name == "mean":
-        return NamedFill(FILLS[name], None, "filled with the mean colour of the image")
+        return NamedFill(FILLS[name], None, MEAN)
     if name == "blur":
         return NamedFill(FILLS[name], None, "blurred")
     if not name.startswith("hf:") and not user_path(name).exists():

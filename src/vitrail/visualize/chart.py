@@ -59,6 +59,13 @@ def dress(axis: Any, title: str, across: str, grid: bool = True) -> None:
         axis.set_axisbelow(True)
 
 
+def colour_bar(axis: Any, shown: Any) -> None:
+    """Set the scale of the colours of an image beside it."""
+    bar = axis.figure.colorbar(shown, ax=axis, shrink=0.85)
+    bar.ax.tick_params(colors=QUIET, length=3)
+    bar.outline.set_visible(False)
+
+
 def block_ticks(axis: Any, depth: int) -> None:
     """Number the blocks of a model from 0 below an axis, not all of many."""
     step = max(1, -(-depth // 12))

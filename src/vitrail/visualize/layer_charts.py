@@ -10,7 +10,7 @@ from torch import Tensor
 
 from vitrail.explain.methods import METHODS
 from vitrail.explain.sanity import RandomisedMap
-from vitrail.visualize.chart import block_ticks, chart, dress
+from vitrail.visualize.chart import block_ticks, chart, colour_bar, dress
 from vitrail.visualize.curves import COLOURS, INK, QUIET, plain
 
 
@@ -30,9 +30,7 @@ def draw_similarities(tables: Mapping[tuple[str, str], Tensor], images: int) -> 
             axis.set_ylabel(f"block of {plain(down)}", color=QUIET, loc="top")
             for count, place in ((table.shape[1], axis.set_xticks), (table.shape[0], axis.set_yticks)):
                 place(range(0, count, max(1, -(-count // 12))))
-            bar = axis.figure.colorbar(shown, ax=axis, shrink=0.85)
-            bar.ax.tick_params(colors=QUIET, length=3)
-            bar.outline.set_visible(False)
+            colour_bar(axis, shown)
 
     return chart(draw, len(tables), width=4.9, height=4.1)
 
@@ -88,9 +86,9 @@ def draw_sanity(checks: Mapping[str, Sequence[RandomisedMap]]) -> Image.Image:
         axis.axhline(0, color=QUIET, linewidth=0.8)
         axis.set_ylim(-1.05, 1.05)
         dress(axis, "rank correlation with the trained model's map", "layers randomised, from the head down to")
-        axis.legend(frameon=False, fontsize=9, labelcolor=INK)
+        axis.legend(frameon=False, fontsize=9, labelcolor=INK, loc="upper left", bbox_to_anchor=(1.0, 1.0))
 
-    return chart(draw, 1, width=7.4, height=4.4)
+    return chart(draw, 1, width=9.4, height=4.4)
 
 
 def sanity_data(maps: Sequence[RandomisedMap]) -> list[dict[str, Any]]:

@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageDraw
 from torch import Tensor
 
+from vitrail.visualize.chart import chart, colour_bar, dress
+from vitrail.visualize.curves import QUIET as QUIET_HEX
 from vitrail.visualize.draw import PAPER, QUIET, TEXT_SIZE, Tile, font, sheet
 from vitrail.visualize.scales import bias_legend, bias_map, coloured, scale_legend
 
@@ -77,16 +80,16 @@ def draw_biases(tables: Sequence[Tensor]) -> Image.Image:
 
 def draw_frequencies(turns: Tensor, patches: int) -> Image.Image:
     """Draw the angles by which rotary positions turn each pair of channels along an axis of so many patches."""
-    from vitrail.visualize.chart import chart, dress
-
     places = 2 * (torch.arange(patches) + 0.5) / patches - 1
+    angles = 2 * torch.pi * turns.unsqueeze(1) * places
 
-    def draw(axes) -> None:  # type: ignore[no-untyped-def]
-        shown = axes[0].imshow(
-            (2 * torch.pi * turns.unsqueeze(1) * places).cos().numpy(), cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto"
-        )
-        dress(axes[0], "cosine of the angle by which a pair of channels is turned", "patch along an axis", grid=False)
-        axes[0].set_ylabel("pair of channels", color="#686c78", loc="top")
-        axes[0].figure.colorbar(shown, ax=axes[0])
+    def draw(axes: Any) -> None:
+        (axis,) = axes
+        shown = axis.imshow(angles.cos().numpy(), cmap="RdBu_r", vmin=-1, vmax=1, aspect="auto")
+        dress(axis, "cosine of the angle by which a pair of channels is turned", "patch along an axis", grid=False)
+        axis.set_ylabel("pair of channels, the fastest first", color=QUIET_HEX, loc="top")
+        axis.set_xticks(range(0, patches, max(1, -(-patches // 14))))
+        axis.set_yticks(range(0, len(turns), max(1, -(-len(turns) // 16))))
+        colour_bar(axis, shown)
 
     return chart(draw, 1, width=6.8)

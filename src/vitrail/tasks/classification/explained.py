@@ -19,7 +19,7 @@ from vitrail.explain.sanity import sanity_check
 from vitrail.explain.target import Target, target_of
 from vitrail.settings import LookSettings
 from vitrail.tasks.classification.match_classes import match_classes
-from vitrail.tasks.fill import NamedFill, open_fill
+from vitrail.tasks.fill import MEAN, NamedFill, open_fill
 from vitrail.tasks.inside import Inspected
 from vitrail.visualize import explanations, layer_charts
 from vitrail.visualize.figure import Figure
@@ -53,7 +53,7 @@ def draw_explained(inspected: Inspected, class_names: Sequence[str], settings: L
     captions = _captions(inspected, target, class_names)
     mean, std = inspected.preprocessing.mean, inspected.preprocessing.std
     shown = explanations.Shown(inspected.images, mean, std, captions, found, tests)
-    hidden = fill.what if fill else "taken out of the sequence"
+    hidden = fill.what if fill else "taken out of the sequence" if request.fill is None else MEAN
     drawn = {
         "explanation": Figure(
             explanations.draw_explanations(shown, f"To test the maps, patches are {hidden}."),
