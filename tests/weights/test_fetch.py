@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Iterator
 from pathlib import Path
@@ -293,3 +294,42 @@ def test_a_missing_extra_is_answered_with_the_command_that_installs_it(monkeypat
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     with pytest.raises(MissingExtra, match=r'fetching me/socks needs huggingface_hub; .* pip install "vitrail\[hub\]"'):
         find_model(f"hf:{NAME}")
+
+
+def test_origin_and_licence_are_shown_when_a_model_is_opened_and_inspected(
+    hub: Hub, capsys: pytest.CaptureFixture[str]
+) -> None:
+    hub.repositories[NAME].licence = "bsd-3-clause"
+    assert main(["weights", "inspect", f"hf:{NAME}"]) == 0
+    said = capsys.readouterr()
+    commit = hub.repositories[NAME].commit
+    assert f"origin         hf:{NAME} at commit {commit}" in said.out
+    assert "licence        bsd-3-clause" in said.out
+    assert f"{NAME} at commit {commit[:7]}: licence bsd-3-clause" in said.err
+
+
+@pytest.mark.parametrize(
+    ("card", "config", "licence"),
+    [
+        ("---\ntags:\n- vit\nlicense: mit\n---\n# Socks\nlicense: gpl-3.0\n", {}, "mit"),
+        (
+            "---\nlicense: other\nlicense_name: my-own\nlicense_link: https://example.org/l\n---\n",
+            {},
+            "my-own (https://example.org/l)",
+        ),
+        ("# No head\nlicense: mit\n", {"pretrained_cfg": {"license": "cc-by-nc-4.0"}}, "cc-by-nc-4.0"),
+        (None, {"pretrained_cfg": {"license": "apache-2.0"}}, "apache-2.0"),
+        (None, {"pretrained_cfg": {"license": 7}}, ""),
+        (None, {}, ""),
+    ],
+)
+def test_the_licence_of_a_folder_is_read_off_its_card_or_timms_config(
+    card: str | None, config: dict, licence: str, folder: Path, tmp_path: Path
+) -> None:
+    (tmp_path / "model.safetensors").write_bytes((folder / "model.safetensors").read_bytes())
+    (tmp_path / "config.json").write_text(json.dumps({**json.loads((folder / "config.json").read_text()), **config}))
+    if card is not None:
+        (tmp_path / "README.md").write_text(card)
+    found = vitrail.inspect_weights(tmp_path)
+    assert (found.licence, found.origin) == (licence, "")
+    assert f"licence        {licence or 'not stated'}" in str(found)

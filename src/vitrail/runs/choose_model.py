@@ -158,6 +158,8 @@ def _about_weights(weights: WeightsFile, model: ModelSpec | None, size: tuple[in
     assumed = weights.assumption if model and not weights.is_own else ""
     notes = [f"assumed {assumed}"] if assumed else []
     notes += [f"mean {_numbers(preprocessing.mean)}, std {_numbers(preprocessing.std)}: {weights.preprocessing_reason}"]
+    if weights.licence:
+        notes.append(f"licence of the weights: {weights.licence}")
     if trained_at != size:
         notes.append(
             f"the weights were trained at {_shown(trained_at)}, this run sees {_shown(size)}: what depends on the "

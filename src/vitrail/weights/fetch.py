@@ -78,6 +78,8 @@ def fetch(repository: str, revision: str = "", *, accept_license: bool = False) 
             FETCHED[key] = _from_hub(hub, repository, revision, accept_license)
         except Unreachable as error:
             FETCHED[key] = _from_cache(hub, repository, revision, error, accept_license)
+        found = FETCHED[key]
+        warn(f"{repository} at commit {found.commit[:7]}: licence {found.licence or 'not stated'}")
     return FETCHED[key]
 
 

@@ -40,6 +40,8 @@ class Inspection:
         assumed: what no tensor shows and nothing beside the file says; "" where nothing is assumed.
         approximations: what the model was trained with that is computed here slightly differently, a sentence each.
         note: a sentence where the file holds averaged (EMA) weights as well; else "".
+        origin: the repository it was fetched from, and the commit; "" of a file on the disk.
+        licence: of the weights, as their repository or what lies beside them names it; "" where nobody does.
     """
 
     file: Path
@@ -58,6 +60,8 @@ class Inspection:
     assumed: str = ""
     approximations: tuple[str, ...] = ()
     note: str = ""
+    origin: str = ""
+    licence: str = ""
 
     def __str__(self) -> str:
         p = self.preprocessing
@@ -66,6 +70,8 @@ class Inspection:
                 f"{self.file}",
                 f"  format         {self.format}, {len(self.shapes)} tensors, {self.parameters:,} numbers "
                 f"({', '.join(self.dtypes)})",
+                *([f"  origin         {self.origin}"] if self.origin else []),
+                f"  licence        {self.licence or 'not stated in what lies beside the file; ask who made it'}",
                 f"  layout         {self.layout}: {LAYOUTS[self.layout].title}",
                 f"  model          {describe_shape(self.shape)}",
                 f"  kind           {self.kind}",
@@ -117,6 +123,8 @@ def _inspection(weights: WeightsFile) -> Inspection:
         assumed=weights.assumption if not unknown else "",
         approximations=weights.approximations if not unknown else (),
         note=weights.note,
+        origin=f"{weights.origin} at commit {weights.origin.commit}" if weights.origin else "",
+        licence=weights.licence,
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Any
 
 from vitrail.errors import WeightsError
@@ -13,6 +14,11 @@ RESTRICTED = re.compile(r"(^|[-_ ])(nc|noncommercial|non-commercial|research)([-
 PERMISSIVE = re.compile(
     r"(apache-2\.0|mit|bsd|bsd-[23]-clause|cc0-1\.0|cc-by-4\.0|cc-by-sa-4\.0|isc|unlicense|wtfpl|zlib)", re.IGNORECASE
 )
+
+CARD = "README.md"
+LARGEST_HEAD = 2**16
+"""Letters of a card that are read; its beginning is shorter."""
+LINE = re.compile(r"^(license|license_name|license_link): *(\S.*?) *$", re.MULTILINE)
 
 
 def licence_of(card: Any) -> str:
@@ -26,6 +32,30 @@ def licence_of(card: Any) -> str:
     name = ", ".join(map(str, name)) if isinstance(name, list) else str(name or said.get("license") or "")
     link = said.get("license_link")
     return f"{name} ({link})" if name and link and str(link).startswith("http") else name
+
+
+def licence_beside(folder: Path, config: dict[str, Any]) -> str:
+    """Return the licence that stands beside weights: in the card of a repository, or in timm's config; "" for none.
+
+    Args:
+        folder: of the weights.
+        config: what ``config.json`` there holds.
+    """
+    pretrained = config.get("pretrained_cfg")
+    timms = pretrained.get("license") if isinstance(pretrained, dict) else None
+    return licence_of(_head_of_card(folder / CARD)) or (timms if isinstance(timms, str) else "")
+
+
+def _head_of_card(card: Path) -> dict[str, str]:
+    """Return the plain lines ``name: value`` at the beginning of a card, between two lines of dashes."""
+    try:
+        with card.open(encoding="utf-8") as file:
+            text = file.read(LARGEST_HEAD)
+    except (OSError, UnicodeDecodeError):
+        return {}
+    opening, _, rest = text.partition("---\n")
+    head = rest.partition("\n---")[0] if not opening.strip() else ""
+    return {found[1]: found[2].strip("'\"") for found in LINE.finditer(head)}
 
 
 def must_accept(licence: str) -> bool:

@@ -25,7 +25,8 @@ from vitrail.weights.description import Description, migrated, read_description
 from vitrail.weights.detect import translate
 from vitrail.weights.formats import google
 from vitrail.weights.infer_spec import UNKNOWN, heads_of_family, known_heads, spec_of
-from vitrail.weights.named import find_model
+from vitrail.weights.licences import licence_beside
+from vitrail.weights.named import Origin, find_model
 from vitrail.weights.paths import path_of
 from vitrail.weights.preprocessing import alternatives, default_preprocessing
 from vitrail.weights.reader import State, file_format, find_file, read_notes, read_weights
@@ -67,7 +68,7 @@ class WeightsFile:
     def __init__(self, source: str | Path, num_heads: int | None = None, *, accept_license: bool = False) -> None:
         self.source = str(source)
         found = find_model(source, accept_license=accept_license)
-        self.origin = found.origin
+        self.origin: Origin | None = found.origin
         self.path = find_file(tensors_path(found.path))
         self._given_heads = None if num_heads is None else coerce("num_heads", int, num_heads)
         self._is_checkpoint = is_checkpoint(found.path)
@@ -159,6 +160,12 @@ class WeightsFile:
         classes = self.spec.head_options.get("num_classes", 0)
         names = self.class_names if len(self.class_names) == classes else tuple(map(str, range(classes)))
         return Description(self.spec, self.preprocessing, names)
+
+    @cached_property
+    def licence(self) -> str:
+        """Of the weights, as their repository or what lies beside them names it; "" where nobody does."""
+        fetched = self.origin.licence if self.origin else ""
+        return fetched or licence_beside(self.path.parent, self.config)
 
     @cached_property
     def class_names(self) -> tuple[str, ...]:
