@@ -188,6 +188,15 @@ def test_cost_counts_what_torch_counts_of_products(kind: str) -> None:
     assert counted.get_total_flops() / 2 == cost(model).multiply_accumulates
 
 
+@each
+@pytest.mark.filterwarnings("ignore::torch.jit.TracerWarning")
+def test_a_traced_model_computes_the_same_at_another_size_than_its_own(kind: str) -> None:
+    model = tiny(kind)
+    with torch.no_grad():
+        traced = torch.jit.trace(model, (images(),), check_trace=False)
+        torch.testing.assert_close(traced(images()), model(images()))
+
+
 PARAMETERS = {  # in millions, without a head
     "dinov2_vit_s14": 22.06,
     "dinov2_vit_b14": 86.58,

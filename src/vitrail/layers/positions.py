@@ -87,7 +87,8 @@ def resize_positions(
     front, places = positions[:, :prefix], positions[:, prefix:]
     image = places.unflatten(1, old).permute(0, 3, 1, 2).float()
     if mode == "dinov2":
-        factors = [(wanted + DINOV2_OFFSET) / own for wanted, own in zip(new, old, strict=True)]
+        # Plain numbers, also while `torch.jit.trace` counts with tensors.
+        factors = [(len(range(wanted)) + DINOV2_OFFSET) / own for wanted, own in zip(new, old, strict=True)]
         image = F.interpolate(image, scale_factor=factors, mode="bicubic", align_corners=False)
     elif mode == "bilinear":
         image = F.interpolate(image, size=new, mode="bilinear", align_corners=True)

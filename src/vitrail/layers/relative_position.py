@@ -188,7 +188,8 @@ def spread_bias_table(table: Tensor, old: tuple[int, int], new: tuple[int, int])
 
     Arguments and result as in `resize_bias_table`.
     """
-    (old_h, old_w), (h, w) = ((2 * a - 1, 2 * b - 1) for a, b in (old, new))
+    # Plain numbers, also while `torch.jit.trace` counts with tensors.
+    (old_h, old_w), (h, w) = ((2 * len(range(a)) - 1, 2 * len(range(b)) - 1) for a, b in (old, new))
     values = table.float().reshape(old_h, old_w, -1)
     rows, columns = (_spread(own, wanted, str(table.device)) for own, wanted in ((old_h, h), (old_w, w)))
     return torch.einsum("yo,xp,opk->yxk", rows, columns, values).reshape(h * w, -1).to(table.dtype)

@@ -46,8 +46,9 @@ def is_swin_v2(state: State) -> bool:
 
 
 def is_official(state: State) -> bool:
-    """Whether a state has Microsoft's names, which were timm's as well before its version 0.9."""
-    return "layers.0.blocks.0.attn.logit_scale" in state
+    """Whether a state has Microsoft's names, timm's before its version 0.9: a Swin V2's, or a SimMIM's around one."""
+    front = "encoder." if "encoder.mask_token" in state else ""
+    return f"{front}layers.0.blocks.0.attn.logit_scale" in state
 
 
 def is_timm(state: State) -> bool:
