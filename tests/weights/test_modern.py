@@ -524,6 +524,12 @@ def test_what_nothing_shows_is_said_to_be_assumed_and_a_config_beside_settles_it
         weights = WeightsFile(tmp_path / "model.safetensors")
         assert "quick_gelu" not in weights.assumption
         assert weights.spec.backbone_options.get("mlp", "quick_gelu") == mlp
+    # timm's name says GELU, and its tag that the weights are OpenAI's, which were trained with quick_gelu
+    stated = '{"architecture": "vit_base_patch16_clip_224", "pretrained_cfg": {"tag": "%s"}}'
+    for tag, mlp in (("openai", "quick_gelu"), ("laion2b", "gelu"), ("openai_ft_in1k", "gelu")):
+        (tmp_path / "config.json").write_text(stated % tag)
+        weights = WeightsFile(tmp_path / "model.safetensors")
+        assert weights.spec.backbone_options.get("mlp", "quick_gelu") == mlp
     (tmp_path / "config.json").unlink()
     saved(swin_v2(8, (256, 256)), tmp_path)
     assert "windows of 8 tokens" in WeightsFile(tmp_path / "model.safetensors").assumption

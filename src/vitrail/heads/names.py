@@ -12,6 +12,7 @@ from vitrail.coerce import coerce
 from vitrail.errors import ConfigError, nearest
 from vitrail.heads.registry import HEADS, build, encoders_of
 from vitrail.heads.spec import ModelSpec
+from vitrail.models import modern_sizes
 from vitrail.models import registry as models
 from vitrail.models.registry import BACKBONES, check_known
 
@@ -44,10 +45,11 @@ def list_models() -> list[str]:
 
 
 def resolve_name(name: str) -> tuple[str, dict[str, Any]]:
-    """Return vitrail's own name for one of timm's, and the option ``image_size`` where the name ends in a size."""
+    """Return vitrail's own name for one of timm's, and the options that the name says, as ``image_size`` at its end."""
     stem, _, size = name.rpartition("_")
     if size.isdecimal() and f"{stem}_224" in ALIASES:
-        return ALIASES[f"{stem}_224"], {"image_size": int(size)}
+        said = modern_sizes.ALIAS_OPTIONS.get(f"{stem}_224", {})
+        return ALIASES[f"{stem}_224"], {"image_size": int(size), **said}
     return ALIASES.get(name, name), {}
 
 

@@ -192,9 +192,17 @@ ALIASES: dict[str, str] = {
     "vit_base_patch32_clip_quickgelu_224": "clip_vit_b32",
     "vit_base_patch16_clip_quickgelu_224": "clip_vit_b16",
     "vit_large_patch14_clip_quickgelu_224": "clip_vit_l14",
+    "vit_base_patch32_clip_224": "clip_vit_b32",
+    "vit_base_patch16_clip_224": "clip_vit_b16",
+    "vit_large_patch14_clip_224": "clip_vit_l14",
     "vit_base_patch16_siglip_224": "siglip_vit_b16",
     "vit_large_patch16_siglip_224": "siglip_vit_l16",
     "vit_so400m_patch14_siglip_224": "siglip_vit_so400m14",
     "vit_so400m_patch16_siglip_224": "siglip_vit_so400m16",
     "vit_giantopt_patch16_siglip_224": "siglip_vit_giantopt16",
+}
+
+# What timm's name says beside the shape: its CLIPs are open_clip's own, unless the name says otherwise.
+ALIAS_OPTIONS: dict[str, dict[str, object]] = {
+    name: {"mlp": "gelu"} for name in ALIASES if "_clip_" in name and "quickgelu" not in name
 }

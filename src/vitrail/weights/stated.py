@@ -51,8 +51,20 @@ def as_stated(config: ModernViTConfig, said: dict[str, Any]) -> ModernViTConfig:
         changes["rotary_base"] = float(base)
     architecture = said.get("architecture")
     if config.pre_norm and config.mlp != "swiglu" and isinstance(architecture, str):
-        changes["mlp"] = "quick_gelu" if "quickgelu" in architecture else "gelu"
+        changes["mlp"] = "quick_gelu" if _was_quick(architecture, said) else "gelu"
     return dataclasses.replace(config, **changes)
+
+
+QUICK_TAGS = frozenset({"openai", "metaclip_400m", "metaclip_2pt5b", "dfn5b"})
+QUICK = frozenset({"vit_large_patch14_clip_224.dfn2b", "vit_base_patch32_clip_224.laion400m_e32"})
+"""Weights that were trained with quick_gelu, as timm's notes say; its models of these names have the exact one."""
+
+
+def _was_quick(architecture: str, said: dict[str, Any]) -> bool:
+    """Whether weights of a CLIP that timm's config describes were trained with OpenAI's quick_gelu."""
+    described = said.get("pretrained_cfg")
+    tag = str(described.get("tag")) if isinstance(described, dict) else ""
+    return "quickgelu" in architecture or tag in QUICK_TAGS or f"{architecture}.{tag}" in QUICK
 
 
 def swin_as_stated(config: SwinV2Config, said: dict[str, Any]) -> SwinV2Config:
