@@ -17,6 +17,7 @@ import torch
 from safetensors.torch import load_file, save_file
 from torch import Tensor, nn
 
+from vitrail.errors import WeightsError
 from vitrail.heads.names import build_model
 from vitrail.heads.registry import build
 from vitrail.models.backbone import backbone_of
@@ -557,3 +558,18 @@ def test_transformers_opens_what_is_written_for_it_and_computes_the_same(kind: s
             assert torch.equal(getattr(found, part), getattr(expected, part))
     config = WeightsFile(tmp_path / "back").config
     assert config["architectures"] == [type(theirs).__name__]
+
+
+@torch.no_grad()
+def test_a_classifier_on_siglip_stands_on_the_mean_and_one_on_clip_is_refused(tmp_path: Path) -> None:
+    text = {"hidden_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    for kind in ("Siglip", "CLIP"):
+        config = getattr(transformers, f"{kind}Config")(vision_config=MLP, text_config=text, num_labels=3)
+        theirs = randomise(getattr(transformers, f"{kind}ForImageClassification")(config), seed=12)
+        theirs.save_pretrained(tmp_path / kind)
+        if kind == "CLIP":
+            with pytest.raises(WeightsError, match=r"CLIP: its classifier .* not normalised"):
+                WeightsFile(tmp_path / kind).tensors  # noqa: B018
+            continue
+        given = images(64, 64)
+        assert relative_difference(opened(tmp_path / kind)(given), theirs(given).logits) < TOLERANCE

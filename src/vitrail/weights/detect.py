@@ -351,6 +351,8 @@ def translate(state: State, origin: str) -> tuple[State, str, tuple[str, ...]]:
     try:
         plain = LAYOUTS[name].to_plain(state)
         check_axes(plain)
+    except WeightsError as error:
+        raise WeightsError(f"{origin}: {error}") from None
     except (RuntimeError, IndexError, TypeError, ValueError) as error:  # axes that cannot be turned as they should
         reason = str(error).splitlines()[0]
         foreign = " and ".join(parts_of(state))

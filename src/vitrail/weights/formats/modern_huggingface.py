@@ -11,6 +11,7 @@ from collections.abc import Callable
 import torch
 from torch import Tensor
 
+from vitrail.errors import WeightsError
 from vitrail.weights.formats.google import with_class_place
 from vitrail.weights.formats.huggingface import NEW, OLD
 from vitrail.weights.formats.modern import BIAS_TABLE, has_shared_table, is_gated
@@ -280,7 +281,16 @@ def is_beside_tower(name: str) -> bool:
 
 
 def clip_to_plain(state: State) -> State:
-    """Translate the names of CLIP's image tower into plain ones."""
+    """Translate the names of CLIP's image tower into plain ones.
+
+    Raises:
+        WeightsError: there is a classifier on it, which transformers puts on other features than any model here.
+    """
+    if "classifier.weight" in state:
+        raise WeightsError(
+            "its classifier (CLIPForImageClassification) stands on the mean of tokens that are not normalised, where "
+            "no model of vitrail's has one; the image tower alone is read"
+        )
     return fuse(to_plain_names(tower_of(state, "pre_layrnorm.weight"), CLIP), "qkv", "qkv")
 
 
@@ -290,14 +300,22 @@ def clip_from_plain(state: State, num_heads: int) -> State:
 
 
 def siglip_to_plain(state: State) -> State:
-    """Translate the names of SigLIP's image tower into plain ones."""
+    """Translate the names of SigLIP's image tower into plain ones.
+
+    transformers' classifier stands on the mean of the patch tokens, and leaves the tower's own pooling unused.
+    """
     named = fuse(to_plain_names(tower_of(state, "embeddings.patch_embedding.weight"), SIGLIP), "qkv", "qkv")
     for kind in ("weight", "bias"):
         whole: Tensor | None = named.pop(f"head.attention.in_proj_{kind}", None)
         if whole is not None:
             width = len(whole) // 3
             named[f"attn_pool.q.{kind}"], named[f"attn_pool.kv.{kind}"] = whole[:width], whole[width:]
-    return named
+    if "classifier.weight" not in state:
+        return named
+    heads = {
+        f"head.{part}": state[f"classifier.{part}"] for part in ("weight", "bias") if f"classifier.{part}" in state
+    }
+    return {name: tensor for name, tensor in named.items() if not name.startswith("attn_pool.")} | heads
 
 
 def siglip_from_plain(state: State, num_heads: int) -> State:
