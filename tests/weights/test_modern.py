@@ -319,8 +319,10 @@ def test_beits_own_file_computes_the_same_with_biases_of_its_own_and_shared_ones
     for shared in (False, True):
         options = {"use_rel_pos_bias": not shared, "use_shared_rel_pos_bias": shared, "use_abs_pos_emb": shared}
         theirs = randomise(timm.create_model("beit_base_patch16_224", img_size=64, **SMALL, **options), seed=6)
-        file = written(with_indices(theirs.state_dict()), tmp_path / "beit.safetensors")
+        predictor = {"lm_head.weight": torch.ones(9, 128), "mask_token": torch.ones(1, 1, 128)} if shared else {}
+        file = written(with_indices(theirs.state_dict()) | predictor, tmp_path / "beit.safetensors")
         weights = WeightsFile(file)
+        assert set(predictor) <= set(weights.ignored)
         assert weights.layout == "beit"
         assert sum(name.endswith("relative_position_index") for name in weights.ignored) == (1 if shared else 2)
         given = images(64, 64)

@@ -93,9 +93,11 @@ class ModernAttention(QueryValueBias, Attention):
         qkv = self.biased_qkv(tokens) if self.qkv_bias == "query_value" else self.qkv(tokens)
         if self.q_norm is None and turned is None:
             return qkv
-        q, k, v = qkv.unflatten(-1, (3, self.num_heads, -1)).unbind(2)  # each (B, N, K, E)
+        parts = qkv.unflatten(-1, (3, self.num_heads, -1))  # (B, N, 3, K, E)
+        turning, values = parts[:, :, :2], parts[:, :, 2:]
         if self.q_norm is not None and self.k_norm is not None:
-            q, k = self.q_norm(q).to(v.dtype), self.k_norm(k).to(v.dtype)
+            normed = [norm(part) for norm, part in zip((self.q_norm, self.k_norm), turning.unbind(2), strict=True)]
+            turning = torch.stack(normed, dim=2).to(values.dtype)
         if turned is not None:
-            q, k = rotate(q, turned), rotate(k, turned)
-        return torch.stack([q, k, v], dim=2).flatten(2)
+            turning = rotate(turning, turned)
+        return torch.cat([turning, values], dim=2).flatten(2)

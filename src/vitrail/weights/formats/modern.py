@@ -29,10 +29,11 @@ MARKS = re.compile(
 """Names, plain or in the files of timm and the original repositories, that only ViTs of after 2021 have."""
 
 IGNORED = re.compile(
-    r"(.*\.)?(mask_token|relative_position_index|bias_mask|periods)|local_cls_norm\.(weight|bias)|cls_norm\..*"
+    r"(.*\.)?(mask_token|relative_position_index|bias_mask|periods)|local_cls_norm\.(weight|bias)|cls_norm\..*|"
+    r"(lm_head|cls_pt_layers)\..*"
 )
 """What files hold beside what describes an image: the token in the place of hidden patches, tables of indices, the norm
-of DINOv3's small crops. ``bias_mask`` and ``periods`` are read before they go."""
+of DINOv3's small crops, what predicts BEiT's hidden patches. ``bias_mask`` and ``periods`` are read before they go."""
 
 
 def is_modern(names: Collection[str]) -> bool:
