@@ -5,7 +5,7 @@ import torch
 
 from tests.explain.naive import NaiveViT, classifier, log_probability, noise
 from vitrail.errors import ConfigError
-from vitrail.explain.faithfulness import Curves, Faithfulness, curves_of, measure_faithfulness, order_of
+from vitrail.explain.faithfulness import Curves, Faithfulness, curves_of, measure_faithfulness, order_of, random_curves
 from vitrail.explain.fill import mean_fill
 from vitrail.explain.removal import Removal
 from vitrail.explain.target import Target
@@ -36,11 +36,13 @@ def test_the_map_turned_round_and_random_ones_stand_beside():
     model, images = classifier(), noise(2, 8, 12)
     removal = Removal(model, images, Target(torch.tensor([1, 0])))
     values = torch.rand(2, 2, 3, generator=torch.Generator().manual_seed(6))
-    found = measure_faithfulness(removal, values, seed=4)
-    turned = measure_faithfulness(removal, -values, seed=4)
+    random = random_curves(removal, seed=4)
+    found = measure_faithfulness(removal, values, random)
+    turned = measure_faithfulness(removal, -values, random)
     torch.testing.assert_close(found.least.deletion, turned.named.deletion)
-    torch.testing.assert_close(found.random.deletion, turned.random.deletion)
-    assert not torch.equal(found.random.deletion, measure_faithfulness(removal, values, seed=5).random.deletion)
+    torch.testing.assert_close(random_curves(removal, seed=4).deletion, found.random.deletion)
+    assert not torch.equal(found.random.deletion, random_curves(removal, seed=5).deletion)
+    assert random.deletion[:, 0].tolist() == pytest.approx(found.named.deletion[:, 0].tolist(), abs=1e-6)
 
 
 def test_a_model_without_class_token_keeps_its_last_patch():

@@ -86,26 +86,30 @@ def _signed(drop: float) -> str:
     return f"{drop:.2f}" if drop >= 0 else f"raises it by {-drop:.2f}"
 
 
-def measure_faithfulness(removal: Removal, values: Tensor, seed: int, steps: int = STEPS) -> Faithfulness:
+def measure_faithfulness(removal: Removal, values: Tensor, random: Curves, steps: int = STEPS) -> Faithfulness:
     """Measure whether a map is true of the model.
 
     Args:
         removal: the images, the class and how cells are hidden. All maps compared must be tested with the same.
         values: ``(B, h, w)``, a map of each image on any grid, higher where it matters more.
-        seed: of the random orders.
+        random: of random orders, as `random_curves` gives them; the same for all maps.
         steps: parts of a curve.
     """
     order = order_of(removal, values)
+    return Faithfulness(curves_of(removal, order, steps), random, curves_of(removal, order.flip(1), steps))
+
+
+def random_curves(removal: Removal, seed: int, steps: int = STEPS) -> Curves:
+    """Return the mean curves of `RANDOM_MAPS` random orders of each image's cells."""
     generator = torch.Generator().manual_seed(seed)
-    count = removal.cells.count
-    orders = [torch.rand(len(values), count, generator=generator).argsort(dim=1) for _ in range(RANDOM_MAPS)]
-    random = [curves_of(removal, one, steps) for one in orders]
-    mean = Curves(
-        random[0].shares,
-        torch.stack([one.deletion for one in random]).mean(dim=0),
-        torch.stack([one.insertion for one in random]).mean(dim=0),
+    count, images = removal.cells.count, removal.images
+    orders = [torch.rand(images, count, generator=generator).argsort(dim=1) for _ in range(RANDOM_MAPS)]
+    drawn = [curves_of(removal, order, steps) for order in orders]
+    return Curves(
+        drawn[0].shares,
+        torch.stack([one.deletion for one in drawn]).mean(dim=0),
+        torch.stack([one.insertion for one in drawn]).mean(dim=0),
     )
-    return Faithfulness(curves_of(removal, order, steps), mean, curves_of(removal, order.flip(1), steps))
 
 
 def order_of(removal: Removal, values: Tensor) -> Tensor:

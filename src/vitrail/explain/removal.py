@@ -56,6 +56,11 @@ class Removal:
         self._images = images.to(device_of(model))
 
     @property
+    def images(self) -> int:
+        """Number of images, B."""
+        return len(self._images)
+
+    @property
     def needs_a_patch(self) -> bool:
         """Whether there is no score without any patch."""
         return self._fill is None and not self._model.backbone.pools_class_token

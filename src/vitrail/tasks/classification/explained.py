@@ -11,7 +11,7 @@ import torch
 from vitrail.console import percent
 from vitrail.errors import ConfigError, DataError
 from vitrail.explain.cells import fit_map
-from vitrail.explain.faithfulness import measure_faithfulness
+from vitrail.explain.faithfulness import measure_faithfulness, random_curves
 from vitrail.explain.fill import FILLS
 from vitrail.explain.methods import Explanation, Request, explain, find_method
 from vitrail.explain.outlier_tokens import outlier_tokens, without_outliers
@@ -49,7 +49,8 @@ def draw_explained(inspected: Inspected, class_names: Sequence[str], settings: L
     request = _request(inspected, target, fill, settings)
     found = {name: _explained(name, request, settings) for name in settings.method or DEFAULT}
     # All maps are tested alike; where patches cannot be taken out, by filling them.
-    tests = {name: measure_faithfulness(request.removal, one.values, SEED) for name, one in found.items()}
+    random = random_curves(request.removal, SEED)
+    tests = {name: measure_faithfulness(request.removal, one.values, random) for name, one in found.items()}
     captions = _captions(inspected, target, class_names)
     mean, std = inspected.preprocessing.mean, inspected.preprocessing.std
     shown = explanations.Shown(inspected.images, mean, std, captions, found, tests)
