@@ -7,7 +7,10 @@ from safetensors.torch import load_file, save_file
 
 import vitrail
 from vitrail.cli import main
+from vitrail.config import from_json
 from vitrail.heads.names import build_model
+from vitrail.heads.registry import build
+from vitrail.heads.spec import ModelSpec
 
 SHAPE = {"width": 64, "depth": 2, "num_heads": 1, "image_size": 32, "patch_size": 8, "num_classes": 3}
 
@@ -27,7 +30,7 @@ def test_inspect_names_layout_model_normalisation_and_how_to_build_it(file, caps
     assert main(["weights", "inspect", str(file), "--json"]) == 0
     found = json.loads(capsys.readouterr().out)
     assert found["shapes"]["blocks.1.attn.qkv.weight"] == [192, 64]
-    model = vitrail.create_model(found["model"]["name"], **found["model"]["options"])
+    model = build(from_json(ModelSpec, found["model"]))
     assert not vitrail.load_weights(model, file).missing
 
 

@@ -190,6 +190,8 @@ def test_a_licence_is_asked_for_again_where_nothing_can_be_remembered(
 def test_a_licence_is_not_accepted_for_what_lies_on_the_disk(folder: Path) -> None:
     with pytest.raises(ConfigError, match="no licence is accepted"):
         find_model(folder, accept_license=True)
+    with pytest.raises(ConfigError, match="is for weights that are fetched by name"):
+        vitrail.create_model("vit_ti16", accept_license=True)
 
 
 @pytest.mark.parametrize("way", ["offline", "refused", "down"])

@@ -7,6 +7,7 @@ from typing import Any
 
 from torch import nn
 
+from vitrail.errors import ConfigError
 from vitrail.heads.names import build_model
 from vitrail.seeding import preserved
 from vitrail.weights.build import build_filled
@@ -30,6 +31,8 @@ def create_model(
         ConfigError: unknown name or option; the nearest right ones are given.
         WeightsError: the weights cannot be read, or do not belong to the model.
     """
+    if accept_license and (weights is None or isinstance(weights, WeightsFile)):
+        raise ConfigError("accept_license is for weights that are fetched by name; leave it out")
     if weights is None:
         return build_model(name, **options)
     if isinstance(weights, WeightsFile):  # it is the caller's, and keeps its tensors
