@@ -83,6 +83,17 @@ def test_every_station_of_the_map_exists() -> None:
         assert hasattr(importlib.import_module(f"vitrail.{module}"), name), station
 
 
+def test_what_is_to_be_changed_is_where_the_map_says() -> None:
+    table = text_of("docs/map.md").partition("## Where to change what")[2].partition("\n## ")[0]
+    named = re.findall(r"`([\w/]+)\.py`: ((?:`[\w.]+`(?:, )?)+)", table)
+    assert len(named) > 8
+    for module, names in named:
+        for name in re.findall(r"`([\w.]+)`", names):
+            found = importlib.import_module(f"vitrail.{module.replace('/', '.')}")
+            for part in name.split("."):
+                found = getattr(found, part)
+
+
 def commands(page: str) -> list[str]:
     """Return every command of vitrail that a page shows, in blocks or in prose."""
     lines = [line for block in blocks(page) for line in block.splitlines()]

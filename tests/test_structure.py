@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import importlib
 import inspect
+import re
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -119,6 +120,20 @@ def test_no_function_has_more_parameters_than_can_be_kept_in_mind() -> None:
 def test_a_long_module_says_why(module: str) -> None:
     lines = len((ROOT / module).read_text().splitlines())
     assert lines <= MOST_LINES or REASON in (ast.get_docstring(MODULES[module]) or ""), lines
+
+
+PACKAGES = [path.parent for path in sorted(ROOT.rglob("*/__init__.py"))]
+
+
+@pytest.mark.parametrize("package", PACKAGES, ids=lambda path: str(path.relative_to(ROOT)))
+def test_a_packages_docstring_lists_its_modules_each_once_and_in_whole_words(package: Path) -> None:
+    said = ast.get_docstring(ast.parse((package / "__init__.py").read_text())) or ""
+    listed = re.findall(r"^- `(\w+)`: (.+(?:\n  .+)*)$", said, re.MULTILINE)
+    there = {path.stem for path in package.glob("*.py")} | {path.parent.name for path in package.glob("*/__init__.py")}
+    assert sorted(name for name, _ in listed) == sorted(there - {"__init__"})
+    assert not [
+        name for name, text in listed if text.endswith((" et al", ":", "...")) or text.count("(") != text.count(")")
+    ]
 
 
 # Private words that gave way to the field's (the table old -> new in CHANGELOG.md): nothing is to be named so again.

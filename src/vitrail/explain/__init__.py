@@ -1,22 +1,23 @@
 """What a model's answer rests on, and what is inside it: as numbers, without drawing.
 
-- `attention_distance`: how far attention reaches, in pixels, and how evenly it is spread
+- `attention_distance`: how far attention reaches, in pixels, and how evenly it is spread: by head and by depth
 - `attention_gradients`: gradient-weighted attention rollout, for one class
 - `cells`: the cells in which an image is explained: patches, or squares of pixels
 - `faithfulness`: whether a map is true of the model: deletion and insertion
-- `fill`: what stands in the place of cells that are hidden
+- `fill`: what stands in the place of cells that are hidden from a model which cannot do without them
 - `filters`: the filters over pixels and their principal components
 - `grad_cam`: Grad-CAM, where the last map speaks for a class
 - `integrated_gradients`: what each pixel adds to the score
 - `layers`: how alike blocks are (CKA), and how well classes are told apart after each (k-NN)
 - `methods`: the methods that explain a class, by name
-- `outlier_tokens`: patch tokens of far larger norm than the others
+- `outlier_tokens`: patch tokens of far larger norm than the others: artefacts that maps should not be judged by
 - `patch_tokens`: tokens as colours, their nearest ones in other images, and in groups
 - `position_similarity`: how alike the positions of two places are
 - `record`: record attention weights while a model runs, without changing what it computes
 - `removal`: what an answer loses without some of the patches: leave-one-out and Shapley values
 - `rollout`: what the answer of a transformer attends to, in one layer and through all
 - `sanity`: whether a map changes when the weights are randomised
-- `stitched`: attention inside windows, stitched over the whole image
+- `stitched`: attention inside windows, stitched over the whole image: of one place, of all, and rolled out to the
+  patches
 - `target`: which answer is explained: one class, or what sets one above another
 """

@@ -1,8 +1,8 @@
 """The settings of each command: one frozen dataclass a command, the same on the command line and in Python.
 
-- `commands`: the settings of each command
-- `inputs`: how images are to be prepared for a model
-- `models`: settings of models
+- `commands`: the settings of each command: one frozen dataclass a command, the same on the command line and in Python
+- `inputs`: how images are to be prepared for a model, where the user knows it
+- `models`: settings of models: of a backbone, and of what stands on it
 - `stress`: what ``vitrail stress`` can be told
 - `training`: settings of every run that trains, whatever its task
 """

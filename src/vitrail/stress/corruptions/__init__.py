@@ -8,5 +8,6 @@ drawn. Lengths are given for an image of 224 pixels and follow its size.
 - `blur`: defocus, frosted glass, motion, zoom
 - `weather`: snow, frost, fog, brightness
 - `digital`: contrast, elastic distortion, pixels, JPEG
+- `severity`: from a severity to what it stands for
 - `catalogue`: all fifteen by their names
 """

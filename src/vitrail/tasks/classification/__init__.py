@@ -3,14 +3,14 @@
 - `explained`: why a classifier gives a class, and whether that is true, as figures
 - `figures`: what a classifier looks at and answers, as figures
 - `loss`: learning to classify whole images
-- `match_classes`: which class of a model each class of a data set is
-- `metrics`: what a classifier gets right
+- `match_classes`: which class of a model each class of a data set is: by its name, its WordNet id, or its number
+- `metrics`: what a classifier gets right: counted on any number of processes, and as the verbs show it
 - `predictions`: what a classifier says of images, and the table or JSON of it that ``vitrail predict`` writes
 - `predictor`: images to the probabilities of classes
 - `recipes`: recipes for training with labels
 - `settings`: settings for training a classifier
 - `spec`: classification, as it is known before any of its work is imported
-- `swin_recipes`: recipes for Swin
+- `swin_recipes`: recipes for Swin: those the paper's authors published, and one for a few thousand images
 - `task`: classification, as a task
 - `tuning`: learning to classify with the last blocks alone
 """

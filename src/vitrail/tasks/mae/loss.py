@@ -1,4 +1,4 @@
-"""Learning to see by filling in hidden patches."""
+"""Learning to see by filling in hidden patches; each target's own loss is in `vitrail.models.targets`."""
 
 from __future__ import annotations
 
@@ -15,7 +15,9 @@ from vitrail.tasks.loss import MaskedLoss
 
 
 class Reconstruction(MaskedLoss):
-    """Masked autoencoding: squared error, or of tokens cross-entropy, over the hidden patches (`MAE.loss`).
+    """Masked autoencoding: squared error, or of tokens cross-entropy, over the hidden patches.
+
+    `MAE.loss_of` hides, encodes, decodes and predicts; the ``loss`` of `vitrail.models.targets` compares.
 
     Args:
         model: the masked autoencoder.

@@ -1,6 +1,7 @@
 """Naming the class of every pixel.
 
-- `files`: what ``vitrail predict`` leaves behind of a segmenter
+- `files`: what ``vitrail predict`` leaves behind of a segmenter: index images and overlays
+- `figures`: what a segmenter says of images, and the maps its head gets, as figures
 - `loss`: learning which class every pixel shows
 - `metrics`: how much of the pixels a segmenter gets right, as the verbs show it
 - `predictor`: images to the class of every pixel
