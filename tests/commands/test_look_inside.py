@@ -107,6 +107,21 @@ def test_an_explanation_is_the_methods_own_and_its_test_stands_on_the_page(tmp_p
     assert "Adebayo" in page
 
 
+@pytest.mark.parametrize("name", ["vit_ti16", "swin_t"])
+def test_in_python_an_explanation_is_that_of_the_figure(name: str, tmp_path: Path) -> None:
+    model = untrained(tmp_path / "model", model=name)
+    out = looked(model, tmp_path, explain="class 1", against="2", method=("grad-cam", "leave-one-out"))
+    opened = vitrail.open_model(model)
+    for method in ("grad-cam", "leave-one-out"):
+        found = opened.explain(sorted((tmp_path / "photos").iterdir()), "class 1", against="2", method=method)
+        np.testing.assert_allclose(found.values, np.load(out / "explanation.npz")[method], rtol=1e-4, atol=1e-6)
+    with pytest.raises(ConfigError, match="is no class of the model"):
+        opened.explain(tmp_path / "photos" / "0.png", "shirt")
+    encoder = vitrail.open_model(untrained(tmp_path / "mae", model="mae_vit_ti16"))
+    with pytest.raises(ConfigError, match="knows no classes"):
+        encoder.explain(tmp_path / "photos" / "0.png")
+
+
 @pytest.mark.parametrize("model", ["swin_t", "bit_r50x1", "vit_ti16"])
 def test_one_class_is_set_against_another_on_every_family(model: str, tmp_path: Path) -> None:
     out = looked(

@@ -27,8 +27,8 @@ REFUSED = {
     ("bit", "rollout"): "attention can be looked at",
     ("bit", "attention"): "attention can be looked at",
     ("siglip", "chefer"): "does not follow attention pooling",
-    ("swin v2", "attention"): "this image is of a ViT",
-    ("swin", "attention"): "this image is of a ViT",
+    ("swin v2", "attention"): "choose rollout for a Swin",
+    ("swin", "attention"): "choose rollout for a Swin",
 }
 
 

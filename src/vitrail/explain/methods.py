@@ -100,6 +100,8 @@ def _rollout(request: Request) -> Explanation:
 
 
 def _attention(request: Request) -> Explanation:
+    if request.model.backbone.has_windows:
+        raise ConfigError("in windows no single layer looks at the whole image; choose rollout for a Swin")
     return Explanation(attention_maps(request.model, request.images).heads.mean(dim=1), "share of the attention")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -78,6 +79,16 @@ class Inspected:
     def size(self) -> tuple[int, int]:
         """Height and width of the images."""
         return self.images.shape[-2], self.images.shape[-1]
+
+    @functools.cached_property
+    def tokens(self) -> Tensor:
+        """What the model makes of each place of each image, ``(B, D, h, w)``."""
+        return patch_tokens(self.model, self.images)
+
+    @functools.cached_property
+    def vectors(self) -> list[Tensor]:
+        """The images as each block describes them, ``(B, D)`` each."""
+        return layer_vectors(self.model, self.images)
 
     @property
     def shown(self) -> list[Image.Image]:
@@ -239,7 +250,7 @@ def _outliers(inspected: Inspected) -> Figure | None:
 
 
 def _tokens(inspected: Inspected) -> Figure | None:
-    features = patch_tokens(inspected.model, inspected.images)
+    features = inspected.tokens
     if features[:, 0].numel() < LEAST_PATCHES:
         return None
     colours, groups = token_colours(features), token_groups(features, GROUPS, SEED)
@@ -253,7 +264,7 @@ def _tokens(inspected: Inspected) -> Figure | None:
 
 
 def _neighbours(inspected: Inspected) -> Figure | None:
-    features = patch_tokens(inspected.model, inspected.images)
+    features = inspected.tokens
     count, _, h, w = features.shape
     if count < 2:
         return None
@@ -275,7 +286,7 @@ def _neighbours(inspected: Inspected) -> Figure | None:
 def _similarity(both: Sequence[Inspected]) -> Figure | None:
     if len(both[0].images) < LEAST_IMAGES:
         return None
-    vectors = {one.name: layer_vectors(one.model, one.images) for one in both}
+    vectors = {one.name: one.vectors for one in both}
     first = both[0].name
     tables = {(first, name): similarities(vectors[first], layers) for name, layers in vectors.items()}
     text = (
@@ -290,7 +301,7 @@ def _layer_neighbours(both: Sequence[Inspected]) -> Figure | None:
     labels = both[0].labels
     if labels is None or len(labels) < LEAST_LABELLED or len(labels.unique()) < 2:
         return None
-    shares = {one.name: neighbour_accuracy(layer_vectors(one.model, one.images), labels) for one in both}
+    shares = {one.name: neighbour_accuracy(one.vectors, labels) for one in both}
     classes = len(labels.unique())
     text = (
         f"The share of the {len(labels)} images that their nearest neighbours among the others name correctly, by what "

@@ -1,4 +1,4 @@
-"""A trained model in Python: predict, embed, preprocess, attention."""
+"""A trained model in Python: predict, embed, preprocess, attention, explain."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from vitrail.data.normalise import Normalise
 from vitrail.data.requested import requested_images
 from vitrail.data.transforms import eval_transform
 from vitrail.errors import DataError
+from vitrail.explain.methods import Explanation
 from vitrail.explain.rollout import AttentionMaps, attention_maps
 from vitrail.models.backbone import backbone_of
 from vitrail.settings.inputs import InputOptions
+from vitrail.tasks.classification.explained import explain_images
 from vitrail.tasks.find_preprocessing import settle_preprocessing
 from vitrail.tasks.predictor import Predictor
 from vitrail.tasks.registry import task_of
+from vitrail.tasks.task import refuse_without_classes
 from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
 from vitrail.weights.open_any import open_any
@@ -138,6 +141,29 @@ class OpenModel:
             ImageError: the image cannot be read.
         """
         return attention_maps(self.model, self.preprocess(image)[None], layer)
+
+    def explain(
+        self, images: Any, label: str = "predicted", *, against: str | None = None, method: str = "leave-one-out"
+    ) -> Explanation:
+        """Explain why a classifier gives a class.
+
+        Args:
+            images: one image, or several.
+            label: the class, a name or a number; or ``predicted``, what the model says of each image.
+            against: the class it is set against: why the one and not the other.
+            method: leave-one-out, shapley, chefer, grad-cam, integrated-gradients, rollout or attention.
+
+        Returns:
+            ``values`` (B, h, w), higher where a place speaks more for the class, their ``unit``, and of Shapley values
+            their standard ``errors``.
+
+        Raises:
+            ConfigError: the model is no classifier, or there is no such class or method, or none for this model.
+            ImageError: an image cannot be read.
+        """
+        if not self.description.is_classifier:
+            refuse_without_classes("this model", self.description)
+        return explain_images(self.model, self.description.class_names, self._inputs(images), label, against, method)
 
     @property
     def _channels(self) -> int:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
+from torch import Tensor
 
 from vitrail.console import percent
 from vitrail.errors import ConfigError, DataError
@@ -15,8 +16,10 @@ from vitrail.explain.faithfulness import measure_faithfulness, random_curves
 from vitrail.explain.fill import FILLS
 from vitrail.explain.methods import Explanation, Request, explain, find_method
 from vitrail.explain.outlier_tokens import outlier_tokens, without_outliers
+from vitrail.explain.record import device_of, evaluating
 from vitrail.explain.sanity import sanity_check
 from vitrail.explain.target import Target, target_of
+from vitrail.models.backbone import backbone_of
 from vitrail.settings import LookSettings
 from vitrail.tasks.classification.match_classes import match_classes
 from vitrail.tasks.fill import MEAN, NamedFill, open_fill
@@ -28,6 +31,9 @@ SEED = 0
 """Of the orders that Shapley values and random maps are drawn with, and of randomised weights."""
 
 PREDICTED = "predicted"
+AT_ONCE = 32
+"""Images in a forward pass that asks for classes."""
+
 DEFAULT = ("leave-one-out",)
 
 
@@ -91,6 +97,34 @@ def check_explanation(class_names: Sequence[str], settings: LookSettings) -> Non
         raise ConfigError(f"--permutations takes 1 or more, not {settings.permutations}")
 
 
+def explain_images(
+    model: Any,
+    class_names: Sequence[str],
+    images: Tensor,
+    label: str = PREDICTED,
+    against: str | None = None,
+    method: str = DEFAULT[0],
+) -> Explanation:
+    """Explain a class of images in numbers.
+
+    Args:
+        model: the classifier.
+        class_names: in the order of its outputs.
+        images: ``(B, C, H, W)``, normalised.
+        label: the class, a name or a number; or ``predicted``.
+        against: the class it is set against.
+        method: a key of `vitrail.explain.methods.METHODS`. What it hides is taken out of the sequence, or where that
+            cannot be, filled with the image's mean.
+
+    Raises:
+        ConfigError: there is no such class or method, or it has no meaning for the model.
+    """
+    classes = None if label == PREDICTED else [class_number(label, class_names)]
+    other = None if against is None else [class_number(against, class_names)]
+    fill = None if backbone_of(model).can_leave_patches_out else FILLS["mean"]
+    return explain(method, Request(model, images, target_of(model, images, classes, other), fill, seed=SEED))
+
+
 def class_number(text: str, class_names: Sequence[str]) -> int:
     """Return the class of a name, as data sets spell it too, or of a number.
 
@@ -136,8 +170,9 @@ def _explained(name: str, request: Request, settings: LookSettings) -> Explanati
 
 
 def _captions(inspected: Inspected, target: Target, class_names: Sequence[str]) -> list[str]:
-    with torch.no_grad():
-        logits = torch.cat([inspected.model(some) for some in inspected.images.split(32)]).cpu()
+    device = device_of(inspected.model)
+    with evaluating(inspected.model):
+        logits = torch.cat([inspected.model(some.to(device)).cpu() for some in inspected.images.split(AT_ONCE)])
     shares = target.score(logits, "probability").tolist()
     lines = []
     for number, caption in enumerate(inspected.captions):
@@ -182,4 +217,4 @@ def _sanity(inspected: Inspected, request: Request, found: dict[str, Explanation
     return {"sanity": Figure(layer_charts.draw_sanity(checks), "Sanity check", text, data)}
 
 
-__all__ = ["check_explanation", "class_number", "draw_explained"]
+__all__ = ["check_explanation", "class_number", "draw_explained", "explain_images"]
