@@ -10,9 +10,10 @@ from vitrail.arguments import parse
 from vitrail.cli import VERBS, main
 from vitrail.errors import VitrailError
 from vitrail.meaning import RULES, check_meant
-from vitrail.settings import PretrainSettings, TrainSettings
+from vitrail.settings import PredictSettings, PretrainSettings, TrainSettings
+from vitrail.tasks.asked import answer_settings
 from vitrail.tasks.recipes import RECIPES, recipe_name
-from vitrail.tasks.registry import TASKS
+from vitrail.tasks.registry import TASKS, find_spec
 
 IDLE = [
     ("plan digits --accept-license", "is for a model that --weights names"),
@@ -43,7 +44,8 @@ IDLE = [
     ("pretrain x --target pca --no-normalize-target", "says nothing"),
     ("pretrain x --mask 0-3 --mask-ratio 0.5", "that of --mask"),
     ("pretrain x --mask 0-3 --masking block", "exclude each other"),
-    ("predict r x --json --format csv", "contradict"),
+    ("look r --method grad-cam", "add --explain CLASS"),
+    ("look r --explain predicted --permutations 9", "add --method shapley"),
     ("probe w x --tune-blocks --tune-epochs 3", "names no blocks"),
     ("probe w x --rates --epochs 3", "names none"),
     ("tour --task detect --labels 10", "--train-epochs"),
@@ -69,6 +71,18 @@ def test_an_option_that_changes_nothing_is_refused(words: str, said: str, capsys
     printed = capsys.readouterr().err
     assert said in printed
     assert printed.count("\n") == 1
+
+
+def test_two_formats_that_contradict_are_refused() -> None:
+    with pytest.raises(VitrailError, match="contradict"):
+        answer_settings(PredictSettings, find_spec("classify"), checkpoint="r", images=("x",), json=True, format="csv")
+
+
+def test_a_value_that_only_one_task_takes_is_not_refused_before_the_model_is_found(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    assert main(["predict", "no_such_run", "x", "--format", "csv"]) == 2
+    assert "no_such_run does not exist" in capsys.readouterr().err
 
 
 def test_every_rule_is_tried_above() -> None:

@@ -140,6 +140,11 @@ class Asked:
         return _options_of_all(self.kinds)
 
     @property
+    def is_decided(self) -> bool:
+        """Whether one class says what values may be; else what one task refuses another may take."""
+        return len(self.kinds) == 1
+
+    @property
     def names(self) -> list[str]:
         """The dotted names of their settings."""
         return list(dict.fromkeys(name for kind in self.kinds for name in names_of(kind)))
@@ -222,7 +227,10 @@ def _checked(asked: Asked, given: Given) -> list[str]:
     for name, values in given.options:
         if name not in known:
             raise VitrailError(f"vitrail {command} has no option {name!r}{_hint(asked, name)}")
-        checked += _switched(known, name, values) if known[name].switch else [name, *known[name].check(values, name)]
+        if known[name].switch:
+            checked += _switched(known, name, values)
+        else:
+            checked += [name, *(known[name].check(values, name) if asked.is_decided else values)]
     _check_count(command, kind, given.plain)
     missing = list(_required(kind))[len(given.plain) :]
     if missing:

@@ -34,5 +34,9 @@ def test_the_version_before_can_read_what_is_written_now(words: str) -> None:
         "resize",
         "crop_fraction",
         "interpolation",
+        "architecture.layer_scale",
+        "architecture.registers",
+        "architecture.mlp",
+        "architecture.pretrained_windows",
     }
     assert set(now) - set(before) <= added, "only what it did not have yet, or under another name, is new"

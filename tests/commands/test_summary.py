@@ -116,7 +116,7 @@ def test_what_is_left_is_told_by_the_images_and_not_by_the_opening_of_the_model(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     clock = [0.0]
-    monkeypatch.setattr("vitrail.runs.progress.time.monotonic", lambda: clock[0])
+    monkeypatch.setattr("vitrail.output.time.monotonic", lambda: clock[0])
 
     def images() -> Iterator[int]:
         clock[0] += 60  # the model is opened
@@ -154,10 +154,17 @@ def test_look_predict_and_probe_end_with_what_to_run_next(
 def test_every_option_named_in_a_message_of_the_code_exists() -> None:
     """Hints that the code prints name options; each is one of some command's."""
     kinds = [getattr(vitrail.settings, verb.settings) for verb in VERBS.values()]
-    kinds += [spec.settings for spec in TASKS.values()]
+    kinds += [kind for spec in TASKS.values() for kind in (spec.settings, *spec.answers)]
     known = {name for kind in kinds for name in options_of(kind)}
     known |= {option.partition(".")[0] for option in known}  # a heading stands for all below it
-    known |= {"--help", "--help-all", "--version", "--nproc-per-node", "--local-dir"}  # the latter of torchrun and hf
+    known |= {
+        "--help",
+        "--help-all",
+        "--version",
+        "--nproc-per-node",
+        "--local-dir",
+        "--revision",
+    }  # the latter of torchrun and hf
     root = Path(vitrail.__file__).parent
     for file in root.rglob("*.py"):
         if file.name == "synonyms.py":

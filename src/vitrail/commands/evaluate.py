@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import Any
 
-from vitrail.config import to_json
+from vitrail.config import make, to_json
 from vitrail.runs.foreign_models import published_precision
 from vitrail.runs.measured import choose_split, known_split
 from vitrail.runs.next_steps import after_evaluate, say_next
@@ -35,6 +35,8 @@ def evaluate(checkpoint: str | Path, data: str | Path, **settings: Any) -> Any:
     Raises:
         VitrailError: the checkpoint or the data cannot be used, or their classes differ.
     """
+    # What is wrong without the model is said before it is opened.
+    make(EvaluateSettings, checkpoint=checkpoint, data=data)
     opened = open_any(checkpoint, accept_license=bool(settings.get("accept_license")))
     task = task_to_ask(str(checkpoint), opened.description)
     asked = answer_settings(EvaluateSettings, task.spec, checkpoint=checkpoint, data=data, **settings)
