@@ -28,6 +28,7 @@ IDLE = [
     ("train x --task segment --dense.head linear --dense.width 32", "no part in the head linear"),
     ("train x --cache-features off", "--cache-features goes with --tune-blocks"),
     ("train x --freeze 2 --tune-blocks 1", "exclude each other"),
+    ("train x --recipe probe --weights w --epochs 3", "fits the head at once"),
     ("train x --augment.rand-augment 0 --augment.rand-augment-ops 3", "RandAugment, which is off"),
     ("train x --augment.mixup 0 --augment.cutmix 0 --augment.mix-probability 0.5", "mixup and cutmix, which are off"),
     ("train x --augment.mixup 0.5 --augment.cutmix 0 --augment.mix-switch 0.2", "give both"),

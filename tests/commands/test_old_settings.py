@@ -34,6 +34,7 @@ def test_the_version_before_can_read_what_is_written_now(words: str) -> None:
         "resize",
         "crop_fraction",
         "interpolation",
+        "fit_head",
         "architecture.layer_scale",
         "architecture.registers",
         "architecture.mlp",

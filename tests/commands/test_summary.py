@@ -18,6 +18,7 @@ from vitrail.runs.next_steps import task_of
 from vitrail.runs.progress import reported
 from vitrail.runs.run_training import Result
 from vitrail.tasks.registry import TASKS
+from vitrail.weights.pretrained import pretrained as pretrained_encoders
 
 TINY = ["--image-size", "32", "--channels", "1", "--architecture.patch-size", "8", "--architecture.width", "32"]
 TINY += ["--architecture.depth", "1", "--architecture.num-heads", "2", "--epochs", "1", "--batch-size", "256"]
@@ -48,7 +49,10 @@ def test_a_training_says_in_eight_lines_what_it_is_about(
     assert re.match(r"train 1,\d{3}, validation \d{3}, test 300 of digits", text["images"])
     assert text["classes"].startswith("10: 0, 1, 2")
     assert re.match(r"vit_ti16, \d+,\d+ parameters, input 32x32, grey", text["model"])
-    assert text["weights"].startswith("from random weights: ")
+    assert text["weights"].startswith("from random weights: nothing pretrained was named. It costs: ")
+    pretrained = re.search(r"vitrail train digits --weights (\S+) --channels 1$", text["weights"])
+    assert pretrained
+    assert pretrained[1] in pretrained_encoders(), "what is named can be had"
     assert re.match(r"scratch: 1 epoch of \d+ steps, batch 256, rate 0\.\d+ \(adamw, cosine\)", text["recipe"])
     assert text["device"] == "cpu, fp32" or "bf16" in text["device"]
     assert text["run folder"] == "'my runs/a'"

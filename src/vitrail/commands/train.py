@@ -7,6 +7,7 @@ from typing import Any
 
 from vitrail.data.sources import Source
 from vitrail.runs.finish_run import finish_run
+from vitrail.runs.fit_head import fit_run
 from vitrail.runs.prepare import open_data, prepare
 from vitrail.runs.run_training import Result, run_training
 from vitrail.runs.tune import Tuning
@@ -47,6 +48,8 @@ def run(settings: TrainSettings) -> Result:
 
 def learn(settings: TrainSettings, source: Source) -> Result:
     """Train on an open source, and leave it at that: no images, no report."""
+    if isinstance(settings, ClassifySettings) and settings.fit_head:
+        return fit_run(settings, source)
     plan = prepare(settings, source)
     if isinstance(settings, ClassifySettings) and settings.tune_blocks is not None:
         return Tuning.of(plan).run_training()

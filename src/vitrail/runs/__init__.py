@@ -4,6 +4,7 @@
 - `extract_features`: features of images by a model, computed once in any number of views and kept beside the run
 - `finish_run`: what is done when a run ends: figures, report, and the line that says what to run next
 - `foreign_models`: what commands do otherwise with a model that no run of vitrail's wrote
+- `fit_head`: a run whose head is fitted to frozen features, computed once; all else of it is a run like any other
 - `growth`: ``vitrail models --flops``: how attention and whole models grow with the image
 - `held_out`: whether images are held out as they were asked to be
 - `image_findings`: what `vitrail doctor` learns from pixels: copies of one image, and values that use few of their

@@ -5,12 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
-from vitrail.console import quoted
+from vitrail.console import command, quoted
 from vitrail.heads.registry import title_of
 from vitrail.output import say
-from vitrail.settings import LearningSettings, peak_lr
+from vitrail.settings import LearningSettings, PretrainSettings, peak_lr
 from vitrail.tasks.recipes import recipe_name
-from vitrail.tasks.registry import task_to_learn
+from vitrail.tasks.registry import names, task_to_learn
 from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
 
@@ -55,13 +55,30 @@ def _model(task: Any, description: Description) -> str:
     return f"{title_of(description.model)}, {total:,} parameters{part}, input {height}x{width}{grey}"
 
 
+SUGGESTED = "vit_small_patch16_224.augreg_in21k_ft_in1k"
+"""A name of `vitrail models --pretrained`: 22 million parameters, trained on ImageNet-21k, free for any use."""
+
+# The README's figures of both, on the same photos.
+WITHOUT = (
+    "from random weights: nothing pretrained was named. It costs: 3,068 photos of clothes lead to 26 % right after 8 "
+    "epochs from nothing, to 90 % after 5 from a pretrained DeiT-Ti. To start from one: "
+)
+
+
 def _weights(settings: LearningSettings) -> str:
-    if settings.weights is None:
+    if settings.weights is not None:
+        return f"from {quoted(settings.weights)}"
+    if isinstance(settings, PretrainSettings):
         return "from random weights: nothing pretrained was named (--weights FILE, or a run of vitrail pretrain)"
-    return f"from {quoted(settings.weights)}"
+    spec = task_to_learn(settings).spec
+    task = [] if spec.name == names("train")[0] else ["--task", spec.name]
+    grey = ["--channels", 1] if settings.channels == 1 else []
+    return WITHOUT + command("vitrail", "train", settings.data, *task, "--weights", SUGGESTED, *grey)
 
 
 def _recipe(settings: LearningSettings, steps_per_epoch: int) -> str:
+    if getattr(settings, "fit_head", False):
+        return f"{_recipe_name(settings)}: frozen features, the head by cross-validated logistic regression"
     epochs = f"{settings.epochs:g} {'epoch' if settings.epochs == 1 else 'epochs'}"
     steps = f"{steps_per_epoch:,} {'step' if steps_per_epoch == 1 else 'steps'}"
     effort = f"{epochs} of {steps}, batch {settings.batch_size:,}"

@@ -5,6 +5,7 @@
   it
 - `distributed`: several processes that train one model, as ``torchrun`` starts them; without it every call is trivial
 - `ema`: the exponential moving average of the weights
+- `fit_head`: a linear head for features that are at hand: logistic regression, its strength chosen by cross-validation
 - `interfaces`: what `fit` asks of a task and of its batches; anything that looks like this can be trained
 - `lars`: LARS: SGD whose rate is scaled, layer by layer, to the size of the weights (You et al. 2017)
 - `learner`: one optimizer step, and everything that changes while a task learns

@@ -2,6 +2,7 @@
 
 - `explained`: why a classifier gives a class, and whether that is true, as figures
 - `figures`: what a classifier looks at and answers, as figures
+- `fitted`: a classifier whose head is fitted and not learned
 - `loss`: learning to classify whole images
 - `match_classes`: which class of a model each class of a data set is: by its name, its WordNet id, or its number
 - `metrics`: what a classifier gets right: counted on any number of processes, and as the verbs show it

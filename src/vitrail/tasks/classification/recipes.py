@@ -56,6 +56,16 @@ SUPERVISED_RECIPES: dict[str, ClassifySettings] = {
         architecture=Architecture(drop_path=0.1),
         optim=Optim(layer_decay=0.75),
     ),
+    # A head on frozen features; the run's one step only writes it down (`vitrail.runs.fit_head`).
+    "probe": ClassifySettings(
+        data="",
+        fit_head=True,
+        epochs=1e-3,
+        lr=1e-12,
+        batch_size=64,
+        smoothing=0.0,
+        augment=Augment(crop="none", flip=0.0),
+    ),
     "finetune_small": _FINETUNE_SMALL,
     # The same with patience, best with few labels: half the rate, mixed images, many passes (docs/papers/mae.md).
     "finetune_small_long": replace(

@@ -40,6 +40,20 @@ class ClassifyPredictSettings(PredictSettings, InputOptions):
     """Images in a forward pass."""
 
 
+OF_LEARNING = (
+    *("epochs", "lr", "lr_for_batch", "batch_size", "optim", "schedule", "augment", "smoothing", "freeze"),
+    *(
+        "tune_blocks",
+        "loader.views",
+        "architecture.drop_path",
+        "architecture.dropout",
+        "architecture.attention_dropout",
+    ),
+    *("architecture.head_init", "architecture.representation", "run.patience", "run.micro_batch"),
+)
+"""Settings without a meaning where nothing learns step by step."""
+
+
 @dataclass(frozen=True)
 class ClassifySettings(TrainSettings, InputOptions):
     """Train a classifier, from scratch or from given weights."""
@@ -54,6 +68,11 @@ class ClassifySettings(TrainSettings, InputOptions):
         *OF_TRAINING,
         *OF_WHOLE_IMAGES,
         *OF_MIXING,
+        Rule(
+            OF_LEARNING,
+            lambda s: s.fit_head,
+            "is for learning step by step, and --fit-head (or --recipe probe) fits the head at once; leave one out",
+        ),
         Rule(("cache_features",), lambda s: s.tune_blocks is None, "goes with --tune-blocks; give that too"),
         Rule(
             ("freeze",),
@@ -68,6 +87,8 @@ class ClassifySettings(TrainSettings, InputOptions):
     """Label smoothing."""
     tune_blocks: float | None = None
     """Only the last so many blocks of a ViT and the head learn: 0.5 is the MLP of the last one, 0 the head alone."""
+    fit_head: bool = False
+    """Compute what an encoder makes of the images once, and fit the head alone to it by logistic regression."""
     cache_features: Literal["auto", "on", "off"] = "auto"
     """With tune_blocks: compute what the other blocks make of each image once, and keep it on disk."""
     architecture: Architecture = field(default_factory=Architecture)

@@ -24,6 +24,7 @@ from vitrail.settings.inputs import normalization_name
 from vitrail.tasks.attention import attention_options
 from vitrail.tasks.classification.explained import check_explanation, draw_explained
 from vitrail.tasks.classification.figures import answer_figures, draw_answers
+from vitrail.tasks.classification.fitted import FittedClassification
 from vitrail.tasks.classification.loss import Classification
 from vitrail.tasks.classification.match_classes import match_classes
 from vitrail.tasks.classification.metrics import Counts, Evaluation, summarise
@@ -87,13 +88,8 @@ class ClassificationTask(Supervised):
     def prepare(self, model: Any, run: RunContext) -> Learning:
         """Return cross-entropy with smoothed and, if asked, mixed labels; of all blocks or of the last ones."""
         settings, preprocessing = run.settings, run.description.preprocessing
-        if settings.tune_blocks is not None:
-            cut = PartialFineTuning(model, settings.tune_blocks, preprocessing.image_size)
-            loss: Classification = TunedBlocks(cut, preprocessing, settings.smoothing, settings.augment)
-        else:
-            loss = Classification(model, preprocessing, settings.smoothing, settings.augment)
         return Learning(
-            loss,
+            _loss(model, settings, preprocessing),
             lambda images, training: image_samples(images, training, settings, preprocessing),
             balanced=settings.loader.balanced,
         )
@@ -203,6 +199,15 @@ def relabelled(source: Source, class_names: tuple[str, ...], data: str) -> Sourc
         if (part := getattr(source, split)) is not None
     }
     return dataclasses.replace(source, class_names=class_names, matched=how, **parts)
+
+
+def _loss(model: Any, settings: ClassifySettings, preprocessing: Preprocessing) -> Classification:
+    if settings.fit_head:
+        return FittedClassification(model, preprocessing)
+    if settings.tune_blocks is not None:
+        cut = PartialFineTuning(model, settings.tune_blocks, preprocessing.image_size)
+        return TunedBlocks(cut, preprocessing, settings.smoothing, settings.augment)
+    return Classification(model, preprocessing, settings.smoothing, settings.augment)
 
 
 def _check_classifier(checkpoint: str, description: Description) -> None:

@@ -1,0 +1,120 @@
+"""A run whose head is fitted to frozen features, computed once; all else of it is a run like any other."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import torch
+
+from vitrail.config import Augment, replace
+from vitrail.console import percent
+from vitrail.data.features import EvalFeatureBatches, FeatureBatches, Features
+from vitrail.data.sources import Images, Source, training_images
+from vitrail.errors import ConfigError
+from vitrail.output import say
+from vitrail.runs.extract_features import Extraction, features_folder
+from vitrail.runs.prepare import prepare
+from vitrail.runs.run_training import Plan, Result, run_training, train_batches
+from vitrail.tasks.classification.fitted import FittedClassification
+from vitrail.tasks.classification.settings import ClassifySettings
+from vitrail.training import distributed
+from vitrail.training.fit_head import FittedHead, fit_head
+from vitrail.training.measure import measure
+from vitrail.training.runtime import Runtime
+from vitrail.weights.weights_file import WeightsFile
+
+MIRRORED = Augment(crop="none", flip=1.0)
+"""Every image mirrored, else as an evaluation sees it: a second view of it, which costs as much as the first."""
+
+ONE_STEP, UNFELT = 1e-3, 1e-12
+"""Epochs and rate of the one step by which the run is written down: AdamW moves a weight by the rate at most."""
+
+
+def fit_run(settings: ClassifySettings, source: Source) -> Result:
+    """Fit the head of a classifier to what an encoder makes of the images, and leave a run.
+
+    The encoder sees images of the size that it was trained at, unless another is asked for: it does not learn to do
+    with another.
+
+    Raises:
+        ConfigError: no encoder is named.
+    """
+    if settings.weights is None:
+        raise ConfigError("--fit-head fits a head to what an encoder makes of the images; name one with --weights")
+    weights = WeightsFile(settings.weights, accept_license=settings.accept_license)
+    size = settings.image_size or weights.preprocessing.image_size
+    settings = replace(settings, image_size=size, epochs=ONE_STEP, lr=UNFELT, lr_for_batch=0)
+    return Fitting(prepare(settings, source, weights), settings).run()
+
+
+@dataclass(frozen=True)
+class Fitting:
+    """A plan whose head is fitted.
+
+    Attributes:
+        plan: what is to become of it.
+        settings: of the run.
+    """
+
+    plan: Plan
+    settings: ClassifySettings
+
+    def run(self) -> Result:
+        """Compute features, fit the head, and write a run whose one step moves nothing."""
+        images, began = training_images(self.plan.source), time.monotonic()
+        plain = self._features(images, "train")
+        mirrored = self._features(images, "train, mirrored", MIRRORED)
+        seconds = time.monotonic() - began
+        fitted = self._fit(images, plain, mirrored)
+        by = "" if fitted.top1 is None else f", {percent(fitted.top1)} right in cross-validation"
+        say(
+            f"features of {len(plain.index):,} images and their mirror images: {seconds:.0f} s; head by logistic "
+            f"regression, C {fitted.strength:g}{by}: {time.monotonic() - began - seconds:.0f} s"
+        )
+        self._classifier.set_head(fitted.weight, fitted.bias)
+        return run_training(self.plan, FeatureBatches(train_batches(self.plan), plain), self._evaluator())
+
+    @property
+    def _classifier(self) -> FittedClassification:
+        assert isinstance(self.plan.task, FittedClassification)
+        return self.plan.task
+
+    def _fit(self, images: Images, *views: Features) -> FittedHead:
+        return fit_head(
+            torch.cat([view.all().flatten(1) for view in views]),
+            torch.cat([view.labels(images) for view in views]),
+            len(self.plan.description.class_names),
+            torch.cat([view.index for view in views]),
+            balanced=self.settings.loader.balanced,
+            seed=self.settings.run.seed,
+        )
+
+    def _evaluator(self) -> Any:
+        """Return what measures the head on the features of validation images, or None where there are none."""
+        images = self.plan.source.validation
+        if images is None or not len(images):
+            return None
+        features = self._features(images, "validation")
+        size, rank, world = self.settings.batch_size, distributed.rank(), distributed.world()
+        batches = EvalFeatureBatches(images, features, size, rank, world)
+        return lambda task: measure(task, batches)
+
+    def _features(self, images: Images, split: str, augment: Augment | None = None) -> Features:
+        backbone = self._classifier.model.backbone
+        extraction = Extraction(
+            what="head-input",
+            model=backbone,
+            weights=backbone.state_dict(),
+            extract=backbone.head_input,
+            preprocessing=self.plan.description.preprocessing,
+            folder=features_folder(self.settings.weights, Path(self.plan.folder)),
+            runtime=Runtime.of(self.settings.run),
+            workers=self.settings.loader.workers,
+        )
+        return extraction.features(images, f"{self.settings.data} {split}", augment)
+
+
+__all__ = ["Fitting", "fit_run"]
