@@ -161,6 +161,15 @@ def test_another_model_stands_in_the_same_charts(tmp_path: Path) -> None:
         vitrail.look(model, tmp_path / "photos" / "0.png", out=tmp_path / "same", compare=str(model))
 
 
+def test_where_images_have_labels_each_block_is_asked_for_their_classes(classifier: Path, tmp_path: Path) -> None:
+    vitrail.look(classifier, out=tmp_path / "look", count=40)
+    (shares,) = json.loads((tmp_path / "look" / "layer_neighbours.json").read_text()).values()
+    assert len(shares) == open_checkpoint(classifier)[0].depth
+    assert all(0 < share <= 1 and (40 * share) % 1 == pytest.approx(0, abs=1e-9) for share in shares)
+    vitrail.look(classifier, out=tmp_path / "few", count=4)
+    assert not (tmp_path / "few" / "layer_neighbours.json").exists()
+
+
 WRONG: list[tuple[str, dict[str, Any], str]] = [
     ("vit_ti16", {"explain": "shirt"}, "'shirt' is no class of the model; it knows 3: class 0, class 1, class 2"),
     ("vit_ti16", {"explain": "class 1", "against": "class 1"}, "cannot be set against itself"),
