@@ -51,7 +51,7 @@ def _groups(kind: type, prefix: str = "") -> Iterator[tuple[str, list[str]]]:
     says whose the settings are that no family has.
     """
     hints = hints_of(kind)
-    nested = {name: hint for name, hint in hints.items() if dataclasses.is_dataclass(hint)}
+    nested = {name: hint for name, hint in hints.items() if isinstance(hint, type) and dataclasses.is_dataclass(hint)}
     owners: dict[str, tuple[str, ...]] = getattr(kind, "OWNERS", {})
     groups: dict[tuple[str, ...], list[str]] = {}
     for name in hints:

@@ -7,6 +7,7 @@ import functools
 import importlib.util
 from importlib import resources
 from pathlib import Path
+from typing import Any
 
 CLASSES = 1000
 """Of the ImageNet Large Scale Visual Recognition Challenge, 2012 to 2017 (Russakovsky et al. 2015)."""
@@ -28,15 +29,19 @@ def imagenet_names() -> tuple[str, ...]:
     folder = Path(found.origin).parent if found and found.origin else Path()
     try:
         tree = ast.parse((folder / "models" / "_meta.py").read_text(encoding="utf-8"))
-        names = next(ast.literal_eval(node.value) for node in tree.body if _assigns(node, "_IMAGENET_CATEGORIES"))
+        names = next(value for node in tree.body if (value := _assigned(node, "_IMAGENET_CATEGORIES")) is not None)
     except (OSError, SyntaxError, ValueError, StopIteration):  # another version of torchvision keeps them elsewhere
         return imagenet_ids()
     whole = len(names) == len(set(names)) == CLASSES and all(isinstance(name, str) for name in names)
     return tuple(names) if whole else imagenet_ids()
 
 
-def _assigns(node: ast.stmt, name: str) -> bool:
-    return isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == name for t in node.targets)
+def _assigned(node: ast.stmt, name: str) -> Any:
+    """Return the literal that a statement gives a name; None where it does something else."""
+    if not isinstance(node, ast.Assign):
+        return None
+    is_it = any(isinstance(target, ast.Name) and target.id == name for target in node.targets)
+    return ast.literal_eval(node.value) if is_it else None
 
 
 __all__ = ["CLASSES", "imagenet_ids", "imagenet_names"]

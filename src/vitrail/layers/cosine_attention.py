@@ -90,4 +90,5 @@ def log_offsets(window: tuple[int, int], pretrained: tuple[int, int]) -> NDArray
         for side, own in zip(window, pretrained, strict=True)
     ]
     offsets = np.stack(np.meshgrid(*axes, indexing="ij"), axis=-1)
-    return np.sign(offsets) * np.log2(1 + np.abs(offsets), dtype=np.float32) / np.float32(math.log2(REACH))
+    spaced = np.sign(offsets) * np.log2(1 + np.abs(offsets), dtype=np.float32) / np.float32(math.log2(REACH))
+    return spaced.astype(np.float32, copy=False)

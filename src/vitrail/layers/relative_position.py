@@ -127,7 +127,7 @@ class RelativeBias(nn.Module):
         super().__init__()
         self.grid = grid
         self.prefix = prefix
-        self.resize = resize
+        self.resize: BiasResize = resize
         rows = (2 * grid[0] - 1) * (2 * grid[1] - 1) + 3 * prefix
         self.relative_position_bias_table = nn.Parameter(torch.empty(rows, num_heads))
         nn.init.normal_(self.relative_position_bias_table, std=INITIAL_STD)

@@ -151,7 +151,7 @@ class SwinV2Stage(SwinStage):
     """Blocks over maps of one size, and the merging that follows."""
 
     def __init__(self, config: SwinV2Config, stage: int, window: tuple[int, int], rates: list[float]) -> None:
-        super().__init__(config, stage, window, rates)
+        super().__init__(config, stage, window, rates)  # type: ignore[arg-type]
         # The window has shrunk already where the map is smaller, in images of the size the model is built for.
         self.shrink = False
 
@@ -174,10 +174,12 @@ class SwinV2(Swin):
     config: SwinV2Config
 
     def __init__(self, config: SwinV2Config) -> None:
-        super().__init__(config)
-        for block in (block for stage in self.stages() for block in stage.blocks):
-            for norm in (block.norm1, block.norm2):
-                nn.init.zeros_(norm.weight)  # every block begins as the identity, as published
+        # A SwinV2Config answers all that Swin asks of its own.
+        super().__init__(config)  # type: ignore[arg-type]
+        for module in self.modules():
+            if isinstance(module, SwinV2Block):
+                nn.init.zeros_(module.norm1.weight)
+                nn.init.zeros_(module.norm2.weight)  # every block begins as the identity, as published
 
     def no_weight_decay(self) -> set[str]:
         """Names of the parameters with several dimensions that should not decay: all that make scales and biases."""

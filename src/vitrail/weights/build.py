@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import nullcontext
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -68,7 +69,7 @@ def _complete(model: nn.Module, build: Callable[[], nn.Module]) -> None:
     for name in lacking:
         owner, _, last = name.rpartition(".")
         module = model.get_submodule(owner)
-        held = module._parameters if last in module._parameters else module._buffers
+        held: dict[str, Any] = vars(module)["_parameters" if last in module._parameters else "_buffers"]
         held[last] = values[name]
 
 

@@ -95,8 +95,8 @@ class Pretrained:
 @functools.cache
 def pretrained() -> dict[str, Pretrained]:
     """Return all published encoders by name."""
-    with resources.files("vitrail.weights").joinpath(TABLE).open(encoding="utf-8", newline="") as file:
-        rows = [_read(row) for row in csv.DictReader(file)]
+    text = resources.files("vitrail.weights").joinpath(TABLE).read_text(encoding="utf-8")
+    rows = [_read(row) for row in csv.DictReader(text.splitlines())]
     return {row.name: row for row in rows}
 
 

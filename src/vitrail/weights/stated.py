@@ -81,13 +81,13 @@ def swin_as_stated(config: SwinV2Config, said: dict[str, Any]) -> SwinV2Config:
     changes = {"window": pair(window)}
     if isinstance(size, int) and size >= config.patch_size:
         changes["image_size"] = pair(size)
-    if _is_sides(before, len(config.depths)) and any(before):
+    if isinstance(before, list) and _is_sides(before, len(config.depths)) and any(before):
         changes["pretrained_windows"] = tuple(before)
     return dataclasses.replace(config, **changes)
 
 
-def _is_sides(values: Any, count: int) -> bool:
-    return isinstance(values, list) and len(values) == count and all(type(v) is int and v >= 0 for v in values)
+def _is_sides(values: list[Any], count: int) -> bool:
+    return len(values) == count and all(type(v) is int and v >= 0 for v in values)
 
 
 def unshown(names: Collection[str], said: dict[str, Any]) -> str:
