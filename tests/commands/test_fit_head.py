@@ -1,5 +1,6 @@
 """`vitrail train --recipe probe`: a head on frozen features, as an ordinary run."""
 
+import os
 from pathlib import Path
 
 import pytest
@@ -66,3 +67,15 @@ def test_without_an_encoder_and_with_settings_of_learning_it_is_refused(encoder:
     for settings in ({"epochs": 3}, {"lr": 0.1}, {"augment": {"mixup": 0.2}}, {"tune_blocks": 1}):
         with pytest.raises(VitrailError, match="fits the head at once"):
             vitrail.train("digits", recipe="probe", weights=str(encoder), out=str(tmp_path / "b"), **settings)
+
+
+DATA = Path(os.environ.get("VITRAIL_DATA", "/nowhere"))
+DEIT = DATA / "weights" / "deit_tiny_patch16_224.safetensors"
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not DEIT.is_file(), reason="VITRAIL_DATA does not point at the shared data")
+def test_on_clothing_from_deit_it_tells_17_of_20_photos_right(tmp_path: Path):
+    out = str(tmp_path / "probe")
+    vitrail.train(str(DATA / "clothing"), weights=str(DEIT), recipe="probe", out=out)
+    assert vitrail.evaluate(out, DATA / "clothing").top1 >= 0.85
