@@ -8,7 +8,9 @@ release = vitrail.__version__
 extensions = ["myst_parser", "sphinx.ext.autodoc", "sphinx.ext.autosummary", "sphinx.ext.napoleon"]
 html_theme = "furo"
 html_title = f"vitrail {release}"
-html_static_path = []
+html_static_path = ["static"]
+html_css_files = ["wide.css"]
+highlight_language = "none"  # blocks without a language are commands and layouts of folders
 exclude_patterns = ["build"]
 
 myst_enable_extensions = ["colon_fence", "deflist"]

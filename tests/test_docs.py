@@ -83,6 +83,11 @@ def test_every_station_of_the_map_exists() -> None:
         assert hasattr(importlib.import_module(f"vitrail.{module}"), name), station
 
 
+def test_every_public_name_is_in_the_api_reference() -> None:
+    documented = set(re.findall(r"auto(?:function|class):: (\w+)$", text_of("docs/api.md"), re.MULTILINE))
+    assert {name for name in dir(vitrail) if not name.startswith("_")} - documented <= {"VitrailError"}
+
+
 def test_what_is_to_be_changed_is_where_the_map_says() -> None:
     table = text_of("docs/map.md").partition("## Where to change what")[2].partition("\n## ")[0]
     named = re.findall(r"`([\w/]+)\.py`: ((?:`[\w.]+`(?:, )?)+)", table)
