@@ -34,9 +34,9 @@ WIDE = {"layers/attention_cpu.py": 2}
 
 
 def model_classes() -> set[str]:
-    """Return the names of the modules of torch that `vitrail.models` and the head of classifiers define."""
+    """Return the names of the modules of torch that `vitrail.models` and `vitrail.heads` define."""
     names = set()
-    for path in (*(ROOT / "models").glob("[!_]*.py"), ROOT / "heads" / "classifier.py"):
+    for path in (*(ROOT / "models").glob("[!_]*.py"), *(ROOT / "heads").glob("[!_]*.py")):
         module = importlib.import_module(f"vitrail.{path.parent.name}.{path.stem}")
         own = inspect.getmembers(module, lambda value: inspect.isclass(value) and issubclass(value, nn.Module))
         names |= {name for name, value in own if value.__module__ == module.__name__}
@@ -70,7 +70,7 @@ def check(found: Counter[str], known: dict[str, int]) -> None:
 
 def test_no_module_outside_models_asks_for_a_models_class() -> None:
     classes = model_classes()
-    assert {"ViT", "Swin", "ResNet", "MAE", "ImageClassifier"} <= classes
+    assert {"ViT", "Swin", "ResNet", "MAE", "ImageClassifier", "Detr", "Segmenter"} <= classes
     check(where(call for call in outside_models("isinstance") if names_in(call[1].args[1]) & classes), SORTED)
 
 

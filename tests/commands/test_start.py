@@ -69,6 +69,12 @@ def test_size_defaults_to_that_of_the_images_for_every_family(name: str) -> None
     assert start.backbone.backbone_options["image_size"] == (64, 64)
 
 
+@pytest.mark.parametrize(("name", "side"), [("vit_h14", 70), ("dinov2_vit_s14", 70), ("dinov3_vit_s16", 64)])
+def test_size_defaults_to_whole_patches_of_every_model_with_one_grid(name: str, side: int) -> None:
+    start = choose_model(name, None, Architecture(), random_images(75, 100), None, 3)
+    assert start.backbone.backbone_options["image_size"] == (side, side)
+
+
 def test_an_option_of_another_family_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="window is an option of swin"):
         vitrail.train("digits", out=str(tmp_path / "run"), image_size=32, architecture={"window": 4})

@@ -16,6 +16,7 @@ from vitrail.heads.names import canonical_name, named_models, resolve_name
 from vitrail.heads.spec import ModelSpec
 from vitrail.models.registry import BACKBONES, check_family, check_options
 from vitrail.settings import BackboneArchitecture, Size
+from vitrail.settings.models import families_with
 from vitrail.weights.weights_file import WeightsFile
 
 DEFAULT_MODEL = "vit_ti16"
@@ -139,7 +140,7 @@ def _model_of(weights: WeightsFile, name: str) -> ModelSpec | None:
 
 def _is_vit(name: str) -> bool:
     """Whether a model has one grid of patches, which its image should fill."""
-    return hasattr(BACKBONES[name][1], "positions_at")
+    return BACKBONES[name][1].family in families_with("class_token")
 
 
 def _inherited(name: str, given: ModelSpec | None) -> dict[str, Any]:

@@ -13,7 +13,6 @@ from PIL import Image
 from vitrail.console import percent
 from vitrail.data.objects import ObjectImages
 from vitrail.data.sources import Images
-from vitrail.heads.detr import Detr
 from vitrail.tasks.detection.found import drawn_objects
 from vitrail.tasks.detection.loss import PADDED_TO
 from vitrail.tasks.detection.predictor import FoundObjects, ObjectPredictor
@@ -55,7 +54,7 @@ def draw(model: Any, description: Description, images: Images) -> dict[str, Imag
     looks = _attention(predictor, few, found) if has_attention(model) else None
     if looks is not None:
         drawn["attention"] = looks
-    if isinstance(model, Detr):
+    if model.has_cross_attention:  # a DETR has neither pyramid nor anchors
         return drawn
     drawn["pyramid"] = _pyramid(predictor, few)
     if isinstance(images, ObjectImages):

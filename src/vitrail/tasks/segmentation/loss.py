@@ -43,8 +43,7 @@ class Segmentation(SupervisedLoss):
         self.smoothing = smoothing
         self.in_windows = 0
         """How many images were so large that they were scored window by window without being asked."""
-        strides = model.backbone.strides if isinstance(model, Segmenter) else (1, 1)
-        self.limit = Limit.of(strides, preprocessing.image_size)
+        self.limit = Limit.of(model.backbone.strides, preprocessing.image_size)
         self.has_own_window = test.get("window") is not None
         self.probabilities: Callable[..., Tensor] = partial(class_probabilities, model, limit=self.limit, **test)
 
