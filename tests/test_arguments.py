@@ -206,6 +206,19 @@ def test_full_help_shows_every_option_of_every_command_once() -> None:
         assert shown.count("\n  --") == len([option for option in options_of(kind) if "no-" not in option])
 
 
+@pytest.mark.parametrize("task", TASKS)
+def test_help_of_a_task_shows_no_setting_that_only_another_task_has(task: str) -> None:
+    spec = TASKS[task]
+    own, others = set(options_of(spec.settings)), [one for one in TASKS.values() if one.name != task]
+    strange = set().union(*(options_of(one.settings) for one in others)) - own
+    assert strange
+    for shown in (full_help(spec.verb, spec.settings, None), short_help(spec.verb, spec.settings, None)):
+        assert own & set(re.findall(r"--[a-z][a-z.-]*[a-z]", shown))
+        assert not {
+            option for option in re.findall(r"^ +(--[a-z][a-z.-]*[a-z])", shown, re.MULTILINE) if option in strange
+        }
+
+
 def test_every_option_that_help_shows_first_exists_and_is_explained() -> None:
     for spec in TASKS.values():
         assert set(spec.settings.FIRST) <= set(names_of(spec.settings))
