@@ -89,6 +89,12 @@ def test_every_public_name_is_in_the_api_reference() -> None:
     assert {name for name in dir(vitrail) if not name.startswith("_")} - set(documented) <= {"VitrailError"}
 
 
+def test_the_glossary_is_in_order_and_explains_a_term_once() -> None:
+    terms = re.findall(r"^\*\*(.+?)\*\*$", text_of("docs/glossary.md"), re.MULTILINE)
+    assert len(terms) > 30
+    assert terms == sorted(set(terms), key=str.lower)
+
+
 def test_what_is_to_be_changed_is_where_the_map_says() -> None:
     table = text_of("docs/map.md").partition("## Where to change what")[2].partition("\n## ")[0]
     named = re.findall(r"`([\w/]+)\.py`: ((?:`[\w.]+`(?:, )?)+)", table)
