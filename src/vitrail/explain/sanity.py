@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
-from scipy.stats import rankdata
 from torch import Tensor
 
 from vitrail.heads.classifier import ImageClassifier
@@ -62,6 +61,8 @@ def rank_correlation(first: Tensor, second: Tensor) -> Tensor:
 
     Equal values share their mean rank. 0 where one of the maps is the same everywhere, and so has no order.
     """
+    from scipy.stats import rankdata  # takes half a second, which a prediction need not wait for
+
     found = []
     for one, other in zip(first.flatten(1).double().numpy(), second.flatten(1).double().numpy(), strict=True):
         ranks = [rankdata(values) - (values.size + 1) / 2 for values in (one, other)]

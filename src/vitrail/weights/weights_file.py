@@ -8,14 +8,13 @@ from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from vitrail.coerce import coerce
 from vitrail.config import Preprocessing, from_json
 from vitrail.errors import ConfigError, VitrailError, WeightsError
 from vitrail.heads.registry import build, name_of
 from vitrail.heads.spec import ModelSpec
 from vitrail.layers.block import NORM_EPS
+from vitrail.layers.shapes_only import shapes_only
 from vitrail.models.backbone import BackboneConfig, backbone_of
 from vitrail.models.swin import NORM_EPS as SWIN_NORM_EPS
 from vitrail.training.checkpoint import MODEL, is_checkpoint, resolve
@@ -312,7 +311,7 @@ def tensors_path(source: str | Path) -> Path:
 def backbone_config(model: ModelSpec) -> BackboneConfig | None:
     """Return the config of a model's backbone with all that follows from its options; None if it cannot be built."""
     try:
-        with torch.device("meta"):
+        with shapes_only():
             return backbone_of(build(model)).config
     except (VitrailError, TypeError, ValueError):
         return None
