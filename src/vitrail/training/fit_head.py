@@ -14,7 +14,8 @@ STRENGTHS = (1e-3, 3e-3, 1e-2, 3e-2, 1e-1, 1.0)
 """Values of C tried, rising: the smaller, the more the weights are held near 0."""
 
 FOLDS = 3
-ITERATIONS = 300
+ITERATIONS = 100
+"""Of L-BFGS: on standardised features more change neither the C that is chosen nor its top-1."""
 
 
 @dataclass(frozen=True)
@@ -55,7 +56,7 @@ def fit_head(
     std = np.where(std > 1e-8 * max(1.0, float(std.max())), std, 1.0)
     scaled = ((values - mean) / std).astype(np.float32)
     strength, top1 = _best_strength(scaled, targets, groups, balanced, seed)
-    weight, bias = _scores(_regression(strength, balanced).fit(scaled, targets), classes)
+    weight, bias = _scores(_fitted(_regression(strength, balanced), scaled, targets), classes)
     weight = weight / std
     return FittedHead(torch.from_numpy(weight).float(), torch.from_numpy(bias - weight @ mean).float(), strength, top1)
 
@@ -86,18 +87,23 @@ def _right_by_strength(
     model, right = _regression(STRENGTHS[0], balanced, warm_start=True), []
     for strength in STRENGTHS:
         model.set_params(C=strength)
-        right.append(int((model.fit(values, targets).predict(held) == held_targets).sum()))
+        right.append(int((_fitted(model, values, targets).predict(held) == held_targets).sum()))
     return np.array(right)
 
 
 def _regression(strength: float, balanced: bool, warm_start: bool = False) -> Any:
-    from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
 
-    # Stopped early it is a stronger penalty, no fault.
-    warnings.filterwarnings("ignore", category=ConvergenceWarning, module="sklearn.linear_model")
     weights = "balanced" if balanced else None
     return LogisticRegression(C=strength, max_iter=ITERATIONS, class_weight=weights, warm_start=warm_start)
+
+
+def _fitted(model: Any, values: np.ndarray, targets: np.ndarray) -> Any:
+    from sklearn.exceptions import ConvergenceWarning
+
+    with warnings.catch_warnings():  # Stopped early it is a stronger penalty, no fault.
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        return model.fit(values, targets)
 
 
 def _scores(model: Any, classes: int) -> tuple[np.ndarray, np.ndarray]:
