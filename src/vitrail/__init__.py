@@ -12,6 +12,8 @@ __version__ = "0.1.0"
 
 if TYPE_CHECKING:
     from vitrail.commands.doctor import doctor as doctor
+    from vitrail.commands.embed import embed as embed
+    from vitrail.commands.embed import search as search
     from vitrail.commands.evaluate import evaluate as evaluate
     from vitrail.commands.look import look as look
     from vitrail.commands.plan import plan as plan
@@ -39,6 +41,7 @@ _HOMES = {
     "convert_weights": "vitrail.commands.weights",
     "create_model": "vitrail.weights.create",
     "doctor": "vitrail.commands.doctor",
+    "embed": "vitrail.commands.embed",
     "evaluate": "vitrail.commands.evaluate",
     "from_pretrained": "vitrail.weights.hub",
     "inspect_weights": "vitrail.commands.weights",
@@ -53,6 +56,7 @@ _HOMES = {
     "probe": "vitrail.commands.probe",
     "push_to_hub": "vitrail.weights.hub",
     "save_pretrained": "vitrail.weights.hub",
+    "search": "vitrail.commands.embed",
     "stress_test": "vitrail.commands.stress",
     "tour": "vitrail.commands.tour",
     "train": "vitrail.commands.train",

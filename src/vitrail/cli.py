@@ -32,6 +32,7 @@ VERBS: dict[str, Verb] = {
     "probe": Verb("ProbeSettings", "commands.probe", "measure an encoder: neighbours, linear probe, last blocks"),
     "plan": Verb("PlanSettings", "commands.plan", "say how to train on this machine in the hours there are"),
     "predict": Verb("PredictSettings", "commands.predict", "say what is in images"),
+    "embed": Verb("EmbedSettings", "commands.embed", "describe images by vectors, and find the ones most like one"),
     "look": Verb("LookSettings", "commands.look", "draw what a model sees"),
     "stress": Verb("StressSettings", "commands.stress", "measure classifiers on occluded, shuffled, corrupted images"),
     "paper": Verb("PaperSettings", "papers.catalogue", "run a table of the papers, at any scale"),

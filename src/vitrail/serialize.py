@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import errno
 import json
@@ -9,9 +10,9 @@ import math
 import os
 import stat
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path, PurePath
-from typing import Any
+from typing import Any, BinaryIO
 
 
 def dumps(value: Any, *, indent: int | None = None, default: Callable[[Any], Any] | None = None) -> str:
@@ -34,6 +35,17 @@ def write_json(path: Path, value: Any) -> None:
 
 
 def write_whole(path: Path, content: bytes) -> None:
+    """Write a file from one moment to the next; see `whole_file`.
+
+    Raises:
+        OSError: it cannot be written; what stood there before is untouched, and nothing is left beside it.
+    """
+    with whole_file(path) as file:
+        file.write(content)
+
+
+@contextlib.contextmanager
+def whole_file(path: Path) -> Iterator[BinaryIO]:
     """Write a file beside, make it durable, and rename it into its place: no reader ever sees half of it.
 
     What stands at ``path`` is replaced, never written through: a link there leaves what it points to alone.
@@ -44,7 +56,7 @@ def write_whole(path: Path, content: bytes) -> None:
     descriptor, beside = tempfile.mkstemp(prefix=f".{path.name[:40]}.", suffix=".tmp", dir=path.parent)
     try:
         with os.fdopen(descriptor, "wb") as file:
-            file.write(content)
+            yield file
             file.flush()
             os.fsync(file.fileno())
         share(Path(beside))  # mkstemp keeps files private; these are for everyone the folder is for
@@ -123,4 +135,4 @@ def _strict(value: Any, default: Callable[[Any], Any] | None) -> Any:
     raise TypeError(f"{type(value).__name__} has no meaning in JSON")
 
 
-__all__ = ["dumps", "make_durable", "read_regular", "write_json", "write_whole"]
+__all__ = ["dumps", "make_durable", "read_regular", "whole_file", "write_json", "write_whole"]

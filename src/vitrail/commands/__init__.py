@@ -3,6 +3,7 @@
 - `dense_tour`: ``vitrail tour --task``: outline things in drawn scenes with a small Swin and a small ViT, and look at
   the result
 - `doctor`: ``vitrail doctor``: what is installed and used here, and whether a data set is fit to train on
+- `embed`: ``vitrail embed``: images as vectors in a file, and the images of such a file that are most like one
 - `evaluate`: ``vitrail evaluate``: how good a trained model is on labelled images
 - `look`: ``vitrail look``: what a model sees, as images and one page of its own
 - `models`: ``vitrail models``: what can be built, what it costs, and how good it is known to be

@@ -19,6 +19,8 @@
 - `cuts`: parts of images with a class for every pixel, for training; and whole ones, for evaluation
 - `doubtful_folders`: folders that stand where those of classes should, but are none: refused, as they would be
   learned in silence
+- `feature_files`: files of vectors of images: Parquet, NumPy's archives, or CSV, each with what its vectors were made
+  by
 - `features`: what a model makes of images, computed once and kept on disk: float32, whole or absent, never out of
   date
 - `file_finder`: from the name of a file in a table to the file: as people write names, and where they put the files
@@ -35,6 +37,7 @@
 - `labelled_folders`: a folder whose images have classes by its folders, or by the one table among them
 - `layouts`: recognising folders made for detection or segmentation, so that nobody trains a classifier of images
   against masks
+- `listed`: all images that a command is to look at, with what is known of each: of a data set, or named one by one
 - `listing`: what reading a folder or a CSV file finds: files and the names of their classes, by split
 - `mask_doubts`: what the values of all masks together make doubtful, although each of them may be right
 - `mask_files`: which file is the mask of which image: one of the same name, or of a usual ending more
@@ -57,8 +60,11 @@
 - `segments`: images with a class for every pixel: a folder of images, and one of index images of the same names
 - `sources`: from a word, a folder or a CSV file to images with labels, split into training, validation and test
 - `split_names`: what sibling folders are, by their names taken together: splits of one set, or parts of one
+- `token_file`: tokens of every patch of many images in one .npy file, to be mapped into memory: written row by row,
+  whole or absent
 - `transforms`: from an image to the uint8 tensor a model's task starts from, for training and for evaluation
 - `turned`: how a file's EXIF data turns its image: annotations and masks must be made of the image as it is shown
+- `vector_chunks`: vectors of a long list of images while they are computed: parts on the disk, each whole or absent
 - `workers`: batches fetched by data workers; one that is stopped, hangs, dies or lacks something is named in a
   sentence
 - `wrapper_folders`: folders that only wrap another one, as archives leave them: they are entered, and it is said

@@ -204,7 +204,7 @@ def _write_values(folder: Path, views: int, compute: Callable[[int], Iterable[tu
     indices: list[np.ndarray] = []
     shape: tuple[int, ...] = ()
     with (folder / VALUES).open("wb") as file:
-        file.write(bytes(_HEADER))
+        file.write(bytes(HEADER))
         for view in range(views):
             seen = []
             for index, values in compute(view):
@@ -217,20 +217,20 @@ def _write_values(folder: Path, views: int, compute: Callable[[int], Iterable[tu
         if any(not np.array_equal(indices[0], other) for other in indices[1:]):
             raise DataError("the images changed while their features were computed; run the same command again")
         file.seek(0)
-        file.write(_header((views, len(indices[0]), *shape)))
+        file.write(npy_header((views, len(indices[0]), *shape)))
         file.flush()
         os.fsync(file.fileno())
     return indices[0]
 
 
-_HEADER = 256
+HEADER = 256
 """Bytes for the header of a numpy file; it has to be a multiple of 64."""
 
 
-def _header(shape: tuple[int, ...]) -> bytes:
-    """Write numpy's header, version 1.0, filled up with spaces to `_HEADER` bytes."""
-    text = repr({"descr": "<f4", "fortran_order": False, "shape": shape}).encode()
-    room = _HEADER - 10
+def npy_header(shape: tuple[int, ...], descr: str = "<f4") -> bytes:
+    """Write numpy's header, version 1.0, filled up with spaces to `HEADER` bytes."""
+    text = repr({"descr": descr, "fortran_order": False, "shape": shape}).encode()
+    room = HEADER - 10
     return b"\x93NUMPY\x01\x00" + room.to_bytes(2, "little") + text.ljust(room - 1) + b"\n"
 
 
@@ -334,6 +334,7 @@ def room_for(folder: Path, numbers: int) -> bool:
 
 
 __all__ = [
+    "HEADER",
     "EvalFeatureBatches",
     "FeatureBatches",
     "Features",
@@ -341,5 +342,6 @@ __all__ = [
     "digest_of",
     "identity",
     "kept_features",
+    "npy_header",
     "room_for",
 ]

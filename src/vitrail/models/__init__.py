@@ -9,6 +9,7 @@
 - `modern_vit`: ViTs of after 2021, without a head: DeiT's and DeiT III's, BEiT, DINOv2 and DINOv3, the image towers
   of CLIP, SigLIP
 - `mpp`: masked patch prediction, the ViT paper's own way to learn without labels (section 4.6, appendix B.1.2)
+- `pooled`: one vector of an image by any pooling, and its patch tokens, from one forward pass of any backbone
 - `published`: what the authors of a model report for it; every figure with its source
 - `registry`: every backbone by its name, and the one function that builds it
 - `resnet`: the ResNets of BiT (Kolesnikov et al. 2020, Big Transfer) and of the ViT paper's hybrids, without a head

@@ -1,6 +1,8 @@
 """What commands share: a run from its data and model to its folder, figures and report.
 
 - `choose_model`: where a run starts from: which model, which input size, which normalisation
+- `embedding`: vectors of images by a model, computed in batches of a fixed composition, so that a run cut short goes
+  on bit by bit
 - `extract_features`: features of images by a model, computed once in any number of views and kept beside the run
 - `finish_run`: what is done when a run ends: figures, report, and the line that says what to run next
 - `foreign_models`: what commands do otherwise with a model that no run of vitrail's wrote
@@ -11,6 +13,8 @@
   bits
 - `measured`: what images were to a checkpoint's run, whatever became of them since, and which of them are measured
 - `metrics_file`: the rows of a run's ``metrics.jsonl``
+- `nearest`: the images of a features file that are most like one: by cosine similarity, as figures and as a contact
+  sheet
 - `next_steps`: what to run next: command lines that can be pasted as they are, the most likely first
 - `place`: whether what a command writes has a place: asked before any work is done, and answered in one sentence
 - `prediction_folder`: where ``vitrail predict`` leaves what it draws

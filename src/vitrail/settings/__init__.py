@@ -1,6 +1,7 @@
 """The settings of each command: one frozen dataclass a command, the same on the command line and in Python.
 
 - `commands`: the settings of each command: one frozen dataclass a command, the same on the command line and in Python
+- `embed`: what ``vitrail embed`` can be told
 - `inputs`: how images are to be prepared for a model, where the user knows it
 - `models`: settings of models: of a backbone, and of what stands on it
 - `stress`: what ``vitrail stress`` can be told
@@ -20,6 +21,7 @@ from vitrail.settings.commands import (
     TourSettings,
     WeightsSettings,
 )
+from vitrail.settings.embed import EmbedSettings
 from vitrail.settings.inputs import InputOptions, NormalizationOption
 from vitrail.settings.models import (
     FAMILIES,
@@ -45,6 +47,7 @@ __all__ = [
     "BackboneArchitecture",
     "Dense",
     "DoctorSettings",
+    "EmbedSettings",
     "EvaluateSettings",
     "Head",
     "InputOptions",

@@ -1,0 +1,382 @@
+"""``vitrail embed``: vectors that are those of the model, whole after any interruption, and searched by likeness."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from PIL import Image, ImageOps
+
+import vitrail
+import vitrail.runs.embedding as embedding
+from tests.commands.data_sets import class_folders, records
+from tests.commands.untrained import untrained
+from vitrail.cli import main
+from vitrail.data.feature_files import read_features
+from vitrail.errors import VitrailError
+from vitrail.models.backbone import backbone_of
+
+CPU = ["--device", "cpu", "--workers", "0"]
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> Path:
+    return untrained(tmp_path / "run")
+
+
+@pytest.fixture
+def photos(tmp_path: Path) -> Path:
+    return class_folders(tmp_path / "photos", records(35, first=7))
+
+
+def embedded(*words: Any) -> int:
+    return main(["embed", *map(str, words), *CPU])
+
+
+def files_of(folder: Path) -> list[Path]:
+    """Return the images in the order of a data set: by class, then by number."""
+    return sorted(folder.rglob("*.bmp"), key=lambda file: (file.parent, len(file.name), file.name))
+
+
+def inputs(model: Any, files: list[Path]) -> torch.Tensor:
+    return torch.stack([model.preprocess(file) for file in files])
+
+
+def test_the_vectors_are_those_of_an_open_model_and_of_one_image_after_the_other(run: Path, photos: Path) -> None:
+    files, model = files_of(photos), vitrail.open_model(run, device="cpu")
+    found = vitrail.embed(run, photos, device="cpu", workers=0)
+    assert (found.shape, found.dtype) == ((70, 24), np.float32)
+    assert np.array_equal(found, model.embed(files).numpy()), "the same batches, to the bit"
+    one_by_one = torch.cat([model.embed(file) for file in files])
+    assert np.abs(found - one_by_one.numpy()).max() < 1e-5 * np.abs(found).max(), "other batches, within rounding"
+
+
+def test_the_order_of_the_images_changes_no_vector_by_more_than_rounding(run: Path, photos: Path) -> None:
+    files = [str(file) for file in files_of(photos)]
+    forwards = vitrail.embed(run, files, device="cpu", workers=0)
+    backwards = vitrail.embed(run, files[::-1], device="cpu", workers=0)[::-1]
+    assert np.abs(forwards - backwards).max() < 1e-5 * np.abs(forwards).max()
+
+
+@pytest.mark.parametrize("trained", ["class", "mean"])
+def test_each_pooling_is_made_of_the_tokens_as_the_model_norms_them(trained: str, tmp_path: Path, photos: Path) -> None:
+    run = untrained(tmp_path / "run", pool=trained)
+    model = vitrail.open_model(run, device="cpu")
+    backbone = backbone_of(model.model)
+    with torch.no_grad():
+        for norm in (backbone.norm, backbone.fc_norm):  # not what every norm begins as
+            for parameter in norm.parameters():
+                parameter.copy_(torch.linspace(0.5, 2, 24))
+    state = {name: tensor.contiguous() for name, tensor in model.model.state_dict().items()}
+    from safetensors.torch import save_file
+
+    save_file(state, run / "model.safetensors")
+    with torch.inference_mode():
+        tokens = backbone.forward_features(inputs(model, files_of(photos)[:5]))
+        norm = backbone.fc_norm if trained == "mean" else torch.nn.Identity()
+        first, mean = norm(tokens[:, 0]), norm(tokens[:, 1:].sum(dim=1) / 16)
+    expected = {"class": first, "mean": mean, "both": torch.cat([first, mean], dim=1), "auto": first}
+    expected["auto"] = first if trained == "class" else mean
+    for pool, vectors in expected.items():
+        found = vitrail.embed(run, [str(file) for file in files_of(photos)[:5]], pool=pool, device="cpu")
+        assert np.allclose(found, vectors.numpy(), rtol=1e-5, atol=1e-5), pool
+    assert not np.allclose(first, mean, atol=1e-2)
+
+
+@pytest.mark.parametrize("name", ["swin_t", "bit_r50x1"])
+def test_a_model_without_a_class_token_gives_the_mean_of_its_places_and_no_class(
+    name: str, tmp_path: Path, photos: Path
+) -> None:
+    run, files = untrained(tmp_path / "run", model=name), [str(file) for file in files_of(photos)[:4]]
+    model = vitrail.open_model(run, device="cpu")
+    expected = model.embed(files).numpy()
+    out, tokens = tmp_path / "a.npz", tmp_path / "tokens.npy"
+    settings = {"device": "cpu", "workers": 0}
+    assert np.array_equal(vitrail.embed(run, files, **settings), expected)
+    mean = vitrail.embed(run, files, pool="mean", out=out, patch_tokens=str(tokens), token_dtype="float32", **settings)
+    assert np.allclose(mean, expected, rtol=1e-4, atol=1e-6)
+    assert np.allclose(np.load(tokens).mean(axis=1), expected, rtol=1e-4, atol=1e-6)
+    with pytest.raises(VitrailError, match="has no class token; use --pool mean"):
+        vitrail.embed(run, files, pool="both", **settings)
+
+
+@pytest.mark.parametrize("suffix", ["parquet", "npz", "csv"])
+def test_a_file_holds_names_labels_and_every_bit_of_the_vectors(
+    suffix: str, run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    if suffix == "parquet":
+        pytest.importorskip("pyarrow")
+    data = class_folders(tmp_path / "data", records(3, split="train", first=5) + records(2, split="test", first=90))
+    out = tmp_path / "new" / f"a.{suffix}"
+    assert embedded(run, data, "--out", out) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("10 images, 24 dimensions, ")
+    assert said.rstrip().endswith(f"images/s, {out}")
+    table = read_features(out)
+    assert [Path(file).parts[-3:-1] for file in table.files] == [
+        (split, label) for split, count in (("train", 3), ("test", 2)) for label in ("ant", "bee") for _ in range(count)
+    ]
+    assert list(table.labels) == ["ant"] * 3 + ["bee"] * 3 + ["ant"] * 2 + ["bee"] * 2
+    assert list(table.splits) == ["train"] * 6 + ["test"] * 4
+    expected = vitrail.open_model(run, device="cpu").embed(list(table.files)).numpy()
+    assert table.vectors.dtype == np.float32
+    assert np.array_equal(table.vectors, expected)
+    assert table.about["pool"] == "auto"
+    assert table.about["preprocessing"]["image_size"] == [32, 32]
+    assert not list(out.parent.glob(".*")), "nothing is left beside it"
+    before = out.read_bytes()
+    assert embedded(run, data, "--out", out) == 0, "done already"
+    assert "computed before" in capsys.readouterr().out
+    assert out.read_bytes() == before
+
+
+def test_other_tools_read_the_columns(run: Path, photos: Path, tmp_path: Path) -> None:
+    parquet = pytest.importorskip("pyarrow.parquet")
+    for suffix in ("parquet", "csv"):
+        assert embedded(run, photos, "--out", tmp_path / f"a.{suffix}") == 0
+    table = parquet.read_table(tmp_path / "a.parquet")
+    assert table.column_names == ["file", "label", "vector"], "no split is known"
+    lines = (tmp_path / "a.csv").read_text().splitlines()
+    assert lines[0].split(",")[:3] == ["file", "label", "vector_0"]
+    row = lines[70].split(",")
+    assert row[1] == table.column("label")[69].as_py() == "bee"
+    assert [np.float32(value) for value in row[2:]] == table.column("vector")[69].as_py()
+
+
+@pytest.mark.parametrize("dtype", ["float16", "float32"])
+def test_patch_tokens_are_those_of_the_model_and_map_into_memory(
+    dtype: str, run: Path, photos: Path, tmp_path: Path
+) -> None:
+    tokens = tmp_path / "tokens.npy"
+    words = ["--patch-tokens", tokens, "--token-dtype", dtype, "--out", tmp_path / "a.npz"]
+    assert embedded(run, photos, *words) == 0
+    found = np.load(tokens, mmap_mode="r")
+    assert (found.shape, str(found.dtype)) == ((70, 16, 24), dtype)
+    model = vitrail.open_model(run, device="cpu")
+    with torch.inference_mode():
+        expected = backbone_of(model.model).forward_features(inputs(model, files_of(photos)))[:, 1:].numpy()
+    assert np.abs(found - expected).max() < (2e-3 if dtype == "float16" else 1e-5) * np.abs(expected).max()
+
+
+class Killed(BaseException):
+    """The process ends here."""
+
+
+@pytest.mark.parametrize("at", range(1, 9))
+def test_a_command_that_ends_anywhere_goes_on_and_gives_the_same_to_the_bit(
+    at: int, run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Every writing step is a place to end at: before it has an effect."""
+    (photos / "ant" / "ant11.bmp").write_bytes(b"no image")
+    words = lambda name: [run, photos, "--out", tmp_path / f"{name}.npz", "--patch-tokens", tmp_path / f"{name}.npy"]  # noqa: E731
+    assert embedded(*words("whole")) == 0
+    monkeypatch.setattr(embedding, "SAVED_EVERY", 0.0)
+    steps = 0
+
+    def counted(function: Any) -> Any:
+        def step(*arguments: Any, **named: Any) -> Any:
+            nonlocal steps
+            steps += 1
+            if steps == at:
+                raise Killed
+            return function(*arguments, **named)
+
+        return step
+
+    with monkeypatch.context() as patch:
+        for name in ("fsync", "replace"):
+            patch.setattr(os, name, counted(getattr(os, name)))
+        patch.setattr(Path, "replace", counted(Path.replace))
+        with pytest.raises(Killed):
+            embedded(*words("cut"))
+    assert not (tmp_path / "cut.npz").exists() or at == 8
+    assert embedded(*words("cut")) == 0
+    for suffix in ("npz", "npy"):
+        assert (tmp_path / f"cut.{suffix}").read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
+    assert not list(tmp_path.glob(".*")), "nothing hidden is left"
+
+
+def test_a_killed_process_goes_on_where_it_was(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos = class_folders(tmp_path / "photos", records(400, first=7))
+    out = tmp_path / "cut.npz"
+    slow = (
+        "import sys, time, vitrail.runs.embedding as e\n"
+        "from vitrail.cli import main\n"
+        "e.SAVED_EVERY = 0.0\n"
+        "call = e.Embedder.__call__\n"
+        "e.Embedder.__call__ = lambda self, images: (time.sleep(0.2), call(self, images))[1]\n"
+        "main(sys.argv[1:])\n"
+    )
+    words = ["embed", str(run), str(photos), "--out", str(out), *CPU]
+    process = subprocess.Popen([sys.executable, "-c", slow, *words])
+    deadline = time.monotonic() + 60
+    while len(list((tmp_path / ".cut.npz.unfinished").glob("*.npz"))) < 3 and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not out.exists()
+    kept = len(list((tmp_path / ".cut.npz.unfinished").glob("*.npz")))
+    computed = 0
+    call = embedding.Embedder.__call__
+
+    def counted(self: Any, images: torch.Tensor) -> Any:
+        nonlocal computed
+        computed += 1
+        return call(self, images)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(embedding.Embedder, "__call__", counted)
+        assert main(words) == 0
+    assert computed == 25 - kept < 25
+    assert np.array_equal(read_features(out).vectors, vitrail.embed(run, photos, device="cpu", workers=0))
+    capsys.readouterr()
+
+
+def test_what_was_begun_with_other_options_is_not_gone_on_with(
+    run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "a.npz"
+    monkeypatch.setattr(embedding, "SAVED_EVERY", 0.0)
+    with monkeypatch.context() as patch:
+        patch.setattr("vitrail.commands.embed.write_features", lambda *_: (_ for _ in ()).throw(Killed))
+        with pytest.raises(Killed):
+            embedded(run, photos, "--out", out)
+    assert embedded(run, photos, "--out", out, "--pool", "mean") == 0
+    assert "is computed anew" in capsys.readouterr().err
+    assert np.array_equal(read_features(out).vectors, vitrail.embed(run, photos, pool="mean", device="cpu", workers=0))
+
+
+def test_damaged_images_are_counted_named_and_left_out(
+    run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    broken = photos / "bee" / "bee3.bmp"
+    broken.write_bytes(b"no image")
+    assert embedded(run, photos, "--out", tmp_path / "a.npz") == 0
+    printed = capsys.readouterr()
+    assert "left out: 1 of 70 images" in printed.err
+    assert str(broken) in printed.err
+    assert printed.out.startswith("69 images, ")
+    table = read_features(tmp_path / "a.npz")
+    assert str(broken) not in table.files
+    assert len(table.files) == len(table.labels) == 69
+    alone = vitrail.open_model(run, device="cpu").embed([table.files[-1]]).numpy()[0]
+    assert np.allclose(table.vectors[-1], alone, atol=1e-5), "rows after it are still their own images'"
+    with pytest.raises(VitrailError, match="left out: 1 of 70"):
+        vitrail.embed(run, photos, device="cpu", workers=0)
+
+
+def test_images_without_labels_and_images_in_memory_are_embedded(
+    run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    flat = tmp_path / "flat"
+    flat.mkdir()
+    images = [np.random.default_rng(seed).integers(0, 256, (40, 30, 3), dtype=np.uint8) for seed in (3, 4)]
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(flat / f"{number}.png")
+    assert embedded(run, flat, "--out", tmp_path / "a.npz") == 0
+    assert "Without labels" in capsys.readouterr().err
+    table = read_features(tmp_path / "a.npz")
+    assert list(table.labels) == [None, None]
+    assert np.array_equal(table.vectors, vitrail.embed(run, images, device="cpu"))
+
+
+def test_a_search_finds_the_image_itself_and_then_its_mirror_image(
+    run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    values = np.repeat(np.linspace(0, 255, 32).astype(np.uint8)[:, None, None], 32, axis=1).repeat(3, axis=2)
+    values[4:9, 3:8] = (200, 30, 60)
+    smooth = Image.fromarray(values)
+    query, mirrored = photos / "ant" / "query.bmp", photos / "bee" / "mirrored.bmp"
+    smooth.save(query)
+    ImageOps.mirror(smooth).save(mirrored)
+    features = tmp_path / "a.npz"
+    assert embedded(run, photos, "--out", features, "--pool", "mean") == 0
+    capsys.readouterr()
+    assert main(["embed", "--search", str(query), "--features", str(features), "--top", "4", "--device", "cpu"]) == 0
+    lines = [line for line in capsys.readouterr().out.splitlines() if ".bmp" in line][1:]
+    assert len(lines) == 4
+    assert all(word in lines[0] for word in (str(query), "ant", "1.0000"))
+    assert str(mirrored) in lines[1]
+    drawn = Image.open(tmp_path / "query-similar.png")
+    assert drawn.width > 5 * 224
+    found = vitrail.search(query, features, run, top=72, device="cpu")
+    vectors = np.asarray(read_features(features).vectors, np.float64)
+    files = read_features(features).files
+    asked = vectors[files.index(str(query))]
+    by_hand = {
+        file: float(v @ asked / np.sqrt((v @ v) * (asked @ asked))) for file, v in zip(files, vectors, strict=True)
+    }
+    assert [one.similarity for one in found] == sorted((one.similarity for one in found), reverse=True)
+    for one in found:
+        assert one.similarity == pytest.approx(by_hand[one.file], abs=1e-6)
+
+
+def refused(capsys: pytest.CaptureFixture[str], *words: Any) -> str:
+    capsys.readouterr()
+    assert main(["embed", *map(str, words)]) == 2
+    said = capsys.readouterr().err.splitlines()
+    assert said[-1].startswith("vitrail: ")
+    assert not any(line.startswith("Traceback") for line in said)
+    return said[-1]
+
+
+def test_bad_input_is_one_sentence(
+    run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    features, text, folder = tmp_path / "a.npz", tmp_path / "notes.txt", tmp_path / "folder.npz"
+    folder.mkdir()
+    text.write_text("nothing of the kind\n")
+    assert embedded(run, photos, "--out", features) == 0
+    query, other = files_of(photos)[0], untrained(tmp_path / "other", seed=4)
+    fake = tmp_path / "fake.npz"
+    shutil.copy(text, fake)
+    search = ["--search", query, "--features"]
+    assert "needs MODEL and DATA" in refused(capsys)
+    assert "needs --out" in refused(capsys, run, photos)
+    assert "none of .parquet, .npz, .csv" in refused(capsys, run, photos, "--out", tmp_path / "a.txt")
+    assert "is a folder; give a file" in refused(capsys, run, photos, "--out", folder)
+    assert "is a file and no folder" in refused(capsys, run, photos, "--out", text / "a.npz")
+    assert "lies inside the data" in refused(capsys, run, photos, "--out", photos / "a.npz")
+    assert "no_such" in refused(capsys, run, tmp_path / "no_such", "--out", tmp_path / "b.npz")
+    assert "no_such" in refused(capsys, tmp_path / "no_such", photos, "--out", tmp_path / "b.npz")
+    assert "must end in .npy" in refused(capsys, run, photos, "--out", tmp_path / "b.npz", "--patch-tokens", "x.npz")
+    assert "add --patch-tokens" in refused(capsys, run, photos, "--out", features, "--token-dtype", "float32")
+    assert "add --search" in refused(capsys, run, photos, "--out", features, "--top", "3")
+    assert "of another model" in refused(capsys, other, photos, "--out", features, *CPU)
+    assert "of another --pool" in refused(capsys, run, photos, "--out", features, "--pool", "mean", *CPU)
+    assert "of other images" in refused(capsys, run, photos / "ant", "--out", features, *CPU)
+    assert "of another model" in refused(capsys, other, *search, features)
+    assert "there is no features file" in refused(capsys, *search, tmp_path / "gone.npz")
+    assert "is no features file" in refused(capsys, *search, fake)
+    assert "none of .parquet" in refused(capsys, *search, text)
+    assert "needs --features" in refused(capsys, "--search", query)
+    assert "leave it out" in refused(capsys, *search, features, "--pool", "mean")
+    assert "was computed in fp32" in refused(capsys, *search, features, "--precision", "bf16")
+    assert "no_such" in refused(capsys, "--search", "no_such.jpg", "--features", features)
+    assert str(text) in refused(capsys, "--search", text, "--features", features)
+    assert "stands for 70" in refused(capsys, "--search", photos, "--features", features)
+    assert "did you mean '--features'" in refused(capsys, "--search", query, "--in", features)
+    assert not (tmp_path / "b.npz").exists()
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert 'pip install "vitrail[embed]"' in refused(capsys, run, photos, "--out", tmp_path / "a.parquet")
+
+
+def test_a_csv_that_was_changed_or_lost_its_description_is_refused(
+    run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    features = tmp_path / "a.csv"
+    assert embedded(run, photos, "--out", features) == 0
+    assert json.loads((tmp_path / "a.csv.json").read_text())["dimensions"] == 24
+    search = ["--search", files_of(photos)[0], "--features", features]
+    features.write_text(features.read_text().replace("ant", "bee", 1))
+    assert "compute the features again" in refused(capsys, *search)
+    (tmp_path / "a.csv.json").unlink()
+    assert "is missing" in refused(capsys, *search)
