@@ -36,6 +36,8 @@ COMMANDS = {
     "pretrain weights": ["pretrain", "digits", "--weights", "{}"],
     "evaluate": ["evaluate", "{}", "digits"],
     "predict": ["predict", "{}", "one.png"],
+    "embed": ["embed", "{}", "one.png", "--out", "features.npz"],
+    "embed a search": ["embed", "--search", "{}", "--features", "{}"],
     "look": ["look", "{}"],
     "probe": ["probe", "{}", "digits"],
     "plan": ["plan", "{}"],

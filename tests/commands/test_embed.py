@@ -17,7 +17,7 @@ from PIL import Image, ImageOps
 
 import vitrail
 import vitrail.runs.embedding as embedding
-from tests.commands.data_sets import class_folders, records
+from tests.commands.data_sets import class_folders, csv_file, records
 from tests.commands.untrained import untrained
 from vitrail.cli import main
 from vitrail.data.feature_files import read_features
@@ -170,38 +170,68 @@ class Killed(BaseException):
     """The process ends here."""
 
 
-@pytest.mark.parametrize("at", range(1, 9))
+@pytest.mark.parametrize("suffix", ["npz", "csv"])
 def test_a_command_that_ends_anywhere_goes_on_and_gives_the_same_to_the_bit(
-    at: int, run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    suffix: str, run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """Every writing step is a place to end at: before it has an effect."""
+    """Every step that makes something durable is a place to end at, before it has an effect."""
     (photos / "ant" / "ant11.bmp").write_bytes(b"no image")
-    words = lambda name: [run, photos, "--out", tmp_path / f"{name}.npz", "--patch-tokens", tmp_path / f"{name}.npy"]  # noqa: E731
-    assert embedded(*words("whole")) == 0
     monkeypatch.setattr(embedding, "SAVED_EVERY", 0.0)
-    steps = 0
 
-    def counted(function: Any) -> Any:
-        def step(*arguments: Any, **named: Any) -> Any:
-            nonlocal steps
-            steps += 1
-            if steps == at:
-                raise Killed
-            return function(*arguments, **named)
+    def asked(name: str) -> int:
+        out = tmp_path / name
+        out.mkdir(exist_ok=True)
+        return embedded(run, photos, "--out", out / f"a.{suffix}", "--patch-tokens", out / "tokens.npy")
 
-        return step
+    assert asked("whole") == 0
+    at, ended = 0, True
+    while ended:
+        at, ended = at + 1, False
+        with monkeypatch.context() as patch:
+            left = iter(range(at - 1, -1, -1))
+            for place, name in ((os, "fsync"), (Path, "replace"), (shutil, "rmtree")):
+                patch.setattr(place, name, _ending(getattr(place, name), left))
+            try:
+                asked(f"cut{at}")
+            except Killed:
+                ended = True
+        assert asked(f"cut{at}") == 0
+        for file in (tmp_path / "whole").iterdir():
+            assert (tmp_path / f"cut{at}" / file.name).read_bytes() == file.read_bytes(), (at, file.name)
+        assert {file.name for file in (tmp_path / f"cut{at}").iterdir()} == {
+            file.name for file in (tmp_path / "whole").iterdir()
+        }, "nothing hidden is left"
+    assert at > 20
+
+
+def _ending(function: Any, left: Any) -> Any:
+    """Return a function that ends the process once a countdown is over."""
+
+    def step(*arguments: Any, **named: Any) -> Any:
+        if next(left, None) == 0:
+            raise Killed
+        return function(*arguments, **named)
+
+    return step
+
+
+def test_an_interruption_by_hand_says_what_is_kept_and_the_same_command_goes_on(
+    run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(embedding, "SAVED_EVERY", 0.0)
+    call, calls = embedding.Embedder.__call__, iter(range(9))
+
+    def interrupted(self: Any, *arguments: Any) -> Any:
+        if next(calls) == 1:
+            raise KeyboardInterrupt
+        return call(self, *arguments)
 
     with monkeypatch.context() as patch:
-        for name in ("fsync", "replace"):
-            patch.setattr(os, name, counted(getattr(os, name)))
-        patch.setattr(Path, "replace", counted(Path.replace))
-        with pytest.raises(Killed):
-            embedded(*words("cut"))
-    assert not (tmp_path / "cut.npz").exists() or at == 8
-    assert embedded(*words("cut")) == 0
-    for suffix in ("npz", "npy"):
-        assert (tmp_path / f"cut.{suffix}").read_bytes() == (tmp_path / f"whole.{suffix}").read_bytes()
-    assert not list(tmp_path.glob(".*")), "nothing hidden is left"
+        patch.setattr(embedding.Embedder, "__call__", interrupted)
+        assert embedded(run, photos, "--out", tmp_path / "a.npz") == 130
+    assert "32 of 70 images are kept, and the same command goes on" in capsys.readouterr().err
+    assert embedded(run, photos, "--out", tmp_path / "a.npz") == 0
+    assert np.array_equal(read_features(tmp_path / "a.npz").vectors, vitrail.embed(run, photos, device="cpu"))
 
 
 def test_a_killed_process_goes_on_where_it_was(run: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -212,7 +242,7 @@ def test_a_killed_process_goes_on_where_it_was(run: Path, tmp_path: Path, capsys
         "from vitrail.cli import main\n"
         "e.SAVED_EVERY = 0.0\n"
         "call = e.Embedder.__call__\n"
-        "e.Embedder.__call__ = lambda self, images: (time.sleep(0.2), call(self, images))[1]\n"
+        "e.Embedder.__call__ = lambda self, *images: (time.sleep(0.2), call(self, *images))[1]\n"
         "main(sys.argv[1:])\n"
     )
     words = ["embed", str(run), str(photos), "--out", str(out), *CPU]
@@ -227,10 +257,10 @@ def test_a_killed_process_goes_on_where_it_was(run: Path, tmp_path: Path, capsys
     computed = 0
     call = embedding.Embedder.__call__
 
-    def counted(self: Any, images: torch.Tensor) -> Any:
+    def counted(self: Any, *arguments: Any) -> Any:
         nonlocal computed
         computed += 1
-        return call(self, images)
+        return call(self, *arguments)
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(embedding.Embedder, "__call__", counted)
@@ -286,6 +316,36 @@ def test_images_without_labels_and_images_in_memory_are_embedded(
     table = read_features(tmp_path / "a.npz")
     assert list(table.labels) == [None, None]
     assert np.array_equal(table.vectors, vitrail.embed(run, images, device="cpu"))
+
+
+def test_tables_and_embedded_digits_are_embedded_with_their_labels_and_splits(run: Path, tmp_path: Path) -> None:
+    table = csv_file(tmp_path / "data", records(2, split="train", first=5) + records(2, split="test", first=90))
+    assert embedded(run, table, "--out", tmp_path / "a.npz") == 0
+    found = read_features(tmp_path / "a.npz")
+    assert list(zip(found.labels, found.splits, strict=True)) == [
+        (label, split) for split in ("train", "test") for label in ("ant", "bee") for _ in range(2)
+    ]
+    assert all(Path(file).is_file() for file in found.files)
+    assert embedded(run, "digits", "--out", tmp_path / "b.npz") == 0
+    digits = read_features(tmp_path / "b.npz")
+    assert len(digits.files) == 1797
+    assert set(digits.labels) == set("0123456789")
+    assert [digits.splits.count(split) for split in ("validation", "test")] == [200, 300]
+
+
+@pytest.mark.parametrize(
+    ("task", "model"), [("classify", "mae_vit_ti16"), ("detect", "swin_t"), ("segment", "vit_ti16")]
+)
+def test_models_of_every_task_give_what_their_backbone_makes_of_an_image(
+    task: str, model: str, tmp_path: Path, photos: Path
+) -> None:
+    task = "mae" if model.startswith("mae") else task
+    run, files = untrained(tmp_path / "run", task, model), files_of(photos)[:3]
+    opened = vitrail.open_model(run, device="cpu")
+    with torch.inference_mode():
+        expected = backbone_of(opened.model).embed(inputs(opened, files)).numpy()
+    found = vitrail.embed(run, [str(file) for file in files], device="cpu")
+    assert np.allclose(found, expected, rtol=1e-5, atol=1e-5)
 
 
 def test_a_search_finds_the_image_itself_and_then_its_mirror_image(

@@ -15,7 +15,7 @@ import numpy as np
 
 from vitrail.config import Preprocessing, from_json, make
 from vitrail.console import quoted
-from vitrail.data.feature_files import FeatureTable, check_suffix, read_features, write_features
+from vitrail.data.feature_files import FeatureTable, check_suffix, read_features, sidecar, write_features
 from vitrail.data.features import room_for
 from vitrail.data.listed import Listed, listed_images
 from vitrail.data.requested import requested_images
@@ -25,10 +25,11 @@ from vitrail.data.vector_chunks import Chunk, Chunks, begin, clear
 from vitrail.errors import ConfigError, DataError
 from vitrail.meaning import check_meant
 from vitrail.output import say, say_table, warn
+from vitrail.paths import user_path
 from vitrail.runs.embedding import Embedder, compute
 from vitrail.runs.nearest import Similar, most_similar, similar_sheet
 from vitrail.runs.place import check_place
-from vitrail.serialize import dumps, whole_file
+from vitrail.serialize import dumps, make_durable, whole_file
 from vitrail.settings import EmbedSettings
 from vitrail.tasks.find_preprocessing import settle_preprocessing
 from vitrail.tasks.left_out import left_out
@@ -84,7 +85,7 @@ def embed(model: str | Path, images: Any, **settings: Any) -> np.ndarray:
     if asked.search is not None:
         raise ConfigError("a search is vitrail.search(image, features)")
     listed = listed_images(images)
-    found = _embedded(asked, listed, lambda note: warnings.warn(note, stacklevel=3))
+    found = _embedded(asked, listed, lambda note: warnings.warn(note, stacklevel=4))
     if found.damaged and asked.out is None:
         raise DataError("; ".join(left_out(found.damaged, len(listed.items))))
     for line in left_out(found.damaged, len(listed.items)):
@@ -153,7 +154,7 @@ def _embedded(settings: EmbedSettings, listed: Listed, note: Callable[[str], Non
     runtime = Runtime.named(settings.device, "fp32" if settings.precision == "auto" else settings.precision)
     opened = open_any(settings.model, accept_license=settings.accept_license)
     opened = settle_preprocessing(opened, settings, listed.items, runtime.device)
-    for sentence in opened.sentences:
+    for sentence in opened.sentences if note is warn else opened.notes:
         note(sentence)
     embedder = Embedder.of(opened, settings.pool, runtime)
     if out is None:
@@ -238,11 +239,21 @@ def _written(
         count = compute(embedder, listed, chunks, file, settings.workers)
         seconds, whole = time.monotonic() - began, chunks.joined()
         table = _table(whole, listed, about)
-        write_features(out, table)
+        _write(work, out, table)
         if file is not None:
             file.finish(len(whole.index))
         shutil.rmtree(work, ignore_errors=True)
     return Embedded(table, whole.damaged, count, seconds)
+
+
+def _write(work: Path, out: Path, table: FeatureTable) -> None:
+    """Write a file in the hidden folder, where nothing is left of it whatever happens, and rename it into its place."""
+    whole = work / out.name
+    write_features(whole, table)
+    for there, place in ((sidecar(whole), sidecar(out)), (whole, out)):
+        if there.exists():
+            there.replace(place)
+    make_durable(out.parent)
 
 
 def _token_file(settings: EmbedSettings, embedder: Embedder, path: Path, images: int) -> TokenFile:
@@ -305,11 +316,21 @@ def _run_search(settings: EmbedSettings) -> None:
     say(str(place))
 
 
+def _features_named(settings: EmbedSettings) -> Path:
+    """Return the file that a search is to look into.
+
+    Raises:
+        ConfigError: none is named.
+    """
+    if not (settings.features or "").strip():
+        raise ConfigError("a search needs --features, a file that vitrail embed MODEL DATA --out FILE wrote")
+    return user_path(settings.features, ConfigError)
+
+
 def _drawing_place(settings: EmbedSettings) -> Path:
     """Return where the sheet is drawn: beside the features, by the query's name, where nothing is said."""
-    if settings.features is None:
-        raise ConfigError("a search needs --features, a file that vitrail embed MODEL DATA --out FILE wrote")
-    otherwise = Path(settings.features).with_name(f"{Path(settings.search or '').stem or 'image'}-similar.png")
+    features = _features_named(settings)
+    otherwise = features.parent / f"{Path(settings.search or '').stem or 'image'}-similar.png"
     place = check_place(settings.out, otherwise, file=True)
     if place.suffix.lower() != ".png":
         raise ConfigError(f"--out {quoted(place)} must end in .png: a search draws what it found")
@@ -318,12 +339,11 @@ def _drawing_place(settings: EmbedSettings) -> Path:
 
 def _searched(settings: EmbedSettings, query: Any) -> tuple[list[Similar], Any, FeatureTable]:
     """Return what is most like an image, the image, and what was searched."""
-    if settings.features is None:
-        raise ConfigError("a search needs --features, a file that vitrail embed MODEL DATA --out FILE wrote")
+    features = _features_named(settings)
     requested = requested_images(query)
     if len(requested) != 1:
         raise DataError(f"a search asks about one image, and {query!r} stands for {len(requested):,}")
-    table = read_features(settings.features)
+    table = read_features(features)
     embedder = _embedder_of(settings, table.about)
     image = requested[0].open(embedder.preprocessing.channels)
     pixels = eval_transform(embedder.preprocessing)(image)

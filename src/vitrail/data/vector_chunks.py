@@ -64,13 +64,9 @@ class Chunks:
 
     def add(self, chunk: Chunk) -> None:
         """Keep a part; once this returns it is on the disk."""
+        if self.folder is not None:
+            write_whole(self.folder / _name(chunk.start), _archive(chunk))
         self.parts.append(chunk)
-        if self.folder is None:
-            return
-        content = io.BytesIO()
-        damaged = np.frombuffer(json.dumps(chunk.damaged).encode(), dtype=np.uint8)
-        np.savez(content, next=chunk.next, index=chunk.index, values=chunk.values, damaged=damaged)
-        write_whole(self.folder / _name(chunk.start), content.getvalue())
 
     def joined(self) -> Chunk:
         """Return all parts as one."""
@@ -115,6 +111,13 @@ def _about(folder: Path) -> Any:
 
 def _name(start: int) -> str:
     return f"{start:08d}.npz"
+
+
+def _archive(chunk: Chunk) -> bytes:
+    content = io.BytesIO()
+    damaged = np.frombuffer(json.dumps(chunk.damaged).encode(), dtype=np.uint8)
+    np.savez(content, next=chunk.next, index=chunk.index, values=chunk.values, damaged=damaged)
+    return content.getvalue()
 
 
 def _read(path: Path, start: int) -> Chunk | None:

@@ -72,17 +72,22 @@ class Embedder:
         backbone.to(runtime.device).eval()
         return cls(opened.source, backbone, opened.description.preprocessing, pool, runtime)
 
-    def __call__(self, images: Tensor) -> tuple[np.ndarray, np.ndarray]:
-        """Return the vectors ``(B, D)`` and patch tokens ``(B, N, D)``, float32, of uint8 images ``(B, C, H, W)``."""
+    def __call__(self, images: Tensor, keep_tokens: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return the vectors ``(B, D)`` of uint8 images ``(B, C, H, W)``, and where kept their tokens ``(B, N, D)``.
+
+        Both are float32.
+        """
         normalise = Normalise(self.preprocessing.mean, self.preprocessing.std).to(self.runtime.device)
         with torch.inference_mode(), self.runtime.autocast():
             vectors, tokens = pooled(self.backbone, normalise(images.to(self.runtime.device)), self.pool)
-        return vectors.float().cpu().numpy(), tokens.float().cpu().numpy()
+        return vectors.float().cpu().numpy(), tokens.float().cpu().numpy() if keep_tokens else None
 
     def token_shape(self) -> tuple[int, int]:
         """Return how many patch tokens an image has, and their width."""
-        size = self.preprocessing.image_size
-        return self(torch.zeros(1, self.preprocessing.channels, *size, dtype=torch.uint8))[1].shape[1:]
+        black = torch.zeros(1, self.preprocessing.channels, *self.preprocessing.image_size, dtype=torch.uint8)
+        tokens = self(black, keep_tokens=True)[1]
+        assert tokens is not None
+        return tokens.shape[1], tokens.shape[2]
 
     def about(self) -> dict[str, Any]:
         """Return all that decides the vectors of an image, as JSON values."""
@@ -137,7 +142,7 @@ def compute(embedder: Embedder, listed: Listed, chunks: Chunks, tokens: TokenFil
 
     Raises:
         DataError: a value is not finite, or a data worker hangs or dies.
-        Interrupted: by Ctrl-C; what was computed is kept.
+        Interrupted: by Ctrl-C; what was saved is kept.
     """
     total = -(-len(listed.items) // EMBEDDED_AT_ONCE)
     if chunks.next >= total:
@@ -148,11 +153,10 @@ def compute(embedder: Embedder, listed: Listed, chunks: Chunks, tokens: TokenFil
     try:
         for batch in work.batches:
             index = batch["index"].numpy() + first
-            work.add(index, *embedder(batch["image"]), listed)
+            work.add(index, *embedder(batch["image"], tokens is not None), listed)
             progress.reached(int(index[-1]) + 1, len(listed.items))
         work.save(total)
     except KeyboardInterrupt:
-        work.save(work.reached)
         if chunks.folder is None:
             raise
         done = f"{chunks.rows:,} of {len(listed.items):,} images are kept"
@@ -165,9 +169,9 @@ class _Work:
 
     def __init__(self, chunks: Chunks, tokens: TokenFile | None, batches: EvalBatches) -> None:
         self.chunks, self.tokens, self.batches = chunks, tokens, batches
-        self.part, self.reached, self.told = _Part(chunks.next), chunks.next, 0
+        self.part, self.told = _Part(chunks.next), 0
 
-    def add(self, index: np.ndarray, vectors: np.ndarray, patches: np.ndarray, listed: Listed) -> None:
+    def add(self, index: np.ndarray, vectors: np.ndarray, patches: np.ndarray | None, listed: Listed) -> None:
         """Take in a batch, and save where it is time to."""
         wrong = ~np.isfinite(vectors).all(axis=1)
         if wrong.any():
@@ -177,11 +181,10 @@ class _Work:
             )
         self.part.index.append(index)
         self.part.vectors.append(vectors)
-        if self.tokens is not None:
+        if patches is not None:
             self.part.tokens.append(patches)
-        self.reached = int(index[-1]) // EMBEDDED_AT_ONCE + 1
         if self.part.is_due:
-            self.save(self.reached)
+            self.save(int(index[-1]) // EMBEDDED_AT_ONCE + 1)
 
     def save(self, end: int) -> None:
         """Keep what was computed up to batch ``end``: patch tokens first, as the vectors say how many of them count."""
