@@ -15,7 +15,7 @@ from vitrail.stress.chosen import choose_images
 from vitrail.stress.curves import Curve
 from vitrail.stress.figures import figures_of
 from vitrail.stress.measure import Measurement, Variant, answers_to, units_of
-from vitrail.stress.saliency import saliency_by_encoder, saliency_of
+from vitrail.stress.saliency import best_method, saliency_by_encoder, saliency_of
 from vitrail.stress.study import Entrant, StudyPlan, curve_figures, measure_all, prepare
 from vitrail.stress.suite import GROUPS, Suited, curves_of
 
@@ -216,9 +216,15 @@ def test_large_sets_are_measured_in_parts_with_the_same_answers(tmp_path: Path, 
         assert same(parts, one[unit])
 
 
-def test_what_matters_is_said_by_attention_by_grad_cam_or_by_another_encoder(tmp_path: Path) -> None:
+def test_without_attention_grad_cam_says_what_matters_where_its_map_has_places(tmp_path: Path) -> None:
+    backbone = stressed(tmp_path, "bit_r50x1").backbone
+    assert best_method(backbone, (33, 20)) == "grad-cam"
+    assert best_method(backbone, (32, 32)) == "leave-one-out", "a single place says nothing"
+
+
+def test_what_matters_is_said_by_attention_by_removal_or_by_another_encoder(tmp_path: Path) -> None:
     for number, (name, words) in enumerate(
-        (("vit_ti16", "attention"), ("swin_t", "rollout"), ("bit_r50x1", "grad-cam"))
+        (("vit_ti16", "attention"), ("swin_t", "rollout"), ("bit_r50x1", "leave-one-out"))
     ):
         model = stressed(tmp_path, name, str(number))
         saliency = saliency_of(model)

@@ -41,6 +41,7 @@ from vitrail.stress.study import (
     trained_patches,
 )
 from vitrail.stress.words import conclusions
+from vitrail.tasks.find_preprocessing import items_of, settle_preprocessing
 from vitrail.tasks.left_out import left_out
 from vitrail.tasks.registry import task_of
 from vitrail.training.precision import keep_large_buffers
@@ -158,10 +159,14 @@ def _entrants(settings: StressSettings, opened: Sequence[OpenedModel]) -> tuple[
         for name, one in zip(settings.models, opened, strict=True)
     ]
     common, said = _common([one.images for one in measured], settings.data)
-    notes = [note for one in opened for note in one.notes] + [note for one in measured for note in one.notes] + said
+    runtime = Runtime.of(settings)
+    opened = [
+        settle_preprocessing(one, settings, items_of(images), runtime.device)
+        for one, images in zip(opened, common, strict=True)
+    ]
+    notes = [note for one in opened for note in one.sentences] + [note for one in measured for note in one.notes] + said
     entrants = []
     for name, one, images in zip(_names(settings.models), opened, common, strict=True):
-        runtime = Runtime.of(settings)
         predictor: Any = task_of(one.description).predictor(one.model, one.description, runtime)
         chosen = choose_images(images, one.description.preprocessing, settings.images, settings.data)
         entrants.append(Entrant(StressedModel(name, predictor), chosen))

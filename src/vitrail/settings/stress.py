@@ -10,15 +10,17 @@ import tyro
 from vitrail.errors import ConfigError
 from vitrail.meaning import Rule
 from vitrail.ranges import COUNT, MOST, Range
+from vitrail.settings.inputs import InputOptions
 
 WORDS = "MODEL [MODEL2 ...] DATA"
 
 
 @dataclass(frozen=True)
-class StressSettings:
+class StressSettings(InputOptions):
     """Measure classifiers on images that are occluded, shuffled, robbed of texture, shifted, corrupted or patched."""
 
     RANGES: ClassVar[dict[str, Range]] = {
+        **InputOptions.RANGES,
         "images": Range(0, MOST),
         "seeds": Range(1, 100),
         "batch_size": COUNT,

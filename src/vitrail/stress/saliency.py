@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from vitrail.data.normalise import Normalise
 from vitrail.errors import ConfigError
+from vitrail.explain.fill import mean_fill
 from vitrail.explain.methods import Request, explain, find_method
 from vitrail.explain.rollout import attention_maps
 from vitrail.explain.stitched import window_rollout
@@ -56,28 +57,29 @@ def saliency_of(model: StressedModel, method: str = "auto") -> Saliency:
         model: the model.
         method: one of `vitrail.explain.methods.METHODS`; of those that explain a class, of the class that the model
             says. auto: of a ViT the attention of its last block, as the paper takes it from DINO; of a Swin attention
-            through all windows; of a model without attention Grad-CAM.
+            through all windows; of a model without attention Grad-CAM, or removal where its last map is one place.
 
     Raises:
         ConfigError: there is no such method.
     """
-    name = best_method(model.backbone) if method == "auto" else method
+    name = best_method(model.backbone, model.size) if method == "auto" else method
     chosen, classifier = find_method(name), model.predictor.model
+    fill = None if model.backbone.can_leave_patches_out else mean_fill
 
     def maps(images: Tensor) -> Tensor:
         if chosen.explains_class:
             target = target_of(classifier, images)
         else:
             target = Target(torch.zeros(len(images), dtype=torch.int64))
-        return explain(name, Request(classifier, images, target)).values.float().cpu()
+        return explain(name, Request(classifier, images, target, fill)).values.float().cpu()
 
     return Saliency(f"{chosen.title} ({name}) of each model itself", name, maps, model.predictor.module.normalise)
 
 
-def best_method(backbone: Backbone) -> str:
-    """Return how a model itself says what matters, where nothing else is asked for."""
+def best_method(backbone: Backbone, image_size: tuple[int, int]) -> str:
+    """Return how a model itself says what matters in images of a size in pixels, where nothing else is asked for."""
     if not backbone.attention_layers():
-        return "grad-cam"
+        return "grad-cam" if max(image_size) > backbone.strides[-1] else "leave-one-out"
     return "rollout" if backbone.has_windows else "attention"
 
 
