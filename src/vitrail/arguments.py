@@ -140,11 +140,6 @@ class Asked:
         return _options_of_all(self.kinds)
 
     @property
-    def is_decided(self) -> bool:
-        """Whether one class says what values may be; else what one task refuses another may take."""
-        return len(self.kinds) == 1
-
-    @property
     def names(self) -> list[str]:
         """The dotted names of their settings."""
         return list(dict.fromkeys(name for kind in self.kinds for name in names_of(kind)))
@@ -230,12 +225,28 @@ def _checked(asked: Asked, given: Given) -> list[str]:
         if known[name].switch:
             checked += _switched(known, name, values)
         else:
-            checked += [name, *(known[name].check(values, name) if asked.is_decided else values)]
+            checked += [name, *_fitting(asked, name, values)]
     _check_count(command, kind, given.plain)
     missing = list(_required(kind))[len(given.plain) :]
     if missing:
         raise VitrailError(f"vitrail {command} needs {' and '.join(missing)}; see: vitrail {command} --help")
     return [*given.plain, *checked]
+
+
+def _fitting(asked: Asked, name: str, values: list[str]) -> list[str]:
+    """Return an option's values as they are read, if they fit one of the tasks that it may be for.
+
+    Raises:
+        ConfigError: they fit none.
+    """
+    refused: ConfigError | None = None
+    for option in (options_of(kind)[name] for kind in asked.kinds if name in options_of(kind)):
+        try:
+            return option.check(values, name)
+        except ConfigError as error:
+            refused = refused or error
+    assert refused is not None
+    raise refused
 
 
 def _switched(known: dict[str, Option], name: str, given: list[str]) -> list[str]:

@@ -84,6 +84,7 @@ RANGES: dict[str, dict[str, Range]] = {
         "stem_depths": DEPTH,
         "embed_width": CHANNELS,
         "window": Range(1, 1_024),
+        "pretrained_windows": Range(0, 1_024),
         "head_width": CHANNELS,
         "dropout": PROBABILITY,
         "attention_dropout": PROBABILITY,

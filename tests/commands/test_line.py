@@ -109,8 +109,8 @@ def test_the_attention_of_any_layer_is_drawn(classifier: Path, tmp_path: Path) -
     ("asked", "answer"),
     [
         ({"count": 0}, "count must be a number from 1"),
-        ({"pixel": (1, 1)}, "--pixel means nothing to the model"),
-        ({"layers": (0,)}, "--layers means nothing to the model"),
+        ({"explain": "predicted"}, "--explain means nothing to the model"),
+        ({"layers": (9,)}, "layer"),
     ],
 )
 def test_what_has_no_meaning_for_a_masked_autoencoder_is_not_passed_over(
