@@ -167,6 +167,7 @@ def test_the_python_of_the_guide_runs(photos: Path, capsys: pytest.CaptureFixtur
     for block in blocks("docs/guides/python.md", "python"):
         exec(block, names)
     assert names["vectors"].shape == (2, 192)
+    assert len(names["alike"]) == 5
     assert names["tokens"].shape == (2, 1 + 4 * 6, 192)
     assert names["logits"].shape == (1, 2)
 

@@ -299,6 +299,8 @@ def test_damaged_images_are_counted_named_and_left_out(
     assert len(table.files) == len(table.labels) == 69
     alone = vitrail.open_model(run, device="cpu").embed([table.files[-1]]).numpy()[0]
     assert np.allclose(table.vectors[-1], alone, atol=1e-5), "rows after it are still their own images'"
+    with pytest.raises(VitrailError, match="lies inside the data"):
+        vitrail.embed(run, photos, out=photos / "a.npz", device="cpu", workers=0)
     with pytest.raises(VitrailError, match="left out: 1 of 70"):
         vitrail.embed(run, photos, device="cpu", workers=0)
 
@@ -377,6 +379,34 @@ def test_a_search_finds_the_image_itself_and_then_its_mirror_image(
     assert [one.similarity for one in found] == sorted((one.similarity for one in found), reverse=True)
     for one in found:
         assert one.similarity == pytest.approx(by_hand[one.file], abs=1e-6)
+
+
+def test_a_model_that_was_moved_is_named_and_json_says_it_all(
+    run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    features, query = tmp_path / "a.npz", files_of(photos)[40]
+    assert embedded(run, photos, "--out", features, "--json") == 0
+    said = json.loads(capsys.readouterr().out)
+    assert (said["images"], said["dimensions"], said["left_out"], said["out"]) == (70, 24, [], str(features))
+    run.rename(tmp_path / "moved")
+    search = ["--search", query, "--features", features, "--json"]
+    assert "give MODEL" in refused(capsys, *search)
+    out = tmp_path / "sheets" / "found.png"
+    assert main(["embed", str(tmp_path / "moved"), *map(str, search), "--top", "100", "--out", str(out)]) == 0
+    said = json.loads(capsys.readouterr().out)
+    assert len(said["found"]) == 70, "no more than there are"
+    assert said["found"][0]["file"] == str(query)
+    assert said["found"][0]["label"] == "bee"
+    assert Image.open(said["figure"]).format == "PNG"
+
+
+def test_a_search_draws_a_place_for_images_that_are_gone(run: Path, photos: Path, tmp_path: Path) -> None:
+    features, query = tmp_path / "a.npz", files_of(photos)[0]
+    assert embedded(run, photos, "--out", features) == 0
+    shutil.rmtree(photos / "bee")
+    words = ["embed", "--search", str(query), "--features", str(features), "--top", "70", "--device", "cpu"]
+    assert main(words) == 0
+    assert (tmp_path / "ant0-similar.png").is_file()
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: Any) -> str:

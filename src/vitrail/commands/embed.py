@@ -22,7 +22,7 @@ from vitrail.data.requested import requested_images
 from vitrail.data.token_file import TokenFile, check_absent, unfinished_tokens
 from vitrail.data.transforms import eval_transform
 from vitrail.data.vector_chunks import Chunk, Chunks, begin, clear
-from vitrail.errors import ConfigError, DataError
+from vitrail.errors import ConfigError, DataError, WeightsError
 from vitrail.meaning import check_meant
 from vitrail.output import say, say_table, warn
 from vitrail.paths import user_path
@@ -81,7 +81,8 @@ def embed(model: str | Path, images: Any, **settings: Any) -> np.ndarray:
     Raises:
         VitrailError: the model or an image cannot be used, or an option does not fit.
     """
-    asked = _asked(model=model, **settings)
+    named = (os.fspath(images),) if isinstance(images, (str, os.PathLike)) else ()
+    asked = _asked(model=model, data=named, **settings)
     if asked.search is not None:
         raise ConfigError("a search is vitrail.search(image, features)")
     listed = listed_images(images)
@@ -366,7 +367,12 @@ def _embedder_of(settings: EmbedSettings, about: dict[str, Any]) -> Embedder:
     if settings.precision not in ("auto", precision):
         raise ConfigError(f"{name} was computed in {precision}, not {settings.precision}; leave --precision out")
     model = settings.model or source
-    opened = open_any(model, accept_license=settings.accept_license)
+    try:
+        opened = open_any(model, accept_license=settings.accept_license)
+    except WeightsError as error:
+        if settings.model:
+            raise
+        raise ConfigError(f"{name} was computed by {source}, and {error}; give MODEL, where it is now") from error
     runtime = Runtime.named(settings.device, precision)
     embedder = Embedder.of(opened, pool, runtime)
     embedder.preprocessing = preprocessing
