@@ -108,3 +108,16 @@ def test_no_odd_word_ends_in_a_traceback(
     assert said.startswith("vitrail: ")
     assert "\x1b" not in said
     assert everything(odd_files) == before
+
+
+@pytest.mark.parametrize("words", ["embed w x --out f.npz", "stress w x"])
+def test_several_processes_do_not_write_the_files_of_one(
+    words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x").mkdir()
+    Image.new("RGB", (8, 8)).save(tmp_path / "x" / "a.png")
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    assert main(words.split()) == 2
+    assert "runs in one process; start it without torchrun" in capsys.readouterr().err
+    assert [path.name for path in tmp_path.iterdir()] == ["x"], "nothing is left behind"

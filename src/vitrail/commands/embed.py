@@ -33,6 +33,7 @@ from vitrail.serialize import dumps, make_durable, whole_file
 from vitrail.settings import EmbedSettings
 from vitrail.tasks.find_preprocessing import settle_preprocessing
 from vitrail.tasks.left_out import left_out
+from vitrail.training.distributed import check_alone
 from vitrail.training.lock import sole_user
 from vitrail.training.runtime import Runtime
 from vitrail.weights.open_any import open_any
@@ -151,6 +152,7 @@ def _asked(**settings: Any) -> EmbedSettings:
 
 def _embedded(settings: EmbedSettings, listed: Listed, note: Callable[[str], None]) -> Embedded:
     """Compute the vectors of images, and write the files that are asked for."""
+    check_alone("embed")
     out, tokens = _places(settings)
     runtime = Runtime.named(settings.device, "fp32" if settings.precision == "auto" else settings.precision)
     opened = open_any(settings.model, accept_license=settings.accept_license)

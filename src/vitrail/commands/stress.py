@@ -44,6 +44,7 @@ from vitrail.stress.words import conclusions
 from vitrail.tasks.find_preprocessing import items_of, settle_preprocessing
 from vitrail.tasks.left_out import left_out
 from vitrail.tasks.registry import task_of
+from vitrail.training.distributed import check_alone
 from vitrail.training.precision import keep_large_buffers
 from vitrail.training.runtime import Runtime
 from vitrail.weights.open_any import OpenedModel, open_any
@@ -88,6 +89,7 @@ def run(settings: StressSettings) -> None:
 
 def _stress(settings: StressSettings) -> Study:
     check_meant(settings, spelt=option_named)
+    check_alone("stress")
     keep_large_buffers()
     settings = _quick(settings)
     out = check_place(settings.out, _place(settings), (settings.data,))

@@ -13,7 +13,7 @@ import torch
 import torch.distributed as dist
 from torch import nn
 
-from vitrail.errors import TrainingError, VitrailError
+from vitrail.errors import ConfigError, TrainingError, VitrailError
 from vitrail.training import watch
 
 T = TypeVar("T")
@@ -87,6 +87,16 @@ def world() -> int:
 def is_main() -> bool:
     """Tell whether this process is the one that writes files and talks."""
     return rank() == 0
+
+
+def check_alone(command: str) -> None:
+    """Refuse several processes to a command that one does: each would write the same files.
+
+    Raises:
+        ConfigError: ``torchrun`` started more than one.
+    """
+    if int(os.environ.get("WORLD_SIZE", "1")) > 1:
+        raise ConfigError(f"vitrail {command} runs in one process; start it without torchrun")
 
 
 def barrier() -> None:
