@@ -28,6 +28,7 @@ FLOORS = {
     "layers": 1,
     "data": 1,
     "training": 1,
+    "trust": 1,
     "models": 2,
     "heads": 3,
     "explain": 4,

@@ -8,6 +8,7 @@ import pytest
 from tests.stress.models import chosen, stressed
 from vitrail.stress.answers import AnswerFile
 from vitrail.stress.compare import Difference, differences, paired_interval
+from vitrail.stress.figures import area_under
 from vitrail.stress.measure import Measurement
 from vitrail.stress.suite import Suited, curves_of
 from vitrail.stress.words import _compared
@@ -65,3 +66,8 @@ def test_what_cannot_be_told_is_said() -> None:
         "(95 % interval 10.0 points to 30.0 points)."
     )
     assert "cannot tell" in _compared(Difference("a", "b", "occlusion_random", 0.5, 0.2, -0.1, 0.5))
+
+
+def test_the_area_is_that_of_trapeziums() -> None:
+    places, values = np.array([0.0, 0.25, 1.0]), np.array([1.0, 0.5, 0.1])
+    assert area_under(places, values) == pytest.approx(0.25 * 0.75 + 0.75 * 0.3)

@@ -15,7 +15,6 @@
   texture
 - `grids`: grids of cells over an image: what is hidden, kept, or moved as a whole
 - `image`: one image as it is put under stress
-- `intervals`: 95 % intervals over images and seeds, and the area under a curve
 - `measure`: from a model and a curve to answers: images changed by several threads while the model scores those
   before
 - `model`: a classifier as it is put under stress: pixels, or fewer tokens, to scores

@@ -9,8 +9,8 @@ import numpy as np
 
 from vitrail.stress.answers import AnswerFile, Answers, Unit
 from vitrail.stress.curves import Curve
-from vitrail.stress.intervals import Z, accuracy_interval, area_under
 from vitrail.stress.measure import CLEAN, Measurement
+from vitrail.trust.intervals import Z, accuracy_interval
 
 MEAN = "corruption_mean"
 """Name of the mean curve of all corruptions."""
@@ -182,6 +182,16 @@ def areas_of(places: np.ndarray, rights: np.ndarray) -> np.ndarray:
     return np.array([area_under(places, right) for right in rights.T])
 
 
+def area_under(places: np.ndarray, values: np.ndarray) -> float:
+    """Return the mean of a curve over its axis by the trapezium rule.
+
+    Args:
+        places: rising, from 0 to 1.
+        values: at those places.
+    """
+    return float((np.diff(places) * (values[1:] + values[:-1]) / 2).sum())
+
+
 def _conflict(measured: Measurement, file: AnswerFile) -> tuple[ConflictPoint, ...]:
     curve = next((curve for curve in measured.curves if "partner" in curve.needs), None)
     if curve is None:
@@ -218,6 +228,7 @@ __all__ = [
     "ModelFigures",
     "Point",
     "answers_of",
+    "area_under",
     "areas_of",
     "conflict_point",
     "figures_of",

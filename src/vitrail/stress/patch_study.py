@@ -16,7 +16,6 @@ from vitrail.stress.answers import AnswerFile, Unit
 from vitrail.stress.chosen import ChosenImages
 from vitrail.stress.curves import Curve
 from vitrail.stress.image import StressImage
-from vitrail.stress.intervals import accuracy_interval
 from vitrail.stress.measure import CLEAN, Variant, answers_to
 from vitrail.stress.model import StressedModel
 from vitrail.stress.patch import (
@@ -29,6 +28,7 @@ from vitrail.stress.patch import (
     train_patch,
 )
 from vitrail.stress.randomness import rank_of
+from vitrail.trust.intervals import accuracy_interval
 
 LEARNED_FROM = 0.8
 """Share of the images that patches learn from, at most `MOST`; they are measured on the others."""
