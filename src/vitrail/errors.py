@@ -68,6 +68,20 @@ class Interrupted(Exception):
         self.exit_code = exit_code
 
 
+def none_readable(count: int, first: object = "", data: str = "") -> str:
+    """Say that not one of the images can be read.
+
+    Args:
+        count: how many there are.
+        first: why the first cannot; "" where that has been said already.
+        data: what the user called them; "" where it goes without saying.
+    """
+    of = f" of {data}" if data else ""
+    if count == 1:
+        return f"the only image{of} cannot be read{f': {first}' if first else ''}"
+    return f"none of the {count:,} images{of} can be read{f'; the first: {first}' if first else ''}"
+
+
 def nearest(name: str, choices: Iterable[str], limit: int = 3) -> str:
     """Return ``"; did you mean 'a' or 'b'?"`` for the choices nearest to ``name``, or ``""``."""
     found = difflib.get_close_matches(name, list(choices), n=limit, cutoff=0.55)

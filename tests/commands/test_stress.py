@@ -113,6 +113,11 @@ def test_only_one_class_has_no_foreign_texture_and_only_damaged_images_are_refus
         image.write_bytes(b"BM no more")
     with pytest.raises(DataError, match="none of the 2 images"):
         quick(model, data, tmp_path / "other")
+    next((data / "class 0").iterdir()).unlink()
+    with pytest.raises(DataError, match=r"the only image of .* cannot be read: "):
+        quick(model, data, tmp_path / "other")
+    with pytest.raises(DataError, match=r"the only image of .* cannot be read: "):
+        vitrail.evaluate(model, data, device="cpu")
 
 
 def test_a_patch_is_tried_on_every_model_beside_a_random_one(tmp_path: Path) -> None:

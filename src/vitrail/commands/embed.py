@@ -22,7 +22,7 @@ from vitrail.data.requested import requested_images
 from vitrail.data.token_file import TokenFile, check_absent, unfinished_tokens
 from vitrail.data.transforms import eval_transform
 from vitrail.data.vector_chunks import Chunk, Chunks, begin, clear
-from vitrail.errors import ConfigError, DataError, WeightsError
+from vitrail.errors import ConfigError, DataError, WeightsError, none_readable
 from vitrail.meaning import check_meant
 from vitrail.output import say, say_table, warn
 from vitrail.paths import user_path
@@ -287,8 +287,7 @@ def _table(whole: Chunk, listed: Listed, about: dict[str, Any]) -> FeatureTable:
         DataError: no image could be read.
     """
     if not len(whole.index):
-        first = whole.damaged[0] if whole.damaged else "there is none"
-        raise DataError(f"none of the {len(listed.items):,} images can be read, the first being {first}")
+        raise DataError(none_readable(len(listed.items), *whole.damaged[:1]))
     rows, names = whole.index.tolist(), listed.names()
     files, labels = [names[row] for row in rows], [listed.labels[row] for row in rows]
     splits = [listed.splits[row] for row in rows]

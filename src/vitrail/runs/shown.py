@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vitrail.data.item import Item
 from vitrail.data.sources import Images, Source
-from vitrail.errors import DataError, ImageError
+from vitrail.errors import DataError, ImageError, none_readable
 from vitrail.weights.description import Description
 
 OF_SPLIT = {
@@ -115,7 +115,7 @@ def named_images(images: Sequence[Item], count: int, description: Description) -
         items.append(image.path or decoded)
         names.append(image.path.name if image.path else image.name)
     if not items:
-        raise DataError(f"none of the {len(images):,} images can be read; the first: {first_problem}")
+        raise DataError(none_readable(len(images), first_problem))
     undrawn = len(images) - len(items) - len(notes)
     if undrawn:
         notes.append(f"the first {len(items):,} of {len(images):,} images are drawn; --count {len(images)} draws all")

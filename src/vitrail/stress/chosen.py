@@ -14,7 +14,7 @@ from vitrail.config import Preprocessing
 from vitrail.data.samples import Samples
 from vitrail.data.sources import Images
 from vitrail.data.transforms import eval_transform
-from vitrail.errors import DataError, ImageError
+from vitrail.errors import DataError, ImageError, none_readable
 from vitrail.stress.image import StressImage
 from vitrail.stress.partners import partners_of
 from vitrail.stress.randomness import rank_of
@@ -117,7 +117,7 @@ def choose_images(images: Images, preprocessing: Preprocessing, count: int, data
         except ImageError as error:
             damaged.append(str(error))
     if not kept:
-        raise DataError(f"none of the {len(images):,} images of {data} can be read; the first: {damaged[0]}")
+        raise DataError(none_readable(len(images), damaged[0], data))
     kept.sort()
     chosen = tuple(identities[number] for number in kept)
     return ChosenImages(images.subset(kept), chosen, tuple(sorted(damaged)), preprocessing)

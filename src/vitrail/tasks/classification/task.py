@@ -15,7 +15,7 @@ from vitrail.console import percent
 from vitrail.data.item import Item
 from vitrail.data.requested import opened
 from vitrail.data.sources import Images, Source, open_source
-from vitrail.errors import DataError
+from vitrail.errors import DataError, none_readable
 from vitrail.heads.partial_fine_tuning import PartialFineTuning
 from vitrail.heads.spec import ModelSpec
 from vitrail.output import say_table
@@ -120,7 +120,7 @@ class ClassificationTask(Supervised):
         counts = Counts.total(distributed.gather(Counts.total(counted, known)), known)
         damaged = unread(batches)
         if not len(counts):
-            raise DataError(f"none of the {len(measured.images)} images of {measured.data} can be read")
+            raise DataError(none_readable(len(measured.images), *damaged[:1], data=measured.data))
         found = summarise(measured.split, counts, description.class_names, damaged, measured.notes)
         return replace(found, normalization=normalization_name(description.preprocessing))
 

@@ -17,7 +17,7 @@ from vitrail.data.segment_folders import NAMES_FILE, check_masks, is_segments, o
 from vitrail.data.segments import SegmentImages, SegmentSamples
 from vitrail.data.sources import Images, Source
 from vitrail.data.wrapper_folders import enter
-from vitrail.errors import ConfigError, DataError
+from vitrail.errors import ConfigError, DataError, none_readable
 from vitrail.heads.dense import dense_of
 from vitrail.output import say, say_table
 from vitrail.paths import user_path
@@ -98,7 +98,7 @@ class SegmentationTask(DenseTask):
         totals = predictor.totals(batches)
         damaged = unread(batches)
         if not totals:
-            raise DataError(f"none of the {len(images)} images of {measured.data} can be read")
+            raise DataError(none_readable(len(images), *damaged[:1], data=measured.data))
         if not sum(totals["pixel_accuracy"][1]):
             raise DataError(
                 f"the {measured.split} masks of {measured.data} are void all over: there is nothing to measure"
