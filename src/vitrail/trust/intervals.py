@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from scipy import stats
+from scipy import special
 
 Z = 1.959963984540054
 """Quantile of the normal distribution at 97.5 %."""
@@ -99,7 +99,7 @@ def upper_limit(hits: int, count: int, confidence: float = CONFIDENCE) -> float:
 
 def _lower_limit(hits: int, count: int, tail: float) -> float:
     """Return the share of which so many hits or more are seen with probability ``tail``."""
-    return float(stats.beta.ppf(tail, hits, count - hits + 1)) if hits else 0.0
+    return float(special.betaincinv(hits, count - hits + 1, tail)) if hits else 0.0
 
 
 def share_estimate(hits: int, count: int) -> Estimate:
