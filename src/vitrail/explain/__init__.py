@@ -17,6 +17,7 @@
 - `removal`: what an answer loses without some of the patches: leave-one-out and Shapley values
 - `rollout`: what the answer of a transformer attends to, in one layer and through all
 - `sanity`: whether a map changes when the weights are randomised
+- `side_by_side`: many small batches at once, one core each
 - `stitched`: attention inside windows, stitched over the whole image: of one place, of all, and rolled out to the
   patches
 - `target`: which answer is explained: one class, or what sets one above another

@@ -15,11 +15,12 @@ from vitrail.errors import ConfigError
 from vitrail.explain.cells import Cells, cells_of
 from vitrail.explain.fill import Fill
 from vitrail.explain.record import device_of, evaluating
+from vitrail.explain.side_by_side import run_side_by_side
 from vitrail.explain.target import Measure, Target
 from vitrail.heads.classifier import ImageClassifier
 
-VARIANTS_AT_ONCE = 32
-"""Variants of images in one forward pass."""
+VARIANTS_AT_ONCE = 16
+"""Variants of images in one forward pass; what more would need does not stay in a core's cache."""
 
 
 class Removal:
@@ -85,30 +86,45 @@ class Removal:
     def _filled(self, present: Tensor) -> Iterator[Tensor]:
         """Give the logits ``(B, S, K)`` of images with hidden cells filled, some variants at a time."""
         assert self._fill is not None
-        for some in present.split(max(1, VARIANTS_AT_ONCE // len(present)), dim=1):
-            shown = self._fill(self._images, ~some.to(self._images.device), self.cells)
-            yield self._model(shown.flatten(0, 1)).unflatten(0, some.shape[:2])
+        each = max(1, VARIANTS_AT_ONCE // len(present))
+        shown = (
+            self._fill(self._images, ~some.to(self._images.device), self.cells) for some in present.split(each, dim=1)
+        )
+
+        def answer(images: Tensor) -> Tensor:
+            return self._model(images.flatten(0, 1)).unflatten(0, images.shape[:2])
+
+        return run_side_by_side(answer, shown, self._images.device)
 
     def _without(self, present: Tensor) -> Iterator[Tensor]:
         """Give the logits ``(B, S, K)`` of images without the patches that are not there."""
-        counts = present.sum(dim=-1)
-        logits = [self._of_one(number, present[number], counts[number]) for number in range(len(present))]
-        yield torch.stack(logits)
+        groups = [group for number, one in enumerate(present) for group in _of_equal_counts(number, one)]
+        logits: Tensor | None = None
+        answers = run_side_by_side(self._answer_without, groups, self._images.device)
+        for (number, variants, _), answer in zip(groups, answers, strict=True):
+            logits = answer.new_empty(*present.shape[:2], answer.shape[1]) if logits is None else logits
+            logits[number, variants] = answer
+        if logits is not None:
+            yield logits
 
-    def _of_one(self, number: int, present: Tensor, counts: Tensor) -> Tensor:
-        """Return the logits ``(S, K)`` of one image; variants of as many patches run together."""
-        image, backbone = self._images[number : number + 1], self._model.backbone
-        rows: list[Tensor] = [image] * len(present)
-        for count in counts.unique().tolist():
-            chosen = (counts == count).nonzero().flatten()
-            visible = present[chosen].nonzero()[:, 1].view(1, len(chosen), count).to(image.device)
-            for some, places in zip(
-                chosen.split(VARIANTS_AT_ONCE), visible.split(VARIANTS_AT_ONCE, dim=1), strict=True
-            ):
-                answers = self._model.score(backbone.head_input_visible(image, places)[0])
-                for place, answer in zip(some.tolist(), answers, strict=True):
-                    rows[place] = answer
-        return torch.stack(rows)
+    def _answer_without(self, group: Group) -> Tensor:
+        """Return the logits ``(V, K)`` of one image with only the patches at some places, in V variants."""
+        number, _, places = group
+        image = self._images[number : number + 1]
+        features = self._model.backbone.head_input_visible(image, places[None].to(image.device))
+        return self._model.score(features[0])
+
+
+Group = tuple[int, list[int], Tensor]
+"""The number of an image, those of V variants of it, and the places ``(V, n)`` of the patches that are there."""
+
+
+def _of_equal_counts(number: int, present: Tensor) -> Iterator[Group]:
+    """Share out an image's variants ``(S, N)`` into groups with as many patches each, which can run together."""
+    counts = present.sum(dim=-1)
+    for count in counts.unique().tolist():
+        for variants in (counts == count).nonzero().flatten().split(VARIANTS_AT_ONCE):
+            yield number, variants.tolist(), present[variants].nonzero()[:, 1].view(len(variants), count)
 
 
 def leave_one_out(removal: Removal, measure: Measure = "log_probability") -> Tensor:
