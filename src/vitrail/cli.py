@@ -41,6 +41,9 @@ VERBS: dict[str, Verb] = {
     "doctor": Verb("DoctorSettings", "commands.doctor", "say what is installed, and check a data set"),
 }
 
+IN_PROCESSES = ("pretrain", "train", "evaluate")
+"""What several processes started by torchrun do together; each would do the whole of any other, to the same files."""
+
 
 # How often an idle thread of torch's looks for work before it sleeps. The C library's default keeps whole cores busy
 # with waiting: next to another program, training became 30 times slower; this costs nothing alone (docs/log.md).
@@ -103,6 +106,9 @@ def _run(words: list[str]) -> int:
     name, *rest = words
     if name not in VERBS:
         raise VitrailError(f"there is no verb {name!r}{_verb_hint(name)}")
+    if name not in IN_PROCESSES and int(os.environ.get("WORLD_SIZE") or 1) > 1:
+        together = ", ".join(IN_PROCESSES)
+        raise VitrailError(f"vitrail {name} runs in one process; start it without torchrun ({together} run in several)")
     settings = parse(name, rest)
     if getattr(settings, "data", None) == "" and name != "doctor":
         raise VitrailError(f'vitrail {name} needs images: a folder, a CSV, or "digits" (embedded)')

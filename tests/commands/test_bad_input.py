@@ -110,7 +110,9 @@ def test_no_odd_word_ends_in_a_traceback(
     assert everything(odd_files) == before
 
 
-@pytest.mark.parametrize("words", ["embed w x --out f.npz", "stress w x"])
+@pytest.mark.parametrize(
+    "words", ["embed w x --out f.npz", "stress w x", "predict w x", "look w", "doctor x", "tour", "probe w x", "models"]
+)
 def test_several_processes_do_not_write_the_files_of_one(
     words: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
