@@ -400,13 +400,32 @@ def test_a_model_that_was_moved_is_named_and_json_says_it_all(
     assert Image.open(said["figure"]).format == "PNG"
 
 
-def test_a_search_draws_a_place_for_images_that_are_gone(run: Path, photos: Path, tmp_path: Path) -> None:
+def test_a_search_from_another_folder_finds_the_images_all_the_same(
+    run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    query, elsewhere = files_of(photos)[0], tmp_path / "elsewhere"
+    elsewhere.mkdir()
+    monkeypatch.chdir(photos.parent)
+    assert embedded(run, photos.name, "--out", "a.npz") == 0
+    words = ["embed", "--search", str(query), "--features", str(photos.parent / "a.npz"), "--device", "cpu"]
+    assert main([*words, "--out", str(tmp_path / "here.png")]) == 0
+    monkeypatch.chdir(elsewhere)
+    capsys.readouterr()
+    assert main([*words, "--out", str(tmp_path / "there.png")]) == 0
+    assert "grey square" not in "".join(capsys.readouterr())
+    assert (tmp_path / "here.png").read_bytes() == (tmp_path / "there.png").read_bytes()
+
+
+def test_a_search_draws_a_place_for_images_that_are_gone_and_says_how_many(
+    run: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     features, query = tmp_path / "a.npz", files_of(photos)[0]
     assert embedded(run, photos, "--out", features) == 0
     shutil.rmtree(photos / "bee")
     words = ["embed", "--search", str(query), "--features", str(features), "--top", "70", "--device", "cpu"]
     assert main(words) == 0
     assert (tmp_path / "ant0-similar.png").is_file()
+    assert "35 of these 70 images are not where they were" in "".join(capsys.readouterr())
 
 
 def refused(capsys: pytest.CaptureFixture[str], *words: Any) -> str:

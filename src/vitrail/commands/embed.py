@@ -49,6 +49,9 @@ DECIDING = {
 }
 """What decides the vectors of a file, and what to say where it is not the same."""
 
+FILES_FROM = "files_from"
+"""Under which a file holds the folder that relative names of images begin in, as seen from the file's own."""
+
 
 @dataclass(frozen=True)
 class Embedded:
@@ -241,7 +244,8 @@ def _written(
         began = time.monotonic()
         count = compute(embedder, listed, chunks, file, settings.workers)
         seconds, whole = time.monotonic() - began, chunks.joined()
-        table = _table(whole, listed, about)
+        begun_in = os.path.relpath(Path.cwd(), out.parent)  # found again when files and features move together
+        table = _table(whole, listed, {**about, FILES_FROM: begun_in})
         _write(work, out, table)
         if file is not None:
             file.finish(len(whole.index))
@@ -304,7 +308,10 @@ def _run_search(settings: EmbedSettings) -> None:
     found, query, table = _searched(settings, settings.search)
     name = Path(settings.search or "").name
     note = f"Cosine similarity, among {len(table.files):,} images; {table.about['model']}, pool {table.about['pool']}."
-    sheet = similar_sheet(query, name, found, note)
+    begun_in = _features_named(settings).parent / str(table.about.get(FILES_FROM, "."))
+    sheet, gone = similar_sheet(query, name, found, note, begun_in)
+    if gone:
+        warn(f"{gone} of these {len(found)} images are not where they were; a grey square stands for each")
     place.parent.mkdir(parents=True, exist_ok=True)
     with whole_file(place) as file:
         sheet.save(file, format="PNG")

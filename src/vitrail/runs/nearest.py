@@ -56,19 +56,33 @@ def _cosines(vectors: np.ndarray, vector: np.ndarray) -> np.ndarray:
     return np.divide(vectors @ vector, lengths, out=np.zeros(len(vectors)), where=lengths > 0).clip(-1, 1)
 
 
-def similar_sheet(query: Image.Image, name: str, found: Sequence[Similar], note: str) -> Image.Image:
-    """Draw an image and those most like it, with their similarities and classes; one that is gone is a grey square."""
-    images, captions = [query], [f"{name}\nthe image asked about"]
-    for one in found:
-        images.append(_opened(one.file))
-        captions.append(f"{Path(one.file).name}\n{one.similarity:.4f}{f', {one.label}' if one.label else ''}")
-    return contact_sheet(
-        [_squared(image) for image in images],
+def similar_sheet(
+    query: Image.Image, name: str, found: Sequence[Similar], note: str, begun_in: Path
+) -> tuple[Image.Image, int]:
+    """Draw an image and those most like it, with their similarities and classes.
+
+    Args:
+        query: the image asked about.
+        name: what it is called.
+        found: the nearest first.
+        note: stands below.
+        begun_in: the folder from which files were named when their vectors were computed.
+
+    Returns:
+        The sheet, and how many images are gone; a grey square stands for each.
+    """
+    opened = [_opened(one.file, begun_in) for one in found]
+    captions = [f"{name}\nthe image asked about"]
+    captions += [f"{Path(one.file).name}\n{one.similarity:.4f}{f', {one.label}' if one.label else ''}" for one in found]
+    missing = Image.new("RGB", (SIDE, SIDE), HIDDEN)
+    sheet = contact_sheet(
+        [_squared(image) for image in (query, *(image or missing for image in opened))],
         captions,
-        columns=min(5, len(images)),
+        columns=min(5, len(captions)),
         title="Most similar images",
         note=note,
     )
+    return sheet, opened.count(None)
 
 
 def _squared(image: Image.Image) -> Image.Image:
@@ -81,11 +95,14 @@ def _squared(image: Image.Image) -> Image.Image:
     return square
 
 
-def _opened(file: str) -> Image.Image:
-    try:
-        return open_image(file)
-    except (ImageError, OSError, ValueError):
-        return Image.new("RGB", (SIDE, SIDE), HIDDEN)
+def _opened(file: str, begun_in: Path) -> Image.Image | None:
+    """Open an image from where its name leads to now, or led to then."""
+    for place in (Path(file), begun_in / file):
+        try:
+            return open_image(place)
+        except (ImageError, OSError, ValueError):
+            continue
+    return None
 
 
 __all__ = ["Similar", "most_similar", "similar_sheet"]
