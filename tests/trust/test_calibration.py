@@ -10,6 +10,7 @@ from vitrail.trust.calibration import (
     HOTTEST,
     calibrate,
     confidences,
+    cross_calibrate,
     equal_count,
     equal_width,
     figures_of,
@@ -108,6 +109,16 @@ def test_a_temperature_lowers_the_error_of_images_it_was_not_fitted_to() -> None
     assert found.after.nll < found.before.nll
     assert found.after.accuracy == found.before.accuracy
     assert found.images == 2000
+
+
+def test_halves_are_scaled_by_the_temperature_of_each_other() -> None:
+    logits, labels = drawn(400, 5, seed=9, true_temperature=3.0)
+    found = cross_calibrate(logits, labels)
+    assert found.temperature == fit_temperature(logits, labels)
+    assert found.before == figures_of(probabilities(logits), labels)
+    assert found.after.ece < 0.5 * found.before.ece
+    # What an image says of its own temperature would make the likelihood better than it is.
+    assert found.after.nll > log_likelihood(logits, labels, found.temperature.value)
 
 
 def test_answers_that_are_all_right_leave_the_temperature_at_one_and_say_so() -> None:

@@ -17,6 +17,9 @@ BINS = 15
 COLDEST, HOTTEST = 0.05, 20.0
 """Temperatures between which one is looked for."""
 
+SEED = 10
+"""Of the division into halves."""
+
 
 @dataclass(frozen=True)
 class Bins:
@@ -113,6 +116,27 @@ def calibrate(temperature: Temperature, logits: Any, labels: Any, bins: int = BI
     scores, truth = checked(logits, labels)
     before, after = (figures_of(probabilities(scores, t), truth, bins) for t in (1.0, temperature.value))
     return Calibration(temperature, len(truth), before, after)
+
+
+def cross_calibrate(logits: Any, labels: Any, bins: int = BINS) -> Calibration:
+    """Measure what a temperature does to the calibration of images, where no others are there to fit it to.
+
+    Each half of the images is scaled by the temperature of the other half, so that no image has a say in its own. The
+    temperature in the result is that of all of them.
+
+    Args:
+        logits: ``(N, K)`` of two images or more, as for `calibrate`.
+        labels: ``(N,)``.
+        bins: of the expected calibration error.
+    """
+    scores, truth = checked(logits, labels)
+    half = np.random.RandomState(SEED).permutation(len(truth)) % 2
+    after = np.empty_like(scores)
+    for number in (0, 1):
+        other = fit_temperature(scores[half != number], truth[half != number])
+        after[half == number] = probabilities(scores[half == number], other.value)
+    before, scaled = figures_of(probabilities(scores), truth, bins), figures_of(after, truth, bins)
+    return Calibration(fit_temperature(scores, truth), len(truth), before, scaled)
 
 
 def figures_of(shares: np.ndarray, labels: np.ndarray, bins: int = BINS) -> CalibrationFigures:
@@ -248,6 +272,7 @@ __all__ = [
     "calibrate",
     "checked",
     "confidences",
+    "cross_calibrate",
     "equal_count",
     "equal_width",
     "figures_of",
