@@ -41,6 +41,8 @@ def test_a_page_and_its_figures_are_written_for_models_of_every_family(tmp_path:
     assert study.models[1].curve("tokens_random") is None
     assert (study.images, study.classes, study.damaged) == (4, 2, ())
     kept = json.loads((tmp_path / "out" / "stress.json").read_text())
+    assert kept["models"][0]["digest"] != kept["models"][2]["digest"]
+    assert kept["images_digest"]
     assert kept["models"][2]["curves"][0]["points"][0]["accuracy"] == study.models[2].curves[0].points[0].accuracy
     page = (tmp_path / "out" / "stress.html").read_text()
     assert "<script" not in page

@@ -120,6 +120,7 @@ def _studied(
         data=settings.data,
         split=split,
         images=len(images),
+        images_digest=images.digest,
         classes=len(set(images.labels)),
         damaged=images.damaged,
         notes=notes,

@@ -26,6 +26,7 @@
 - `file_finder`: from the name of a file in a table to the file: as people write names, and where they put the files
 - `file_rules`: what counts as an image when a folder is searched, and in which order: one rule for every command
 - `formats`: one module for each image format: what its header promises, and what decoding it may cost
+- `hashes`: SHA-256 of a data set: of the content of its images, their names, classes and splits, wherever the set lies
 - `image_list`: which images a run learned from and which it held out, by their content: what each of its checkpoints
   keeps
 - `imagenet`: the thousand classes of ImageNet-1k: their WordNet ids and their names, in the order of a classifier's

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -52,6 +53,11 @@ class ChosenImages:
     def parts(self) -> list[range]:
         """The numbers of the images of each part."""
         return [range(start, min(start + PART, len(self))) for start in range(0, len(self), PART)]
+
+    @property
+    def digest(self) -> str:
+        """32 hexadecimal digits of which images they are, and of their classes."""
+        return hashlib.blake2b(repr((self.identities, self.labels)).encode(), digest_size=16).hexdigest()
 
     def partners(self, seed: int) -> list[int | None]:
         """Return for each image the number of the one that lends it its texture."""

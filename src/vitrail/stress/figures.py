@@ -89,6 +89,7 @@ class ModelFigures:
         conflict: shape against texture; empty where it was not measured.
         saliency: what said what matters; "" where nothing did.
         size: height and width of its input, in pixels.
+        digest: 32 hexadecimal digits of its weights and of how images are prepared for it.
     """
 
     name: str
@@ -100,6 +101,7 @@ class ModelFigures:
     conflict: tuple[ConflictPoint, ...]
     saliency: str
     size: tuple[int, int]
+    digest: str = ""
 
     def curve(self, name: str) -> CurveFigures | None:
         """Return a curve by its name; None where it was not measured."""
@@ -127,6 +129,7 @@ def figures_of(measured: Measurement, file: AnswerFile) -> ModelFigures:
         _conflict(measured, file),
         measured.saliency.words if measured.saliency else "",
         measured.model.size,
+        measured.model.digest,
     )
 
 

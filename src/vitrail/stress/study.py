@@ -80,6 +80,7 @@ class Study:
         data: what the user called the images.
         split: which of them were measured.
         images: how many.
+        images_digest: 32 hexadecimal digits of which images they are, and of their classes.
         classes: how many classes they have.
         damaged: files that could not be read and were left out.
         notes: what must be known, each a sentence.
@@ -92,6 +93,7 @@ class Study:
     data: str
     split: str
     images: int
+    images_digest: str
     classes: int
     damaged: tuple[str, ...]
     notes: tuple[str, ...]
@@ -215,12 +217,11 @@ def _number(contestant: Contestant, target: str) -> int | None:
 def _place(entrant: Entrant, plan: StudyPlan, folder: Path, kind: str = "answers") -> tuple[Path, dict[str, Any]]:
     """Return the file of a model's answers, and what they are of: all that could change one of them."""
     images, runtime = entrant.images, entrant.model.predictor.runtime
-    listed = repr((images.identities, images.labels)).encode()
     about = {
         "format": FORMAT,
         "version": __version__,
         "model": entrant.model.digest,
-        "images": hashlib.blake2b(listed, digest_size=16).hexdigest(),
+        "images": images.digest,
         "batch_size": plan.batch_size,
         "device": runtime.device.type,
         "precision": runtime.precision.name,

@@ -1,6 +1,7 @@
 """What is drawn: attention, reconstructions, windows, curves, the report.
 
 - `attention`: images of what a transformer attends to: rollout, and attention of the pooled answer head by head
+- `chapters`: a page in chapters: under each heading what is known, and how to repeat it
 - `chart`: charts that all look alike: a canvas, axes with one style, and the image of it
 - `curves`: the curves of one run, or of several side by side
 - `draw`: tensors as images, and sheets of captioned tiles

@@ -76,6 +76,25 @@ def write_report(
     Returns:
         The path.
     """
+    content = {
+        "title": shortened(title),
+        "subtitle": subtitle,
+        "facts": facts,
+        "figures": [embedded(caption, image) for caption, image in images],
+        "tables": tables,
+        "sections": [(section, _content(section.content)) for section in sections],
+        "steps": [_step(step) for step in next_steps],
+    }
+    return write_page(Path(path), content)
+
+
+def write_page(path: Path, content: Mapping[str, Any]) -> Path:
+    """Fill the template of all pages, write it and return its path.
+
+    Args:
+        path: the file; folders on the way to it are made.
+        content: what the template asks for; of what a page has none of, nothing is said.
+    """
     import jinja2
 
     environment = jinja2.Environment(
@@ -88,19 +107,14 @@ def write_report(
     environment.filters["cell"] = cell
     environment.filters["weight"] = _weight
     environment.tests["figure"] = is_number
-    page = environment.get_template(TEMPLATE).render(
-        title=shortened(title),
-        subtitle=subtitle,
-        facts=facts,
-        figures=[_figure(caption, image) for caption, image in images],
-        tables=tables,
-        sections=[(section, _content(section.content)) for section in sections],
-        steps=[_step(step) for step in next_steps],
-    )
-    path = Path(path)
+    page = environment.get_template(TEMPLATE).render(**{**EMPTY, **content})
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page, encoding="utf-8", errors="replace")  # file names may hold what UTF-8 cannot
     return path
+
+
+EMPTY = dict.fromkeys(("facts", "chapters", "figures", "tables", "sections", "steps"), ())
+"""Parts of a page that most pages lack."""
 
 
 def data_uri(image: Image.Image | str | Path) -> str:
@@ -164,7 +178,8 @@ def _content(content: str | Mapping[str, Any]) -> dict[str, Any]:
     return {"paragraphs": [], "settings": flattened(content)}
 
 
-def _figure(caption: str, image: Image.Image | str | Path) -> dict[str, Any]:
+def embedded(caption: str, image: Image.Image | str | Path) -> dict[str, Any]:
+    """Return a figure as the template takes it, the image inside."""
     heading, _, rest = caption.partition("\n")
     if not isinstance(image, Image.Image):
         with Image.open(image) as opened:

@@ -16,6 +16,7 @@
 - `finite`: weights must be numbers: a file with nan or infinity in it trains and predicts nan, without a word
 - `foreign`: files that are no weights, or not in a form that is read here: said by name, with the way out
 - `formats`: layouts of weights, a module for each library: pure functions between its names and plain ones
+- `hashes`: SHA-256 of weights: of the file, and of the tensors, whatever file they lie in
 - `hub`: models as folders that a model hub can hold: saved with a card, opened from a folder or a repository, pushed
 - `infer_modern`: which ViT of after 2021 tensors under plain names belong to, read off their names and shapes
 - `infer_spec`: which model tensors under plain names belong to, read off their names and shapes alone: all it takes
@@ -28,6 +29,7 @@
 - `named`: one way to name a model, the same for every command and in Python: what a name stands for on the disk
 - `nearest_layout`: for files of no layout that is known, which one they are nearest to
 - `open_any`: open a model with its weights from any file: vitrail's own checkpoints, and those of others
+- `origin`: where weights come from: their licence, and what they were trained from, through the runs before them
 - `paths`: paths of weights as callers give them
 - `plausible`: whether a checkpoint's description can be that of the tensors beside it: asked before anything is built
   or allocated
