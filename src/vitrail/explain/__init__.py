@@ -21,4 +21,5 @@
 - `stitched`: attention inside windows, stitched over the whole image: of one place, of all, and rolled out to the
   patches
 - `target`: which answer is explained: one class, or what sets one above another
+- `visible`: a ViT of which only some patches are there, as a model that everything here maps
 """

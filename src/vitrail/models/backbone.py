@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection, Iterator, Sequence
+from dataclasses import dataclass
 from typing import Any, ClassVar, Literal, Protocol
 
 import torch
@@ -58,6 +59,23 @@ class BackboneConfig(Protocol):
     def channels(self) -> int:
         """C, of the images."""
         ...
+
+
+@dataclass(frozen=True)
+class VisiblePass:
+    """The steps of a model of which only some patches are there, for who wants to see what happens between them.
+
+    Attributes:
+        tokens: ``(B, prefix + V, D)``, what goes into the first block.
+        steps: the blocks.
+        norm: normalises what comes out of the last one, as `Backbone.forward_features` does.
+        pool: makes what `Backbone.head_input` gives of that.
+    """
+
+    tokens: Tensor
+    steps: Sequence[Step]
+    norm: Step
+    pool: Step
 
 
 class Backbone(nn.Module, ABC):
@@ -190,6 +208,18 @@ class Backbone(nn.Module, ABC):
 
         Raises:
             ConfigError: no patch can be taken out of this model, or nothing would be left.
+        """
+        raise ConfigError(f"patches cannot be taken out of a {type(self).__name__}; fill them instead")
+
+    def visible_pass(self, images: Tensor, visible: Tensor) -> VisiblePass:
+        """Return the steps that lead to what a classifier scores of images of which only some patches are there.
+
+        Args:
+            images: ``(B, C, H, W)``.
+            visible: ``(B, V)`` indices of the patches that are there.
+
+        Raises:
+            ConfigError: no patch can be taken out of this model.
         """
         raise ConfigError(f"patches cannot be taken out of a {type(self).__name__}; fill them instead")
 

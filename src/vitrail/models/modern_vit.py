@@ -21,7 +21,7 @@ from vitrail.layers.pooling import AttentionPool
 from vitrail.layers.positions import resize_positions
 from vitrail.layers.relative_position import RelativeBias
 from vitrail.layers.rope import Rotation, frequencies, rotation
-from vitrail.models.backbone import Backbone, Step, run_blocks
+from vitrail.models.backbone import Backbone, Step, VisiblePass, run_blocks
 from vitrail.models.modern_sizes import ModernViTConfig
 
 TOKENS = ("cls_token", "dist_token", "reg_token")
@@ -230,6 +230,13 @@ class ModernViT(Backbone):
             return self._scored(self.norm(run_blocks(steps[len(before) :], joined)[0]))
 
         return tokens[:, self.prefix_tokens :].transpose(1, 2).unflatten(2, grid), rest
+
+    def visible_pass(self, images: Tensor, visible: Tensor) -> VisiblePass:
+        """Return the steps of images of which only some patches are there; see `Backbone.visible_pass`."""
+        tokens = self.tokens(images)
+        kept = torch.cat([tokens[:, : self.prefix_tokens], take(tokens[:, self.prefix_tokens :], visible)], dim=1)
+        steps = self.block_steps(kept, self.token_grid(*images.shape[-2:]), visible)
+        return VisiblePass(kept, steps, self.norm, self._scored)
 
     def head_input_visible(self, images: Tensor, visible: Tensor) -> Tensor:
         """Return what a classifier scores of images of which only some patches are there; see `Backbone`."""

@@ -15,7 +15,7 @@ from vitrail.layers.attention import Attention, Bias
 from vitrail.layers.block import NORM_EPS, Block, drop_path_rates, initialise
 from vitrail.layers.patches import PatchEmbedding, check_images, take
 from vitrail.layers.pooling import AttentionPool
-from vitrail.models.backbone import Backbone, Family, Step, run_blocks
+from vitrail.models.backbone import Backbone, Family, Step, VisiblePass, run_blocks
 from vitrail.models.vit_positions import PositionKind, PositionPlace, PositionScheme
 
 Corrupt = Callable[[Tensor], Tensor]
@@ -271,6 +271,13 @@ class ViT(Backbone):
             return self.pool(self.norm(self._class_token_of(kept))).unflatten(0, visible.shape[:2])
         steps = self.block_steps(images.shape[-2], images.shape[-1], variants)
         return self.pool(self.norm(run_blocks(steps, kept)[0])).unflatten(0, visible.shape[:2])
+
+    def visible_pass(self, images: Tensor, visible: Tensor) -> VisiblePass:
+        """Return the steps of images of which only some patches are there; see `Backbone.visible_pass`."""
+        if not self.can_leave_patches_out:
+            raise ConfigError("each token of a hybrid has seen more than its patch; fill patches, do not take them out")
+        steps = self.block_steps(images.shape[-2], images.shape[-1], visible)
+        return VisiblePass(self.tokens(images, visible), steps, self.norm, self.pool)
 
     def _class_token_of(self, tokens: Tensor) -> Tensor:
         """Run the blocks, of the last one only what becomes of the class token: ``(B, T, D)`` to ``(B, 1, D)``."""
