@@ -7,7 +7,7 @@ import tomllib
 from pathlib import Path
 
 ROOT = Path(__file__).parent.parent
-GUARDED = {"huggingface_hub", "pi_heif", "pyarrow", "tensorboard"}
+GUARDED = {"fastapi", "huggingface_hub", "pi_heif", "pyarrow", "tensorboard", "uvicorn"}
 """Packages of extras; the modules that import them say how to install them where they are missing."""
 IMPORTED_AS = {"pillow": "PIL", "scikit-learn": "sklearn"}
 

@@ -36,6 +36,7 @@ FLOORS = {
     "visualize": 5,
     "tasks": 6,
     "arguments": 7,
+    "live": 7,
     "runs": 7,
     "stress": 7,
     "commands": 8,

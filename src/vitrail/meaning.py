@@ -152,6 +152,7 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule(("figure",), lambda s: not s.flops, "draws what --flops counts; give that too"),
     ),
     "LookSettings": (
+        Rule(("port", "host", "browser"), lambda s: not s.live, "is of the live window; give --live too"),
         Rule(
             ("against", "method", "fill", "cell", "permutations", "drop_outliers", "sanity"),
             lambda s: s.explain is None,

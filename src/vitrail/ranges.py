@@ -156,6 +156,7 @@ RANGES: dict[str, dict[str, Range]] = {
         "seeds": SEED,
         "pixel": Range(0, 16_383),
         "layers": Range(-1_000, 999),
+        "port": Range(1, 65_535),
     },
     "TourSettings": {
         "labels": LABELS,

@@ -8,9 +8,12 @@ from typing import Any
 
 from vitrail.config import check_choices, replace
 from vitrail.data.requested import requested_images
-from vitrail.errors import ConfigError
+from vitrail.errors import ConfigError, DataError
+from vitrail.live.open import check_live, live_model, open_shown, predicting, samples_of
+from vitrail.live.serve import check_installed, listen, serve
+from vitrail.live.session import Session
 from vitrail.meaning import check_meant
-from vitrail.output import say
+from vitrail.output import say, warn
 from vitrail.runs.measured import known_split
 from vitrail.runs.metrics_file import read_metrics
 from vitrail.runs.next_steps import after_look, say_next
@@ -19,8 +22,11 @@ from vitrail.runs.report import write_look
 from vitrail.runs.run_folder import output_folder
 from vitrail.runs.shown import Shown, held_out_of, named_images
 from vitrail.settings import LookSettings
+from vitrail.settings.inputs import InputOptions
 from vitrail.tasks.find_preprocessing import items_of, settle_preprocessing
+from vitrail.tasks.inside import chart_names
 from vitrail.tasks.registry import task_of
+from vitrail.training.distributed import check_alone
 from vitrail.training.runtime import Runtime
 from vitrail.visualize.curves import draw_curves
 from vitrail.visualize.figure import Figure
@@ -44,7 +50,7 @@ def look(checkpoint: str | Path, images: Any = (), **settings: Any) -> list[Path
     Returns:
         The files written: PNG images, the numbers of most beside them (``.json`` or ``.npz``), and ``look.html`` with
         all figures and what they show. A run's own
-        ``report.html`` is left as it is.
+        ``report.html`` is left as it is. Nothing with ``live``, which serves a page until Ctrl-C.
 
     Raises:
         VitrailError: the checkpoint or an image cannot be used, or an option means nothing to the model.
@@ -63,6 +69,9 @@ def run(settings: LookSettings) -> list[Path]:
 
 
 def _look(settings: LookSettings, images: Any) -> list[Path]:
+    if settings.live:
+        _show_live(settings, images)
+        return []
     root = find_model(settings.checkpoint, accept_license=settings.accept_license).path
     place = output_folder(settings.checkpoint, "look")
     out = check_place(settings.out, place, settings.images if settings.out else ())
@@ -95,6 +104,42 @@ def _look(settings: LookSettings, images: Any) -> list[Path]:
         say(str(path))
     say_next(after_look(settings, description))
     return written
+
+
+def _show_live(settings: LookSettings, images: Any) -> None:
+    """Open models and images, and serve the page on which they are tried, until Ctrl-C."""
+    check_alone("look --live")
+    check_installed()
+    check_live(settings)
+    names = chart_names(settings.checkpoint, settings.compare)
+    with listen(settings.host, settings.port) as server:  # before anything that takes long
+        named = filter(None, (settings.checkpoint, settings.compare))
+        opened = [open_shown(name, accept_license=settings.accept_license) for name in named]
+        device = Runtime.named(settings.device, "fp32").device
+        shown = _to_choose_from(settings, images, opened[0].description)
+        items = items_of(shown.images) if shown else ()
+        options = (settings, InputOptions())  # what is said of images is said of the first model's
+        settled = [settle_preprocessing(one, asked, items, device) for one, asked in zip(opened, options, strict=False)]
+        models = [
+            live_model(name, one, predicting(one, settings.device)) for name, one in zip(names, settled, strict=True)
+        ]
+        for note in (*(note for one in settled for note in one.sentences), *(shown.notes if shown else ())):
+            say(note)
+        samples = samples_of(shown.images if shown else None, models[0].description.class_names)
+        serve(Session(models, samples), server, settings.host, settings.browser)
+
+
+def _to_choose_from(settings: LookSettings, images: Any, description: Description) -> Shown | None:
+    """Take the images that the page offers; None where there are none, as one can be dragged in all the same."""
+    if images:
+        return named_images(images, settings.count, description)
+    if not description.settings.get("data"):
+        return None
+    try:
+        return _held_out(description, settings)
+    except DataError as error:
+        warn(f"no image of the run is offered: {error}")
+        return None
 
 
 def _curves(root: Path) -> dict[str, Figure]:

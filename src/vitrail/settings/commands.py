@@ -202,6 +202,15 @@ class LookSettings(InputOptions):
     """Check that explanations change as the weights are randomised, layer by layer from the head down."""
     device: str = "auto"
     """auto, cpu, cuda, cuda:1, mps; figures are computed in fp32."""
+    live: bool = False
+    """Draw nothing; serve a page on this machine instead, on which patches of images are painted away (needs the extra
+    serve)."""
+    port: int | None = None
+    """Of the live window; by default 8711 or the next one that is free."""
+    host: str = "127.0.0.1"
+    """The address at which the live window listens; by default only this machine reaches it."""
+    browser: bool = True
+    """Open the live window in the default browser."""
 
 
 @dataclass(frozen=True)

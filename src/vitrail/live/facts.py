@@ -1,0 +1,105 @@
+"""What a model can be asked, and why not the rest: the page offers the one and says the other."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from vitrail.config import Preprocessing
+from vitrail.explain.methods import METHODS
+from vitrail.layers.masking import MASKINGS
+from vitrail.live.seen import LiveModel
+from vitrail.settings.inputs import normalization_name
+from vitrail.tasks.find_preprocessing import in_words
+from vitrail.visualize.reconstruction import describe
+
+NO_CLASSES = "This model knows no classes, so there is no prediction and nothing to explain."
+NO_ATTENTION = "This model has no attention."
+
+
+def facts_of(model: LiveModel) -> dict[str, Any]:
+    """Return all that the page has to know of a model."""
+    preprocessing, backbone = model.description.preprocessing, model.backbone
+    return {
+        "name": model.name,
+        "kind": model.description.name,
+        "parameters": sum(one.numel() for one in model.model.parameters()),
+        "input": list(preprocessing.image_size),
+        "channels": preprocessing.channels,
+        "prepared": _prepared(preprocessing),
+        "normalization": normalization_name(preprocessing),
+        "notes": list(model.notes),
+        "grid": list(model.cells.grid),
+        "cell": model.cells.side,
+        "takes_out": model.takes_out,
+        "removal": _removal(model),
+        "pools_class_token": backbone.pools_class_token,
+        "classes": list(model.description.class_names) if model.predictor is not None else [],
+        "views": _views(model),
+    }
+
+
+def _prepared(preprocessing: Preprocessing) -> str:
+    words = in_words(preprocessing)
+    return f"{words[:1].upper()}{words[1:]}."
+
+
+def _removal(model: LiveModel) -> str:
+    side = f"{model.cells.side}x{model.cells.side} pixels"
+    if model.takes_out:
+        return f"Painted patches ({side}) are taken out of the sequence: nothing stands in their place."
+    return (
+        f"Painted squares ({side}) are filled with the mean colour of the image, since no patch can be taken out of "
+        f"a {type(model.backbone).__name__}."
+    )
+
+
+def _views(model: LiveModel) -> dict[str, Any]:
+    """Return what can be drawn over an image, each with its choices, or with why it cannot be drawn."""
+    return {
+        "image": {},
+        "attention": _attention(model),
+        "rollout": {"missing": NO_ATTENTION} if not model.backbone.attention_layers() else {},
+        "similarity": {},
+        "explanation": _explanation(model),
+        "reconstruction": _reconstruction(model),
+    }
+
+
+def _attention(model: LiveModel) -> dict[str, Any]:
+    layers = model.backbone.attention_layers()
+    if not layers:
+        return {"missing": NO_ATTENTION}
+    if model.backbone.has_windows:
+        whose = "how much all patches of the map look at each, within their windows"
+    elif model.backbone.pools_class_token:
+        whose = "what the class token looks at"
+    else:
+        whose = "what all patches together look at"
+    return {"heads": [layer.num_heads for layer in layers], "whose": whose}
+
+
+def _explanation(model: LiveModel) -> dict[str, Any]:
+    if model.predictor is None:
+        return {"missing": NO_CLASSES}
+    backbone, methods = model.backbone, []
+    follows = bool(backbone.attention_layers()) and backbone.pooled_shares(1) is not None
+    for name in ("chefer", "grad-cam", "leave-one-out"):
+        if name != "chefer" or follows:
+            methods.append({"name": name, "title": METHODS[name].title, "source": METHODS[name].source})
+    without = "" if follows else "Gradient-weighted attention needs attention up to the class token or the mean."
+    return {"methods": methods, "without": without}
+
+
+def _reconstruction(model: LiveModel) -> dict[str, Any]:
+    if model.description.task != "mae":
+        return {"missing": "Only a masked autoencoder fills in what is painted away; this model is none."}
+    config = model.model.config
+    return {
+        "ratio": config.mask_ratio,
+        "masking": config.masking,
+        "maskings": list(MASKINGS),
+        "label": describe(model.model, "estimated"),
+    }
+
+
+__all__ = ["facts_of"]
