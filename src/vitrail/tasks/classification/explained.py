@@ -148,8 +148,7 @@ def _request(inspected: Inspected, target: Target, fill: NamedFill | None, setti
     """Ask for maps; a model that cannot do without patches has them filled with the mean unless told otherwise."""
     taken_out = inspected.backbone.can_leave_patches_out
     chosen = fill.fill if fill else None if taken_out else FILLS["mean"]
-    side = fill.side if fill and fill.side else settings.cell
-    return Request(inspected.model, inspected.images, target, chosen, side, settings.permutations, SEED)
+    return Request(inspected.model, inspected.images, target, chosen, settings.cell, settings.permutations, SEED)
 
 
 def _explained(name: str, request: Request, settings: LookSettings) -> Explanation:
