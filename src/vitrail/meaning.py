@@ -154,10 +154,23 @@ RULES: dict[str, tuple[Rule, ...]] = {
     "LookSettings": (
         Rule(("port", "host", "browser"), lambda s: not s.live, "is of the live window; give --live too"),
         Rule(
-            ("against", "method", "fill", "cell", "permutations", "drop_outliers", "sanity"),
+            ("against", "method", "permutations", "drop_outliers", "sanity"),
             lambda s: s.explain is None,
             "is about explaining a class; add --explain CLASS, or --explain predicted",
         ),
+        Rule(
+            ("fill", "cell"),
+            lambda s: s.explain is None and not s.counterfactual and not s.shortcuts,
+            "is about what is removed; add --explain CLASS or predicted, --counterfactual REGION or --shortcuts",
+        ),
+        Rule(
+            ("counterfactual", "shortcuts"),
+            lambda s: s.fill is None,
+            "fills in what it hides; add --fill with the run of a masked autoencoder of such images (vitrail pretrain "
+            "makes one), or --fill mean or --fill blur",
+        ),
+        Rule(("fillings",), lambda s: not s.counterfactual, "is for regions filled in; add --counterfactual REGION"),
+        Rule(("shortcut_images",), lambda s: not s.shortcuts, "is for a search for shortcuts; add --shortcuts"),
         Rule(("permutations",), lambda s: "shapley" not in s.method, "is for Shapley values; add --method shapley"),
     ),
     "WeightsSettings": (

@@ -150,6 +150,8 @@ RANGES: dict[str, dict[str, Range]] = {
     },
     "LookSettings": {
         "cell": Range(1, 4_096),
+        "fillings": Range(1, 1_000),
+        "shortcut_images": Range(1, 100_000),
         "count": Range(1, 10_000),
         "permutations": Range(1, 100_000),
         "mask_ratio": HIDDEN,

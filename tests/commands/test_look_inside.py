@@ -136,8 +136,11 @@ def test_one_class_is_set_against_another_on_every_family(model: str, tmp_path: 
 
 def test_a_masked_autoencoder_fills_what_is_removed(tmp_path: Path) -> None:
     mae = untrained(tmp_path / "mae", model="mae_vit_ti16", seed=4)
-    out = looked(untrained(tmp_path / "model", model="swin_t"), tmp_path, explain="predicted", fill=str(mae))
-    assert np.load(out / "explanation.npz")["leave-one-out"].shape == (4, 4, 4)
+    swin = untrained(tmp_path / "model", model="swin_t")
+    out = looked(swin, tmp_path, explain="predicted", fill=str(mae))
+    assert np.load(out / "explanation.npz")["leave-one-out"].shape == (4, 8, 8)
+    vitrail.look(swin, tmp_path / "photos", out=tmp_path / "wide", explain="predicted", fill=str(mae), cell=16)
+    assert np.load(tmp_path / "wide" / "explanation.npz")["leave-one-out"].shape == (4, 2, 2)
     assert "filled in by the masked autoencoder" in (out / "look.html").read_text()
 
 

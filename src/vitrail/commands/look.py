@@ -8,6 +8,7 @@ from typing import Any
 
 from vitrail.config import check_choices, replace
 from vitrail.data.requested import requested_images
+from vitrail.data.sources import Images
 from vitrail.errors import ConfigError, DataError
 from vitrail.live.open import check_live, live_model, open_shown, predicting, samples_of
 from vitrail.live.serve import check_installed, listen, serve
@@ -26,13 +27,14 @@ from vitrail.settings.inputs import InputOptions
 from vitrail.tasks.find_preprocessing import items_of, settle_preprocessing
 from vitrail.tasks.inside import chart_names
 from vitrail.tasks.registry import task_of
+from vitrail.tasks.task import Task
 from vitrail.training.distributed import check_alone
 from vitrail.training.runtime import Runtime
 from vitrail.visualize.curves import draw_curves
 from vitrail.visualize.figure import Figure
 from vitrail.weights.description import Description
 from vitrail.weights.named import find_model
-from vitrail.weights.open_any import open_any
+from vitrail.weights.open_any import OpenedModel, open_any
 
 
 def look(checkpoint: str | Path, images: Any = (), **settings: Any) -> list[Path]:
@@ -87,14 +89,15 @@ def _look(settings: LookSettings, images: Any) -> list[Path]:
     for note in (*opened.sentences, *shown.notes):
         say(note)
     other = open_any(settings.compare, accept_license=settings.accept_license) if settings.compare else None
-    figures = task.figures(model, description, shown.images, settings, other) | _curves(root)
+    searched = _searched(task, opened, images, settings) if settings.shortcuts else {}
+    figures = searched | task.figures(model, description, shown.images, settings, other) | _curves(root)
     try:
         out.mkdir(parents=True, exist_ok=True)
         written = []
         for name, figure in figures.items():
             written.append(out / f"{name}.png")
             figure.image.save(written[-1])
-            written += [data] if (data := figure.write_data(out / name)) else []
+            written += [path for path in (figure.write_data(out / name), figure.write_table(out / name)) if path]
         written.append(write_look(out / "look.html", settings.checkpoint, description, shown.what, figures))
     except OSError as error:
         raise ConfigError(
@@ -145,6 +148,26 @@ def _to_choose_from(settings: LookSettings, images: Any, description: Descriptio
 def _curves(root: Path) -> dict[str, Figure]:
     rows = read_metrics(root) if (root / "metrics.jsonl").is_file() else []
     return {"curves": Figure(draw_curves(rows, title=root.name))} if rows else {}
+
+
+def _searched(task: Task, opened: OpenedModel, images: Any, settings: LookSettings) -> dict[str, Figure]:
+    pool = _pool(images, opened.description, settings)
+    return task.search(opened.model, opened.description, pool, settings)
+
+
+def _pool(images: Any, description: Description, settings: LookSettings) -> Images:
+    """Return all the images that are to be searched: those named, else all that the run held out.
+
+    Raises:
+        DataError: there are none.
+    """
+    if images:
+        return named_images(images, len(images), description).images
+    known = known_split(settings.checkpoint, description)
+    found = known.part("validation", "test") or known.part("train")
+    if found is None:
+        raise DataError(f"{known.data} has no images any more; name images to search")
+    return found
 
 
 def _held_out(description: Description, settings: LookSettings) -> Shown:

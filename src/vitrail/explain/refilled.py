@@ -57,9 +57,7 @@ class Refilled:
         return float(self.kept.std()) if len(self.kept) > 1 else None
 
 
-def refill(
-    model: ImageClassifier, image: Tensor, hidden: Tensor, cells: Cells, fills: Sequence[Fill]
-) -> Refilled:
+def refill(model: ImageClassifier, image: Tensor, hidden: Tensor, cells: Cells, fills: Sequence[Fill]) -> Refilled:
     """Hide part of an image, let it be filled in, and ask the classifier again.
 
     Args:

@@ -190,14 +190,23 @@ class LookSettings(InputOptions):
     """How to explain, one or several; by default leave-one-out. Each map is tested by deletion and insertion."""
     fill: str | None = None
     """What stands in the place of removed patches: mean, blur, or the run of a masked autoencoder, which fills them in.
-    By default a ViT's patches are taken out of the sequence, and other models are shown the mean."""
+    By default a ViT's patches are taken out of the sequence to explain it, and other models are shown the mean."""
     cell: int | None = None
     """Side in pixels of the squares that are removed where they are filled; by default that of a patch, for a model
-    without patches 16, in small images less."""
+    without patches 16, in small images less; of regions a sixteenth of the shorter side."""
     permutations: int = 8
     """Orders of patches that Shapley values are averaged over; more make their standard errors smaller."""
     drop_outliers: bool = False
     """Leave patch tokens of far larger norm than the others out of explanations."""
+    counterfactual: tuple[str, ...] = ()
+    """Fill in these regions of each image and ask the classifier again: background, foreground, middle, border, top,
+    bottom, left, right, top-left and the other quadrants, or an image of a mask, bright where something is hidden."""
+    fillings: int = 5
+    """How many times a masked autoencoder fills a region in, each time from other visible patches."""
+    shortcuts: bool = False
+    """Search all the images for regions that the answers of a class hang on: by what they look like, and by place."""
+    shortcut_images: int = 30
+    """Images of each class, as the model names them, that are searched at most."""
     sanity: bool = False
     """Check that explanations change as the weights are randomised, layer by layer from the head down."""
     device: str = "auto"

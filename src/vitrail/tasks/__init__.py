@@ -9,6 +9,7 @@
 - `detection`: finding objects: their classes, boxes and masks
 - `dense`: what tasks that look for things inside an image share
 - `drawn_names`: the names of what is drawn of images: no image is drawn over, and no two drawings have one name
+- `drawn_mask`: a mask that the user drew, of the shape of the model's input
 - `fill`: what stands in the place of hidden patches, by name or by a masked autoencoder
 - `find_preprocessing`: how images are prepared for an opened model: as the user says, as is written, or as the model
   itself is surest

@@ -5,7 +5,18 @@ from __future__ import annotations
 from vitrail.errors import ConfigError
 from vitrail.settings import LookSettings
 
-SPECIAL = ("mask_ratio", "masking", "mask", "seeds", "pixel", "layers", "compare", "explain")
+SPECIAL = (
+    "mask_ratio",
+    "masking",
+    "mask",
+    "seeds",
+    "pixel",
+    "layers",
+    "compare",
+    "explain",
+    "counterfactual",
+    "shortcuts",
+)
 """Options that some models have no use for."""
 
 LARGEST_SEED = 2**63 - 1

@@ -190,6 +190,16 @@ class Task(ABC):
         figures = {name: Figure(image) for name, image in drawn.items()}
         return figures | draw_weights(without_images(model, description))
 
+    def search(self, model: Any, description: Description, pool: Images, settings: LookSettings) -> dict[str, Figure]:
+        """Draw what a search through many images finds, by name, where the settings ask for one.
+
+        Args:
+            model, description: the model.
+            pool: the images.
+            settings: what was asked for; `check_look` has refused what means nothing to the model.
+        """
+        return {}
+
     def look_options(self, model: Any) -> tuple[str, tuple[str, ...]]:
         """Return what the model is, and the options of ``vitrail look`` that belong to some models only and to it."""
         return self.spec.noun, ()

@@ -20,9 +20,11 @@
 - `positions`: how alike position embeddings are, and biases by offset
 - `reach`: how far the heads of models look, and how evenly, as charts: one model, or several side by side
 - `reconstruction`: what a masked autoencoder sees, and what it makes of it
+- `refilled`: images, what is hidden of them, and what stands in its place, with answers
 - `report`: one page about a run that can be kept, sent and read anywhere: no network, no scripts, images inside
 - `scales`: fixed colour scales: a colour means the same in every map of every image, and a legend says what
 - `segments`: images of which class every pixel shows: palettes, overlays, errors, legends
+- `shortcuts`: regions that answers hang on, in images, and how many images each flips
 - `simmim_reconstruction`: what SimMIM hides from its encoder, and what it makes of it
 - `statistics`: guess the mean and contrast of hidden patches, for predictions that come without them
 - `tokens`: patch tokens as colours, in groups, their norms, and the nearest of a patch

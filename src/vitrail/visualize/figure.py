@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import csv
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -23,12 +24,14 @@ class Figure:
         title: a heading; empty where the page knows what a figure of this name shows.
         text: what it shows and how to read it, with the paper's figure that it follows.
         data: what was drawn, by name: arrays and tensors, or plain values.
+        table: the same, or the best of it, as rows of one table; with the same columns in each.
     """
 
     image: Image.Image
     title: str = ""
     text: str = ""
     data: Mapping[str, Any] = field(default_factory=dict)
+    table: Sequence[Mapping[str, Any]] = ()
 
     @property
     def caption(self) -> str:
@@ -50,6 +53,21 @@ class Figure:
         else:
             path = stem.with_name(f"{stem.name}.json")
             path.write_text(dumps(dict(self.data), indent=2) + "\n", encoding="utf-8")
+        return path
+
+    def write_table(self, stem: Path) -> Path | None:
+        """Write the table beside the image as ``.csv``; None without any.
+
+        Args:
+            stem: the path without an ending.
+        """
+        if not self.table:
+            return None
+        path = stem.with_name(f"{stem.name}.csv")
+        with path.open("w", encoding="utf-8", errors="replace", newline="") as file:
+            writer = csv.DictWriter(file, list(self.table[0]))
+            writer.writeheader()
+            writer.writerows(self.table)
         return path
 
 

@@ -1,5 +1,6 @@
 """Classifying whole images.
 
+- `counterfactuals`: what changes a classifier's mind: regions hidden and filled in, as a figure
 - `explained`: why a classifier gives a class, and whether that is true, as figures
 - `figures`: what a classifier looks at and answers, as figures
 - `fitted`: a classifier whose head is fitted and not learned
@@ -10,6 +11,7 @@
 - `predictor`: images to the probabilities of classes
 - `recipes`: recipes for training with labels
 - `settings`: settings for training a classifier
+- `shortcuts`: on which regions the answers of each class hang, over many images, as figures and tables
 - `spec`: classification, as it is known before any of its work is imported
 - `swin_recipes`: recipes for Swin: those the paper's authors published, and one for a few thousand images
 - `task`: classification, as a task

@@ -22,6 +22,7 @@ from vitrail.output import say_table
 from vitrail.settings import LookSettings
 from vitrail.settings.inputs import normalization_name
 from vitrail.tasks.attention import attention_options
+from vitrail.tasks.classification.counterfactuals import check_regions, draw_counterfactuals
 from vitrail.tasks.classification.explained import check_explanation, draw_explained
 from vitrail.tasks.classification.figures import answer_figures, draw_answers
 from vitrail.tasks.classification.fitted import FittedClassification
@@ -35,6 +36,7 @@ from vitrail.tasks.classification.predictions import (
 )
 from vitrail.tasks.classification.predictor import BATCH_SIZE, ClassPredictor
 from vitrail.tasks.classification.settings import ClassifyEvaluateSettings, ClassifyPredictSettings, ClassifySettings
+from vitrail.tasks.classification.shortcuts import draw_all_shortcuts
 from vitrail.tasks.classification.spec import CLASSIFY
 from vitrail.tasks.classification.tuning import TunedBlocks
 from vitrail.tasks.inputs import image_samples, inputs_of
@@ -166,24 +168,30 @@ class ClassificationTask(Supervised):
         settings: LookSettings,
         other: OpenedModel | None = None,
     ) -> dict[str, Figure]:
-        """Draw where the model looks and what it answers, why it does, and what is inside it."""
+        """Draw where the model looks and what it answers, why, what changes its mind, and what is inside it."""
         inputs = inputs_of(images, description)
         figures = answer_figures(model, inputs, description, settings)
         one = inspected(settings.checkpoint, model, description, images, inputs)
         figures |= draw_explained(one, description.class_names, settings)
+        figures |= draw_counterfactuals(one, description.class_names, settings)
         return figures | draw_all_inside(one, images, settings, other)
 
     def look_options(self, model: Any) -> tuple[str, tuple[str, ...]]:
-        """Return those of the backbone's attention, and of explaining a class."""
+        """Return those of the backbone's attention, and of what a class hangs on."""
         what, options = attention_options(model)
-        return what, (*options, "explain")
+        return what, (*options, "explain", "counterfactual", "shortcuts")
 
     def check_look(self, model: Any, description: Description, settings: LookSettings) -> None:
-        """Refuse to explain a class of an encoder without any, or one that it does not know."""
+        """Refuse to explain a class of an encoder without any, or one that it does not know, or a region."""
         super().check_look(model, description, settings)
-        if settings.explain is not None:
+        if settings.explain is not None or settings.counterfactual or settings.shortcuts:
             _check_classifier(settings.checkpoint, description)
             check_explanation(description.class_names, settings)
+            check_regions(settings)
+
+    def search(self, model: Any, description: Description, pool: Images, settings: LookSettings) -> dict[str, Figure]:
+        """Search for the regions that classes hang on."""
+        return draw_all_shortcuts(model, description, pool, settings)
 
 
 def relabelled(source: Source, class_names: tuple[str, ...], data: str) -> Source:

@@ -7,12 +7,11 @@ from collections.abc import Iterator
 
 from torch import Tensor
 
-from vitrail.data.images import open_image
-from vitrail.data.transforms import to_tensor
 from vitrail.errors import ConfigError
 from vitrail.layers.masking import mask_of_image, mask_of_patches
 from vitrail.models.backbone import Backbone
 from vitrail.paths import user_path
+from vitrail.tasks.drawn_mask import drawn_mask
 
 NUMBERS = re.compile(r"\d+(-\d+)?(,\d+(-\d+)?)*")
 
@@ -39,22 +38,10 @@ def read_mask(text: str, encoder: Backbone) -> Tensor:
         return mask_of_patches(_numbers(numbers), grid)
     if not user_path(text, ConfigError).is_file():
         raise ConfigError(f'the mask {text!r} is neither an image file nor numbers of patches such as "0-9,14"')
-    image = open_image(user_path(text, ConfigError), 1)
-    _check_shape(text, image.size, encoder.config.image_size, grid)
-    return mask_of_image(to_tensor(image)[0] / 255, grid)
+    return mask_of_image(drawn_mask(text, encoder.config.image_size, grid), grid)
 
 
 def _numbers(text: str) -> Iterator[int]:
     for part in text.split(","):
         first, _, last = part.partition("-")
         yield from range(int(first), int(last or first) + 1)
-
-
-def _check_shape(text: str, size: tuple[int, int], image_size: tuple[int, int], grid: tuple[int, int]) -> None:
-    """Refuse an image of another shape than the input; a pixel more or less is let pass."""
-    width, height = size
-    if width < grid[1] or height < grid[0] or abs(width * image_size[0] / image_size[1] - height) > 1:
-        raise ConfigError(
-            f"the mask {text} is {width} pixels wide and {height} high; it needs the shape of the input, which is "
-            f"{image_size[1]} wide and {image_size[0]} high, or a pixel for each of {grid[1]} by {grid[0]} patches"
-        )
