@@ -66,7 +66,9 @@ EPOCHS = Range(0, 1_000_000, above=True)
 EPOCHS_BETWEEN = Range(0, 1_000_000)
 RATE = Range(0, 1_000, above=True)
 LABELS = Range(0, MOST, above=True, whole_from=1)
-HIDDEN = Range(0, 1, above=True, below=True)
+PART = Range(0, 1, above=True, below=True)
+"""A share that is neither nothing nor all."""
+HIDDEN = PART
 FACTOR = Range(0, 100, above=True)
 BLOCKS = Range(0, 1_000)
 

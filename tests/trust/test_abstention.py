@@ -102,8 +102,8 @@ def test_no_threshold_is_an_answer_with_its_reason() -> None:
     few = find_threshold(np.linspace(0, 1, 100), np.ones(100, dtype=bool), 0.02)
     assert few.value is None
     assert few.reason == (
-        "100 held-out images are too few to show an error of at most 2.00% with 95% confidence: that takes 149 "
-        "answers without a mistake"
+        "100 images are too few to show an error of at most 2 % with 95 % confidence: that takes 149 answers without "
+        "a mistake"
     )
     bad = find_threshold(np.linspace(0, 1, 500), np.arange(500) % 2 == 0, 0.02)
     assert bad.value is None

@@ -36,7 +36,7 @@ def test_the_quantile_is_the_one_of_n_plus_1() -> None:
     assert quantile(np.arange(19.0), 0.95) == 18.0  # 20 x 0.95 = 19: the largest of 19
     assert quantile(np.arange(18.0), 0.95) == math.inf
     assert quantile([], 0.5) == math.inf
-    assert (needed_images(0.95), needed_images(0.9), needed_images(0.99)) == (19, 9, 99)
+    assert [needed_images(one) for one in (0.9, 0.95, 0.99, 0.9999, 0.5)] == [9, 19, 99, 9999, 1]
 
 
 def test_sets_are_those_of_the_definition_class_by_class() -> None:

@@ -22,6 +22,7 @@ from vitrail.tasks.asked import answer_settings, check_own
 from vitrail.tasks.classification.predictions import Prediction
 from vitrail.tasks.find_preprocessing import settle_preprocessing
 from vitrail.tasks.left_out import left_out
+from vitrail.tasks.predictor import Predictor
 from vitrail.tasks.registry import task_to_ask
 from vitrail.training.runtime import Runtime
 from vitrail.weights.open_any import OpenedModel, open_any
@@ -41,8 +42,9 @@ def predict(checkpoint: str | Path, images: Any, **settings: Any) -> list[Any]:
     Returns:
         One prediction for each image in the order of the request, one asked for twice twice: a `Prediction` of a
         classifier (probabilities in [0, 1]), a `vitrail.tasks.detection.found.Detected` of a detector (boxes in
-        pixels), a `vitrail.tasks.segmentation.files.Segments` of a segmenter (shares of the pixels). One that cannot
-        be read has an ``error`` in its place. In ``file`` an image in memory is called ``image N``, N its place from 0.
+        pixels), a `vitrail.tasks.segmentation.files.Segments` of a segmenter (shares of the pixels). With ``abstain``
+        that of a classifier is a `vitrail.tasks.classification.predictions.CautiousPrediction`. One that cannot be
+        read has an ``error`` in its place. In ``file`` an image in memory is called ``image N``, N its place from 0.
 
     Raises:
         VitrailError: the checkpoint cannot be used, or nothing of the request is an image.
@@ -54,9 +56,10 @@ def predict(checkpoint: str | Path, images: Any, **settings: Any) -> list[Any]:
     called = tuple(image.name for image in requested)
     asked = answer_settings(PredictSettings, task.spec, checkpoint=str(checkpoint), images=called, **named)
     opened = _checked(asked, opened, requested)
-    for note in opened.notes:
+    predictor = _predictor(asked, opened)
+    for note in (*opened.notes, *predictor.notes):
         warnings.warn(note, stacklevel=2)
-    return list(_predictions(asked, requested, opened))
+    return list(task.predict(requested, predictor, asked, out_folder(asked)))
 
 
 def run(settings: PredictSettings) -> None:
@@ -71,8 +74,11 @@ def run(settings: PredictSettings) -> None:
     opened = _checked(settings, opened, images)
     for note in opened.sentences:
         warn(note)
-    predictions = _noting(reported(_predictions(settings, images, opened), len(images), "images"), unread)
-    task_to_ask(settings.checkpoint, opened.description).print(settings, predictions, out_folder(settings))
+    predictor, task = _predictor(settings, opened), task_to_ask(settings.checkpoint, opened.description)
+    for note in filter(None, (predictor.about, *predictor.notes)):
+        warn(note)
+    predictions = task.predict(images, predictor, settings, out_folder(settings))
+    task.print(settings, _noting(reported(predictions, len(images), "images"), unread), out_folder(settings))
     if len(unread) == len(images):
         refused = f"{images[0].name} cannot" if len(images) == 1 else f"none of the {len(images):,} files can"
         raise DataError(f"{refused} be read as an image; see above for the reason")
@@ -99,10 +105,10 @@ def _checked(settings: PredictSettings, opened: OpenedModel, images: list[Item])
     return settle_preprocessing(opened, settings, images, Runtime.of(settings).device)
 
 
-def _predictions(settings: PredictSettings, images: list[Item], opened: OpenedModel) -> Iterator[Any]:
+def _predictor(settings: PredictSettings, opened: OpenedModel) -> Predictor[Any]:
+    """Return the model as a function of images, as the settings ask for it."""
     settings, task = published_precision(settings, opened), task_to_ask(settings.checkpoint, opened.description)
-    predictor = task.predictor(opened.model, opened.description, Runtime.of(settings), settings)
-    return task.predict(images, predictor, settings, out_folder(settings))
+    return task.predictor(opened.model, opened.description, Runtime.of(settings), settings)
 
 
 __all__ = ["Prediction", "predict", "run"]

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from vitrail.data.sources import Source
+from vitrail.runs.calibrate import calibrate_run
 from vitrail.runs.finish_run import finish_run
 from vitrail.runs.fit_head import fit_run
 from vitrail.runs.prepare import open_data, prepare
@@ -42,6 +43,8 @@ def run(settings: TrainSettings) -> Result:
     """Train as the settings say; `train` explains."""
     source = open_data(settings)
     result = learn(settings, source)
+    if distributed.is_main():
+        calibrate_run(result.folder, settings, source)
     finish_run(result, "Fine-tuning" if settings.weights else "Training", source)
     return result
 

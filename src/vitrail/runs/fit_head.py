@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from vitrail.config import replace
+from vitrail.config import Preprocessing, replace
 from vitrail.console import percent
 from vitrail.data.features import EvalFeatureBatches, FeatureBatches, Features
 from vitrail.data.sources import Images, Source, training_images
@@ -98,18 +98,35 @@ class Fitting:
         return lambda task: measure(task, batches)
 
     def _features(self, images: Images, split: str) -> Features:
-        backbone = self._classifier.model.backbone
-        extraction = Extraction(
-            what="head-input",
-            model=backbone,
-            weights=backbone.state_dict(),
-            extract=backbone.head_input,
-            preprocessing=self.plan.description.preprocessing,
-            folder=features_folder(self.settings.weights, Path(self.plan.folder)),
-            runtime=Runtime.of(self.settings.run),
-            workers=self.settings.loader.workers,
-        )
-        return extraction.features(images, f"{self.settings.data} {split}")
+        model, preprocessing = self._classifier.model, self.plan.description.preprocessing
+        return head_inputs(model, preprocessing, self.settings, Path(self.plan.folder), images, split)
 
 
-__all__ = ["Fitting", "fit_run"]
+def head_inputs(
+    model: Any, preprocessing: Preprocessing, settings: ClassifySettings, folder: Path, images: Images, split: str
+) -> Features:
+    """Return what a run's frozen backbone gives its head of images, from the disk where they were computed before.
+
+    Args:
+        model: a classifier whose backbone is the run's.
+        preprocessing: how an image becomes its input.
+        settings: of the run.
+        folder: of the run.
+        images: of one split.
+        split: what it is called.
+    """
+    backbone = model.backbone
+    extraction = Extraction(
+        what="head-input",
+        model=backbone,
+        weights=backbone.state_dict(),
+        extract=backbone.head_input,
+        preprocessing=preprocessing,
+        folder=features_folder(settings.weights, folder),
+        runtime=Runtime.of(settings.run),
+        workers=settings.loader.workers,
+    )
+    return extraction.features(images, f"{settings.data} {split}")
+
+
+__all__ = ["Fitting", "fit_run", "head_inputs"]

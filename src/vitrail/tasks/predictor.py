@@ -59,6 +59,16 @@ class Predictor(ABC, Generic[R_co]):
         """The model itself."""
         return self.module.model
 
+    @property
+    def about(self) -> str:
+        """How it answers, a sentence for people; "" where that goes without saying."""
+        return ""
+
+    @property
+    def notes(self) -> tuple[str, ...]:
+        """What whoever uses its answers must know, a sentence each."""
+        return ()
+
     @abstractmethod
     def __call__(self, images: Sequence[Image.Image]) -> list[R_co]:
         """Say what is in images.

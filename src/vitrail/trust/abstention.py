@@ -147,13 +147,17 @@ def _why(images: int, looks: np.ndarray, max_error: float, level: float) -> str:
     if not len(looks):
         needed = needed_images(max_error, level)
         return (
-            f"{images:,} held-out images are too few to show an error of at most {max_error:.2%} with "
-            f"{1 - level:.0%} confidence: that takes {needed:,} answers without a mistake"
+            f"{images:,} images are too few to show an error of at most {_percent(max_error)} with "
+            f"{_percent(1 - level)} confidence: that takes {needed:,} answers without a mistake"
         )
     return (
-        f"no confidence threshold gives an error of at most {max_error:.2%} with {1 - level:.0%} confidence on the "
-        f"{images:,} held-out images: too many of the surest answers are wrong"
+        f"no threshold gives an error of at most {_percent(max_error)} with {_percent(1 - level)} confidence: too many "
+        "of the surest answers are wrong"
     )
+
+
+def _percent(share: float) -> str:
+    return f"{share * 100:g} %"
 
 
 def needed_images(max_error: float, level: float = LEVEL) -> int:

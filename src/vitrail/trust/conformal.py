@@ -50,7 +50,7 @@ def quantile(scores: Any, coverage: float) -> float:
 
 def needed_images(coverage: float) -> int:
     """Return from how many images on a quantile is finite."""
-    return math.ceil(coverage / (1 - coverage) - 1e-9)
+    return math.ceil(coverage / (1 - coverage) * (1 - 1e-9))
 
 
 def prediction_sets(shares: Any, limit: float) -> np.ndarray:

@@ -1,6 +1,7 @@
 """Files of weights: opened safely, recognised, translated, loaded, written.
 
 - `build`: a model that has all its weights from a file, in memory once
+- `calibration_file`: what is known of when a classifier can be believed, in files beside its weights
 - `card`: the card of a model: what it is, what it was trained on, how good it is, what it needs, how to use it
 - `checkpoint`: vitrail's own checkpoints: a folder with the weights and all that is needed to use them
 - `checks`: why a file's tensors cannot be a model's, and what parts of other models they are

@@ -1,5 +1,7 @@
 """Classifying whole images.
 
+- `abstaining`: a classifier that says when it is not sure: calibrated probabilities, a set of classes, and what is
+  unlike its images
 - `counterfactuals`: what changes a classifier's mind: regions hidden and filled in, as a figure
 - `explained`: why a classifier gives a class, and whether that is true, as figures
 - `figures`: what a classifier looks at and answers, as figures

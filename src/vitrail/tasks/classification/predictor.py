@@ -92,6 +92,13 @@ class ClassPredictor(Predictor[ClassProbabilities]):
         with self.computing():
             return self.module.logits(to_device(batch, self.runtime.device)).cpu()
 
+    def scored(self, batch: Batch) -> tuple[Tensor, Tensor]:
+        """Score a batch: ``(B, K)``, and what the backbone makes of it, ``(B, D)``; float32 on the CPU."""
+        with self.computing():
+            images = self.module.normalise(to_device(batch, self.runtime.device)["image"])
+            inputs = self.model.backbone.head_input(images)
+            return self.model.score(inputs).float().cpu(), inputs.float().flatten(1).cpu()
+
     def samples(self, images: Images) -> Samples:
         """Return images as the model takes them, with their labels."""
         return eval_samples(images, self.description.preprocessing)

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from vitrail.config import Augment, Loader
 from vitrail.meaning import OF_MIXING, OF_TRAINING, OF_WHOLE_IMAGES, Rule
-from vitrail.ranges import COUNT, LABELS, PROBABILITY, Range
+from vitrail.ranges import COUNT, LABELS, PART, PROBABILITY, Range
 from vitrail.settings.commands import EvaluateSettings, PredictSettings
 from vitrail.settings.inputs import InputOptions
 from vitrail.settings.models import Architecture
@@ -28,10 +28,26 @@ class ClassifyEvaluateSettings(EvaluateSettings, InputOptions):
 class ClassifyPredictSettings(PredictSettings, InputOptions):
     """Name the classes of images."""
 
-    RANGES: ClassVar[dict[str, Range]] = {"top": COUNT, "batch_size": COUNT}
+    RANGES: ClassVar[dict[str, Range]] = {
+        "top": COUNT,
+        "batch_size": COUNT,
+        "max_error": PART,
+        "coverage": PART,
+    }
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        *PredictSettings.RULES,
+        Rule(("max_error", "coverage"), lambda s: not s.abstain, "is for --abstain; give that too"),
+    )
 
     top: int = 3
     """How many classes to name for each image."""
+    abstain: bool = False
+    """Answer "unsure" where answers would too often be wrong, with the set of classes it may be, calibrated
+    probabilities, and whether the image is unlike the training ones."""
+    max_error: float | None = None
+    """With abstain: share of the answers that may be wrong; by default the one stored with the model, 0.05."""
+    coverage: float | None = None
+    """With abstain: how often the sets hold the right class; by default the one stored with the model, 0.95."""
     format: Literal["table", "json", "csv"] = "table"
     """json: one object a line; csv: one row an image."""
     out: str | None = None

@@ -15,13 +15,14 @@ from vitrail.console import percent
 from vitrail.data.item import Item
 from vitrail.data.requested import opened
 from vitrail.data.sources import Images, Source, open_source
-from vitrail.errors import DataError, none_readable
+from vitrail.errors import DataError, ImageError, none_readable
 from vitrail.heads.partial_fine_tuning import PartialFineTuning
 from vitrail.heads.spec import ModelSpec
 from vitrail.output import say_table
 from vitrail.settings import LookSettings
 from vitrail.settings.inputs import normalization_name
 from vitrail.tasks.attention import attention_options
+from vitrail.tasks.classification.abstaining import CautiousPredictor, CautiousProbabilities, caution_for
 from vitrail.tasks.classification.counterfactuals import check_regions, draw_counterfactuals
 from vitrail.tasks.classification.explained import check_explanation, draw_explained
 from vitrail.tasks.classification.figures import answer_figures, draw_answers
@@ -30,11 +31,13 @@ from vitrail.tasks.classification.loss import Classification
 from vitrail.tasks.classification.match_classes import match_classes
 from vitrail.tasks.classification.metrics import Counts, Evaluation, summarise
 from vitrail.tasks.classification.predictions import (
+    CautiousPrediction,
     Prediction,
+    cautious_table,
     write_csv,
     write_predictions,
 )
-from vitrail.tasks.classification.predictor import BATCH_SIZE, ClassPredictor
+from vitrail.tasks.classification.predictor import BATCH_SIZE, ClassPredictor, ClassProbabilities
 from vitrail.tasks.classification.settings import ClassifyEvaluateSettings, ClassifyPredictSettings, ClassifySettings
 from vitrail.tasks.classification.shortcuts import draw_all_shortcuts
 from vitrail.tasks.classification.spec import CLASSIFY
@@ -110,7 +113,11 @@ class ClassificationTask(Supervised):
         """Return the model as a function of images."""
         _check_classifier("this model", description)
         batch_size = settings.batch_size if settings else BATCH_SIZE
-        return ClassPredictor(model, description, runtime, batch_size)
+        plain = ClassPredictor(model, description, runtime, batch_size)
+        if not isinstance(settings, ClassifyPredictSettings) or not settings.abstain:
+            return plain
+        caution = caution_for(settings.checkpoint, plain, settings.max_error, settings.coverage)
+        return CautiousPredictor(model, description, runtime, caution, batch_size)
 
     def evaluate(self, measured: Measured, predictor: Any, settings: ClassifyEvaluateSettings) -> Evaluation:
         """Score every image and count, over all processes."""
@@ -137,8 +144,7 @@ class ClassificationTask(Supervised):
             read, errors = opened(batch, channels)
             answers = iter(predictor(read))
             for image, error in zip(batch, errors, strict=True):
-                classes = () if error else next(answers).top(settings.top)
-                answer = Prediction(image.name, classes, error.reason if error else None)
+                answer = _prediction(image, None if error else next(answers), error, settings)
                 kept += [answer] if settings.out else []
                 yield answer
         if settings.out:
@@ -147,7 +153,10 @@ class ClassificationTask(Supervised):
     def print_table(self, settings: ClassifyPredictSettings, predictions: Iterable[Prediction], out: Path) -> None:
         """Print a table, or rows of CSV as they come."""
         if settings.format == "csv":
-            write_csv(sys.stdout, predictions, settings.top)
+            write_csv(sys.stdout, predictions, settings.top, settings.abstain)
+            return
+        if settings.abstain:
+            say_table("", *cautious_table(predictions, settings.top))
             return
         rows = [(p.file, *_shown(p, settings.top)) for p in predictions]
         width = max(len(row) for row in rows)
@@ -221,6 +230,18 @@ def _loss(model: Any, settings: ClassifySettings, preprocessing: Preprocessing) 
 def _check_classifier(checkpoint: str, description: Description) -> None:
     if not description.is_classifier:
         refuse_without_classes(checkpoint, description)
+
+
+def _prediction(
+    image: Item, found: ClassProbabilities | None, error: ImageError | None, settings: ClassifyPredictSettings
+) -> Prediction:
+    """Put what is said of an image, or why nothing is, beside its name."""
+    classes = found.top(settings.top) if found else ()
+    reason = error.reason if error else None
+    if not settings.abstain:
+        return Prediction(image.name, classes, reason)
+    beyond = found.beyond() if isinstance(found, CautiousProbabilities) else {}
+    return CautiousPrediction(image.name, classes, reason, **beyond)
 
 
 def _shown(prediction: Prediction, top: int) -> list[str]:

@@ -1,0 +1,149 @@
+"""What is stored of when a classifier can be believed comes back as it was, and is never taken for another's."""
+
+import json
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import nn
+
+from vitrail.config import Preprocessing
+from vitrail.errors import WeightsError
+from vitrail.trust.reliability import learn_reliability
+from vitrail.weights.calibration_file import (
+    FILE,
+    VALUES,
+    LearnedFrom,
+    StoredReliability,
+    calibration_folder,
+    read_calibration,
+    weights_digest,
+    write_calibration,
+)
+
+PREPARED = Preprocessing(image_size=(32, 32))
+
+
+def learned(images: int = 150, classes: int = 3, seed: int = 4) -> StoredReliability:
+    rng = np.random.default_rng(seed)
+    logits, labels = rng.normal(size=(images, classes)) * 3, rng.integers(classes, size=images)
+    known = learn_reliability(logits, labels, rng.normal(size=(images, 6)))
+    return StoredReliability(known, LearnedFrom("photos", "validation", images), max_error=0.1, coverage=0.9)
+
+
+@pytest.fixture
+def stored(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[Path, nn.Module, StoredReliability]:
+    """A model of somebody else's called m.safetensors, and the folder of what is stored of it."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.safetensors").touch()
+    model, known = nn.Linear(6, 3), learned()
+    folder = calibration_folder("m.safetensors")
+    write_calibration(folder, known, model, PREPARED)
+    return folder, model, known
+
+
+def test_everything_comes_back_to_the_last_bit(stored: tuple[Path, nn.Module, StoredReliability]) -> None:
+    folder, model, known = stored
+    assert folder == Path("runs/calibration-m")
+    found = read_calibration("m.safetensors", model, PREPARED)
+    assert found is not None
+    assert (found.source, found.max_error, found.coverage) == (known.source, 0.1, 0.9)
+    before, after = known.reliability, found.reliability
+    assert (after.temperature, after.calibration) == (before.temperature, before.calibration)
+    for name in ("confidence", "right", "scores"):
+        assert np.array_equal(getattr(after, name), getattr(before, name))
+    assert before.likeness is not None
+    assert after.likeness is not None
+    assert np.array_equal(after.likeness.whitening, before.likeness.whitening)
+    assert after.likeness.limit == before.likeness.limit
+    assert after.threshold(0.4) == before.threshold(0.4)
+
+
+def test_the_json_says_what_another_program_needs(stored: tuple[Path, nn.Module, StoredReliability]) -> None:
+    folder, model, known = stored
+    about = json.loads((folder / FILE).read_text())
+    reliability = known.reliability
+    assert about["format"] == 1
+    assert about["weights"] == weights_digest(model)
+    assert about["learned_from"]["images"] == 150
+    assert about["temperature"]["value"] == reliability.temperature.value
+    assert reliability.calibration is not None
+    assert about["calibration"]["after"]["ece"] == reliability.calibration.after.ece
+    assert about["threshold"]["value"] == reliability.threshold(0.1).value
+    assert about["sets"] == {"coverage": 0.9, "limit": reliability.set_limit(0.9)}
+    assert about["unlike"]["images"] == 150
+
+
+def test_what_few_images_cannot_tell_is_null_and_comes_back(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.npz").touch()
+    model = nn.Linear(2, 2)
+    write_calibration(calibration_folder("m.npz"), learned(images=1), model, PREPARED)
+    about = json.loads((calibration_folder("m.npz") / FILE).read_text())
+    assert (about["calibration"], about["sets"]["limit"], about["unlike"]) == (None, None, None)
+    found = read_calibration("m.npz", model, PREPARED)
+    assert found is not None
+    assert found.reliability.set_limit(0.9) == math.inf
+    assert found.reliability.likeness is None
+
+
+def test_other_weights_and_other_preparation_are_refused(stored: tuple[Path, nn.Module, StoredReliability]) -> None:
+    _, model, _ = stored
+    with torch.no_grad():
+        model.bias[1] += 1e-6
+    with pytest.raises(WeightsError, match=r"with other weights than it has now; vitrail evaluate m\.safetensors DATA"):
+        read_calibration("m.safetensors", model, PREPARED)
+    with torch.no_grad():
+        model.bias[1] -= 1e-6
+
+
+def test_images_prepared_otherwise_are_refused(stored: tuple[Path, nn.Module, StoredReliability]) -> None:
+    _, model, _ = stored
+    with pytest.raises(WeightsError, match=r"images prepared otherwise \(crop_fraction 0\.875, now 1\.0\)"):
+        read_calibration("m.safetensors", model, replace(PREPARED, crop_fraction=1.0))
+
+
+def test_damage_is_said_and_never_believed(stored: tuple[Path, nn.Module, StoredReliability]) -> None:
+    folder, model, _ = stored
+    text, values = (folder / FILE).read_text(), (folder / VALUES).read_bytes()
+
+    def refused() -> str:
+        with pytest.raises(WeightsError, match="is damaged") as caught:
+            read_calibration("m.safetensors", model, PREPARED)
+        return str(caught.value)
+
+    (folder / VALUES).write_bytes(values[:-1] + bytes([values[-1] ^ 1]))
+    assert "not the file it was written with" in refused()
+    (folder / VALUES).unlink()
+    refused()
+    (folder / VALUES).write_bytes(values)
+    for wrong in ("{", "[]", "null", text.replace('"format": 1', '"format": 2')):
+        (folder / FILE).write_text(wrong)
+        refused()
+    about = json.loads(text)
+    for key in about:
+        (folder / FILE).write_text(json.dumps({k: v for k, v in about.items() if k != key}))
+        refused()
+    about["temperature"]["value"] = -1.0
+    (folder / FILE).write_text(json.dumps(about))
+    assert "do not fit together" in refused()
+
+
+def test_nothing_stored_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "other.pth").touch()
+    assert read_calibration("other.pth", nn.Linear(2, 2), PREPARED) is None
+
+
+def test_the_digest_counts_every_name_shape_type_and_bit() -> None:
+    model = nn.Linear(4, 2)
+    known = {weights_digest(model)}
+    same = nn.Linear(4, 2)
+    same.load_state_dict(model.state_dict())
+    assert weights_digest(same) in known
+    known |= {weights_digest(model.bfloat16()), weights_digest(nn.Sequential(model.float()))}
+    flat = nn.ParameterDict({"weight": model.weight.detach().reshape(-1), "bias": model.bias.detach()})
+    assert len(known | {weights_digest(flat)}) == 4
