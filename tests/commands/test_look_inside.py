@@ -154,14 +154,39 @@ def test_the_page_says_how_patches_are_hidden(model: str, hidden: str, tmp_path:
     assert ("taken out" in page) == (model == "vit_ti16")
 
 
-def test_another_model_stands_in_the_same_charts(tmp_path: Path) -> None:
+def test_other_models_stand_in_the_same_charts(tmp_path: Path) -> None:
     model, other = untrained(tmp_path / "model"), untrained(tmp_path / "other", model="swin_t", seed=5)
+    third = untrained(tmp_path / "third", model="mae_vit_ti16", seed=6)
     out = looked(model, tmp_path, compare=str(other))
     distance = json.loads((out / "attention_distance.json").read_text())
     assert list(distance) == ["model", "other"]
     assert set(np.load(out / "layer_similarity.npz")) == {"model against model", "model against other"}
-    with pytest.raises(ConfigError, match="is the model itself"):
-        vitrail.look(model, tmp_path / "photos" / "0.png", out=tmp_path / "same", compare=str(model))
+    vitrail.look(model, tmp_path / "photos", out=tmp_path / "three", compare=(str(other), str(third)))
+    alone = json.loads((looked_alone(third, tmp_path) / "attention_distance.json").read_text())
+    three = json.loads((tmp_path / "three" / "attention_distance.json").read_text())
+    assert list(three) == ["model", "other", "third"]
+    assert three["model"] == distance["model"]
+    assert three["third"] == alone["third"]
+    pairs = {"model against model", "model against other", "model against third"}
+    assert set(np.load(tmp_path / "three" / "layer_similarity.npz")) == pairs
+
+
+def looked_alone(model: Path, tmp_path: Path) -> Path:
+    vitrail.look(model, tmp_path / "photos", out=tmp_path / "alone")
+    return tmp_path / "alone"
+
+
+@pytest.mark.parametrize(
+    ("compare", "reason"),
+    [(("model",), "is the model itself"), (("a", "a"), "named twice"), (tuple("abcdef"), "5 models at most")],
+)
+def test_models_that_cannot_be_compared_are_refused(compare: tuple[str, ...], reason: str, tmp_path: Path) -> None:
+    for name in {*compare, "model"}:
+        untrained(tmp_path / name)
+    named = tuple(str(tmp_path / name) for name in compare)
+    with pytest.raises(ConfigError, match=reason):
+        vitrail.look(tmp_path / "model", photos(tmp_path / "photos"), out=tmp_path / "same", compare=named)
+    assert not (tmp_path / "same").exists()
 
 
 def test_where_images_have_labels_each_block_is_asked_for_their_classes(classifier: Path, tmp_path: Path) -> None:

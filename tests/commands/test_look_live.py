@@ -69,6 +69,7 @@ def test_a_segmenter_beside_a_classifier_is_refused(capsys, tmp_path, checkpoint
 
 def test_the_same_model_twice_is_refused(capsys, checkpoint):
     assert "is the model itself" in complaint(capsys, checkpoint, "--live", "--compare", checkpoint)
+    assert "two models side by side" in complaint(capsys, checkpoint, "--live", "--compare", "second", "third")
 
 
 def test_a_model_that_is_not_there_is_refused(capsys, tmp_path):

@@ -70,6 +70,14 @@ def test_a_painted_colour_is_a_group_of_its_own_and_is_found_again_in_other_imag
     assert in_words(groups.centres[group]) == "flat magenta"
 
 
+def test_stripes_of_two_colours_are_not_called_by_their_mean():
+    pixels = torch.zeros(1, 3, 8, 8)
+    pixels[:, 0, ::2], pixels[:, 1, ::2], pixels[:, 2, 1::2] = 1.0, 0.5, 0.9
+    assert in_words(descriptors(pixels, Cells(8, 8, 8))[0, 0]) == "many-coloured"
+    pixels[:] = torch.rand(1, 1, 8, 8, generator=torch.Generator().manual_seed(4))
+    assert in_words(descriptors(pixels, Cells(8, 8, 8))[0, 0]) == "patterned grey"
+
+
 def test_fewer_kinds_of_cells_than_groups_are_as_many_groups():
     described = torch.tensor([[[0.0, 1.0], [5.0, 5.0], [0.0, 1.0]]])
     groups = group_cells(described, 16, seed=3)

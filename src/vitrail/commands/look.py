@@ -58,6 +58,8 @@ def look(checkpoint: str | Path, images: Any = (), **settings: Any) -> list[Path
         VitrailError: the checkpoint or an image cannot be used, or an option means nothing to the model.
     """
     named = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in settings.items()}
+    if isinstance(named.get("compare"), str):
+        named["compare"] = (named["compare"],)
     requested = () if isinstance(images, (tuple, list)) and not images else requested_images(images)
     asked = replace(LookSettings(str(checkpoint), tuple(image.name for image in requested)), **named)
     check_choices(asked)
@@ -88,9 +90,9 @@ def _look(settings: LookSettings, images: Any) -> list[Path]:
     description = opened.description
     for note in (*opened.sentences, *shown.notes):
         say(note)
-    other = open_any(settings.compare, accept_license=settings.accept_license) if settings.compare else None
+    others = [open_any(name, accept_license=settings.accept_license) for name in settings.compare]
     searched = _searched(task, opened, images, settings) if settings.shortcuts else {}
-    figures = searched | task.figures(model, description, shown.images, settings, other) | _curves(root)
+    figures = searched | task.figures(model, description, shown.images, settings, others) | _curves(root)
     try:
         out.mkdir(parents=True, exist_ok=True)
         written = []
@@ -114,9 +116,9 @@ def _show_live(settings: LookSettings, images: Any) -> None:
     check_alone("look --live")
     check_installed()
     check_live(settings)
-    names = chart_names(settings.checkpoint, settings.compare)
+    names = chart_names(settings.checkpoint, *settings.compare)
     with listen(settings.host, settings.port) as server:  # before anything that takes long
-        named = filter(None, (settings.checkpoint, settings.compare))
+        named = (settings.checkpoint, *settings.compare)
         opened = [open_shown(name, accept_license=settings.accept_license) for name in named]
         device = Runtime.named(settings.device, "fp32").device
         shown = _to_choose_from(settings, images, opened[0].description)

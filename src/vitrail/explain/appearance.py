@@ -52,6 +52,9 @@ NAMES = {
 FLAT, ROUGH = 4.0, 14.0
 """Deviations of the lightness L* within a cell, below which it looks flat and above which it looks patterned."""
 
+MANY = 25.0
+"""Deviation of a* and b* within a cell above which it has no colour of its own."""
+
 
 def to_lab(pixels: Tensor) -> Tensor:
     """Convert sRGB in [0, 1], ``(B, 3, H, W)``, to CIELAB: L* in [0, 100], a* and b* about [-100, 100]."""
@@ -133,6 +136,8 @@ def grown(hidden: Tensor, cells: Cells) -> Tensor:
 
 def in_words(described: Tensor) -> str:
     """Say what a cell ``(D,)`` looks like: its colour, and whether it is flat or patterned."""
+    if float(described[4:6].norm()) > MANY:
+        return "many-coloured"
     names = list(NAMES)
     colours = torch.tensor([NAMES[name] for name in names], dtype=torch.float64).view(-1, 3, 1, 1) / 255
     nearest = int((to_lab(colours).flatten(1) - described[:3].double()).norm(dim=1).argmin())

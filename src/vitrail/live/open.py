@@ -42,6 +42,8 @@ def check_live(settings: LookSettings) -> None:
                 f"{option} is of the figures that look draws into a folder, and --live draws none; leave one out (the "
                 "page has its own choices)"
             )
+    if len(settings.compare) > 1:
+        raise ConfigError(f"--live shows two models side by side, and --compare names {len(settings.compare)} more")
 
 
 def open_shown(name: str, *, accept_license: bool = False) -> OpenedModel:

@@ -180,8 +180,8 @@ class LookSettings(InputOptions):
     layers: tuple[int, ...] = ()
     """Blocks whose heads are drawn, from 0, or negative from the end: of a ViT, their attention (by default of the last
     one); of a Swin, their biases (of the last one of each stage)."""
-    compare: str | None = None
-    """Another model, drawn in the same charts: attention distance, similarity of blocks, k-NN accuracy by block."""
+    compare: tuple[str, ...] = ()
+    """Other models, drawn in the same charts: attention distance, similarity of blocks, k-NN accuracy by block."""
     explain: str | None = None
     """Explain why a classifier gives this class, a name or a number; or "predicted": the class it gives each image."""
     against: str | None = None

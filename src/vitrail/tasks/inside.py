@@ -44,6 +44,9 @@ MOST_DRAWN = 8
 LEAST_PATCHES = 16
 """That colours and groups of patches need: fewer have no components worth a name."""
 
+MOST_COMPARED = 5
+"""Models beside the first in a chart: there are colours for six."""
+
 LEAST_LABELLED = 10
 """Labelled images from which on a share of them that are named correctly says anything."""
 
@@ -124,45 +127,48 @@ def draw_weights(inspected: Inspected) -> dict[str, Figure]:
     )
 
 
-def draw_inside(inspected: Inspected, other: Inspected | None = None) -> dict[str, Figure]:
-    """Draw what a backbone makes of images, by name, beside that of another model where there is one."""
-    both = [inspected] if other is None else [inspected, other]
+def draw_inside(inspected: Inspected, others: Sequence[Inspected] = ()) -> dict[str, Figure]:
+    """Draw what a backbone makes of images, by name, beside that of other models where there are any."""
+    models = [inspected, *others]
     drawn = _drawn(
         inspected,
         {
-            "attention_distance": lambda _: _reach(both),
+            "attention_distance": lambda _: _reach(models),
             "outlier_tokens": _outliers,
             "patch_tokens": _tokens,
             "nearest_patches": _neighbours,
-            "layer_similarity": lambda _: _similarity(both),
-            "layer_neighbours": lambda _: _layer_neighbours(both),
+            "layer_similarity": lambda _: _similarity(models),
+            "layer_neighbours": lambda _: _layer_neighbours(models),
         },
     )
     return drawn
 
 
 def draw_all_inside(
-    one: Inspected, images: Images, settings: LookSettings, other: OpenedModel | None
+    one: Inspected, images: Images, settings: LookSettings, others: Sequence[OpenedModel]
 ) -> dict[str, Figure]:
-    """Draw a model's weights and what it makes of images, with another model in the same charts where there is one."""
-    names = chart_names(settings.checkpoint, settings.compare)
+    """Draw a model's weights and what it makes of images, with other models in the same charts where there are any."""
+    names = chart_names(settings.checkpoint, *settings.compare)
     one = dataclasses.replace(one, name=names[0], pixel=settings.pixel)
-    beside = None
-    if other is not None:
-        inputs = inputs_of(images, other.description)
-        beside = inspected(names[1], other.model, other.description, images, inputs)
+    beside = [
+        inspected(name, other.model, other.description, images, inputs_of(images, other.description))
+        for name, other in zip(names[1:], others, strict=True)
+    ]
     return draw_weights(one) | draw_inside(one, beside)
 
 
-def chart_names(first: str, second: str | None) -> list[str]:
-    """Return what two models are called in charts: the last part of each name, or all of it where that is the same.
+def chart_names(*given: str) -> list[str]:
+    """Return what models are called in charts: the last part of each name, or all of it where two have the same.
 
     Raises:
-        ConfigError: they are the same one.
+        ConfigError: two of them are the same one, or they are too many for one chart.
     """
-    given = [name for name in (first, second) if name is not None]
-    if len(set(given)) < len(given):
-        raise ConfigError(f"--compare {second} is the model itself; name another one")
+    if len(given) > MOST_COMPARED + 1:
+        raise ConfigError(f"--compare takes {MOST_COMPARED} models at most, so that their colours can be told apart")
+    for number, name in enumerate(given):
+        if name in given[:number]:
+            whose = "the model itself" if name == given[0] else "named twice"
+            raise ConfigError(f"--compare {name} is {whose}; name another one")
     short = [Path(name).name or name for name in given]
     return short if len(set(short)) == len(short) else given
 
@@ -224,16 +230,16 @@ def _rotary(inspected: Inspected) -> Figure | None:
     return Figure(positions.draw_frequencies(turns, max(grid)), "Rotary positions", text, {"turns": turns})
 
 
-def _reach(both: Sequence[Inspected]) -> Figure | None:
-    models = {one.name: attention_reach(one.model, one.images) for one in both if one.backbone.attention_layers()}
-    if not models:
+def _reach(models: Sequence[Inspected]) -> Figure | None:
+    found = {one.name: attention_reach(one.model, one.images) for one in models if one.backbone.attention_layers()}
+    if not found:
         return None
     text = (
         "How far from its own place each head looks, weighted by its attention and averaged over all patches, and how "
         "evenly. The same as figure 7 (right) of the ViT paper, and figure 11 for hybrids (Dosovitskiy et al. 2021)."
     )
-    data = {name: reach.reach_data(one) for name, one in models.items()}
-    return Figure(reach.draw_reach(models), "Mean attention distance", text, data)
+    data = {name: reach.reach_data(one) for name, one in found.items()}
+    return Figure(reach.draw_reach(found), "Mean attention distance", text, data)
 
 
 def _outliers(inspected: Inspected) -> Figure | None:
@@ -283,25 +289,25 @@ def _neighbours(inspected: Inspected) -> Figure | None:
     return Figure(image, "Nearest patches", text, data)
 
 
-def _similarity(both: Sequence[Inspected]) -> Figure | None:
-    if len(both[0].images) < LEAST_IMAGES:
+def _similarity(models: Sequence[Inspected]) -> Figure | None:
+    if len(models[0].images) < LEAST_IMAGES:
         return None
-    vectors = {one.name: one.vectors for one in both}
-    first = both[0].name
+    vectors = {one.name: one.vectors for one in models}
+    first = models[0].name
     tables = {(first, name): similarities(vectors[first], layers) for name, layers in vectors.items()}
     text = (
         "How alike what two blocks make of the same images is, from 0 to 1 (linear CKA, Kornblith et al. 2019; figure "
         "1 of Raghu et al. 2021, Do Vision Transformers See Like CNNs?). Blocks of like colour do like things."
     )
     data = {f"{down} against {across}": table for (down, across), table in tables.items()}
-    return Figure(layer_charts.draw_similarities(tables, len(both[0].images)), "Similarity of blocks", text, data)
+    return Figure(layer_charts.draw_similarities(tables, len(models[0].images)), "Similarity of blocks", text, data)
 
 
-def _layer_neighbours(both: Sequence[Inspected]) -> Figure | None:
-    labels = both[0].labels
+def _layer_neighbours(models: Sequence[Inspected]) -> Figure | None:
+    labels = models[0].labels
     if labels is None or len(labels) < LEAST_LABELLED or len(labels.unique()) < 2:
         return None
-    shares = {one.name: neighbour_accuracy(one.vectors, labels) for one in both}
+    shares = {one.name: neighbour_accuracy(one.vectors, labels) for one in models}
     classes = len(labels.unique())
     text = (
         f"The share of the {len(labels)} images that their nearest neighbours among the others name correctly, by what "

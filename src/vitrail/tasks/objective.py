@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from torch import nn
@@ -95,14 +95,14 @@ class Objective(Task):
         description: Description,
         images: Images,
         settings: LookSettings,
-        other: OpenedModel | None = None,
+        others: Sequence[OpenedModel] = (),
     ) -> dict[str, Figure]:
         """Draw what the model fills in, where its encoder looks, and what is inside that."""
         drawn = {name: Figure(image) for name, image in self.draw(model, description, images, settings).items()}
         inputs = inputs_of(images, description)
         looks = attention_figures(model, inputs.images, inputs.captions, description.preprocessing, settings)
         one = inspected(settings.checkpoint, model, description, images, inputs)
-        return looks | drawn | draw_all_inside(one, images, settings, other)
+        return looks | drawn | draw_all_inside(one, images, settings, others)
 
 
 def _check_whole_patches(encoder: ModelSpec, objective: str) -> None:

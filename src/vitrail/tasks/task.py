@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
@@ -176,7 +176,7 @@ class Task(ABC):
         description: Description,
         images: Images,
         settings: LookSettings,
-        other: OpenedModel | None = None,
+        others: Sequence[OpenedModel] = (),
     ) -> dict[str, Figure]:
         """Draw all of a model that has a meaning for it, by name; what is told of a single head's task is `draw`'s.
 
@@ -184,7 +184,7 @@ class Task(ABC):
             model, description: the model.
             images: what it is shown.
             settings: what was asked for.
-            other: a model to be drawn in the same charts, where the task has any.
+            others: models to be drawn in the same charts, where the task has any.
         """
         drawn = self.draw(model, description, images, settings)
         figures = {name: Figure(image) for name, image in drawn.items()}

@@ -26,7 +26,7 @@ def draw_reach(models: Mapping[str, AttentionReach]) -> Image.Image:
 
     def draw(axes: Any) -> None:
         for number, (name, reach) in enumerate(models.items()):
-            beside = 0.3 * (number - (len(models) - 1) / 2)
+            beside = min(0.3, 0.8 / len(models)) * (number - (len(models) - 1) / 2)
             colour = COLOURS[number % len(COLOURS)]
             _heads(axes[0], reach.distance, reach.even_distance, name if len(models) > 1 else "", colour, beside)
             _heads(axes[1], reach.entropy, reach.even_entropy, "", colour, beside)
@@ -37,8 +37,8 @@ def draw_reach(models: Mapping[str, AttentionReach]) -> Image.Image:
             axis.set_ylim(bottom=0)
         axes[0].legend(frameon=False, fontsize=9, labelcolor=INK, loc="upper left", bbox_to_anchor=(-0.02, -0.13))
 
-    rows = 0.2 * (len(models) + 3)
-    return chart(draw, 2, height=3.8 + rows)
+    rows = 0.2 * (3 * len(models) + 1)
+    return chart(draw, 2, height=3.8 + rows, width=5.4 + 0.8 * (len(models) - 1))
 
 
 def _heads(

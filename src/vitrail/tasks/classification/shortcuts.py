@@ -37,7 +37,7 @@ BEST = 3
 """Regions of a class that stand in its table where none stands out; those that do all stand there."""
 
 MOST_NAMED = 20
-"""Classes that a sentence lists."""
+"""Classes that a sentence lists, and a chart shows."""
 
 SEED = 0
 """Of the groups of cells, and of the regions elsewhere."""
@@ -114,9 +114,15 @@ class ShortcutSearch:
         return [self._of_class(number) for number in sorted(self._chosen)]
 
     def shown(self, found: ClassRegions, region: Region) -> list[Example]:
-        """Return some images of a class with a region, and with it filled in: those that flip first."""
+        """Return some images of a class with a region, and with it filled in.
+
+        Those that flip come first, and among them those in which the region is about as large as in most.
+        """
         own = self._chosen[self.names.index(found.name)]
-        order = sorted(region.present.nonzero().flatten().tolist(), key=lambda n: not bool(region.flipped[n]))
+        sizes = region.hidden.sum(dim=1)
+        unusual = (sizes - sizes[region.present].median()).abs().tolist()
+        present = region.present.nonzero().flatten().tolist()
+        order = sorted(present, key=lambda number: (not bool(region.flipped[number]), unusual[number]))
         return [self._example(own[number], region.hidden[number]) for number in order[:EXAMPLES]]
 
     def file(self, found: ClassRegions, number: int) -> str:
@@ -194,7 +200,7 @@ def draw_all_shortcuts(model: Any, description: Description, pool: Pool, setting
         "Bonferroni over all regions of the class), and than in images of other classes (Fisher's exact test)."
     )
     image = draw_shortcuts(rows, preprocessing.mean, preprocessing.std, " ".join(said))
-    flips = draw_flips([(one.name, [_bars(region) for region in one.regions]) for one in found if one.regions])
+    flips = draw_flips([(one.name, [_bars(region) for region in one.regions]) for one in _charted(found)])
     data = {
         "fill": settings.fill,
         "images": len(pool),
@@ -259,6 +265,14 @@ def _drawn(search: ShortcutSearch, found: ClassRegions, region: Region) -> Short
 
 def _bars(region: Region) -> tuple[str, Flips, Flips | None, bool]:
     return region.name, region.flips, region.random, region.stands_out
+
+
+def _charted(found: Sequence[ClassRegions]) -> list[ClassRegions]:
+    """Return the classes of a chart, in their order: of many those with regions that stand out, or that flip most."""
+    searched = [one for one in found if one.regions]
+    kept = sorted(searched, key=lambda one: (not one.outstanding, _most_flips(one)))[:MOST_NAMED]
+    names = {one.name for one in kept}
+    return [one for one in searched if one.name in names]
 
 
 def _most_flips(found: ClassRegions) -> float:

@@ -175,7 +175,7 @@ class ClassificationTask(Supervised):
         description: Description,
         images: Images,
         settings: LookSettings,
-        other: OpenedModel | None = None,
+        others: Sequence[OpenedModel] = (),
     ) -> dict[str, Figure]:
         """Draw where the model looks and what it answers, why, what changes its mind, and what is inside it."""
         inputs = inputs_of(images, description)
@@ -183,7 +183,7 @@ class ClassificationTask(Supervised):
         one = inspected(settings.checkpoint, model, description, images, inputs)
         figures |= draw_explained(one, description.class_names, settings)
         figures |= draw_counterfactuals(one, description.class_names, settings)
-        return figures | draw_all_inside(one, images, settings, other)
+        return figures | draw_all_inside(one, images, settings, others)
 
     def look_options(self, model: Any) -> tuple[str, tuple[str, ...]]:
         """Return those of the backbone's attention, and of what a class hangs on."""
