@@ -43,8 +43,7 @@ def run(settings: TrainSettings) -> Result:
     """Train as the settings say; `train` explains."""
     source = open_data(settings)
     result = learn(settings, source)
-    if distributed.is_main():
-        calibrate_run(result.folder, settings, source)
+    calibrate_run(result.folder, settings, source)
     finish_run(result, "Fine-tuning" if settings.weights else "Training", source)
     return result
 

@@ -1,6 +1,6 @@
 """What commands share: a run from its data and model to its folder, figures and report.
 
-- `calibrate`: when a classifier can be believed: learned from images it did not learn from, and stored beside its
+- `calibrate`: when a run's classifier can be believed: learned from its validation images, and stored beside its
   weights
 - `choose_model`: where a run starts from: which model, which input size, which normalisation
 - `embedding`: vectors of images by a model, computed in batches of a fixed composition, so that a run cut short goes

@@ -6,7 +6,7 @@
     calibration.safetensors  the values of single images that other thresholds and sets are computed from
 
 Of a run they lie in its checkpoint's folder, of anybody else's weights in ``runs/calibration-NAME``. Both name the
-weights by a digest of all tensors: with other weights they are refused.
+weights by the SHA-256 of their tensors (`vitrail.weights.hashes.tensors_sha256`): with others they are refused.
 """
 
 from __future__ import annotations
@@ -19,7 +19,6 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from safetensors import SafetensorError
 from safetensors.numpy import load, save
 from torch import nn
@@ -33,6 +32,7 @@ from vitrail.training.checkpoint import resolve
 from vitrail.trust.calibration import Calibration, Temperature
 from vitrail.trust.reliability import COVERAGE, MAX_ERROR, Reliability
 from vitrail.trust.unlike import FALSE_ALARMS, Likeness
+from vitrail.weights.hashes import tensors_sha256
 from vitrail.weights.named import find_model
 from vitrail.weights.open_any import is_own_checkpoint
 
@@ -85,19 +85,6 @@ def calibration_folder(model: str | Path) -> Path:
     return Path("runs") / f"calibration-{user_path(str(model)).resolve().stem.replace(':', '-')}"
 
 
-def weights_digest(model: nn.Module) -> str:
-    """Return the SHA-256, 64 hexadecimal digits, of a model's tensors in the order of their names.
-
-    Of each tensor its name, shape, type and bytes count, so that it is the same in whatever kind of file they lie.
-    """
-    digest = hashlib.sha256()
-    for name, tensor in sorted(model.state_dict().items()):
-        plain = tensor.detach().cpu().contiguous()
-        digest.update(repr((name, tuple(plain.shape), str(plain.dtype))).encode())
-        digest.update(plain.flatten().view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
 def write_calibration(folder: Path, stored: StoredReliability, model: nn.Module, preprocessing: Preprocessing) -> Path:
     """Write what is known of a model into a folder, and return the file that people read.
 
@@ -110,7 +97,7 @@ def write_calibration(folder: Path, stored: StoredReliability, model: nn.Module,
     write_whole(folder / VALUES, values)
     about = {
         "format": FORMAT,
-        "weights": weights_digest(model),
+        "weights": tensors_sha256(model.state_dict()),
         "values": hashlib.sha256(values).hexdigest(),
         "preprocessing": to_json(preprocessing),
         **_said(stored),
@@ -159,7 +146,7 @@ def again(name: str | Path) -> str:
 def _check_same(name: str | Path, about: dict[str, Any], model: nn.Module, preprocessing: Preprocessing) -> None:
     """Refuse what was learned of other weights, or of images prepared otherwise."""
     known = f"what is stored of when {quoted(name)} can be believed"
-    if about["weights"] != weights_digest(model):
+    if about["weights"] != tensors_sha256(model.state_dict()):
         raise WeightsError(f"{known} was learned with other weights than it has now; {again(name)}")
     now, then = to_json(preprocessing), about["preprocessing"]
     if now != then:
@@ -220,6 +207,5 @@ __all__ = [
     "again",
     "calibration_folder",
     "read_calibration",
-    "weights_digest",
     "write_calibration",
 ]

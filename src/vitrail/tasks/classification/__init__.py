@@ -12,6 +12,7 @@
 - `predictions`: what a classifier says of images, and the table or JSON of it that ``vitrail predict`` writes
 - `predictor`: images to the probabilities of classes
 - `recipes`: recipes for training with labels
+- `reliability`: when a classifier can be believed: learned from labelled images that it did not learn from
 - `settings`: settings for training a classifier
 - `shortcuts`: on which regions the answers of each class hang, over many images, as figures and tables
 - `spec`: classification, as it is known before any of its work is imported
