@@ -16,6 +16,7 @@ from typing import Any, Literal, TypeVar
 from vitrail import coerce
 from vitrail.errors import ConfigError, nearest
 from vitrail.ranges import check_range
+from vitrail.serialize import in_json
 from vitrail.synonyms import by_meaning
 
 T = TypeVar("T")
@@ -179,7 +180,7 @@ def pair(size: int | tuple[int, int] | list[int]) -> tuple[int, int]:
 def to_json(value: Any) -> Any:
     """Turn a config (dataclasses, tuples, dicts, plain values) into what the json module writes."""
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value)}
+        return {f.name: to_json(getattr(value, f.name)) for f in dataclasses.fields(value) if in_json(f)}
     if isinstance(value, dict):
         return {key: to_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

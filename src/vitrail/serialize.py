@@ -110,6 +110,11 @@ def _umask() -> int:
         return mask
 
 
+def in_json(field: dataclasses.Field[Any]) -> bool:
+    """Whether a field of a dataclass is written; its metadata may say ``{"json": False}``, as of large arrays."""
+    return field.metadata.get("json", True)
+
+
 def _strict(value: Any, default: Callable[[Any], Any] | None) -> Any:
     """Turn a value into what the json module writes, with None for numbers that are not finite."""
     if isinstance(value, bool) or value is None or isinstance(value, str):
@@ -125,7 +130,8 @@ def _strict(value: Any, default: Callable[[Any], Any] | None) -> Any:
     if isinstance(value, (set, frozenset)):
         return [_strict(item, default) for item in sorted(value)]
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
-        return {field.name: _strict(getattr(value, field.name), default) for field in dataclasses.fields(value)}
+        named = (field.name for field in dataclasses.fields(value) if in_json(field))
+        return {name: _strict(getattr(value, name), default) for name in named}
     if isinstance(value, PurePath):
         return str(value)
     if callable(listed := getattr(value, "tolist", None)):  # of numpy and torch, which are not imported here
@@ -135,4 +141,4 @@ def _strict(value: Any, default: Callable[[Any], Any] | None) -> Any:
     raise TypeError(f"{type(value).__name__} has no meaning in JSON")
 
 
-__all__ = ["dumps", "make_durable", "read_regular", "whole_file", "write_json", "write_whole"]
+__all__ = ["dumps", "in_json", "make_durable", "read_regular", "whole_file", "write_json", "write_whole"]

@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 from PIL.ExifTags import Base as ExifTag
 
-FORMATS = ("JPEG", "PNG", "TIFF", "WEBP")
+FORMATS = ("BMP", "GIF", "JPEG", "PNG", "PPM", "TIFF", "WEBP")
 SIDEWAYS = (5, 6, 7, 8)
 """EXIF orientations (2.3, section 4.6.4) under which height and width change places."""
 

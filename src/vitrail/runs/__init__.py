@@ -3,8 +3,11 @@
 - `calibrate`: when a run's classifier can be believed: learned from its validation images, and stored beside its
   weights
 - `choose_model`: where a run starts from: which model, which input size, which normalisation
+- `compared`: another model for the images of an evaluation: those that neither of the two learned from
 - `embedding`: vectors of images by a model, computed in batches of a fixed composition, so that a run cut short goes
   on bit by bit
+- `evaluation_folder`: what ``vitrail evaluate`` leaves behind: a page, its images with their numbers, and all figures
+  as JSON
 - `extract_features`: features of images by a model, computed once in any number of views and kept beside the run
 - `finish_run`: what is done when a run ends: figures, report, and the line that says what to run next
 - `foreign_models`: what commands do otherwise with a model that no run of vitrail's wrote

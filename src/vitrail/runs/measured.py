@@ -137,7 +137,8 @@ def choose_split(known: KnownSplit, split: str) -> Measured:
         raise DataError(f"{known.data} has no {asked} images; it has {', '.join(there) or 'none at all'}")
     matched = [known.pool.matched] if known.pool.matched else []
     notes = (*known.notes, *matched, *_said(known, wanted))
-    return Measured(known.data, split, images, notes, known.pool.notes)
+    held_out = None if VALIDATION in wanted else known.part(VALIDATION)
+    return Measured(known.data, split, images, notes, known.pool.notes, held_out)
 
 
 def _best(known: KnownSplit) -> tuple[str, Collection[str]]:

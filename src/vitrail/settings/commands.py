@@ -20,6 +20,10 @@ from vitrail.settings.models import Architecture, Size
 class EvaluateSettings(NormalizationOption):
     """Measure a trained model on labelled images; each task adds its own options (`Spec.answers`)."""
 
+    RULES: ClassVar[tuple[Rule, ...]] = (
+        Rule(("out",), lambda s: not s.page, "is where the page goes, and --no-page writes none; leave one out"),
+    )
+
     checkpoint: tyro.conf.Positional[str]
     """A run folder (of a run, the best checkpoint), a checkpoint, or anybody's weights of a known layout."""
     data: tyro.conf.Positional[str]
@@ -34,6 +38,12 @@ class EvaluateSettings(NormalizationOption):
     """auto, cpu, cuda, cuda:1, mps."""
     precision: Literal["auto", "bf16", "fp16", "fp32"] = "auto"
     """auto: bf16 where the hardware computes in it; for weights of others fp32, as their figures are published."""
+    out: str | None = None
+    """The folder for the page evaluate.html, its images and data; RUN/evaluate by default."""
+    page: bool = True
+    """Write the page; in Python only where out is given."""
+    all_classes: bool = False
+    """Show every class; by default of more than 30 the ten worst and the ten best."""
     json: bool = False
     """Print one JSON object instead of a table."""
 

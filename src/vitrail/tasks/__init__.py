@@ -5,6 +5,7 @@
 - `backbone_weights`: the weights that a model with a head for every place starts from
 - `baseline`: what a guess from the visible neighbours scores: the baseline a model that fills in hidden patches has
   to beat
+- `class_tables`: tables of classes that stay readable: of many classes the worst and the best, unless all are asked for
 - `classification`: classifying whole images
 - `detection`: finding objects: their classes, boxes and masks
 - `dense`: what tasks that look for things inside an image share
@@ -13,6 +14,7 @@
 - `fill`: what stands in the place of hidden patches, by name or by a masked autoencoder
 - `find_preprocessing`: how images are prepared for an opened model: as the user says, as is written, or as the model
   itself is surest
+- `illustrated`: what is shown and kept of an evaluation, beside its figures
 - `inputs`: images as a model takes them: with a task's samples around them, or as one batch to look at
 - `inside`: what is inside a backbone, as figures: all that has a meaning for it, and nothing else
 - `left_out`: images that could not be read: gathered from all processes, and said the same way by every command

@@ -12,8 +12,9 @@ from vitrail.errors import ConfigError
 from vitrail.models.backbone import freeze
 from vitrail.serialize import dumps
 from vitrail.settings import EvaluateSettings, PredictSettings, TrainSettings
+from vitrail.tasks.illustrated import Illustrated
 from vitrail.tasks.predictor import Predictor
-from vitrail.tasks.task import Figures, Measured, Task
+from vitrail.tasks.task import Figures, Measured, Opponent, Task
 from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
 from vitrail.weights.weights_file import WeightsFile
@@ -44,6 +45,14 @@ class Supervised(Task):
         Raises:
             DataError: there is nothing to measure.
         """
+
+    @abstractmethod
+    def illustrate(self, found: Any, measured: Measured, predictor: Predictor[Any], settings: Any) -> Illustrated:
+        """Draw and list what `evaluate` found, for a page; only the main process is asked."""
+
+    def compare(self, found: Any, opponent: Opponent, settings: Any) -> Figures:
+        """Return figures with another model beside; only tasks whose settings have ``compare`` are asked."""
+        raise ConfigError(f"{self.spec.noun} cannot be compared with another model")
 
     @abstractmethod
     def predict(

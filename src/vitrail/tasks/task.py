@@ -37,8 +37,8 @@ Measure = Callable[[nn.Module, Iterable[Batch]], dict[str, float]]
 class Figures(Protocol):
     """What an evaluation found: a dataclass of figures that can also be said in words."""
 
-    def say(self) -> None:
-        """Print tables and a closing line."""
+    def say(self, all_classes: bool = False) -> None:
+        """Print tables, of many classes shortened ones unless all are asked for, and a closing line."""
         ...
 
 
@@ -79,6 +79,7 @@ class Measured:
         images: the images.
         notes: what the user must know of them, each a sentence.
         of_source: what was said when they were opened.
+        held_out: validation images that are not among them and that the model did not learn from; None without any.
     """
 
     data: str
@@ -86,6 +87,24 @@ class Measured:
     images: Images
     notes: tuple[str, ...] = ()
     of_source: tuple[str, ...] = ()
+    held_out: Images | None = None
+
+
+@dataclass(frozen=True)
+class Opponent:
+    """Another model that an evaluated one is set beside.
+
+    Attributes:
+        name: what it is called.
+        predictor: the model, as a function of images.
+        images: those of the evaluation that it did not learn from either, labelled as it knows classes.
+        notes: what must be known of it, each a sentence.
+    """
+
+    name: str
+    predictor: Predictor[Any]
+    images: Images
+    notes: tuple[str, ...] = ()
 
 
 class Task(ABC):
@@ -225,4 +244,4 @@ def refuse_without_classes(checkpoint: str, description: Description) -> NoRetur
     )
 
 
-__all__ = ["Figures", "Learning", "Measure", "Measured", "RunContext", "Task", "refuse_without_classes"]
+__all__ = ["Figures", "Learning", "Measure", "Measured", "Opponent", "RunContext", "Task", "refuse_without_classes"]

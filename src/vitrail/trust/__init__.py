@@ -7,6 +7,7 @@
 - `intervals`: 95 % intervals: Wilson's and Clopper and Pearson's of a share, by bootstrap of anything else
 - `per_class`: precision, recall, F1 and the area under the ROC curve of each class, their means, and the largest
   confusions
+- `quantiles`: how often a classifier is right by what else is known of images, in quantiles
 - `reliability`: all that is learned from held-out images of when a classifier can be believed, in one place
 - `unlike`: whether an image is unlike those a model was trained for, by the Mahalanobis distance of its vector
 """

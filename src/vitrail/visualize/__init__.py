@@ -3,8 +3,10 @@
 - `attention`: images of what a transformer attends to: rollout, and attention of the pooled answer head by head
 - `chapters`: a page in chapters: under each heading what is known, and how to repeat it
 - `chart`: charts that all look alike: a canvas, axes with one style, and the image of it
+- `confusion`: a confusion matrix as an image: of all classes, or of many those that are confused most
 - `curves`: the curves of one run, or of several side by side
 - `draw`: tensors as images, and sheets of captioned tiles
+- `estimates`: figures with their 95 % intervals: reliability, classes, and parts of the images
 - `explanations`: explanations of a class over images, and whether they are true
 - `figure`: an image, what it shows, and the numbers that were drawn
 - `filters`: the filters that meet the pixels first, as images

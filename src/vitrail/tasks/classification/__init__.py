@@ -3,12 +3,13 @@
 - `abstaining`: a classifier that says when it is not sure: calibrated probabilities, a set of classes, and what is
   unlike its images
 - `counterfactuals`: what changes a classifier's mind: regions hidden and filled in, as a figure
+- `evaluation`: what is known of a classifier on labelled images, beyond how many it gets right
 - `explained`: why a classifier gives a class, and whether that is true, as figures
 - `figures`: what a classifier looks at and answers, as figures
 - `fitted`: a classifier whose head is fitted and not learned
 - `loss`: learning to classify whole images
 - `match_classes`: which class of a model each class of a data set is: by its name, its WordNet id, or its number
-- `metrics`: what a classifier gets right: counted on any number of processes, and as the verbs show it
+- `metrics`: what a classifier gets right, as the commands show it
 - `predictions`: what a classifier says of images, and the table or JSON of it that ``vitrail predict`` writes
 - `predictor`: images to the probabilities of classes
 - `recipes`: recipes for training with labels

@@ -22,6 +22,8 @@ class ClassifyEvaluateSettings(EvaluateSettings, InputOptions):
 
     batch_size: int = 128
     """Images in a forward pass."""
+    compare: str | None = None
+    """Another model, set beside on the same images: which is right more often, and can these images tell?"""
 
 
 @dataclass(frozen=True)

@@ -15,21 +15,23 @@ from vitrail.console import percent
 from vitrail.data.item import Item
 from vitrail.data.requested import opened
 from vitrail.data.sources import Images, Source, open_source
-from vitrail.errors import DataError, ImageError, none_readable
+from vitrail.errors import DataError, ImageError
 from vitrail.heads.partial_fine_tuning import PartialFineTuning
 from vitrail.heads.spec import ModelSpec
 from vitrail.output import say_table
 from vitrail.settings import LookSettings
-from vitrail.settings.inputs import normalization_name
 from vitrail.tasks.attention import attention_options
 from vitrail.tasks.classification.abstaining import CautiousPredictor, CautiousProbabilities, caution_for
 from vitrail.tasks.classification.counterfactuals import check_regions, draw_counterfactuals
+from vitrail.tasks.classification.evaluation.compare import compare
+from vitrail.tasks.classification.evaluation.measure import measure_classifier
+from vitrail.tasks.classification.evaluation.page import illustrate
 from vitrail.tasks.classification.explained import check_explanation, draw_explained
 from vitrail.tasks.classification.figures import answer_figures, draw_answers
 from vitrail.tasks.classification.fitted import FittedClassification
 from vitrail.tasks.classification.loss import Classification
 from vitrail.tasks.classification.match_classes import match_classes
-from vitrail.tasks.classification.metrics import Counts, Evaluation, summarise
+from vitrail.tasks.classification.metrics import Evaluation
 from vitrail.tasks.classification.predictions import (
     CautiousPrediction,
     Prediction,
@@ -42,12 +44,11 @@ from vitrail.tasks.classification.settings import ClassifyEvaluateSettings, Clas
 from vitrail.tasks.classification.shortcuts import draw_all_shortcuts
 from vitrail.tasks.classification.spec import CLASSIFY
 from vitrail.tasks.classification.tuning import TunedBlocks
+from vitrail.tasks.illustrated import Illustrated
 from vitrail.tasks.inputs import image_samples, inputs_of
 from vitrail.tasks.inside import draw_all_inside, inspected
-from vitrail.tasks.left_out import unread
 from vitrail.tasks.supervised import Supervised
-from vitrail.tasks.task import Learning, Measured, RunContext, refuse_without_classes
-from vitrail.training import distributed
+from vitrail.tasks.task import Learning, Measured, Opponent, RunContext, refuse_without_classes
 from vitrail.training.runtime import Runtime
 from vitrail.visualize.figure import Figure
 from vitrail.weights.description import Description
@@ -120,18 +121,18 @@ class ClassificationTask(Supervised):
         return CautiousPredictor(model, description, runtime, caution, batch_size)
 
     def evaluate(self, measured: Measured, predictor: Any, settings: ClassifyEvaluateSettings) -> Evaluation:
-        """Score every image and count, over all processes."""
-        description = predictor.description
-        batches = predictor.batches(measured.images, settings.batch_size, settings.workers)
-        counted, known = [], len(description.class_names)
-        for batch in batches:
-            counted.append(Counts.of(predictor.logits(batch), batch["label"]))
-        counts = Counts.total(distributed.gather(Counts.total(counted, known)), known)
-        damaged = unread(batches)
-        if not len(counts):
-            raise DataError(none_readable(len(measured.images), *damaged[:1], data=measured.data))
-        found = summarise(measured.split, counts, description.class_names, damaged, measured.notes)
-        return replace(found, normalization=normalization_name(description.preprocessing))
+        """Score every image, over all processes, and say what that tells."""
+        return measure_classifier(measured, predictor, settings)
+
+    def illustrate(
+        self, found: Any, measured: Measured, predictor: Any, settings: ClassifyEvaluateSettings
+    ) -> Illustrated:
+        """Draw confusions, errors and reliability, and list classes and answers."""
+        return illustrate(found, measured.images, settings.all_classes)
+
+    def compare(self, found: Any, opponent: Opponent, settings: ClassifyEvaluateSettings) -> Evaluation:
+        """Return the evaluation with another classifier beside, on the images that neither learned from."""
+        return compare(found, opponent, settings)
 
     def predict(
         self, images: Sequence[Item], predictor: Any, settings: ClassifyPredictSettings, out: Path

@@ -7,8 +7,12 @@ from typing import Any
 
 from vitrail.console import percent
 from vitrail.output import say, say_table
+from vitrail.tasks.class_tables import worst_and_best
 from vitrail.tasks.detection.average_precision import NAMES, CocoResults, class_precisions, twelve_figures
+from vitrail.tasks.illustrated import Illustrated
+from vitrail.tasks.left_out import left_out as unread_lines
 from vitrail.tasks.left_out import say_measured
+from vitrail.visualize.report import Table
 
 
 @dataclass(frozen=True)
@@ -36,18 +40,50 @@ class DetectionEvaluation:
     damaged: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
-    def say(self) -> None:
-        """Print a table of the classes, one of the figures, and a closing line."""
+    def say(self, all_classes: bool = False) -> None:
+        """Print a table of the classes, one of the figures, and a closing line.
+
+        Args:
+            all_classes: show every class, and of many not only the worst and the best.
+        """
         say_measured(self.damaged, self.images, self.notes)
-        rows = [(name, count, percent(ap), percent(ap50)) for name, count, ap, ap50 in self.classes if count]
-        say_table("", ("class", "objects", "box AP", "box AP50"), rows)
-        kinds = {"box": self.box, **({"mask": self.mask} if self.mask else {})}
-        say_table("", ("figure", *kinds), [(name, *(percent(kind[name]) for kind in kinds.values())) for name in NAMES])
+        rows, left_out = self._class_rows(all_classes)
+        say_table("", CLASS_COLUMNS, rows)
+        for sentence in left_out:
+            say(sentence)
+        say_table("", ("figure", *self._kinds()), self._figure_rows())
         masks = f", mask AP {percent(self.mask['ap'])} AP50 {percent(self.mask['ap50'])}" if self.mask else ""
         say(
             f"{self.split}: {self.images:,} images, {self.objects:,} objects, "
             f"box AP {percent(self.box['ap'])} AP50 {percent(self.box['ap50'])}{masks}"
         )
+
+    def illustrated(self, all_classes: bool) -> Illustrated:
+        """Return the figures as the page shows them."""
+        facts = [(f"{kind} {name}", percent(of[name])) for kind, of in self._kinds().items() for name in ("ap", "ap50")]
+        rows, left_out = self._class_rows(all_classes)
+        tables = (
+            Table(", ".join(("Classes", *left_out)), CLASS_COLUMNS, rows),
+            Table("COCO's figures", ("figure", *self._kinds()), self._figure_rows()),
+        )
+        notes = (*unread_lines(self.damaged, self.images + len(self.damaged)), *self.notes)
+        return Illustrated(tuple(facts), {}, tables, notes)
+
+    def _kinds(self) -> dict[str, dict[str, float | None]]:
+        return {"box": self.box, **({"mask": self.mask} if self.mask else {})}
+
+    def _figure_rows(self) -> list[tuple[str, ...]]:
+        return [(name, *(percent(kind[name]) for kind in self._kinds().values())) for name in NAMES]
+
+    def _class_rows(self, all_classes: bool) -> tuple[list[tuple[str, int, str, str]], list[str]]:
+        """Return the rows of the classes that have objects, and what is left out."""
+        there = [one for one in self.classes if one[1]]
+        chosen, said = worst_and_best(there, lambda one: None if one[2] is None else (one[2],), "box AP", all_classes)
+        rows = [(name, count, percent(ap), percent(ap50)) for name, count, ap, ap50 in chosen]
+        return rows, [said] if said else []
+
+
+CLASS_COLUMNS = ("class", "objects", "box AP", "box AP50")
 
 
 def summarise(

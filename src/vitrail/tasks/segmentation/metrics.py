@@ -7,8 +7,12 @@ from dataclasses import dataclass
 
 from vitrail.console import figure, percent
 from vitrail.output import say, say_table
+from vitrail.tasks.class_tables import worst_and_best
+from vitrail.tasks.illustrated import Illustrated
+from vitrail.tasks.left_out import left_out as unread_lines
 from vitrail.tasks.left_out import say_measured
 from vitrail.training.measure import mean_of_ratios
+from vitrail.visualize.report import Table
 
 
 @dataclass(frozen=True)
@@ -38,16 +42,48 @@ class SegmentEvaluation:
     damaged: tuple[str, ...]
     notes: tuple[str, ...] = ()
 
-    def say(self) -> None:
-        """Print a table of the classes and a closing line."""
+    def say(self, all_classes: bool = False) -> None:
+        """Print a table of the classes and a closing line.
+
+        Args:
+            all_classes: show every class, and of many not only the worst and the best.
+        """
         say_measured(self.damaged, self.images, self.notes)
-        rows = [(name, pixels, percent(iou), percent(found)) for name, pixels, iou, found in self.classes]
-        say_table("", ("class", "pixels", "IoU", "found"), rows)
+        rows, left_out = self._class_rows(all_classes)
+        say_table("", CLASS_COLUMNS, rows)
+        for sentence in left_out:
+            say(sentence)
         say(
             f"{self.split}: {self.images:,} images, mean IoU {percent(self.mean_iou)}, "
             f"pixel accuracy {percent(self.pixel_accuracy)}, mean accuracy {percent(self.mean_accuracy)}, "
             f"loss {figure('loss', self.loss)}"
         )
+
+    def illustrated(self, all_classes: bool) -> Illustrated:
+        """Return the figures as the page shows them."""
+        facts = (
+            ("mean IoU", percent(self.mean_iou)),
+            ("pixel accuracy", percent(self.pixel_accuracy)),
+            ("mean accuracy", percent(self.mean_accuracy)),
+        )
+        rows, left_out = self._class_rows(all_classes)
+        notes = (*unread_lines(self.damaged, self.images + len(self.damaged)), *self.notes)
+        return Illustrated(facts, {}, (Table(", ".join(("Classes", *left_out)), CLASS_COLUMNS, rows),), notes)
+
+    def _class_rows(self, all_classes: bool) -> tuple[list[tuple[str, int, str, str]], list[str]]:
+        """Return the rows of the classes, and what is left out."""
+        chosen, said = worst_and_best(
+            self.classes, lambda one: None if one[2] is None else (one[2],), "IoU", all_classes
+        )
+        rows = [(name, pixels, percent(iou), percent(found)) for name, pixels, iou, found in chosen]
+        return rows, [said] if said else []
+
+
+def _by_iou(row: tuple[str, int, float | None, float | None]) -> tuple[float, ...] | None:
+    return None if row[2] is None else (row[2],)
+
+
+CLASS_COLUMNS = ("class", "pixels", "IoU", "found")
 
 
 def summarise(
