@@ -22,10 +22,11 @@ from vitrail.weights.checkpoint import open_checkpoint
 DISTANCE = {"attention_distance.json"}
 TOKENS = {"patch_tokens.npz", "nearest_patches.json", "layer_similarity.npz"}
 VIT = {"attention.npz", "filters.npz", "positions.npz", "outlier_tokens.npz", *DISTANCE, *TOKENS}
+FILLED_IN = ("reconstruction", "reconstruction_true_statistics", "mask_ratios", "maskings")
 DRAWN: dict[str, set[str]] = {
     "vit_ti16": VIT,
-    "mae_vit_ti16": VIT,
-    "swin_t": {"attention.npz", "bias.npz", "filters.npz", *DISTANCE, *TOKENS},
+    "mae_vit_ti16": VIT | {f"{name}.npz" for name in FILLED_IN},
+    "swin_t": {"attention.npz", "bias.npz", "windows.json", "filters.npz", *DISTANCE, *TOKENS},
     "bit_r50x1": {"filters.npz", "nearest_patches.json", "layer_similarity.npz"},
 }
 

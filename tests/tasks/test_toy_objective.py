@@ -19,12 +19,13 @@ from vitrail.heads import registry as heads
 from vitrail.models import vit
 from vitrail.settings.training import PretrainSettings
 from vitrail.tasks import registry as tasks
-from vitrail.tasks.attention import draw_attention
+from vitrail.tasks.attention import attention_figures
 from vitrail.tasks.inputs import inputs_of
 from vitrail.tasks.loss import ModelLoss
 from vitrail.tasks.objective import Objective
 from vitrail.tasks.spec import Spec
 from vitrail.tasks.task import RunContext, Task
+from vitrail.visualize.figure import Figure
 from vitrail.weights.description import Description
 
 # --- what would be the folder tasks/toy ---------------------------------------------------------------------------
@@ -75,9 +76,9 @@ class ToyTask(Objective):
     def loss(self, model: Any, run: RunContext) -> tuple[nn.Module, Any]:
         return ToyLoss(model, run.description.preprocessing), lambda image: {}
 
-    def draw(self, model: Any, description: Description, drawn: Images, settings: Any = None) -> dict[str, Image.Image]:
+    def draw(self, model: Any, description: Description, drawn: Images, settings: Any = None) -> dict[str, Figure]:
         inputs = inputs_of(drawn, description)
-        return draw_attention(model, inputs.images, inputs.captions, description.preprocessing, settings)
+        return attention_figures(model, inputs.images, inputs.captions, description.preprocessing, settings)
 
 
 def _load() -> Task:

@@ -149,7 +149,7 @@ def _to_choose_from(settings: LookSettings, images: Any, description: Descriptio
 
 def _curves(root: Path) -> dict[str, Figure]:
     rows = read_metrics(root) if (root / "metrics.jsonl").is_file() else []
-    return {"curves": Figure(draw_curves(rows, title=root.name))} if rows else {}
+    return {"curves": Figure(draw_curves(rows, title=root.name), data={"rows": rows})} if rows else {}
 
 
 def _searched(task: Task, opened: OpenedModel, images: Any, settings: LookSettings) -> dict[str, Figure]:

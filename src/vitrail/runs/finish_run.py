@@ -51,8 +51,8 @@ def drawer(folder: Path, description: Description, source: Source) -> Draw | Non
         except VitrailError as error:
             say(f"no image of what the model sees: {error}")
             return
-        name, image = next(iter(drawn.items()))
-        image.save(folder / "figures" / f"{name}_{step:08d}.png")
+        name, figure = next(iter(drawn.items()))
+        figure.image.save(folder / "figures" / f"{name}_{step:08d}.png")
 
     return draw
 
@@ -65,7 +65,8 @@ def draw_run(folder: Path, source: Source) -> Path:
     if split_to_show(source) is not None:
         try:
             shown = held_out_of(source, IMAGES)
-            drawn |= task_of(description).draw(model, description, shown.images)
+            found = task_of(description).draw(model, description, shown.images)
+            drawn |= {name: figure.image for name, figure in found.items()}
             what = shown.what
         except VitrailError as error:
             say(f"no images of what the model sees: {error}")

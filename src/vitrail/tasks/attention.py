@@ -22,18 +22,6 @@ INSIDE = ("pixel", "compare")
 """Options of what is drawn of any backbone's inside."""
 
 
-def draw_attention(
-    model: Any,
-    images: Tensor,
-    captions: Sequence[str],
-    preprocessing: Preprocessing,
-    settings: LookSettings | None = None,
-) -> dict[str, Image.Image]:
-    """Draw what a model's backbone attends to in images ``(B, C, H, W)``, by name."""
-    figures = attention_figures(model, images, captions, preprocessing, settings)
-    return {name: figure.image for name, figure in figures.items()}
-
-
 def attention_figures(
     model: Any,
     images: Tensor,
@@ -41,7 +29,7 @@ def attention_figures(
     preprocessing: Preprocessing,
     settings: LookSettings | None = None,
 ) -> dict[str, Figure]:
-    """Draw what `draw_attention` draws, with the numbers."""
+    """Draw what a model's backbone attends to in images ``(B, C, H, W)``, with the numbers, by name."""
     mean, std = preprocessing.mean, preprocessing.std
     backbone = backbone_of(model)
     if backbone.has_windows:
@@ -76,7 +64,7 @@ def _draw_swin(
         "attention": Figure(
             pixel.panel(model, images, mean, std, captions=captions, pixel=chosen), data={"rollout": rollout}
         ),
-        "windows": Figure(windows.panel(model, images[0], mean, std)),
+        "windows": Figure(windows.panel(model, images[0], mean, std), data=windows.windows_data(model, images[0])),
     }
     if backbone_of(model).config.positions not in WITHOUT_BIAS:
         tables = {f"block {n}": table for n, table in enumerate(backbone_of(model).position_biases())}

@@ -98,7 +98,7 @@ class Objective(Task):
         others: Sequence[OpenedModel] = (),
     ) -> dict[str, Figure]:
         """Draw what the model fills in, where its encoder looks, and what is inside that."""
-        drawn = {name: Figure(image) for name, image in self.draw(model, description, images, settings).items()}
+        drawn = self.draw(model, description, images, settings)
         inputs = inputs_of(images, description)
         looks = attention_figures(model, inputs.images, inputs.captions, description.preprocessing, settings)
         one = inspected(settings.checkpoint, model, description, images, inputs)

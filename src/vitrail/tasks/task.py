@@ -8,7 +8,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NoReturn, Protocol
 
-from PIL import Image
 from torch import nn
 
 from vitrail.config import Preprocessing
@@ -186,8 +185,8 @@ class Task(ABC):
     @abstractmethod
     def draw(
         self, model: Any, description: Description, images: Images, settings: LookSettings | None = None
-    ) -> dict[str, Image.Image]:
-        """Draw what a model makes of images, by name."""
+    ) -> dict[str, Figure]:
+        """Draw what a model makes of images, with the numbers, by name."""
 
     def figures(
         self,
@@ -205,9 +204,7 @@ class Task(ABC):
             settings: what was asked for.
             others: models to be drawn in the same charts, where the task has any.
         """
-        drawn = self.draw(model, description, images, settings)
-        figures = {name: Figure(image) for name, image in drawn.items()}
-        return figures | draw_weights(without_images(model, description))
+        return self.draw(model, description, images, settings) | draw_weights(without_images(model, description))
 
     def search(self, model: Any, description: Description, pool: Images, settings: LookSettings) -> dict[str, Figure]:
         """Draw what a search through many images finds, by name, where the settings ask for one.

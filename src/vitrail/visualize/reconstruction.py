@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -173,15 +173,33 @@ def panel(
     Raises:
         ConfigError: a mask does not fit the images.
     """
-    config = mae.config
     hidden = hidden or mask_variants(
-        mae.grid(images), len(images), maskings=(config.masking,), ratios=(config.mask_ratio,)
+        mae.grid(images), len(images), maskings=(mae.config.masking,), ratios=(mae.config.mask_ratio,)
     )
     made = [reconstruct(mae, images, one.mask, statistics) for one in hidden]
+    return draw_made(made, hidden, mean, std, captions=captions, title=title)
+
+
+def draw_made(
+    made: Sequence[Reconstruction],
+    ways: Sequence[MaskVariant],
+    mean: Sequence[float],
+    std: Sequence[float],
+    *,
+    captions: Sequence[str] = (),
+    title: str = "",
+) -> Image.Image:
+    """Draw what a masked autoencoder made of images, as `panel` does.
+
+    Args:
+        made: the reconstructions by each way to hide patches.
+        ways: these ways, in the same order.
+        mean, std, captions, title: as in `panel`.
+    """
     rows: list[list[Tile | None]] = []
-    for index, image in enumerate(images):
+    for index, image in enumerate(made[0].original):
         original = to_image(image, mean, std)
-        for way, result in zip(hidden, made, strict=True):
+        for way, result in zip(ways, made, strict=True):
             first = result is made[0]
             parts = (result.predicted, result.pasted, *(() if result.sayable is None else (result.sayable,)))
             shown = [without_hidden(original, result.hidden[index]), *(to_image(p[index], mean, std) for p in parts)]
@@ -195,6 +213,41 @@ def panel(
         columns=[*columns, *(["the most it could say"] if made[0].sayable is not None else [])],
         note=f"{made[0].label} {UNTRAINED}",
     )
+
+
+def filled_data(
+    original: Tensor,
+    predicted: Sequence[Tensor],
+    hidden: Sequence[Tensor],
+    ways: Sequence[MaskVariant],
+    mean: Sequence[float],
+    std: Sequence[float],
+) -> dict[str, Any]:
+    """Return what is drawn of reconstructions as numbers.
+
+    Args:
+        original: ``(B, C, H, W)``, normalised.
+        predicted: the same as predicted, by each way to hide patches.
+        hidden: ``(B, H, W)`` bool, the hidden pixels, likewise.
+        ways: these ways, in the same order.
+        mean, std: per channel, with which the images were normalised.
+
+    Returns:
+        ``image`` (B, C, H, W) and ``predicted`` (V, B, C, H, W), both from 0, black, to 1, white, where the prediction
+        may lie beyond; ``mask`` (V, B, N), 1 = hidden; ``way`` (V,), how patches were hidden; ``error`` (V, B), the
+        mean squared error over the hidden pixels, in the same scale.
+    """
+    scale, shift = (torch.tensor(part).view(-1, 1, 1) for part in (std, mean))
+    images, made = original * scale + shift, torch.stack(list(predicted)) * scale + shift
+    gone = torch.stack(list(hidden)).unsqueeze(2).expand_as(made)
+    squares = torch.where(gone, (made - images).square(), torch.zeros(())).sum(dim=(2, 3, 4))
+    return {
+        "image": images,
+        "predicted": made,
+        "mask": torch.stack([way.mask.cpu() for way in ways]),
+        "way": [way.caption for way in ways],
+        "error": squares / gone.sum(dim=(2, 3, 4)).clamp(min=1),
+    }
 
 
 def without_hidden(image: Image.Image, hidden: Tensor) -> Image.Image:

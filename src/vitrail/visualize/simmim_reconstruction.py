@@ -47,14 +47,38 @@ def panel(
     """
     hidden = hidden or mask_variants(model.grid(images), len(images), ratios=(model.config.mask_ratio,))
     made = [fill_in(model, images, way.mask) for way in hidden]
+    return draw_made(images, made, hidden, mean, std, captions=captions, title=title)
+
+
+Made = tuple[Tensor, Tensor, Tensor]
+"""What `fill_in` returns."""
+
+
+def draw_made(
+    images: Tensor,
+    made: Sequence[Made],
+    ways: Sequence[MaskVariant],
+    mean: Sequence[float],
+    std: Sequence[float],
+    *,
+    captions: Sequence[str] = (),
+    title: str = "",
+) -> Image.Image:
+    """Draw what a model made of images, as `panel` does.
+
+    Args:
+        images, mean, std, captions, title: as in `panel`.
+        made: what `fill_in` returned by each way to hide squares.
+        ways: these ways, in the same order.
+    """
     rows: list[list[Tile | None]] = []
     for index, image in enumerate(images):
         original = to_image(image, mean, std)
         caption = captions[index] if captions else ""
-        for way, (predicted, pasted, gone) in zip(hidden, made, strict=True):
+        for way, (predicted, pasted, gone) in zip(ways, made, strict=True):
             shown = [without_hidden(original, gone[index, 0])]
             shown += [to_image(drawn[index], mean, std) for drawn in (predicted, pasted)]
-            before = Tile(enlarge(original), caption) if way is hidden[0] else None
+            before = Tile(enlarge(original), caption) if way is ways[0] else None
             texts = (way.caption, "", "")
             rows.append([before, *(Tile(enlarge(one), text) for one, text in zip(shown, texts, strict=True))])
     return sheet(rows, title=title, columns=COLUMNS, note=NOTE)

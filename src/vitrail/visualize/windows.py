@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -64,6 +65,30 @@ def panel(
         )
     columns = ("windows", "shifted windows", "after the cyclic shift", "last window")
     return sheet(rows, title=title, columns=columns, note=NOTE)
+
+
+def windows_data(model: nn.Module, image: Tensor) -> dict[str, Any]:
+    """Return how the windows of each stage lie, for an image ``(C, H, W)``, as plain numbers.
+
+    Raises:
+        ConfigError: the model has no windows.
+    """
+    swin = windowed_encoder_of(model)
+    stages = []
+    for number, stage in enumerate(swin.windows(image.shape[-2], image.shape[-1])):
+        regular, shifted = stage[0], stage[-1]
+        stages.append(
+            {
+                "stage": number + 1,
+                "pixels_of_a_token": swin.strides[number],
+                "tokens": [regular.h, regular.w],
+                "window": [regular.window_h, regular.window_w],
+                "windows": regular.windows,
+                "shift": [shifted.shift_h, shifted.shift_w],
+                "regions_after_the_shift": region_map(shifted).tolist(),
+            }
+        )
+    return {"stages": stages}
 
 
 def in_place(pixels: NDArray[np.uint8], partition: Partition, stride: int) -> Image.Image:

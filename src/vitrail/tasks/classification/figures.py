@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from PIL import Image
-
 from vitrail.console import percent
 from vitrail.settings import LookSettings
 from vitrail.tasks.attention import attention_figures
@@ -16,18 +14,10 @@ from vitrail.visualize.figure import Figure
 from vitrail.weights.description import Description
 
 
-def draw_answers(
-    model: Any, inputs: ShownInputs, description: Description, settings: LookSettings | None = None
-) -> dict[str, Image.Image]:
-    """Draw the attention of a model's backbone, its answer below each image; of an encoder without classes none."""
-    figures = answer_figures(model, inputs, description, settings)
-    return {name: figure.image for name, figure in figures.items()}
-
-
 def answer_figures(
     model: Any, inputs: ShownInputs, description: Description, settings: LookSettings | None = None
 ) -> dict[str, Figure]:
-    """Draw what `draw_answers` draws, with the numbers."""
+    """Draw the attention of a model's backbone, its answer below each image; of an encoder without classes none."""
     answers = _answers(model, inputs, description)
     captions = [f"{caption}\n{answer}".strip() for caption, answer in zip(inputs.captions, answers, strict=True)]
     return attention_figures(model, inputs.images, captions, description.preprocessing, settings)

@@ -8,8 +8,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
-from PIL import Image
-
 from vitrail.config import Preprocessing, replace, to_json
 from vitrail.console import percent
 from vitrail.data.item import Item
@@ -27,7 +25,7 @@ from vitrail.tasks.classification.evaluation.compare import compare
 from vitrail.tasks.classification.evaluation.measure import measure_classifier
 from vitrail.tasks.classification.evaluation.page import illustrate
 from vitrail.tasks.classification.explained import check_explanation, draw_explained
-from vitrail.tasks.classification.figures import answer_figures, draw_answers
+from vitrail.tasks.classification.figures import answer_figures
 from vitrail.tasks.classification.fitted import FittedClassification
 from vitrail.tasks.classification.loss import Classification
 from vitrail.tasks.classification.match_classes import match_classes
@@ -166,9 +164,9 @@ class ClassificationTask(Supervised):
 
     def draw(
         self, model: Any, description: Description, images: Images, settings: LookSettings | None = None
-    ) -> dict[str, Image.Image]:
+    ) -> dict[str, Figure]:
         """Draw where the model looks, and what it answers."""
-        return draw_answers(model, inputs_of(images, description), description, settings)
+        return answer_figures(model, inputs_of(images, description), description, settings)
 
     def figures(
         self,

@@ -19,6 +19,7 @@ from vitrail.tasks.detection.predictor import FoundObjects, ObjectPredictor
 from vitrail.training.runtime import Runtime
 from vitrail.visualize.attention import peak_of
 from vitrail.visualize.draw import Tile, enlarge, sheet
+from vitrail.visualize.figure import Figure
 from vitrail.visualize.maps import maps_panel
 from vitrail.visualize.object_attention import has_attention, object_multiples
 from vitrail.visualize.objects import colour_of, draw_objects, outlined
@@ -38,7 +39,7 @@ ANCHORS_NOTE = (
 )
 
 
-def draw(model: Any, description: Description, images: Images) -> dict[str, Image.Image]:
+def draw(model: Any, description: Description, images: Images) -> dict[str, Figure]:
     """Draw what a detector makes of images.
 
     Returns:
@@ -49,16 +50,17 @@ def draw(model: Any, description: Description, images: Images) -> dict[str, Imag
     channels = description.preprocessing.channels
     shown = [images.item(number).open(channels) for number in range(len(images))]
     found = predictor(shown)
-    drawn = {"objects": _objects(images, shown, found)}
+    listed = [{"file": images.names[number], **one.to_dict()} for number, one in enumerate(found)]
+    drawn = {"objects": Figure(_objects(images, shown, found), data={"drawn_from": SHOWN_FROM, "images": listed})}
     few = shown[:DRAWN_CLOSELY]
     looks = _attention(predictor, few, found) if has_attention(model) else None
     if looks is not None:
-        drawn["attention"] = looks
+        drawn["attention"] = Figure(looks)
     if model.has_cross_attention:  # a DETR has neither pyramid nor anchors
         return drawn
-    drawn["pyramid"] = _pyramid(predictor, few)
+    drawn["pyramid"] = Figure(_pyramid(predictor, few))
     if isinstance(images, ObjectImages):
-        drawn["anchors"] = _anchors(predictor, images, few)
+        drawn["anchors"] = Figure(_anchors(predictor, images, few))
     return drawn
 
 

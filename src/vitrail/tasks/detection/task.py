@@ -43,6 +43,7 @@ from vitrail.tasks.left_out import unread
 from vitrail.tasks.task import Learning, Measured, RunContext
 from vitrail.training.interfaces import Batch
 from vitrail.training.runtime import Runtime
+from vitrail.visualize.figure import Figure
 from vitrail.weights.description import Description
 
 WATCHED = ("ap", "ap50", "ap75")
@@ -142,7 +143,7 @@ class DetectionTask(DenseTask):
 
     def draw(
         self, model: Any, description: Description, images: Images, settings: LookSettings | None = None
-    ) -> dict[str, Image.Image]:
+    ) -> dict[str, Figure]:
         """Draw what is found beside what is there, and how the detector looks at it."""
         return draw(model, description, images)
 

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from PIL import Image
 from torch import Tensor
 
 from vitrail.errors import ConfigError
@@ -14,8 +12,9 @@ from vitrail.models.mae import MAE
 from vitrail.settings import LookSettings
 from vitrail.tasks.look_options import is_given
 from vitrail.tasks.mae.mask_file import read_mask
+from vitrail.visualize.figure import Figure
 from vitrail.visualize.mask_variants import MaskVariant, given_mask, mask_variants
-from vitrail.visualize.reconstruction import Statistics, panel
+from vitrail.visualize.reconstruction import Statistics, draw_made, filled_data, reconstruct
 from vitrail.weights.description import Description
 
 RATIOS = (0.75, 0.85, 0.95)
@@ -31,7 +30,7 @@ def draw_reconstructions(
     images: Tensor,
     captions: Sequence[str],
     settings: LookSettings | None = None,
-) -> dict[str, Image.Image]:
+) -> dict[str, Figure]:
     """Draw panels by name, without titles: with the masks that are asked for, else with several kinds and ratios.
 
     Args:
@@ -47,9 +46,11 @@ def draw_reconstructions(
     settings = settings or LookSettings(checkpoint="")
     mean, std = description.preprocessing.mean, description.preprocessing.std
 
-    def draw(hidden: Sequence[MaskVariant], count: int, statistics: Statistics = "estimated") -> Image.Image:
-        options: dict[str, Any] = {"statistics": statistics, "captions": captions[:count], "title": ""}
-        return panel(mae, images[:count], mean, std, hidden=hidden, **options)
+    def draw(hidden: Sequence[MaskVariant], count: int, statistics: Statistics = "estimated") -> Figure:
+        made = [reconstruct(mae, images[:count], way.mask, statistics) for way in hidden]
+        predicted, gone = [one.predicted for one in made], [one.hidden for one in made]
+        data = filled_data(made[0].original, predicted, gone, hidden, mean, std)
+        return Figure(draw_made(made, hidden, mean, std, captions=captions[:count]), data=data)
 
     count, compared = len(images), min(COMPARED, len(images))
     asked = _asked(mae, settings, description, count)

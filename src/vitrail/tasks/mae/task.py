@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from PIL import Image
 from torch import nn
 
 from vitrail.data.sources import Images, training_images
@@ -21,6 +20,7 @@ from vitrail.tasks.mae.targets import prepare_target, tokenizer_named
 from vitrail.tasks.masks import MaskDrawer
 from vitrail.tasks.objective import Objective
 from vitrail.tasks.task import RunContext
+from vitrail.visualize.figure import Figure
 from vitrail.weights.description import Description
 
 
@@ -49,7 +49,7 @@ class MAETask(Objective):
 
     def draw(
         self, model: Any, description: Description, images: Images, settings: LookSettings | None = None
-    ) -> dict[str, Image.Image]:
+    ) -> dict[str, Figure]:
         """Draw what the model fills in."""
         inputs = inputs_of(images, description)
         return draw_reconstructions(model, description, inputs.images, inputs.captions, settings)

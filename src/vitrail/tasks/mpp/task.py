@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from typing import Any
 
-from PIL import Image
 from torch import nn
 
 from vitrail.data.sources import Images, training_images
 from vitrail.settings import LookSettings
-from vitrail.tasks.attention import attention_options, draw_attention
+from vitrail.tasks.attention import attention_figures, attention_options
 from vitrail.tasks.inputs import Extra, eval_samples, inputs_of
 from vitrail.tasks.mpp.loss import CorruptionDrawer, PatchPrediction, majority_colour
 from vitrail.tasks.mpp.settings import MPPSettings
 from vitrail.tasks.mpp.spec import MPP
 from vitrail.tasks.objective import Objective
 from vitrail.tasks.task import RunContext
+from vitrail.visualize.figure import Figure
 from vitrail.weights.description import Description
 
 COUNTED = 256
@@ -42,10 +42,10 @@ class MPPTask(Objective):
 
     def draw(
         self, model: Any, description: Description, images: Images, settings: LookSettings | None = None
-    ) -> dict[str, Image.Image]:
+    ) -> dict[str, Figure]:
         """Draw where the encoder looks."""
         inputs = inputs_of(images, description)
-        return draw_attention(model, inputs.images, inputs.captions, description.preprocessing, settings)
+        return attention_figures(model, inputs.images, inputs.captions, description.preprocessing, settings)
 
     def look_options(self, model: Any) -> tuple[str, tuple[str, ...]]:
         """Return those of the encoder's attention."""

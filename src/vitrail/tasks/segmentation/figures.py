@@ -16,6 +16,7 @@ from vitrail.output import say
 from vitrail.tasks.segmentation.predictor import PixelPredictor, in_windows
 from vitrail.training.runtime import Runtime
 from vitrail.visualize import segments as figures
+from vitrail.visualize.figure import Figure
 from vitrail.visualize.maps import maps_panel
 from vitrail.weights.description import Description
 
@@ -23,7 +24,7 @@ MAPS_DRAWN = 3
 """Images whose maps are drawn."""
 
 
-def draw_segments(model: Any, description: Description, images: Images) -> dict[str, Image.Image]:
+def draw_segments(model: Any, description: Description, images: Images) -> dict[str, Figure]:
     """Draw what a segmenter says of images and, where masks are known, where it errs; and the maps its head gets."""
     predictor = PixelPredictor(model, description, Runtime.where(model))
     channels = description.preprocessing.channels
@@ -35,9 +36,13 @@ def draw_segments(model: Any, description: Description, images: Images) -> dict[
         say(in_windows(len(parts), parts[0]))
     names = [Path(name).name for name in images.names]
     classes = [one.classes for one in found]
-    drawn = {"segments": figures.panel(shown, truths, classes, description.class_names, names)}
-    drawn["maps"] = _draw_maps(predictor, shown[:MAPS_DRAWN])
-    return drawn
+    panel = figures.panel(shown, truths, classes, description.class_names, names)
+    data: dict[str, Any] = {"class_names": list(description.class_names), "files": names}
+    for number, (one, truth) in enumerate(zip(classes, truths, strict=True)):
+        data[f"classes_{number}"] = one
+        data |= {} if truth is None else {f"truth_{number}": truth}
+    maps = Figure(_draw_maps(predictor, shown[:MAPS_DRAWN]))
+    return {"segments": Figure(panel, data=data), "maps": maps}
 
 
 @torch.inference_mode()

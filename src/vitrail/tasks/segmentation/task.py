@@ -39,6 +39,7 @@ from vitrail.tasks.segmentation.spec import SEGMENT
 from vitrail.tasks.task import Learning, Measured, RunContext
 from vitrail.training import distributed
 from vitrail.training.runtime import Runtime
+from vitrail.visualize.figure import Figure
 from vitrail.weights.description import Description
 
 NAMED = 3
@@ -129,7 +130,7 @@ class SegmentationTask(DenseTask):
 
     def draw(
         self, model: Any, description: Description, images: Images, settings: LookSettings | None = None
-    ) -> dict[str, Image.Image]:
+    ) -> dict[str, Figure]:
         """Draw what the model says of some images and where it errs, and the maps its head gets."""
         return draw_segments(model, description, images)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from PIL import Image
 from torch import nn
 
 from vitrail.data.sources import Images
@@ -17,6 +16,7 @@ from vitrail.tasks.simmim.figures import draw_reconstruction
 from vitrail.tasks.simmim.loss import HiddenPixels
 from vitrail.tasks.simmim.spec import SIMMIM
 from vitrail.tasks.task import RunContext
+from vitrail.visualize.figure import Figure
 from vitrail.weights.description import Description
 
 
@@ -31,7 +31,7 @@ class SimMIMTask(Objective):
 
     def draw(
         self, model: Any, description: Description, images: Images, settings: LookSettings | None = None
-    ) -> dict[str, Image.Image]:
+    ) -> dict[str, Figure]:
         """Draw what the model fills in."""
         inputs = inputs_of(images, description)
         return draw_reconstruction(model, inputs.images, inputs.captions, description.preprocessing, settings)
