@@ -102,3 +102,17 @@ def test_the_curves_of_a_run_are_its_measurements(classifier: Path, tmp_path: Pa
     vitrail.look(classifier, out=tmp_path / "look", count=2)
     rows = json.loads((tmp_path / "look" / "curves.json").read_text())["rows"]
     assert rows == [json.loads(line) for line in (classifier / "metrics.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize(
+    ("task", "model", "said"),
+    [
+        ("classify", "vit_ti16", "centre of 32x32 pixels of 36x36, bicubic, normalization imagenet."),
+        ("detect", "vit_ti16", "shorter side scaled to 32 pixels, the longer one to at most 2048, normalization imag"),
+        ("segment", "vit_ti16", "Images are shown whole, their shorter side scaled to 32 pixels, normalization imag"),
+    ],
+)
+def test_the_page_says_how_images_were_prepared(task: str, model: str, said: str, tmp_path: Path) -> None:
+    checkpoint = untrained(tmp_path / "model", task=task, model=model)
+    page = (looked(checkpoint, photos(tmp_path / "photos"), tmp_path / "look") / "look.html").read_text()
+    assert said in page

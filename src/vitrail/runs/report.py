@@ -10,8 +10,13 @@ from typing import Any
 from PIL import Image
 
 from vitrail.console import figure
+from vitrail.heads.dense import dense_of
+from vitrail.heads.registry import is_dense
 from vitrail.output import shown
 from vitrail.runs.next_steps import after_training
+from vitrail.settings.inputs import normalization_name
+from vitrail.tasks.find_preprocessing import in_words
+from vitrail.tasks.registry import task_of
 from vitrail.training.checkpoint import pointed, resolve
 from vitrail.visualize.figure import Figure
 from vitrail.visualize.report import Section, write_report
@@ -97,13 +102,28 @@ def write_look(path: Path, checkpoint: str, description: Description, what: str,
     return write_report(
         path,
         title=f"A look at {found.origin or found.path.resolve().name}",
-        subtitle=f"{description.name}, {which}. {what}",
+        subtitle=f"{description.name}, {which}. {what} {prepared(description)}",
         images=[
             (figure.caption if figure.title else caption(name, what), figure.image) for name, figure in figures.items()
         ],
         sections=_model_sections(description),
         next_steps=after_training(checkpoint, description),
     )
+
+
+def prepared(description: Description) -> str:
+    """Say in a sentence how images become a model's input: their size, and how they are normalised."""
+    preprocessing = description.preprocessing
+    if not is_dense(description.model):
+        return f"Images are prepared so: {in_words(preprocessing)}."
+    dense, side = dense_of(description.model), min(preprocessing.image_size)
+    if task_of(description).spec.name == "detect":
+        size = f"their shorter side scaled to {side} pixels, the longer one to at most {round(side * dense.longest)}"
+    elif dense.short_side is not None:
+        size = f"their shorter side scaled to {dense.short_side} pixels"
+    else:
+        size = "in their own size"
+    return f"Images are shown whole, {size}, normalization {normalization_name(preprocessing)}."
 
 
 def checkpoint_name(source: Path) -> str:
