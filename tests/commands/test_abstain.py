@@ -262,3 +262,33 @@ def test_two_classes_an_image_each_damaged_images_and_a_class_without_any(tmp_pa
         found = vitrail.predict(run, Image.new("L", (8, 8)), abstain=True)
     assert (found[0].unsure, len(found[0].candidates), found[0].unlike) == (True, 3, None)
     assert len(said) == 3
+
+
+def test_an_open_model_abstains_as_the_command_does(quick: Path) -> None:
+    images = [Image.new("L", (8, 8), grey) for grey in (0, 90, 255)]
+    model = vitrail.open_model(quick, device="cpu")
+    found = model.predict(images, abstain=True, max_error=0.25, coverage=0.9)
+    asked = {"abstain": True, "max_error": 0.25, "coverage": 0.9, "precision": "fp32", "top": 10}
+    for one, other in zip(found, vitrail.predict(quick, images, **asked), strict=True):
+        assert (one.unsure, one.candidates, one.unlike) == (other.unsure, other.candidates, other.unlike)
+        assert one.top(10) == other.classes
+        assert json.loads(json.dumps(one.to_dict()))["answer"] == one.answer
+    plain = model.predict(images[0])
+    assert "unsure" not in plain.to_dict()
+    with pytest.raises(ConfigError, match="for abstain=True"):
+        model.predict(images, max_error=0.1)
+    with pytest.raises(ConfigError, match="max_error must lie between 0 and 1"):
+        model.predict(images, abstain=True, max_error=1.5)
+
+
+def test_models_that_name_no_class_of_a_whole_image_refuse_to_abstain(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    tiny = {"patch_size": 8, "width": 32, "depth": 1, "num_heads": 2}
+    settings = {"image_size": 32, "epochs": 0.02, "batch_size": 4, "architecture": tiny}
+    run = vitrail.train("scenes:40", task="segment", out=str(tmp_path / "run"), **settings).folder
+    with pytest.raises(ConfigError, match="abstain is for classifiers"):
+        vitrail.open_model(run).predict(Image.new("RGB", (32, 32)), abstain=True)
+    Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
+    assert main(["predict", str(run), str(tmp_path / "a.png"), "--abstain"]) == 2
+    assert "--abstain" in capsys.readouterr().err

@@ -13,12 +13,14 @@ from vitrail.config import make
 from vitrail.data.normalise import Normalise
 from vitrail.data.requested import requested_images
 from vitrail.data.transforms import eval_transform
-from vitrail.errors import DataError
+from vitrail.errors import ConfigError, DataError
 from vitrail.explain.methods import Explanation
 from vitrail.explain.rollout import AttentionMaps, attention_maps
 from vitrail.models.backbone import backbone_of
 from vitrail.settings.inputs import InputOptions
+from vitrail.tasks.classification.abstaining import cautious_predictor
 from vitrail.tasks.classification.explained import explain_images
+from vitrail.tasks.classification.predictor import ClassPredictor
 from vitrail.tasks.find_preprocessing import settle_preprocessing
 from vitrail.tasks.predictor import Predictor
 from vitrail.tasks.registry import task_of
@@ -63,7 +65,7 @@ def open_model(
     opened = settle_preprocessing(open_any(checkpoint, accept_license=accept_license), asked, requested, runtime.device)
     for note in opened.notes:
         warnings.warn(note, stacklevel=2)
-    return OpenModel(opened.model, opened.description, runtime)
+    return OpenModel(opened.model, opened.description, runtime, opened.source)
 
 
 class OpenModel:
@@ -75,30 +77,57 @@ class OpenModel:
     Attributes:
         model: the module, in evaluation mode.
         description: what its checkpoint says: classes, preprocessing, settings.
+        source: what was opened; what is stored of when it can be believed is found by it.
     """
 
-    def __init__(self, model: Any, description: Description, runtime: Runtime) -> None:
+    def __init__(self, model: Any, description: Description, runtime: Runtime, source: str = "") -> None:
         self.model = model.to(runtime.device).eval()
         self.description = description
         self.runtime = runtime
-        self._predictor: Predictor[Any] | None = None
+        self.source = source
+        self._predictors: dict[Any, Predictor[Any]] = {}
 
-    def predict(self, images: Any) -> Any:
+    def predict(
+        self, images: Any, *, abstain: bool = False, max_error: float | None = None, coverage: float | None = None
+    ) -> Any:
         """Say what is in an image, or in several.
 
+        Args:
+            images: one image, or several.
+            abstain: let a classifier be unsure, by what is stored of it (``vitrail predict --abstain``).
+            max_error: with abstain, share of the answers that may be wrong; by default the stored one.
+            coverage: with abstain, how often the sets of classes hold the right one; by default the stored one.
+
         Returns:
-            For one image its result, for a list or tuple of them a list: `ClassProbabilities` of a classifier,
-            `FoundObjects` of a detector, `PixelClasses` of a segmenter. Each has ``to_dict()``.
+            For one image its result, for a list or tuple of them a list: `ClassProbabilities` of a classifier, with
+            ``abstain`` `CautiousProbabilities`; `FoundObjects` of a detector, `PixelClasses` of a segmenter. Each has
+            ``to_dict()``.
 
         Raises:
-            ConfigError: the model was pretrained without labels and predicts nothing.
+            ConfigError: the model was pretrained without labels and predicts nothing; it may be unsure and nothing is
+                stored of when; or an option has no meaning.
+            WeightsError: what is stored is damaged, or belongs to other weights.
             ImageError: an image cannot be read.
         """
-        self._predictor = self._predictor or task_of(self.description).predictor(
-            self.model, self.description, self.runtime
-        )
-        found = self._predictor([image.open(self._channels) for image in requested_images(images)])
+        asked = (max_error, coverage) if abstain else ()
+        if not abstain and (max_error, coverage) != (None, None):
+            raise ConfigError("max_error and coverage are for abstain=True; give that too")
+        if asked not in self._predictors:
+            self._predictors[asked] = self._predictor(*asked)
+        found = self._predictors[asked]([image.open(self._channels) for image in requested_images(images)])
         return found if isinstance(images, list | tuple) else _only(found)
+
+    def _predictor(self, *asked: float | None) -> Predictor[Any]:
+        """Return the model as a function of images; with a wanted error and coverage, one that abstains."""
+        plain = task_of(self.description).predictor(self.model, self.description, self.runtime)
+        if not asked:
+            return plain
+        if not isinstance(plain, ClassPredictor):
+            raise ConfigError("abstain is for classifiers, which name the class of a whole image; leave it out")
+        cautious = cautious_predictor(self.source, plain, *asked)
+        for note in cautious.notes:
+            warnings.warn(note, stacklevel=3)
+        return cautious
 
     def embed(self, images: Any) -> Tensor:
         """Describe images by vectors.

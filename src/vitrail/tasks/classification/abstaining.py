@@ -159,25 +159,26 @@ class CautiousPredictor(ClassPredictor):
         return found
 
 
-def caution_for(
-    name: str | Path, opened: ClassPredictor, max_error: float | None = None, coverage: float | None = None
-) -> Caution:
-    """Return when a model answers, by what is stored of it.
+def cautious_predictor(
+    name: str | Path, plain: ClassPredictor, max_error: float | None = None, coverage: float | None = None
+) -> CautiousPredictor:
+    """Return a classifier that abstains by what is stored of it.
 
     Args:
         name: what the user calls it.
-        opened: the same, opened.
+        plain: the same, which always answers.
         max_error: share of answers that may be wrong; by default the stored one.
         coverage: how often sets hold the right class; by default the stored one.
 
     Raises:
-        ConfigError: nothing is stored.
+        ConfigError: nothing is stored, or a share is none.
         WeightsError: what is stored is damaged, or belongs to other weights or other images.
     """
-    stored = read_calibration(name, opened.model, opened.description.preprocessing)
+    stored = read_calibration(name, plain.model, plain.description.preprocessing)
     if stored is None:
         raise ConfigError(f"nothing is stored of when {name} can be believed; {again(name)}")
-    return Caution.of(stored, max_error, coverage)
+    caution = Caution.of(stored, max_error, coverage)
+    return CautiousPredictor(plain.model, plain.description, plain.runtime, caution, plain.batch_size)
 
 
-__all__ = ["Caution", "CautiousPredictor", "CautiousProbabilities", "caution_for"]
+__all__ = ["Caution", "CautiousPredictor", "CautiousProbabilities", "cautious_predictor"]

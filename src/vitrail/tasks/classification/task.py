@@ -19,7 +19,7 @@ from vitrail.heads.spec import ModelSpec
 from vitrail.output import say_table
 from vitrail.settings import LookSettings
 from vitrail.tasks.attention import attention_options
-from vitrail.tasks.classification.abstaining import CautiousPredictor, CautiousProbabilities, caution_for
+from vitrail.tasks.classification.abstaining import CautiousProbabilities, cautious_predictor
 from vitrail.tasks.classification.counterfactuals import check_regions, draw_counterfactuals
 from vitrail.tasks.classification.evaluation.compare import compare
 from vitrail.tasks.classification.evaluation.measure import measure_classifier
@@ -115,8 +115,7 @@ class ClassificationTask(Supervised):
         plain = ClassPredictor(model, description, runtime, batch_size)
         if not isinstance(settings, ClassifyPredictSettings) or not settings.abstain:
             return plain
-        caution = caution_for(settings.checkpoint, plain, settings.max_error, settings.coverage)
-        return CautiousPredictor(model, description, runtime, caution, batch_size)
+        return cautious_predictor(settings.checkpoint, plain, settings.max_error, settings.coverage)
 
     def evaluate(self, measured: Measured, predictor: Any, settings: ClassifyEvaluateSettings) -> Evaluation:
         """Score every image, over all processes, and say what that tells."""
