@@ -16,6 +16,7 @@ from tests.commands.untrained import untrained
 from vitrail.errors import ConfigError, VitrailError
 from vitrail.explain.methods import METHODS, Request, explain
 from vitrail.explain.target import Target
+from vitrail.output import Progress
 from vitrail.settings.commands import ExplainMethod
 from vitrail.weights.checkpoint import open_checkpoint
 
@@ -106,6 +107,19 @@ def test_an_explanation_is_the_methods_own_and_its_test_stands_on_the_page(tmp_p
     page = (out / "look.html").read_text()
     assert "Explanation: why class 1" in page
     assert "Adebayo" in page
+
+
+def test_a_sanity_check_that_takes_long_says_how_long(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Progress, "FIRST_AFTER", 0.0)
+    monkeypatch.setattr(Progress, "THEN_EVERY", 0.0)
+    model = untrained(tmp_path / "model")
+    looked(model, tmp_path, explain="1", method=("leave-one-out", "grad-cam"), sanity=True)
+    said = [line for line in capsys.readouterr().err.splitlines() if "maps of the sanity check" in line]
+    # Of two methods the map as it is, and one for each of the head, two blocks and the embeddings.
+    assert [line.split(" maps")[0] for line in said] == [f"{done} of 10" for done in range(1, 10)]
+    assert all("left" in line for line in said)
 
 
 @pytest.mark.parametrize("name", ["vit_ti16", "swin_t"])

@@ -6,7 +6,7 @@ from scipy.stats import spearmanr
 
 from tests.explain.naive import classifier, noise
 from vitrail.explain.grad_cam import grad_cam
-from vitrail.explain.sanity import rank_correlation, sanity_check
+from vitrail.explain.sanity import maps_of_check, rank_correlation, sanity_check
 from vitrail.explain.target import Target
 
 
@@ -39,6 +39,7 @@ def test_layers_are_randomised_from_the_head_down_and_the_model_is_left_alone(na
 
     found = list(sanity_check(model, explain, seed=5))
     assert [one.layer for one in found] == list(range(model.depth + 1, -1, -1))
+    assert len(seen) == maps_of_check(model)
     assert not seen[0]
     for one, changed in zip(found, seen[1:], strict=True):
         assert {model.layer_of(key) for key in changed} == set(range(one.layer, model.depth + 2))

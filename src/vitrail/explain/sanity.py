@@ -56,6 +56,11 @@ def sanity_check(
         yield RandomisedMap(layer, values, rank_correlation(trained, values))
 
 
+def maps_of_check(model: ImageClassifier) -> int:
+    """Return how many maps `sanity_check` makes of a model: one as it is, one for each layer down to the embeddings."""
+    return model.depth + 3
+
+
 def rank_correlation(first: Tensor, second: Tensor) -> Tensor:
     """Return Spearman's rank correlation of two maps of each image: ``(B, h, w)`` twice to ``(B,)``.
 

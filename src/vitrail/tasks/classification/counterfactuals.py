@@ -134,12 +134,13 @@ def _changed(found: Refilled, class_names: Sequence[str]) -> str:
 
 def _sentence(name: str, found: Sequence[Counterfactual]) -> str:
     most = sum(int(one.refilled.changed.sum()) * 2 > len(one.refilled.changed) for one in found)
-    falls = torch.stack([one.refilled.before.max() - one.refilled.kept.mean() for one in found])
+    before = torch.stack([one.refilled.before.max() for one in found]).mean()
+    after = torch.stack([one.refilled.kept.mean() for one in found]).mean()
     region_name = name if name in REGIONS else Path(name).name
     images = "1 image" if len(found) == 1 else f"{len(found)} images"
     return (
         f"Without {region_name}, {most} of {images} get another class in most fillings; the probability of the class "
-        f"falls by {100 * float(falls.mean()):.1f} points on average."
+        f"goes from {percent(float(before))} to {percent(float(after))} on average."
     )
 
 

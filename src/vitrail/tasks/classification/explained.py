@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 from collections.abc import Sequence
 from typing import Any
 
@@ -17,9 +18,10 @@ from vitrail.explain.fill import FILLS
 from vitrail.explain.methods import Explanation, Request, explain, find_method
 from vitrail.explain.outlier_tokens import outlier_tokens, without_outliers
 from vitrail.explain.record import device_of, evaluating
-from vitrail.explain.sanity import sanity_check
+from vitrail.explain.sanity import maps_of_check, sanity_check
 from vitrail.explain.target import Target, target_of
 from vitrail.models.backbone import backbone_of
+from vitrail.output import Progress
 from vitrail.settings import LookSettings
 from vitrail.tasks.classification.match_classes import match_classes
 from vitrail.tasks.fill import MEAN, NamedFill, open_fill
@@ -203,8 +205,16 @@ def _map_data(found: dict[str, Explanation], target: Target) -> dict[str, Any]:
 
 
 def _sanity(inspected: Inspected, request: Request, found: dict[str, Explanation]) -> dict[str, Figure]:
+    progress, done = Progress("maps of the sanity check", at_once=True), itertools.count(1)
+    total = len(found) * maps_of_check(inspected.model)
+
     def again(name: str) -> Any:
-        return lambda model: explain(name, dataclasses.replace(request, model=model)).values
+        def mapped(model: Any) -> Tensor:
+            values = explain(name, dataclasses.replace(request, model=model)).values
+            progress.reached(next(done), total)
+            return values
+
+        return mapped
 
     checks = {name: list(sanity_check(inspected.model, again(name), SEED)) for name in found}
     text = (
