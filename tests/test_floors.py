@@ -37,6 +37,7 @@ FLOORS = {
     "tasks": 6,
     "arguments": 7,
     "live": 7,
+    "audit": 7,
     "runs": 7,
     "stress": 7,
     "commands": 8,

@@ -7,12 +7,12 @@ from typing import Any
 import pytest
 
 import vitrail
-from vitrail.commands.doctor import check
 from vitrail.data.coco import open_coco
 from vitrail.data.segment_folders import is_segments, open_segments, read_names
 from vitrail.data.sources import open_source
 from vitrail.errors import DataError, VitrailError, WeightsError
 from vitrail.paths import user_path
+from vitrail.runs.data_check import check
 
 OPENERS: dict[str, Callable[[Any], Any]] = {
     "open_source": open_source,

@@ -180,7 +180,6 @@ RULES: dict[str, tuple[Rule, ...]] = {
         Rule(("image",), lambda s: s.source is None, "is what the file and its --source are both shown; give that"),
         Rule(("private",), lambda s: s.action != "push", "is for push"),
     ),
-    "DoctorSettings": (Rule(("ignore",), lambda s: not s.data, "is of masks; name the data set to check"),),
 }
 """Of each settings class, what means nothing where. Those of runs that train are in the classes themselves."""
 

@@ -171,7 +171,6 @@ RANGES: dict[str, dict[str, Range]] = {
     "PaperSettings": {"seeds": Range(1, 1_000), "epochs": EPOCHS, "image_size": SIDE, "workers": WORKERS},
     "ModelsSettings": {"image_sizes": Range(32, 16_384)},
     "WeightsSettings": {"num_heads": Range(1, 1_024)},
-    "DoctorSettings": {"ignore": Range(0, 65_535)},
 }
 """Of each settings class, the range of each number; of several numbers, that of each. Those of runs that train and of
 tasks are in the classes themselves, as ``RANGES``."""

@@ -1,91 +1,62 @@
-"""``vitrail doctor``: what is installed and used here, and whether a data set is fit to train on."""
+"""``vitrail doctor``: what is installed and used here, whether a data set is fit to train on, and what is doubtful."""
 
 from __future__ import annotations
 
-import os
 from collections import Counter
-from dataclasses import dataclass, field
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
+from vitrail.arguments import option_named
+from vitrail.audit.clean_folder import check_clean_folder, planned, write_clean
+from vitrail.audit.descriptors import Describer
+from vitrail.audit.images import AuditedData, audited_data
+from vitrail.audit.page import write_page
+from vitrail.audit.study import Audit, Encoded, audit
+from vitrail.audit.suggestions import write_suggestions
 from vitrail.config import make
-from vitrail.data.coco import (
-    annotation_files,
-    category_names,
-    each_mistake,
-    image_file,
-    images_folder,
-    is_coco,
-    open_coco,
-    read_annotations,
-)
-from vitrail.data.images import open_image
-from vitrail.data.layouts import OtherTask, recognise
-from vitrail.data.mask_doubts import MaskDoubts
-from vitrail.data.objects import check_size
-from vitrail.data.scenes import is_scenes, open_scenes
-from vitrail.data.segment_folders import check_masks, examine, is_segments, open_segments
-from vitrail.data.segments import SegmentImages
-from vitrail.data.sources import Images, Source, open_source
-from vitrail.data.turned import orientation
-from vitrail.data.wrapper_folders import enter
-from vitrail.errors import DataError, ImageError
-from vitrail.output import say, say_table
+from vitrail.console import command, percent, quoted
+from vitrail.data.vector_chunks import Chunk
+from vitrail.errors import ConfigError, DataError, Interrupted
+from vitrail.meaning import check_meant
+from vitrail.output import Progress, say, say_table
 from vitrail.paths import user_path
-from vitrail.runs.image_findings import Copies, Depths
+from vitrail.runs.data_check import Check, check
+from vitrail.runs.described import FramedEmbedder, described
+from vitrail.runs.installed import installed
 from vitrail.runs.next_steps import after_doctor, say_next
-from vitrail.serialize import dumps
+from vitrail.runs.place import check_place
+from vitrail.runs.run_folder import default_folder
+from vitrail.serialize import dumps, write_json
 from vitrail.settings import DoctorSettings
+from vitrail.tasks.find_preprocessing import settle_preprocessing
+from vitrail.training.distributed import check_alone
+from vitrail.training.lock import sole_user
+from vitrail.training.runtime import Runtime
+from vitrail.weights.open_any import open_any
 
-PACKAGES = ("vitrail", "torch", "torchvision", "pillow", "scikit-learn", "faster-coco-eval")
-EXTRAS = {"tensorboard": "tensorboard", "timm": "test", "transformers": "test"}
+PAGE, TABLE, FIGURES = "doctor.html", "suggestions.csv", "doctor.json"
 
 
-@dataclass
-class Check:
-    """What is wrong or worth knowing about a data set.
+def doctor(data: str | Path | None = None, ignore: int = 255, **settings: Any) -> dict[str, Any]:
+    """Return what is installed and used here and, with ``data``, a `Check` of that data set.
 
-    Attributes:
-        images: how many, by split.
-        classes: for each class, how many images of it, or that show it, by split.
-        sizes: smallest, median and largest height and width, in pixels.
-        damaged: files that cannot be read or used, and why.
-        duplicates: pairs of files with the same content in different splits, which make figures too good.
-        mistakes: of annotations (boxes beyond the image, masks without a pixel, what is not listed), of classes and
-            files (one image in two classes, classes of files that are not read, 12 bits in 16), and why
-            `vitrail train` refuses the set.
-        task: what `vitrail train` learns from it; None where there are no labels.
-        has_objects: whether classes count objects and not images.
-        notes: what was found out on the way.
+    Args:
+        data: a data set; None checks the installation alone.
+        ignore: in masks the value that means void.
+        **settings: any other field of `vitrail.settings.DoctorSettings`: ``deep=True`` audits the images as well, with
+            ``encoder`` also for label errors, outliers and backgrounds.
+
+    Returns:
+        ``environment``; with data the fields of a `Check` under ``data``; with ``deep`` an `Audit` under ``audit``.
+
+    Raises:
+        VitrailError: the data or the encoder cannot be used.
+        Interrupted: stopped by Ctrl-C; the same call goes on.
     """
-
-    images: dict[str, int] = field(default_factory=dict)
-    classes: dict[str, dict[str, int]] = field(default_factory=dict)
-    sizes: dict[str, tuple[int, int]] = field(default_factory=dict)
-    damaged: list[str] = field(default_factory=list)
-    duplicates: list[tuple[str, str]] = field(default_factory=list)
-    mistakes: list[str] = field(default_factory=list)
-    has_objects: bool = False
-    notes: tuple[str, ...] = ()
-    task: str | None = "classify"
-
-    @property
-    def wrong(self) -> bool:
-        """Whether something has to be mended."""
-        return bool(self.damaged or self.duplicates or self.mistakes)
-
-
-def doctor(data: str | Path | None = None, ignore: int = 255) -> dict[str, Any]:
-    """Return what is installed and used here and, with ``data``, a `Check` of that data set as ``"data"``.
-
-    In masks the value ``ignore`` means void.
-    """
-    asked = make(DoctorSettings, data="" if data is None else data, ignore=ignore)
-    report: dict[str, Any] = {"environment": environment()}
-    if asked.data:
-        report["data"] = vars(check(asked.data, asked.ignore))
-    return report
+    named = {name: str(value) if isinstance(value, Path) else value for name, value in settings.items()}
+    return _report(make(DoctorSettings, data="" if data is None else str(data), ignore=ignore, **named))
 
 
 def run(settings: DoctorSettings) -> int:
@@ -94,203 +65,160 @@ def run(settings: DoctorSettings) -> int:
     Returns:
         The exit code: 1 where something is wrong with the data set, else 0.
     """
-    report = doctor(settings.data, settings.ignore)
-    found = Check(**report.get("data", {}))
+    report = _report(settings)
+    found, audited = Check(**report.get("data", {})), report.get("audit")
+    wrong = found.wrong or (audited is not None and audited.wrong)
     if settings.json:
-        print(dumps(report))
-        return int(found.wrong)
+        print(dumps(report | ({} if audited is None else {"audit": audited.summary()})))
+        return int(wrong)
     say_table("environment", ("what", "is"), list(report["environment"].items()))
     if settings.data:
         _print(found, settings.data)
-    say_next(after_doctor(settings.data, found.task, found.wrong) if settings.data else ["vitrail tour"])
-    return int(found.wrong)
+    if audited is not None:
+        _print_audit(audited, settings)
+    say_next(_next(settings, found, wrong))
+    return int(wrong)
 
 
-def environment() -> dict[str, str]:
-    """Return versions, hardware, and the precision that ``auto`` means here."""
-    from vitrail.layers.attention_cpu import why_missing
-    from vitrail.training.runtime import Runtime
-
-    runtime = Runtime.named()
-    facts = {name: _version(name) for name in PACKAGES}
-    facts["device"] = runtime.hardware
-    facts["threads"] = f"{runtime.threads} of {os.cpu_count()} cores"
-    facts["precision auto"] = f"{runtime.precision.name} ({runtime.precision.reason})"
-    facts["fused attention on the CPU"] = why_missing() or "ready"
-    for name, extra in EXTRAS.items():
-        version = _version(name)
-        facts[name] = version if version else f'not installed; pip install "vitrail[{extra}]"'
-    return facts
+def _report(settings: DoctorSettings) -> dict[str, Any]:
+    check_meant(settings, spelt=option_named)
+    report: dict[str, Any] = {"environment": installed()}
+    if settings.data and settings.deep:
+        report["audit"] = _audited(settings)
+    if settings.data:
+        report["data"] = vars(check(settings.data, settings.ignore))
+    return report
 
 
-def check(data: str, ignore: int = 255) -> Check:
-    """Open every image of a data set and look for what would spoil a run or its figures.
+def _audited(settings: DoctorSettings) -> Audit:
+    """Audit a data set, and write the page, the table and, where asked for, the clean folder."""
+    check_alone("doctor")
+    data = audited_data(settings.data, settings.ignore)
+    out = check_place(settings.out, default_folder("doctor", settings.data), (settings.data,))
+    clean = None if settings.write is None else check_place(settings.write, "", (settings.data,), option="--write")
+    if clean is not None:
+        check_clean_folder(clean, data)
+    embedder, notes = _embedder(settings, data)
+    try:
+        with sole_user(out, main=True):
+            found = _measured(settings, data, embedder, out)
+            found = found.with_sentences(notes)
+            _write(out, found, settings)
+        if clean is not None:
+            plan = planned(data, {one.number for one in found.suggestions if one.leave_out})
+            write_clean(clean, plan, link=settings.hard_links, reached=Progress("files").reached)
+        return found
+    except KeyboardInterrupt:
+        kept = f"interrupted; what was computed is kept in {quoted(out)}, and the same command goes on"
+        raise Interrupted(kept, 130) from None
+    except OSError as error:
+        raise ConfigError(
+            f"{quoted(out)} cannot be written ({error.strerror or error}); choose another folder with --out"
+        ) from None
+
+
+def _embedder(settings: DoctorSettings, data: AuditedData) -> tuple[FramedEmbedder | None, list[str]]:
+    """Open the encoder, and say what must be known of it."""
+    if settings.encoder is None:
+        return None, []
+    runtime = Runtime.named(settings.device, "fp32" if settings.precision == "auto" else settings.precision)
+    opened = open_any(settings.encoder, accept_license=settings.accept_license)
+    opened = settle_preprocessing(opened, settings, data.listed.items, runtime.device)
+    notes = list(opened.sentences)
+    learned = str(opened.description.settings.get("data") or "")
+    if learned and data.root is not None and user_path(learned).resolve() == data.root.resolve():
+        notes.append(
+            f"{settings.encoder} was trained on these images: label errors that it has learnt by heart stay "
+            "hidden, and an encoder that has not seen them finds more."
+        )
+    return FramedEmbedder.of(opened, settings.pool, runtime), notes
+
+
+def _measured(settings: DoctorSettings, data: AuditedData, embedder: FramedEmbedder | None, out: Path) -> Audit:
+    digest, describer = data.listed.digest(), Describer()
+    images = {"images": digest}
+    pixels = described(describer, data.listed, _made(out, "pixels"), describer.about() | images, settings.workers)
+    if not len(pixels.index):
+        raise DataError(
+            f"none of the {len(data.listed.items):,} images can be read, the first being {pixels.damaged[0]}"
+        )
+    encoded = None
+    if embedder is not None:
+        about = embedder.about() | images
+        vectors = described(embedder, data.listed, _made(out, "vectors"), about, settings.workers)
+        encoded = _encoded(embedder, pixels, vectors, dumps(about))
+    return audit(data, pixels, encoded, _made(out, "pairs"), digest)
+
+
+def _made(out: Path, name: str) -> Path:
+    folder = out / "computed" / name
+    folder.mkdir(parents=True, exist_ok=True)
+    return folder
+
+
+def _encoded(embedder: FramedEmbedder, pixels: Chunk, vectors: Chunk, digest: str) -> Encoded:
+    """Take the rows of an encoder apart.
 
     Raises:
-        DataError: the data set cannot be opened at all.
+        DataError: other images could be read than before.
     """
-    if is_scenes(data):
-        return _check_scenes(data)
-    if is_coco(place := enter(user_path(data), is_coco)):
-        return check_objects(place)
-    found = Check()
-    source = _open(data, ignore, found)
-    copies, depths = Copies(), Depths()
-    doubts = MaskDoubts(source.train.labelling, source.class_names) if isinstance(source.train, SegmentImages) else None
-    heights: list[int] = []
-    widths: list[int] = []
-    for split, images in (("train", source.train), ("validation", source.validation), ("test", source.test)):
-        if images is None or not len(images):
-            continue
-        found.images[split] = len(images)
-        shown, problems = _examined(images, doubts)
-        found.damaged += problems
-        for label, name in enumerate(source.class_names):
-            found.classes.setdefault(name, {})[split] = shown[label]
-        for number in range(len(images)):
-            item = images.item(number)
-            try:
-                image = item.open()
-            except ImageError as error:
-                found.damaged.append(str(error))
-                continue
-            widths.append(image.width)
-            heights.append(image.height)
-            copies.add(image, split, item.name, _class_of(source, images, number))
-            if item.path is not None:
-                depths.add(item.path, item.name)
-    _add_sizes(found, heights, widths)
-    found.duplicates += copies.across_splits
-    found.mistakes += [*copies.across_classes, *depths.mistakes(), *(doubts.sentences() if doubts else [])]
-    found.notes = (*found.notes, *copies.notes())
-    if isinstance(source.train, SegmentImages) and not found.damaged:
-        found.damaged += _why_masks_are_refused(source)
-    return found
+    if not np.array_equal(pixels.index, vectors.index):
+        raise DataError("images changed while they were audited; run the same command again")
+    width = vectors.values.shape[1] // 2
+    return Encoded(embedder.source, vectors.values[:, :width], vectors.values[:, width:], digest)
 
 
-def _examined(images: Images, doubts: MaskDoubts | None) -> tuple[Counter[int], list[str]]:
-    """Count how many images show each class, and name masks that are wrong."""
-    return examine(images, doubts) if isinstance(images, SegmentImages) else (Counter(images.labels), [])
+def _write(out: Path, found: Audit, settings: DoctorSettings) -> None:
+    write_suggestions(out / TABLE, found.suggestions)
+    write_json(out / FIGURES, found.summary())
+    write_page(out / PAGE, found, _steps(found, settings))
 
 
-def _class_of(source: Source, images: Images, number: int) -> str:
-    return source.class_names[images.labels[number]] if images.labels and source.class_names else ""
+def _steps(found: Audit, settings: DoctorSettings) -> list[str]:
+    """Return what makes sense after an audit; what follows ``  # `` explains it."""
+    words = ["vitrail", "doctor", settings.data, "--deep"]
+    encoder = [] if settings.encoder is None else ["--encoder", settings.encoder]
+    steps = []
+    if settings.encoder is None:
+        why = "label errors, outliers and backgrounds as well; MODEL: a run folder, a checkpoint, hf:OWNER/NAME"
+        steps.append(f"{command(*words, '--encoder', 'MODEL')}  # {why}")
+    if found.wrong and settings.write is None and found.data.root is not None:
+        why = "a new folder without damaged images and copies in two splits"
+        steps.append(f"{command(*words, *encoder, '--write', 'CLEAN_FOLDER')}  # {why}")
+    return steps
 
 
-def _why_masks_are_refused(source: Source) -> list[str]:
-    """Ask the code that looks at masks before training begins."""
-    try:
-        check_masks(source)
-    except DataError as error:
-        return [str(error)]
-    return []
+def _next(settings: DoctorSettings, found: Check, wrong: bool) -> list[str]:
+    if not settings.data:
+        return ["vitrail tour"]
+    if settings.write is not None:
+        return after_doctor(settings.write, found.task, False)
+    return after_doctor(settings.data, found.task, wrong)
 
 
-def _check_scenes(word: str) -> Check:
-    """Say what the word for drawn scenes stands for; their annotations are exact."""
-    source = open_scenes(word)
-    splits = {"train": source.train, "validation": source.validation, "test": source.test}
-    note = "Scenes are drawn when they are asked for, with exact boxes and masks; there are no files to check."
-    counts = {split: len(images) for split, images in splits.items() if images}
-    return Check(counts, notes=(note,), task="detect")
-
-
-def _add_sizes(found: Check, heights: list[int], widths: list[int]) -> None:
-    for name, values in (("height", sorted(heights)), ("width", sorted(widths))):
-        if values:
-            median = values[len(values) // 2]
-            found.sizes[f"{name} median"] = (median, median)
-            found.sizes[f"{name} from, to"] = (values[0], values[-1])
-
-
-def check_objects(root: Path) -> Check:
-    """Look at every image and annotation of a folder in COCO's format.
-
-    Raises:
-        DataError: a file of annotations cannot be read at all.
-    """
-    found = Check(has_objects=True, task="detect")
-    copies = Copies()
-    heights, widths = [], []
-    for split, file in annotation_files(root).items():
-        read = read_annotations(file)
-        names = category_names(read, file)
-        folder = images_folder(root, file)
-        found.images[split] = len(read["images"])
-        counts = Counter(annotation["category_id"] for annotation in read["annotations"])
-        for category, name in names.items():
-            found.classes.setdefault(name, {})[split] = counts[category]
-        found.mistakes += [f"{split}: {mistake}" for mistake in each_mistake(read)]
-        for image in read["images"]:
-            try:
-                file_of_image = image_file(root, folder, image["file_name"])
-                opened = open_image(file_of_image)
-                copies.add(opened, split, image["file_name"])
-                check_size(opened.size, (image["width"], image["height"]), image["file_name"], file_of_image)
-            except ImageError as error:
-                found.damaged.append(str(error))
-                continue
-            except DataError as error:
-                found.mistakes.append(f"{split}: {str(error).split(';')[0]}")
-            widths.append(image["width"])
-            heights.append(image["height"])
-        turned = sum(orientation(image_file(root, folder, image["file_name"])) != 1 for image in read["images"])
-        if turned:
-            note = f"{split}: {turned:,} images are turned by their EXIF data; annotate them as they are shown."
-            found.notes = (*found.notes, note)
-        crowds = sum(bool(annotation.get("iscrowd")) for annotation in read["annotations"])
-        empty = len(read["images"]) - len({annotation["image_id"] for annotation in read["annotations"]})
-        note = f"{split}: {len(read['annotations']):,} objects, {crowds} crowds, {empty} images without objects."
-        found.notes = (*found.notes, note)
-    _add_sizes(found, heights, widths)
-    found.duplicates += copies.across_splits
-    if not found.mistakes and not found.damaged:
-        found.mistakes += _why_training_refuses(root)
-    return found
-
-
-def _why_training_refuses(root: Path) -> list[str]:
-    """Ask the code that opens a data set to train on."""
-    try:
-        open_coco(root)
-    except DataError as error:
-        return [str(error).removesuffix("; vitrail doctor DATA tells more")]
-    return []
-
-
-def _open(data: str, ignore: int, found: Check) -> Source:
-    """Open a data set as `vitrail train` does; one that it refuses is opened without labels, and that is a mistake.
-
-    Raises:
-        DataError: it cannot be opened at all, or was made for a task that cannot be learned from it as it is.
-    """
-    root = user_path(data)
-    dense = recognise(enter(root, is_segments)) if root.is_dir() else None
-    if dense and not dense.readable:
-        raise OtherTask(dense.sentence)
-    try:
-        if dense and dense.task == "segment":
-            source, found.task = open_segments(data, ignore=ignore), "segment"
-        else:
-            source = open_source(data)
-    except OtherTask:
-        raise
-    except DataError as error:
-        try:
-            source, found.task = open_source(data, labels=False), None
-        except DataError:
-            raise error from None
-        found.mistakes.append(f"vitrail train refuses it (vitrail pretrain takes its images): {error}")
-    found.mistakes += source.warnings
-    found.notes = tuple(note for note in source.notes if note not in source.warnings)
-    return source
-
-
-def _version(name: str) -> str:
-    try:
-        return metadata.version(name)
-    except metadata.PackageNotFoundError:
-        return ""
+def _print_audit(found: Audit, settings: DoctorSettings) -> None:
+    """Say what an audit found, and where it is to be seen."""
+    for sentence in found.sentences:
+        say(sentence)
+    counts = found.counts()
+    if counts:
+        say_table("to look at", ("what", "images"), list(counts.items()))
+    else:
+        say("the audit found nothing to look at")
+    if found.rows.frame is not None:
+        frame = found.rows.frame
+        told = f"from the frame alone {percent(frame.accuracy)}, from whole images {percent(frame.whole)}"
+        say(f"classes told right, mean over classes: {told}, by chance {percent(frame.chance)}")
+    out = check_place(settings.out, default_folder("doctor", settings.data), (settings.data,))
+    say(f"{quoted(out / PAGE)}, {quoted(out / TABLE)}")
+    if settings.write is not None:
+        left = Counter(one.what for one in found.suggestions if one.leave_out)
+        said = ", ".join(f"{count:,} {what}" for what, count in left.items()) or "nothing"
+        say(f"{quoted(settings.write)}: {len(found.data.listed.items) - left.total():,} images; left out: {said}")
+        say("Labels, outliers and all else that is only suspicious are as they were.")
+    for step in _steps(found, settings):
+        line, _, why = step.partition("  # ")
+        say(f"{why}: {line}")
 
 
 def _print(found: Check, data: str) -> None:

@@ -4,6 +4,8 @@
   weights
 - `choose_model`: where a run starts from: which model, which input size, which normalisation
 - `compared`: another model for the images of an evaluation: those that neither of the two learned from
+- `data_check`: whether a data set is fit to train on: every image opened, and what would spoil a run or its figures
+- `described`: rows of numbers for a list of images, by a model or by pixels alone, kept in a folder as they come
 - `embedding`: vectors of images by a model, computed in batches of a fixed composition, so that a run cut short goes
   on bit by bit
 - `evaluation_folder`: what ``vitrail evaluate`` leaves behind: a page, its images with their numbers, and all figures
@@ -16,6 +18,7 @@
 - `held_out`: whether images are held out as they were asked to be
 - `image_findings`: what `vitrail doctor` learns from pixels: copies of one image, and values that use few of their
   bits
+- `installed`: what is installed and used here: versions, hardware, and the precision that ``auto`` means
 - `measured`: what images were to a checkpoint's run, whatever became of them since, and which of them are measured
 - `metrics_file`: the rows of a run's ``metrics.jsonl``
 - `nearest`: the images of a features file that are most like one: by cosine similarity, as figures and as a contact

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Protocol
 
 import numpy as np
 import torch
@@ -40,6 +40,18 @@ SAVED_BYTES = 2**26
 
 FORMAT = 1
 """Raised when what a file of vectors holds changes its meaning."""
+
+
+class Describer(Protocol):
+    """What turns images into rows of numbers."""
+
+    def __call__(self, images: Tensor, keep_tokens: bool = False) -> tuple[np.ndarray, np.ndarray | None]:
+        """Return rows ``(B, D)`` float32 of uint8 images ``(B, C, H, W)``, and where kept their tokens."""
+        ...
+
+    def samples(self, listed: Listed, start: int) -> Samples:
+        """Return images from one on as it takes them."""
+        ...
 
 
 @dataclass
@@ -137,7 +149,7 @@ class _Part:
         return Chunk(self.start, end, index, values, tuple(damaged))
 
 
-def compute(embedder: Embedder, listed: Listed, chunks: Chunks, tokens: TokenFile | None, workers: int) -> int:
+def compute(embedder: Describer, listed: Listed, chunks: Chunks, tokens: TokenFile | None, workers: int) -> int:
     """Compute the vectors that are not among the chunks yet, and add them; return how many images that were.
 
     Raises:
@@ -197,4 +209,4 @@ class _Work:
         self.told, self.part = len(self.batches.damaged), _Part(end)
 
 
-__all__ = ["Embedder", "compute"]
+__all__ = ["Describer", "Embedder", "compute"]

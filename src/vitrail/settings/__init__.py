@@ -1,6 +1,7 @@
 """The settings of each command: one frozen dataclass a command, the same on the command line and in Python.
 
 - `commands`: the settings of each command: one frozen dataclass a command, the same on the command line and in Python
+- `doctor`: what ``vitrail doctor`` can be told
 - `embed`: what ``vitrail embed`` can be told
 - `inputs`: how images are to be prepared for a model, where the user knows it
 - `models`: settings of models: of a backbone, and of what stands on it
@@ -10,7 +11,6 @@
 
 from vitrail.config import Augment, Loader, Optim, Run, Schedule
 from vitrail.settings.commands import (
-    DoctorSettings,
     EvaluateSettings,
     LookSettings,
     ModelsSettings,
@@ -21,6 +21,7 @@ from vitrail.settings.commands import (
     TourSettings,
     WeightsSettings,
 )
+from vitrail.settings.doctor import DoctorSettings
 from vitrail.settings.embed import EmbedSettings
 from vitrail.settings.inputs import InputOptions, NormalizationOption
 from vitrail.settings.models import (

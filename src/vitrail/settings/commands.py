@@ -325,15 +325,3 @@ class WeightsSettings:
     """push: only for you to see."""
     json: bool = False
     """Print one JSON object instead of sentences."""
-
-
-@dataclass(frozen=True)
-class DoctorSettings:
-    """Say what is installed and used here, and check a data set before anyone waits for it."""
-
-    data: tyro.conf.Positional[Annotated[str, tyro.conf.arg(metavar="[DATA]")]] = ""
-    """A data set to check: a folder, a CSV, or "digits"."""
-    ignore: int = 255
-    """The value in masks that means void; 255 always does."""
-    json: bool = False
-    """Print one JSON object instead of tables."""

@@ -15,10 +15,39 @@ from PIL import Image
 TEMPLATE = "report.html.j2"
 LARGEST_PNG = 400_000  # Bytes; beyond them an image is a photograph, and WebP takes a fifth of the room.
 WEBP_QUALITY = 92
+THUMBNAIL, JPEG_QUALITY = 150, 80  # Longer side in pixels: some 6 kB each.
 MOST_LISTED, LONGEST_TEXT = 50, 160  # Items of a list, and letters of a text, that a table's cell holds.
 
 Figure = tuple[str, Image.Image | str | Path]
 """A caption, and an image or the path of a PNG file. The caption's first line is set as a heading."""
+
+
+@dataclass(frozen=True)
+class Card:
+    """One or two small images of a gallery, and what is said of them.
+
+    Attributes:
+        images: beside each other.
+        lines: below them; the first is set in bold.
+    """
+
+    images: Sequence[Image.Image]
+    lines: Sequence[str]
+
+
+@dataclass(frozen=True)
+class Gallery:
+    """Many small images, which a browser decodes when they come into view.
+
+    Attributes:
+        title: a heading.
+        text: a paragraph.
+        cards: in the order they are shown.
+    """
+
+    title: str
+    text: str
+    cards: Sequence[Card]
 
 
 @dataclass(frozen=True)
@@ -57,7 +86,7 @@ def write_report(
     title: str,
     subtitle: str = "",
     facts: Sequence[tuple[str, str]] = (),
-    images: Sequence[Figure] = (),
+    images: Sequence[Figure | Gallery] = (),
     tables: Sequence[Table] = (),
     sections: Sequence[Section] = (),
     next_steps: Sequence[str] = (),
@@ -68,7 +97,7 @@ def write_report(
         path: the file; folders on the way to it are made.
         title, subtitle: what the page is about.
         facts: the headline figures as (name, value); the first few are what a reader takes away.
-        images: in the order they are shown.
+        images: images and galleries, in the order they are shown.
         tables: below the images.
         sections: below the tables.
         next_steps: commands; what follows ``  # `` on a line explains it.
@@ -80,7 +109,7 @@ def write_report(
         "title": shortened(title),
         "subtitle": subtitle,
         "facts": facts,
-        "figures": [embedded(caption, image) for caption, image in images],
+        "figures": [_gallery(one) if isinstance(one, Gallery) else embedded(*one) for one in images],
         "tables": tables,
         "sections": [(section, _content(section.content)) for section in sections],
         "steps": [_step(step) for step in next_steps],
@@ -187,6 +216,21 @@ def embedded(caption: str, image: Image.Image | str | Path) -> dict[str, Any]:
     else:
         size = image.size
     return {"heading": heading, "caption": rest, "source": data_uri(image), "width": size[0], "height": size[1]}
+
+
+def _gallery(gallery: Gallery) -> dict[str, Any]:
+    cards = [([_thumbnail(image) for image in card.images], card.lines) for card in gallery.cards]
+    return {"heading": gallery.title, "caption": gallery.text, "cards": cards}
+
+
+def _thumbnail(image: Image.Image) -> dict[str, Any]:
+    """Write a small image as JPEG; a tiny one keeps its pixels, and is shown larger."""
+    small = image.convert("RGB")
+    small.thumbnail((THUMBNAIL, THUMBNAIL), Image.Resampling.LANCZOS)
+    content = base64.b64encode(_encoded(small, "JPEG", quality=JPEG_QUALITY, optimize=True)).decode("ascii")
+    share = THUMBNAIL / max(small.size)
+    width, height = (max(1, round(side * share)) for side in small.size)
+    return {"source": f"data:image/jpeg;base64,{content}", "width": width, "height": height}
 
 
 def _step(step: str) -> tuple[str, str]:
