@@ -52,32 +52,41 @@ def _one(data: AuditedData, number: int, what: str, suggestion: str, **more: Any
 
 
 def _of_pairs(data: AuditedData, pairs: Sequence[Pair]) -> Iterator[Suggestion]:
-    """Of images that are one: those that another split holds too, then those of two classes, then the others."""
+    """Of images that are one: those that another split holds too, then those of two classes, then the others.
+
+    Each image is named once for each of these, with the copy that it agrees with most.
+    """
     group = groups(len(data.listed.items), ((pair.first, pair.second) for pair in pairs))
     stays = _split_that_stays(data, group, pairs)
-    across: dict[int, Suggestion] = {}
-    within: list[Suggestion] = []
+    found: dict[tuple[str, int], Suggestion] = {}
     for pair in pairs:
-        a, b = _by_split(data, pair)
-        copy = "mirrored copy" if pair.mirrored else "copy"
-        if data.listed.splits[a] != data.listed.splits[b]:
-            said = f"leave out of {data.listed.splits[b]}: a {copy} is in {data.listed.splits[a]}"
-            across.setdefault(b, _one(data, b, ACROSS, said, **_copy(data, a, pair), leave_out=True))
-        else:
-            differ = data.listed.labels[a] != data.listed.labels[b]
-            said = f"decide on one class: a {copy} is of {data.listed.labels[a]}" if differ else f"keep one: a {copy}"
-            what = TWO_CLASSES if differ else WITHIN
-            within.append(_one(data, b, what, said, **_copy(data, a, pair)))
+        what, number, one = _of_pair(data, pair)
+        found.setdefault((what, number), one)
     for number, split in stays.items():  # copies of copies that are in another split
-        if number not in across and data.listed.splits[number] != split:
+        if (ACROSS, number) not in found and data.listed.splits[number] != split:
             said = f"leave out of {data.listed.splits[number]}: a copy of a copy is in {split}"
-            across[number] = _one(data, number, ACROSS, said, leave_out=True)
-    yield from across.values()
-    yield from sorted(within, key=lambda one: one.what != TWO_CLASSES)
+            found[ACROSS, number] = _one(data, number, ACROSS, said, leave_out=True)
+    for what in (ACROSS, TWO_CLASSES, WITHIN):
+        yield from (one for (kind, _), one in found.items() if kind == what)
 
 
-def _copy(data: AuditedData, number: int, pair: Pair) -> dict[str, Any]:
-    return {"other": data.called(number), "other_number": number, "score": pair.agreement}
+def _of_pair(data: AuditedData, pair: Pair) -> tuple[str, int, Suggestion]:
+    """Return what two images that are one are to each other, which of both is named for it, and the suggestion."""
+    stays, number = _by_split(data, pair)
+    copy = {"other": data.called(stays), "other_number": stays, "score": pair.agreement}
+    kind = "mirrored copy" if pair.mirrored else "copy"
+    own, other = data.listed.splits[number], data.listed.splits[stays]
+    if own != other:
+        said = f"leave out of {own}: a {kind} is in {other}"
+        return ACROSS, number, _one(data, number, ACROSS, said, leave_out=True, **copy)
+    label = data.listed.labels[stays]
+    if data.listed.labels[number] != label:
+        return (
+            TWO_CLASSES,
+            number,
+            _one(data, number, TWO_CLASSES, f"decide on one class: a {kind} is of {label}", **copy),
+        )
+    return WITHIN, number, _one(data, number, WITHIN, f"keep one of both: a {kind}", **copy)
 
 
 def _by_split(data: AuditedData, pair: Pair) -> tuple[int, int]:
@@ -102,7 +111,7 @@ def _split_that_stays(data: AuditedData, group: np.ndarray, pairs: Sequence[Pair
 
 
 def _of_labels(data: AuditedData, rows: Rows) -> Iterator[Suggestion]:
-    """Images that are told with confidence to be of another class, the lowest margin first."""
+    """Images that are predicted with confidence to be of another class, the lowest margin first."""
     if rows.doubts is None:
         return
     for row in _ordered(np.flatnonzero(rows.doubts.suggested >= 0), rows.doubts.margin):

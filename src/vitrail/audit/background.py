@@ -17,13 +17,13 @@ SURE = 0.9
 
 @dataclass(frozen=True)
 class FrameFigures:
-    """How far classes are told from the frame alone.
+    """How far classes are predicted from the frame alone.
 
     Attributes:
-        accuracy: mean over classes of the share told right from the frame, in [0, 1].
+        accuracy: mean over classes of the share predicted right from the frame, in [0, 1].
         whole: likewise from whole images.
         chance: of guessing: one over the number of classes.
-        by_class: for each class the share told right from the frame, and from whole images; NaN where none was judged.
+        by_class: for each class its share predicted right from the frame, and from whole images; NaN of one not judged.
         own: ``(N,)`` probability of each image's own class, by its frame; NaN where it was not judged.
     """
 
@@ -45,7 +45,7 @@ def frame_figures(frame: np.ndarray, whole: np.ndarray, labels: np.ndarray) -> F
 
 
 def _recalls(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return for each class the share of its judged images that are told right; NaN where there is none."""
+    """Return for each class the share of its judged images that are predicted right; NaN where there is none."""
     judged = np.isfinite(probabilities).all(axis=1)
     right = np.where(judged, np.where(judged[:, None], probabilities, 0).argmax(axis=1) == labels, False)
     classes = probabilities.shape[1]

@@ -56,7 +56,7 @@ def check_clean_folder(place: Path, data: AuditedData) -> None:
 def planned(data: AuditedData, left_out: Collection[int]) -> Plan:
     """Decide what goes where.
 
-    Folders keep their layout, with the masks or the annotations of what stays. Where classes are not told by folders,
+    Folders keep their layout, with the masks or the annotations of what stays. where classes are not named by folders,
     as of a table, images go into ``images`` beside a table ``labels.csv``.
 
     Raises:
@@ -141,7 +141,7 @@ def write_clean(
         place: the folder; not there, or empty.
         plan: what goes into it.
         link: make hard links to files in place of copies.
-        reached: told how many of all files are done.
+        reached: called with how many files are done, and how many there are.
 
     Raises:
         DataError: a file cannot be copied; nothing is left behind.

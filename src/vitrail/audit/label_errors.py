@@ -1,8 +1,8 @@
 """Suspected label errors: confident learning on probabilities that were cross-validated (Northcutt et al. 2021).
 
 A linear classifier on frozen features is asked about images that it was not fitted to. An image is suspected where
-another class than its own is told with at least the mean confidence with which that class is told of its own images
-(the paper's thresholds, equation 2, and its confident joint, equation 1). Suspects are ranked by the normalised margin
+another class is predicted with at least the mean confidence with which that class is predicted of its own images (the
+paper's thresholds, equation 2, and its confident joint, equation 1). Suspects are ranked by the normalised margin
 of section 3.2: p(its class) - max p(another).
 """
 
@@ -23,13 +23,13 @@ ITERATIONS = 100
 
 @dataclass(frozen=True)
 class LabelDoubts:
-    """How far N images are told to be of their own class.
+    """How far N images are predicted to be of their own class.
 
     Attributes:
         probabilities: ``(N, K)`` float32: what a classifier that had not seen an image says of it; NaN where none did.
         margin: ``(N,)`` probability of the image's own class minus the largest other one, in [-1, 1]: low is suspect.
-        suggested: ``(N,)`` int64: the class that is told in its place; -1 where the image is not suspected.
-        accuracy: share of images that are told to be of their own class.
+        suggested: ``(N,)`` int64: the class that is predicted in its place; -1 where the image is not suspected.
+        accuracy: share of images that are predicted to be of their own class.
     """
 
     probabilities: np.ndarray
@@ -55,7 +55,7 @@ def cross_validated(
         classes: K.
         groups: ``(N,)`` int64: copies of one image have one number and lie in one fold; one would tell of another.
         seed: of the folds.
-        reached: told how many of all folds are done.
+        reached: called with how many folds are done, and how many there are.
 
     Returns:
         float32; rows of images of a class that is in no other fold are NaN, as no classifier knows it.
@@ -66,9 +66,9 @@ def cross_validated(
     for number in range(FOLDS):
         held = fold == number
         if held.any() and len(np.unique(labels[~held])) > 1:
-            seen, told = fitted(scaled[~held], labels[~held], scaled[held])
+            seen, probability = fitted(scaled[~held], labels[~held], scaled[held])
             rows = np.zeros((int(held.sum()), classes), np.float32)
-            rows[:, seen] = told
+            rows[:, seen] = probability
             rows[~np.isin(labels[held], seen)] = np.nan
             probabilities[held] = rows
         reached(number + 1, FOLDS)
@@ -91,14 +91,14 @@ def doubts(probabilities: np.ndarray, labels: np.ndarray) -> LabelDoubts:
     margin = np.where(judged, own - others.max(axis=1), 1.0)
     thresholds = _thresholds(own[judged], labels[judged], probabilities.shape[1])
     confident = np.where(known >= thresholds, known, -1)
-    told = np.where(confident.max(axis=1) >= 0, confident.argmax(axis=1), labels)
-    suggested = np.where(judged & (told != labels) & (margin < 0), told, -1)
+    likeliest = np.where(confident.max(axis=1) >= 0, confident.argmax(axis=1), labels)
+    suggested = np.where(judged & (likeliest != labels) & (margin < 0), likeliest, -1)
     right = (known.argmax(axis=1) == labels)[judged]
     return LabelDoubts(probabilities, margin, suggested, float(right.mean()) if len(right) else float("nan"))
 
 
 def _thresholds(own: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """Return the mean confidence with which each class is told of its own images; above 1 for a class of none."""
+    """Return the mean confidence with which each class is predicted of its own images; above 1 for a class of none."""
     count = np.bincount(labels, minlength=classes)
     total = np.bincount(labels, weights=own, minlength=classes)
     return np.divide(total, count, out=np.full(classes, 2.0), where=count > 0)

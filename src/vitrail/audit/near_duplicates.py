@@ -102,7 +102,7 @@ def verified(
         pairs: numbers of images, each pair with what found it.
         items: all images.
         chunks: agreements that are known already, a row for each pair; those computed now are added.
-        reached: told how many of all pairs are done.
+        reached: called with how many pairs are done, and how many there are.
     """
     listed, opened, saved = list(pairs), _Small(items), time.monotonic()
     rows: list[np.ndarray] = []
@@ -147,7 +147,7 @@ class _Small:
     def _opened(self, number: int) -> torch.Tensor | None:
         try:
             image = self.items[number].open(1, enough=2 * SIDE)
-        except ImageError:  # It is gone since its descriptors were computed; damaged ones are told of elsewhere.
+        except ImageError:  # It is gone since its descriptors were computed; damaged ones are listed elsewhere.
             return None
         small = image.resize((SIDE, SIDE), Image.Resampling.BILINEAR)  # Pillow's takes all pixels in when shrinking.
         return torch.from_numpy(np.asarray(small, dtype=np.float32).copy())

@@ -40,7 +40,7 @@ def nearest(
         queries: ``(N, D)`` of length 1.
         known: ``(N, D)`` of length 1, row by row of the same images.
         k: how many; all others where there are fewer.
-        reached: told how many of all rows are done.
+        reached: called with how many rows are done, and how many there are.
     """
     total = len(queries)
     k = max(0, min(k, total - 1))

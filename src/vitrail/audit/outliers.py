@@ -15,6 +15,10 @@ FAR = 4.0
 """Median absolute deviations above the median, from which an image is listed."""
 
 
+FEWEST = 20
+"""Images below which there is no crowd to be far from."""
+
+
 def outlier_scores(
     vectors: np.ndarray, groups: np.ndarray, reached: Callable[[int, int], None] = lambda done, total: None
 ) -> np.ndarray:
@@ -23,7 +27,7 @@ def outlier_scores(
     Args:
         vectors: ``(N, D)`` of an encoder.
         groups: ``(N,)`` int64: copies of one image have one number, and are no neighbours of each other.
-        reached: told how many of all images are done.
+        reached: called with how many images are done, and how many there are.
     """
     if len(vectors) < 2:
         return np.zeros(len(vectors), np.float32)
@@ -38,8 +42,11 @@ def outlier_scores(
 
 
 def is_far(scores: np.ndarray) -> np.ndarray:
-    """Tell which scores lie far above the others, by median and median absolute deviation: ``(N,)`` bool."""
-    return deviations(scores) > FAR
+    """Tell which scores lie far above the others, by median and median absolute deviation: ``(N,)`` bool.
+
+    Of fewer than `FEWEST` none is said to.
+    """
+    return (deviations(scores) > FAR) & (len(scores) >= FEWEST)
 
 
 def deviations(values: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ LONGEST_NAME = 36
 """Letters of a file's name; of a longer one the middle is left out."""
 
 MOST_CLASSES = 20
-"""Rows of a table of classes: of more, those of the most and of the fewest images, or of the best told frames."""
+"""Rows of a table of classes: of more, those of the most and of the fewest images, or of the best predicted frames."""
 
 TEXTS = {
     ACROSS: (
@@ -45,9 +45,9 @@ TEXTS = {
     ),
     OUTLIER: ("Outliers", "Images far from their ten nearest others: mean cosine distance of the encoder's vectors."),
     BACKGROUND: (
-        "Classes told from the frame alone",
-        f"With the centre covered (49 % of the area) the class is told with a probability of {SURE} or more. Where an "
-        "object reaches into the frame, that is the object; where it does not, the background gives the class away.",
+        "Classes predicted from the frame alone",
+        f"With the centre covered (49 % of the area) its class is predicted with a probability of {SURE} or more. "
+        "Where an object reaches into the frame, that is the object; elsewhere the background gives the class away.",
     ),
 }
 """Heading and explanation of each kind that has a gallery of its own."""
@@ -80,7 +80,7 @@ def _facts(audit: Audit) -> list[tuple[str, str]]:
     if audit.rows.outlier is not None:
         facts += [("outliers", f"{counts.get(OUTLIER, 0):,}")]
     if audit.rows.frame is not None:
-        facts += [("told from the frame alone", percent(audit.rows.frame.accuracy))]
+        facts += [("predicted from the frame alone", percent(audit.rows.frame.accuracy))]
     return facts
 
 
@@ -154,15 +154,16 @@ def _tables(audit: Audit) -> Iterator[Table]:
         )
     frame = audit.rows.frame
     if frame is not None:
-        told = [
+        recalls = [
             (name, percent(by_frame), percent(whole))
             for name, (by_frame, whole) in sorted(
                 zip(audit.data.class_names, frame.by_class, strict=True), key=lambda one: -one[1][0]
             )
             if by_frame == by_frame
         ]
-        title = f"Share of each class told right, cross-validated (by chance {percent(frame.chance)})"
-        yield Table(_shortened_title(title, told), ("class", "from the frame alone", "from whole images"), _ends(told))
+        title = f"Share of each class predicted right, cross-validated (by chance {percent(frame.chance)})"
+        columns = ("class", "from the frame alone", "from whole images")
+        yield Table(_shortened_title(title, recalls), columns, _ends(recalls))
 
 
 def _ends(rows: list) -> list:

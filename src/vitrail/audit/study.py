@@ -139,7 +139,7 @@ def audit(data: AuditedData, described: Chunk, encoded: Encoded | None, folder: 
 
 
 def _judged(rows: Rows, encoded: Encoded | None, data: AuditedData, group: np.ndarray) -> tuple[Rows, list[str]]:
-    """Add what an encoder tells, and say what cannot be told."""
+    """Add what an encoder shows, and say what cannot be judged."""
     if encoded is None:
         return rows, ["Label errors, outliers and backgrounds are looked for with an encoder's vectors alone."]
     rows = replace(rows, outlier=outlier_scores(encoded.vectors, group, Progress("images compared").reached))
@@ -147,15 +147,15 @@ def _judged(rows: Rows, encoded: Encoded | None, data: AuditedData, group: np.nd
     if reason:
         return rows, [reason]
     classes = len(data.class_names)
-    folds = Progress("folds of the label check")
-    whole = _told(encoded.vectors, rows.label, classes, group, lambda done, _: folds.reached(done, 2 * FOLDS))
-    frame = _told(encoded.frames, rows.label, classes, group, lambda done, _: folds.reached(FOLDS + done, 2 * FOLDS))
+    folds = Progress("folds of cross-validation")
+    whole = cross_validated(
+        encoded.vectors, rows.label, classes, group, reached=lambda done, _: folds.reached(done, 2 * FOLDS)
+    )
+    frame = cross_validated(
+        encoded.frames, rows.label, classes, group, reached=lambda done, _: folds.reached(FOLDS + done, 2 * FOLDS)
+    )
     judged = replace(rows, doubts=doubts(whole, rows.label), frame=frame_figures(frame, whole, rows.label))
     return judged, _about_unjudged(whole, data)
-
-
-def _told(vectors: np.ndarray, labels: np.ndarray, classes: int, group: np.ndarray, reached: Any) -> np.ndarray:
-    return cross_validated(vectors, labels, classes, group, reached=reached)
 
 
 def _why_no_label_errors(data: AuditedData, labels: np.ndarray) -> str:

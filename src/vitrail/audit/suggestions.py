@@ -24,7 +24,7 @@ class Suggestion:
         label: the name of its class; empty where there is none.
         what: damaged, near duplicate, label, outlier, background, or an oddity of its pixels.
         suggestion: what to do, in a few words.
-        other: the copy, or the class that is told in place of the label.
+        other: the copy, or the class that is predicted in place of the label.
         score: agreement, margin, distance, probability, or the measured value.
         leave_out: whether ``--write`` leaves the image out.
         other_number: of the copy; -1 where there is none.

@@ -207,8 +207,8 @@ def _print_audit(found: Audit, settings: DoctorSettings) -> None:
         say("the audit found nothing to look at")
     if found.rows.frame is not None:
         frame = found.rows.frame
-        told = f"from the frame alone {percent(frame.accuracy)}, from whole images {percent(frame.whole)}"
-        say(f"classes told right, mean over classes: {told}, by chance {percent(frame.chance)}")
+        shares = f"from the frame alone {percent(frame.accuracy)}, from whole images {percent(frame.whole)}"
+        say(f"classes predicted right, mean over classes: {shares}, by chance {percent(frame.chance)}")
     out = check_place(settings.out, default_folder("doctor", settings.data), (settings.data,))
     say(f"{quoted(out / PAGE)}, {quoted(out / TABLE)}")
     if settings.write is not None:
