@@ -20,15 +20,17 @@ def clusters(seed: int, each: int, classes: int, width: int = 12) -> tuple[np.nd
 
 def test_doubts_are_those_of_a_plain_loop_after_the_paper() -> None:
     random = np.random.default_rng(2)
-    probabilities = random.dirichlet(np.full(4, 0.5), 60).astype(np.float32)
     labels = random.integers(0, 4, 60)
+    mixed = 0.3 * random.dirichlet(np.full(4, 0.5), 60) + 0.7 * np.eye(4)[np.where(labels == 3, 3, labels ^ 1)]
+    mixed[::3] = random.dirichlet(np.full(4, 0.5), 20)
+    probabilities = mixed.astype(np.float32)
     probabilities[17] = np.nan
     found = doubts(probabilities, labels)
     judged = [row for row in range(60) if row != 17]
     thresholds = []
     for label in range(4):
         own = [float(probabilities[row, label]) for row in judged if labels[row] == label]
-        thresholds.append(sum(own) / len(own))
+        thresholds.append(min(sum(own) / len(own), 0.8))
     for row in judged:
         told = [float(value) for value in probabilities[row]]
         margin = told[labels[row]] - max(value for place, value in enumerate(told) if place != labels[row])
@@ -76,7 +78,9 @@ def test_planted_label_errors_come_first_and_are_suspected() -> None:
     wrong[flipped] = (labels[flipped] + 1) % 4
     found = doubts(cross_validated(features, wrong, 4, np.arange(240)), wrong)
     assert set(np.argsort(found.margin)[:4].tolist()) == set(flipped.tolist())
-    assert found.suggested[flipped].tolist() == labels[flipped].tolist()
+    suggested = found.suggested[flipped]
+    assert ((suggested == labels[flipped]) | (suggested == -1)).all()
+    assert (suggested >= 0).sum() >= 2
 
 
 def test_an_image_alone_in_its_class_is_not_judged() -> None:

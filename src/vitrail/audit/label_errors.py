@@ -2,8 +2,8 @@
 
 A linear classifier on frozen features is asked about images that it was not fitted to. An image is suspected where
 another class is predicted with at least the mean confidence with which that class is predicted of its own images (the
-paper's thresholds, equation 2, and its confident joint, equation 1). Suspects are ranked by the normalised margin
-of section 3.2: p(its class) - max p(another).
+paper's thresholds, equation 2, and its confident joint, equation 1; thresholds stop at `ENOUGH_CONFIDENCE`). Suspects
+are ranked by the normalised margin of section 3.2: p(its class) - max p(another).
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ STRENGTH = 0.01
 """C of the logistic regression on standardised features."""
 ITERATIONS = 100
 """Of L-BFGS at most."""
+ENOUGH_CONFIDENCE = 0.8
+"""A probability that makes any class a suspect: where a class is predicted with 0.97 of nearly all its images, the mean
+alone would let one pass that another class's label stands on and that is predicted with 0.95."""
 
 
 @dataclass(frozen=True)
@@ -98,10 +101,14 @@ def doubts(probabilities: np.ndarray, labels: np.ndarray) -> LabelDoubts:
 
 
 def _thresholds(own: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:
-    """Return the mean confidence with which each class is predicted of its own images; above 1 for a class of none."""
+    """Return the confidence from which each class is a suspect: ``(K,)``; above 1 for a class without images.
+
+    It is the mean probability of the class over its own images, and at most `ENOUGH_CONFIDENCE`.
+    """
     count = np.bincount(labels, minlength=classes)
     total = np.bincount(labels, weights=own, minlength=classes)
-    return np.divide(total, count, out=np.full(classes, 2.0), where=count > 0)
+    mean = np.divide(total, count, out=np.full(classes, 2.0), where=count > 0)
+    return np.where(count > 0, np.minimum(mean, ENOUGH_CONFIDENCE), mean)
 
 
 def folds(labels: np.ndarray, groups: np.ndarray, seed: int) -> np.ndarray:
