@@ -209,6 +209,11 @@ def test_where_images_have_labels_each_block_is_asked_for_their_classes(classifi
     (shares,) = json.loads((tmp_path / "look" / "layer_neighbours.json").read_text()).values()
     assert len(shares) == open_checkpoint(classifier)[0].depth
     assert all(0 < share <= 1 and (40 * share) % 1 == pytest.approx(0, abs=1e-9) for share in shares)
+    other = untrained(tmp_path / "other")  # of three classes, where the images have ten
+    vitrail.look(classifier, out=tmp_path / "beside", count=40, compare=str(other))
+    both = json.loads((tmp_path / "beside" / "layer_neighbours.json").read_text())
+    assert list(both)[1] == "other"
+    assert next(iter(both.values())) == shares
     vitrail.look(classifier, out=tmp_path / "few", count=4)
     assert not (tmp_path / "few" / "layer_neighbours.json").exists()
 

@@ -79,11 +79,15 @@ class Faithfulness:
 
 
 def _changes(drop: float) -> str:
-    return f"lowers the probability by {drop:.2f}" if drop >= 0 else f"raises the probability by {-drop:.2f}"
+    return (
+        f"lowers the probability by {abs(drop):.2f}"
+        if round(drop, 2) >= 0
+        else f"raises the probability by {-drop:.2f}"
+    )
 
 
 def _signed(drop: float) -> str:
-    return f"{drop:.2f}" if drop >= 0 else f"raises it by {-drop:.2f}"
+    return f"{abs(drop):.2f}" if round(drop, 2) >= 0 else f"raises it by {-drop:.2f}"
 
 
 def measure_faithfulness(removal: Removal, values: Tensor, random: Curves, steps: int = STEPS) -> Faithfulness:

@@ -150,8 +150,9 @@ def draw_all_inside(
     """Draw a model's weights and what it makes of images, with other models in the same charts where there are any."""
     names = chart_names(settings.checkpoint, *settings.compare)
     one = dataclasses.replace(one, name=names[0], pixel=settings.pixel)
+    unlabelled = Images(images.items, None, images.names)  # the labels are of this model's classes
     beside = [
-        inspected(name, other.model, other.description, images, inputs_of(images, other.description))
+        inspected(name, other.model, other.description, unlabelled, inputs_of(unlabelled, other.description))
         for name, other in zip(names[1:], others, strict=True)
     ]
     return draw_weights(one) | draw_inside(one, beside)
