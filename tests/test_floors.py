@@ -39,6 +39,7 @@ FLOORS = {
     "live": 7,
     "audit": 7,
     "runs": 7,
+    "card": 7,
     "stress": 7,
     "commands": 8,
     "papers": 9,

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from vitrail.commands.stress import stress_test as stress_test
     from vitrail.commands.tour import tour as tour
     from vitrail.commands.train import train as train
+    from vitrail.commands.trust import trust_card as trust_card
     from vitrail.commands.weights import convert_weights as convert_weights
     from vitrail.commands.weights import inspect_weights as inspect_weights
     from vitrail.commands.weights import verify_weights as verify_weights
@@ -60,6 +61,7 @@ _HOMES = {
     "stress_test": "vitrail.commands.stress",
     "tour": "vitrail.commands.tour",
     "train": "vitrail.commands.train",
+    "trust_card": "vitrail.commands.trust",
     "verify_weights": "vitrail.commands.weights",
 }
 

@@ -35,6 +35,7 @@ VERBS: dict[str, Verb] = {
     "embed": Verb("EmbedSettings", "commands.embed", "describe images by vectors, and find the ones most like one"),
     "look": Verb("LookSettings", "commands.look", "draw what a model sees"),
     "stress": Verb("StressSettings", "commands.stress", "measure classifiers on occluded, shuffled, corrupted images"),
+    "trust": Verb("TrustSettings", "commands.trust", "gather on one page what to know before signing for a model"),
     "paper": Verb("PaperSettings", "papers.catalogue", "run a table of the papers, at any scale"),
     "weights": Verb("WeightsSettings", "commands.weights", "inspect, convert, verify or push a weights file"),
     "models": Verb("ModelsSettings", "commands.models", "list models with cost and published accuracy, or recipes"),

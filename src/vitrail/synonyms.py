@@ -148,6 +148,7 @@ VERBS: dict[str, tuple[str, ...]] = {
     "probe": ("knn", "linear", "linprobe", "linear_probe", "linear_eval"),
     "plan": ("estimate", "budget", "autotune", "tune_batch", "profile"),
     "stress": ("robustness", "robust", "occlusion", "corruptions", "shuffle", "attack", "adversarial", "patchdrop"),
+    "trust": ("card", "model_card", "trust_card", "trustcard", "audit", "sign", "sheet", "datasheet", "report"),
     "paper": ("reproduce", "papers", "table", "tables", "experiment", "experiments"),
     "weights": ("export", "convert", "inspect", "verify", "push", "upload", "checkpoint", "import", "load", "save"),
     "models": ("list", "zoo", "model", "recipes", "list_models", "ls"),

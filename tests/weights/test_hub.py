@@ -15,6 +15,7 @@ from vitrail.heads.names import build_model, parse_model
 from vitrail.weights import fetch
 from vitrail.weights.card import model_card
 from vitrail.weights.description import Description
+from vitrail.weights.hashes import tensors_sha256
 from vitrail.weights.hub import from_pretrained, push_to_hub, save_pretrained
 
 from .random_weights import randomise, relative_difference
@@ -178,3 +179,49 @@ def test_wrong_types_are_refused_in_a_sentence(tmp_path: Path) -> None:
     with pytest.raises(WeightsError, match="not dict"):
         save_pretrained(torch.nn.Linear(1, 1), tmp_path / "out", wrong)
     assert not (tmp_path / "out").exists()
+
+
+def trust_json(folder: Path, tensors, data: str = "/home/me/socks") -> Path:
+    """Write a trust card as ``vitrail trust`` does, of three sections."""
+    from vitrail.card.sections import Section, TrustCard, card_json, not_measured
+
+    sections = (
+        Section(
+            "accuracy",
+            "Accuracy",
+            (("right (top-1)", "91.2 % (88.0 to 94.0)"),),
+            command="vitrail evaluate {model} {data}",
+        ),
+        not_measured("stress", "Under stress", "vitrail stress {model} {data}"),
+        Section("weights", "The weights", (("licence", "mit <b>"),), values={"tensors": tensors_sha256(tensors)}),
+    )
+    card = TrustCard("/home/me/runs/socks", "vit_s16", data, "test", (), sections)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "trust.json").write_text(json.dumps(card_json(card)))
+    return folder / "trust.json"
+
+
+def test_the_trust_card_of_a_model_goes_into_its_own_card_without_where_anything_lies(model, hub, tmp_path):
+    folder = save_pretrained(model, tmp_path / "socks", DESCRIPTION)
+    assert "Trust" not in (folder / "README.md").read_text()
+    trust_json(folder / "trust", model.state_dict())
+    push_to_hub(folder, "me/socks")
+    card = hub.files["README.md"].decode()
+    assert "| right (top-1) | 91.2 % (88.0 to 94.0) |" in card
+    assert "`vitrail evaluate FOLDER socks` repeats it." in card
+    assert "Not measured.\n\n`vitrail stress FOLDER socks` measures it." in card
+    assert "mit &lt;b&gt;" in card
+    assert "/home/me" not in card
+    assert "\n\n\n" not in card
+    assert set(hub.files) == {"README.md", "config.json", "model.safetensors"}
+
+
+def test_a_trust_card_of_other_weights_or_a_damaged_one_is_never_passed_on(model, tmp_path):
+    other = randomise(build_model("vit_s16", **OPTIONS), seed=8)
+    card = trust_json(tmp_path / "elsewhere", other.state_dict())
+    with pytest.raises(WeightsError, match="about other weights than these"):
+        save_pretrained(model, tmp_path / "socks", DESCRIPTION, trust=card)
+    assert not (tmp_path / "socks").exists()
+    card.write_text(card.read_text()[:-20])
+    with pytest.raises(WeightsError, match="is no trust card"):
+        save_pretrained(model, tmp_path / "socks", DESCRIPTION, trust=card)

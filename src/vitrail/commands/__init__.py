@@ -15,6 +15,9 @@
 - `stress`: ``vitrail stress``: how much of its accuracy a classifier keeps when images are changed
 - `tour`: ``vitrail tour``: the whole line on one set of images, and an honest comparison at its end
 - `train`: ``vitrail train``: a classifier, detector or segmenter from labelled images
+- `trust`: ``vitrail trust``: on one page what a person who signs for a classifier should know of it
+- `trust_parts`: the parts of a trust card that are measured, each by the command that it belongs to
+- `trust_subject`: what a trust card is about, opened once: the model, the images, and what exactly they are
 - `weights`: ``vitrail weights``: what a weights file holds, in another library's layout, whole and right, on a model
   hub
 """

@@ -12,6 +12,7 @@ from vitrail.console import command
 from vitrail.errors import ConfigError, WeightsError, nearest
 from vitrail.output import say, say_lines
 from vitrail.runs.place import check_place
+from vitrail.runs.run_folder import output_folder
 from vitrail.serialize import dumps
 from vitrail.settings import WeightsSettings
 from vitrail.weights.compare import Comparison, compare
@@ -19,6 +20,7 @@ from vitrail.weights.convert import Conversion, convert
 from vitrail.weights.hub import push_to_hub
 from vitrail.weights.inspect import Inspection, Verification, inspect, verify
 from vitrail.weights.named import find_model
+from vitrail.weights.trusted import FILE as CARD
 from vitrail.weights.weights_file import open_weights
 
 
@@ -106,7 +108,9 @@ def _verify(settings: WeightsSettings) -> None:
 def _push(settings: WeightsSettings) -> None:
     if not settings.to:
         raise ConfigError("vitrail weights push needs --to OWNER/NAME")
-    address = push_to_hub(settings.file, settings.to, private=settings.private)
+    card = output_folder(settings.file, "trust") / CARD
+    trust = card if card.is_file() else None
+    address = push_to_hub(settings.file, settings.to, trust=trust, private=settings.private)
     say(dumps({"url": address}) if settings.json else f"pushed to {address}")
 
 

@@ -37,6 +37,7 @@ def data_sha256(
     root: Path,
     class_names: Sequence[str] = (),
     done: Callable[[int], None] = lambda images: None,
+    known: dict[Path, str] | None = None,
 ) -> DataHash:
     """Return one SHA-256 for the images of some splits, in whatever order they come.
 
@@ -49,17 +50,26 @@ def data_sha256(
         root: the data set's folder.
         class_names: of the labels; without, the classes are empty.
         done: called with how many images have been hashed.
+        known: hashes of files that were read before, which are not read again; those read now are added.
     """
     lines = []
     for split, images in parts:
         for number in range(len(images)):
             item = images.item(number)
             label = class_names[images.labels[number]] if images.labels is not None and class_names else ""
-            lines.append("\t".join((item_sha256(item), split, label, name_below(root, item))) + "\n")
+            lines.append("\t".join((_remembered(item, known), split, label, name_below(root, item))) + "\n")
             done(len(lines))
     text = "".join(sorted(lines)).encode("utf-8", "surrogateescape")
     unreadable = sum(line.startswith(UNREADABLE) for line in lines)
     return DataHash(hashlib.sha256(text).hexdigest(), len(lines), unreadable)
+
+
+def _remembered(item: Item, known: dict[Path, str] | None) -> str:
+    if known is None or item.path is None:
+        return item_sha256(item)
+    if item.path not in known:
+        known[item.path] = item_sha256(item)
+    return known[item.path]
 
 
 def item_sha256(item: Item) -> str:

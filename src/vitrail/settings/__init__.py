@@ -7,6 +7,7 @@
 - `models`: settings of models: of a backbone, and of what stands on it
 - `stress`: what ``vitrail stress`` can be told
 - `training`: settings of every run that trains, whatever its task
+- `trust`: what ``vitrail trust`` can be told
 """
 
 from vitrail.config import Augment, Loader, Optim, Run, Schedule
@@ -40,6 +41,7 @@ from vitrail.settings.training import (
     TrainSettings,
     peak_lr,
 )
+from vitrail.settings.trust import TrustSettings
 
 __all__ = [
     "FAMILIES",
@@ -70,6 +72,7 @@ __all__ = [
     "StressSettings",
     "TourSettings",
     "TrainSettings",
+    "TrustSettings",
     "WeightsSettings",
     "peak_lr",
 ]

@@ -46,6 +46,7 @@
   timm's
 - `stated_preprocessing`: how images must be prepared for weights, where it is written in their file or beside it:
   read exactly, or refused
+- `trusted`: what a model's own card takes over from its trust card: figures and commands, without where anything lies
 - `weights_file`: a weights file: opened, recognised and translated once, with all that it and the files beside it say
 - `wrappers`: the weights inside what a training script saved around them: a dict in a dict, beside optimizer, EMA and
   counters

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from vitrail.heads.spec import ModelSpec
 from vitrail.layers.shapes_only import shapes_only
 from vitrail.models.cost import cost
 from vitrail.weights.description import Description
+from vitrail.weights.trusted import TrustPart
 
 CARD = "README.md"
 TEMPLATE = "card.md.j2"
@@ -30,7 +31,10 @@ SHOWN_SETTINGS = ("epochs", "batch_size", "lr", "recipe", "labels", "objective",
 
 
 def model_card(
-    description: Description, metrics: Mapping[str, float] | None = None, repository: str = "OWNER/NAME"
+    description: Description,
+    metrics: Mapping[str, float] | None = None,
+    repository: str = "OWNER/NAME",
+    trust: Sequence[TrustPart] = (),
 ) -> str:
     """Write the card of a model as Markdown, with the header that hubs read.
 
@@ -38,6 +42,7 @@ def model_card(
         description: what the checkpoint says about itself.
         metrics: what it reached on held-out images, by name.
         repository: where it will be found on a hub.
+        trust: the sections of its trust card; empty where there is none.
     """
     import jinja2
 
@@ -62,8 +67,15 @@ def model_card(
         data=safe(data := Path(str(description.settings.get("data", ""))).name),
         code=printable(data)[:LONGEST_TEXT].replace("`", "'"),
         repository=repository,
+        trust=[_trusted(part) for part in trust],
         settings={name: safe(value) for name in SHOWN_SETTINGS if (value := description.settings.get(name))},
     )
+
+
+def _trusted(part: TrustPart) -> tuple[str, list[tuple[str, str]], str]:
+    """Return title, facts and command of a section of the trust card, safe to be shown."""
+    facts = [(safe(name), safe(value)) for name, value in part.facts]
+    return safe(part.title), facts, printable(part.command).replace("`", "'")
 
 
 LONGEST_TEXT = 200

@@ -22,29 +22,43 @@ from vitrail.weights.named import HUB, REPOSITORY, find_model
 from vitrail.weights.open_any import model_of
 from vitrail.weights.paths import path_of
 from vitrail.weights.sidecars import read_json
+from vitrail.weights.trusted import find_trust_card, read_trust_card
 from vitrail.weights.weights_file import WeightsFile
 
 NAME = re.compile(r"[\w.-]+/[\w.-]+")
 
 
-def save_pretrained(source: str | Path | nn.Module, folder: str | Path, description: Description | None = None) -> Path:
+def save_pretrained(
+    source: str | Path | nn.Module,
+    folder: str | Path,
+    description: Description | None = None,
+    trust: str | Path | None = None,
+) -> Path:
     """Write a model as a folder that `from_pretrained` opens and a model hub can hold.
 
     Args:
         source: a run folder, a checkpoint, anybody's weights file, or a model.
         folder: where to; made if need be, and what it holds under the same names is replaced.
         description: of a model its name, preprocessing and classes; of files they are known.
+        trust: the ``trust.json`` that `vitrail.trust_card` wrote about these weights; by default that of a run.
 
     Returns:
         The folder: ``model.safetensors``, ``config.json`` and ``README.md``, a model card.
 
     Raises:
-        WeightsError: the source cannot be read, a model comes without a description, or the folder cannot be written.
+        WeightsError: the source cannot be read, a model comes without a description, the trust card is about other
+            weights, or the folder cannot be written.
     """
-    return _save(source, path_of(folder), description, "OWNER/NAME")
+    return _save(source, path_of(folder), description, "OWNER/NAME", trust)
 
 
-def _save(source: str | Path | nn.Module, target: Path, description: Description | None, repository: str) -> Path:
+def _save(
+    source: str | Path | nn.Module,
+    target: Path,
+    description: Description | None,
+    repository: str,
+    trust: str | Path | None,
+) -> Path:
     if not isinstance(description, Description | None):
         raise WeightsError(f"a description is a vitrail.weights.description.Description, not {_type(description)}")
     if isinstance(source, nn.Module):
@@ -54,13 +68,15 @@ def _save(source: str | Path | nn.Module, target: Path, description: Description
     else:
         model, found = _open(WeightsFile(source))
         description, metrics = description or found, _metrics(find_model(source).path)
+        trust = trust or find_trust_card(find_model(source).path)
+    parts = read_trust_card(path_of(trust), model.state_dict()) if trust else ()
     try:
         target.mkdir(parents=True, exist_ok=True)
         state = {name: tensor.detach().cpu().contiguous().clone() for name, tensor in model.state_dict().items()}
         save_file(state, target / MODEL, metadata={"format": "pt"})
         share(target / MODEL)
         (target / CONFIG).write_text(json.dumps(description_json(description), indent=2) + "\n", encoding="utf-8")
-        (target / CARD).write_text(model_card(description, metrics, repository), encoding="utf-8")
+        (target / CARD).write_text(model_card(description, metrics, repository, parts), encoding="utf-8")
     except OSError as error:
         raise WeightsError(f"{target} cannot be written ({error.strerror or error})") from None
     return target
@@ -94,6 +110,7 @@ def push_to_hub(
     repository: str,
     *,
     description: Description | None = None,
+    trust: str | Path | None = None,
     private: bool = False,
     message: str = "Add the model",
 ) -> str:
@@ -104,7 +121,7 @@ def push_to_hub(
     Args:
         source: as for `save_pretrained`.
         repository: ``owner/name``.
-        description: as for `save_pretrained`.
+        description, trust: as for `save_pretrained`.
         private: only for you to see, if it is made.
         message: of the commit.
 
@@ -119,7 +136,7 @@ def push_to_hub(
     if not isinstance(repository, str) or not NAME.fullmatch(repository):
         raise WeightsError(f"a repository is named OWNER/NAME, not {repository!r}")
     with tempfile.TemporaryDirectory() as folder:
-        _save(source, Path(folder), description, repository)
+        _save(source, Path(folder), description, repository, trust)
         try:
             api = hub.HfApi()
             address = api.create_repo(repository, private=private, exist_ok=True)

@@ -5,6 +5,7 @@
 - `counterfactuals`: what changes a classifier's mind: regions hidden and filled in, as a figure
 - `evaluation`: what is known of a classifier on labelled images, beyond how many it gets right
 - `explained`: why a classifier gives a class, and whether that is true, as figures
+- `faithful`: whether a classifier's explanations are true of it: tested on a few images, as plain numbers
 - `figures`: what a classifier looks at and answers, as figures
 - `fitted`: a classifier whose head is fitted and not learned
 - `loss`: learning to classify whole images
