@@ -24,7 +24,9 @@ def draw_similarities(tables: Mapping[tuple[str, str], Tensor], images: int) -> 
 
     def draw(axes: Any) -> None:
         for axis, ((down, across), table) in zip(axes, tables.items(), strict=True):
-            shown = axis.imshow(table.clamp(0, 1).numpy(), cmap="viridis", vmin=0, vmax=1, origin="lower")
+            values = table.clamp(0, 1).numpy()
+            # As wide as it is high however many blocks the other model has: else a title would be cut off.
+            shown = axis.imshow(values, cmap="viridis", vmin=0, vmax=1, origin="lower", aspect="auto")
             title = "CKA of its blocks" if down == across else "CKA of both models' blocks"
             dress(axis, f"{title}, {images} images", f"block of {plain(across)}", grid=False)
             axis.set_ylabel(f"block of {plain(down)}", color=QUIET, loc="top")
@@ -51,9 +53,10 @@ def draw_neighbours(models: Mapping[str, Tensor], images: int, classes: int) -> 
         block_ticks(axes[0], max(map(len, models.values())))
         axes[0].set_ylim(0, 102)
         if len(models) > 1:
-            axes[0].legend(frameon=False, fontsize=9, labelcolor=INK)
+            beside = {"loc": "upper left", "bbox_to_anchor": (1.0, 1.0)}  # where no curve can run
+            axes[0].legend(frameon=False, fontsize=9, labelcolor=INK, **beside)
 
-    return chart(draw, 1, width=6.4)
+    return chart(draw, 1, width=6.4 if len(models) == 1 else 7.6)
 
 
 def draw_sanity(checks: Mapping[str, Sequence[RandomisedMap]]) -> Image.Image:
