@@ -292,3 +292,139 @@ def test_models_that_name_no_class_of_a_whole_image_refuse_to_abstain(
     Image.new("RGB", (32, 32)).save(tmp_path / "a.png")
     assert main(["predict", str(run), str(tmp_path / "a.png"), "--abstain"]) == 2
     assert "--abstain" in capsys.readouterr().err
+
+
+@pytest.fixture
+def own(quick: Path, tmp_path: Path) -> Path:
+    """A copy of the run, which evaluate may write to."""
+    shutil.copytree(quick, tmp_path / "own")
+    return tmp_path / "own"
+
+
+def test_evaluate_says_what_a_loop_over_the_test_images_finds(own: Path) -> None:
+    about = json.loads((resolve(own) / FILE).read_text())
+    asked = {"max_error": 0.2, "coverage": 0.8}
+    found = vitrail.evaluate(own, "digits", device="cpu", precision="fp32", **asked).abstaining
+    logits, labels = logits_of(own, "test")
+    held, held_labels = logits_of(own, "validation")
+    shares, others = (softmax(some / about["temperature"]["value"]) for some in (logits, held))
+    threshold = find_threshold(others.max(axis=1), others.argmax(axis=1) == held_labels, 0.2).value
+    limit = quantile(1 - others[np.arange(len(others)), held_labels], 0.8)
+    answered = wrong = right_in_set = sizes = 0
+    for row, label in zip(shares, labels, strict=True):
+        members = {k for k in range(10) if 1 - row[k] <= limit} | {int(row.argmax())}
+        right_in_set, sizes = right_in_set + (label in members), sizes + len(members)
+        if threshold is not None and row.max() >= threshold:
+            answered, wrong = answered + 1, wrong + (row.argmax() != label)
+    assert found is not None
+    assert threshold is not None
+    assert found.threshold == pytest.approx(threshold, abs=1e-5)
+    assert found.answered.value == pytest.approx(answered / len(labels), abs=1.5 / len(labels))
+    assert found.error.value == pytest.approx(wrong / answered, abs=2 / answered)
+    assert found.error.low < found.error.value < found.error.high
+    assert found.held.value == pytest.approx(right_in_set / len(labels), abs=1.5 / len(labels))
+    assert found.set_size == pytest.approx(sizes / len(labels), abs=0.02)
+    assert found.apart
+    assert found.learned_from == f"{len(held)} validation images of digits"
+
+
+def test_the_wanted_error_and_coverage_are_kept_with_the_model(own: Path) -> None:
+    before = json.loads((resolve(own) / FILE).read_text())
+    vitrail.evaluate(own, "digits", max_error=0.25, coverage=0.7)
+    after = json.loads((resolve(own) / FILE).read_text())
+    assert (after["threshold"]["max_error"], after["sets"]["coverage"]) == (0.25, 0.7)
+    assert after["temperature"] == before["temperature"], "nothing was learned anew"
+    image = Image.new("L", (8, 8), 90)
+    said = vitrail.predict(own, image, abstain=True)[0]
+    assert said == vitrail.predict(own, image, abstain=True, max_error=0.25, coverage=0.7)[0]
+    kept = (resolve(own) / FILE).read_bytes()
+    vitrail.evaluate(own, "digits")
+    assert (resolve(own) / FILE).read_bytes() == kept, "unasked, nothing is written"
+
+
+def test_evaluate_learns_what_a_run_lacks_and_what_belongs_to_other_weights(own: Path) -> None:
+    checkpoint = resolve(own)
+    stored = json.loads((checkpoint / FILE).read_text())
+    (checkpoint / FILE).unlink()
+    found = vitrail.evaluate(own, "digits", device="cpu", precision="fp32")
+    again = json.loads((checkpoint / FILE).read_text())
+    assert again["temperature"]["value"] == pytest.approx(stored["temperature"]["value"], abs=1e-6)
+    assert again["learned_from"] == stored["learned_from"]
+    assert any("is stored in" in note for note in found.notes)
+    weights = load_file(checkpoint / "model.safetensors")
+    weights["head.bias"] = weights["head.bias"] + 0.01
+    save_file(weights, checkpoint / "model.safetensors")
+    (checkpoint / "digests.json").unlink()
+    found = vitrail.evaluate(own, "digits")
+    assert any("with other weights than it has now" in note for note in found.notes)
+    assert vitrail.predict(own, Image.new("L", (8, 8)), abstain=True, max_error=0.3)[0].label
+
+
+def test_images_that_all_was_learned_from_are_judged_by_halves(own: Path) -> None:
+    found = vitrail.evaluate(own, "digits", split="validation", max_error=0.3).abstaining
+    assert found is not None
+    assert not found.apart
+    with pytest.raises(ConfigError, match="did not learn from"):
+        vitrail.evaluate(own, "digits", split="all", recalibrate=True)
+
+
+@pytest.fixture
+def theirs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Weights of somebody else's for three classes, in an empty working directory."""
+    monkeypatch.chdir(tmp_path)
+    return timm_file(tmp_path / "theirs.safetensors", classes=3)
+
+
+def photos(root: Path, splits: dict[str, int]) -> Path:
+    rng = np.random.default_rng(5)
+    for split, count in splits.items():
+        for number in range(3):
+            folder = root / split / str(number)
+            folder.mkdir(parents=True)
+            for place in range(count):
+                pixels = rng.integers(0, 256, size=(32, 32, 3), dtype=np.uint8)
+                Image.fromarray(pixels).save(folder / f"{split}{place}.png")
+    return root
+
+
+def test_others_weights_abstain_once_evaluate_was_asked_for_it(theirs: Path, tmp_path: Path) -> None:
+    data = photos(tmp_path / "photos", {"val": 40, "test": 5})
+    prepared = {"normalization": "imagenet", "device": "cpu"}
+    vitrail.evaluate(theirs, data, **prepared)
+    assert not (tmp_path / "runs").exists(), "unasked, nothing is written for weights of others"
+    found = vitrail.evaluate(theirs, data, max_error=0.9, **prepared)
+    about = json.loads((tmp_path / "runs" / "calibration-theirs" / FILE).read_text())
+    assert (about["learned_from"]["split"], about["learned_from"]["images"]) == ("validation", 120)
+    assert found.abstaining is not None
+    assert found.abstaining.apart
+    said = vitrail.predict(theirs, Image.new("RGB", (32, 32)), abstain=True, **prepared)[0]
+    assert isinstance(said, CautiousPrediction)
+    with pytest.raises(WeightsError, match="images prepared otherwise"):
+        vitrail.predict(theirs, Image.new("RGB", (32, 32)), abstain=True, normalization="half")
+
+
+def test_images_without_splits_are_learned_from_and_judged_by_halves(theirs: Path, tmp_path: Path) -> None:
+    data = photos(tmp_path / "photos", {"": 30})
+    found = vitrail.evaluate(theirs, data, max_error=0.9, coverage=0.6, normalization="imagenet")
+    assert found.abstaining is not None
+    assert not found.abstaining.apart
+    assert found.abstaining.held.value == pytest.approx(0.6, abs=0.2)
+    about = json.loads((tmp_path / "runs" / "calibration-theirs" / FILE).read_text())
+    assert (about["learned_from"]["split"], about["learned_from"]["images"]) == ("all", 90)
+
+
+def test_a_thousand_classes_of_which_most_are_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    file = timm_file(tmp_path / "thousand.safetensors")
+    data = photos(tmp_path / "photos", {"val": 10, "test": 1})
+    names = [sorted((data / split).iterdir()) for split in ("val", "test")]
+    for folders in names:
+        for folder, wordnet in zip(folders, ("n01440764", "n01443537", "n01484850"), strict=True):
+            folder.rename(folder.with_name(wordnet))
+    prepared = {"normalization": "imagenet", "device": "cpu"}
+    found = vitrail.evaluate(file, data, coverage=0.9, **prepared)
+    assert found.abstaining is not None
+    assert found.abstaining.threshold is None
+    with pytest.warns(UserWarning, match="answered with unsure|is not known"):
+        said = vitrail.predict(file, Image.new("RGB", (32, 32)), abstain=True, **prepared)[0]
+    assert 1 <= len(said.candidates) <= 1000

@@ -7,6 +7,7 @@ from scipy.optimize import minimize_scalar
 from vitrail.errors import DataError
 from vitrail.trust.calibration import (
     COLDEST,
+    FEWEST,
     HOTTEST,
     calibrate,
     confidences,
@@ -129,7 +130,7 @@ def test_answers_that_are_all_right_leave_the_temperature_at_one_and_say_so() ->
 
 
 def test_scores_that_say_nothing_or_are_always_wrong_stay_within_limits() -> None:
-    even = fit_temperature(np.zeros((5, 3)), np.arange(5) % 3)
+    even = fit_temperature(np.zeros((50, 3)), np.arange(50) % 3)
     assert even.value == 1.0
     assert "same score" in even.reason
     logits = np.random.default_rng(8).normal(size=(50, 4)) * 100
@@ -145,7 +146,10 @@ def test_scores_that_say_nothing_or_are_always_wrong_stay_within_limits() -> Non
 
 
 def test_one_image_and_huge_scores_give_finite_figures() -> None:
-    found = calibrate(fit_temperature([[1e6, 0.0]], [1]), [[1e6, 0.0]], [1])
+    scores, labels = [[1e6, 0.0]], [1]
+    few = fit_temperature(scores * (FEWEST - 1), labels * (FEWEST - 1))
+    assert (few.value, few.reason) == (1.0, "24 images are too few to fit one, it takes 25")
+    found = calibrate(fit_temperature(scores * FEWEST, labels * FEWEST), scores, labels)
     assert found.temperature.value == HOTTEST
     assert np.isfinite([found.before.nll, found.after.nll, found.before.brier]).all()
 

@@ -34,7 +34,9 @@ def test_one_image_gives_sets_of_all_classes_no_threshold_and_no_figures() -> No
     found = learn_reliability([[1.0, 2.0, 0.0]], [0], [[0.5, 0.5]])
     assert found.threshold(0.05).value is None
     assert found.set_limit(0.95) == math.inf
-    assert (found.calibration, found.likeness) == (None, None)
+    assert found.likeness is None
+    assert found.calibration.before == found.calibration.after
+    assert "too few" in found.calibration.temperature.reason
 
 
 def test_no_images_are_refused() -> None:

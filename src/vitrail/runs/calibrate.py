@@ -12,7 +12,7 @@ from vitrail.output import say
 from vitrail.runs.fit_head import head_inputs
 from vitrail.settings import TrainSettings
 from vitrail.tasks.classification.predictor import ClassPredictor
-from vitrail.tasks.classification.reliability import Scored, learned, score_alone, sentence
+from vitrail.tasks.classification.reliability import Scored, learnable, learned, score_alone, sentence
 from vitrail.tasks.classification.settings import ClassifySettings
 from vitrail.training import distributed
 from vitrail.training.runtime import Runtime
@@ -32,6 +32,7 @@ def calibrate_run(folder: Path, settings: TrainSettings, source: Source) -> None
     try:
         model, description = open_checkpoint(folder)
         predictor = ClassPredictor(model, description, Runtime.of(settings.run), settings.batch_size)
+        images = images if settings.fit_head else learnable(images, len(description.class_names))
         scored = _scored(predictor, settings, folder, images)
         stored = learned(predictor, scored, (settings.data, "validation", len(images)))
         write_calibration(calibration_folder(folder), stored, predictor.model, description.preprocessing)

@@ -138,7 +138,8 @@ def choose_split(known: KnownSplit, split: str) -> Measured:
     matched = [known.pool.matched] if known.pool.matched else []
     notes = (*known.notes, *matched, *_said(known, wanted))
     held_out = None if VALIDATION in wanted else known.part(VALIDATION)
-    return Measured(known.data, split, images, notes, known.pool.notes, held_out)
+    holds = frozenset(split for split in wanted if known.count(split))
+    return Measured(known.data, split, images, notes, known.pool.notes, held_out, holds)
 
 
 def _best(known: KnownSplit) -> tuple[str, Collection[str]]:

@@ -79,6 +79,7 @@ class Measured:
         notes: what the user must know of them, each a sentence.
         of_source: what was said when they were opened.
         held_out: validation images that are not among them and that the model did not learn from; None without any.
+        holds: what these images were to the model's run (``train``, ``validation``, ``test``, ``unused``, ``new``).
     """
 
     data: str
@@ -87,6 +88,7 @@ class Measured:
     notes: tuple[str, ...] = ()
     of_source: tuple[str, ...] = ()
     held_out: Images | None = None
+    holds: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True)

@@ -17,6 +17,9 @@ BINS = 15
 COLDEST, HOTTEST = 0.05, 20.0
 """Temperatures between which one is looked for."""
 
+FEWEST = 25
+"""Images from which a temperature is fitted; fewer would say more of themselves than of others."""
+
 SEED = 10
 """Of the division into halves."""
 
@@ -122,21 +125,24 @@ def cross_calibrate(logits: Any, labels: Any, bins: int = BINS) -> Calibration:
     """Measure what a temperature does to the calibration of images, where no others are there to fit it to.
 
     Each half of the images is scaled by the temperature of the other half, so that no image has a say in its own. The
-    temperature in the result is that of all of them.
+    temperature in the result is that of all of them; of so few that a half fits none it is 1, with the reason.
 
     Args:
-        logits: ``(N, K)`` of two images or more, as for `calibrate`.
+        logits: ``(N, K)``, as for `calibrate`.
         labels: ``(N,)``.
         bins: of the expected calibration error.
     """
     scores, truth = checked(logits, labels)
+    before = figures_of(probabilities(scores), truth, bins)
+    if len(truth) < 2 * FEWEST:
+        reason = f"{len(truth):,} images are too few to fit one to each half, it takes {2 * FEWEST}"
+        return Calibration(Temperature(1.0, len(truth), reason), len(truth), before, before)
     half = np.random.RandomState(SEED).permutation(len(truth)) % 2
     after = np.empty_like(scores)
     for number in (0, 1):
         other = fit_temperature(scores[half != number], truth[half != number])
         after[half == number] = probabilities(scores[half == number], other.value)
-    before, scaled = figures_of(probabilities(scores), truth, bins), figures_of(after, truth, bins)
-    return Calibration(fit_temperature(scores, truth), len(truth), before, scaled)
+    return Calibration(fit_temperature(scores, truth), len(truth), before, figures_of(after, truth, bins))
 
 
 def figures_of(shares: np.ndarray, labels: np.ndarray, bins: int = BINS) -> CalibrationFigures:
@@ -189,14 +195,16 @@ def fit_temperature(logits: Any, labels: Any) -> Temperature:
         labels: ``(N,)``, in 0 .. K - 1.
 
     Returns:
-        A temperature from `COLDEST` to `HOTTEST`; 1, with the reason, where every answer is right, as then the
-        likelihood grows for ever as the temperature falls, or where all scores are equal.
+        A temperature from `COLDEST` to `HOTTEST`; 1, with the reason, of fewer than `FEWEST` images, where every
+        answer is right, as then the likelihood grows for ever as the temperature falls, or where all scores are equal.
 
     Raises:
         DataError: there are no images, or their scores are no finite numbers.
     """
     scores, truth = checked(logits, labels)
     count = len(truth)
+    if count < FEWEST:
+        return Temperature(1.0, count, f"{count:,} images are too few to fit one, it takes {FEWEST}")
     scores = scores - scores.max(axis=1, keepdims=True)
     of_label = scores[np.arange(count), truth]
     if not scores.any():

@@ -30,16 +30,15 @@ class Reliability:
 
     Attributes:
         temperature: fitted to all of them.
-        calibration: figures of them, the half of each image scaled by the temperature of the other half; None of a
-            single image.
+        calibration: figures of them, each half of which is scaled by the temperature of the other half.
         confidence: float64 ``(N,)``, the probability of the best class at this temperature.
         right: bool ``(N,)``, whether it is the image's class.
         scores: float64 ``(N,)``, one minus the probability of the image's class; see `vitrail.trust.conformal`.
-        likeness: tells images unlike them; None where they are too few.
+        likeness: tells images unlike them; None where they are too few, or their vectors were not given.
     """
 
     temperature: Temperature
-    calibration: Calibration | None
+    calibration: Calibration
     confidence: np.ndarray
     right: np.ndarray
     scores: np.ndarray
@@ -57,13 +56,13 @@ class Reliability:
         return quantile(self.scores, coverage)
 
 
-def learn_reliability(logits: Any, labels: Any, vectors: Any) -> Reliability:
+def learn_reliability(logits: Any, labels: Any, vectors: Any = None) -> Reliability:
     """Learn when a classifier can be believed.
 
     Args:
         logits: ``(N, K)`` of images that it did not learn from.
         labels: ``(N,)``, in 0 .. K - 1.
-        vectors: ``(N, D)``, what its backbone makes of them.
+        vectors: ``(N, D)``, what its backbone makes of them; without, nothing is known of images unlike them.
 
     Raises:
         DataError: there are none, or scores or vectors are no finite numbers.
@@ -72,10 +71,9 @@ def learn_reliability(logits: Any, labels: Any, vectors: Any) -> Reliability:
     temperature = fit_temperature(scores, truth)
     shares = probabilities(scores, temperature.value)
     confidence, right = confidences(shares, truth)
-    calibration = cross_calibrate(scores, truth) if len(truth) > 1 else None
-    return Reliability(
-        temperature, calibration, confidence, right, label_scores(shares, truth), fit_likeness(np.asarray(vectors))
-    )
+    calibration = cross_calibrate(scores, truth)
+    likeness = None if vectors is None else fit_likeness(np.asarray(vectors))
+    return Reliability(temperature, calibration, confidence, right, label_scores(shares, truth), likeness)
 
 
 __all__ = ["COVERAGE", "MAX_ERROR", "Reliability", "learn_reliability"]

@@ -187,7 +187,7 @@ def _restored(about: dict[str, Any], arrays: dict[str, np.ndarray]) -> StoredRel
         likeness = Likeness(arrays["mean"], arrays["whitening"], float(likeness["limit"]), int(likeness["images"]))
     known = Reliability(
         temperature=from_json(Temperature, about["temperature"]),
-        calibration=None if about["calibration"] is None else from_json(Calibration, about["calibration"]),
+        calibration=from_json(Calibration, about["calibration"]),
         confidence=arrays["confidence"],
         right=arrays["right"],
         scores=arrays["scores"],

@@ -12,6 +12,7 @@ from vitrail.console import figure, percent
 from vitrail.data.sources import Images
 from vitrail.output import say, say_table
 from vitrail.tasks.class_tables import in_brackets
+from vitrail.tasks.classification.evaluation.abstaining import Abstaining
 from vitrail.tasks.classification.evaluation.answers import TOP, Answers
 from vitrail.tasks.classification.evaluation.found import Comparison, Wrong
 from vitrail.tasks.classification.evaluation.temperature import EvaluatedCalibration
@@ -53,6 +54,7 @@ class Evaluation:
         per_class: precision, recall, F1 and area under the ROC curve of each class, with intervals.
         confusions: the ten most frequent mistakes.
         calibration: whether probabilities agree with how often the model is right, before and after a temperature.
+        abstaining: how it does where it may be unsure; None where nothing is known of when it can be believed.
         by_size: accuracy by the square root of the image's area in pixels, in quantiles; empty where images are too few
             or of one size.
         by_brightness: the same by the mean brightness of what the model is shown, from 0 for black to 1 for white.
@@ -77,6 +79,7 @@ class Evaluation:
     per_class: tuple[ClassFigures, ...] = ()
     confusions: tuple[Mistake, ...] = ()
     calibration: EvaluatedCalibration | None = None
+    abstaining: Abstaining | None = None
     by_size: tuple[Part, ...] = ()
     by_brightness: tuple[Part, ...] = ()
     surest_errors: tuple[Wrong, ...] = ()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -14,6 +14,9 @@ from vitrail.tasks.classification.predictor import ClassPredictor
 from vitrail.training import distributed
 from vitrail.trust.reliability import COVERAGE, MAX_ERROR, learn_reliability
 from vitrail.weights.calibration_file import LearnedFrom, StoredReliability
+
+MOST_IMAGES, MOST_SCORES = 10_000, 2**26
+"""Images, and scores of them, that are learned from at most: 64 million scores of as many classes are 512 MB."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -34,6 +37,14 @@ class Scored:
 
     def __len__(self) -> int:
         return len(self.numbers)
+
+
+def learnable(images: Images, classes: int) -> Images:
+    """Return the images that are learned from, evenly spaced among those there are."""
+    most = max(1, min(MOST_IMAGES, MOST_SCORES // classes))
+    if len(images) <= most:
+        return images
+    return images.subset(np.unique(np.linspace(0, len(images) - 1, most).round().astype(int)).tolist())
 
 
 def score_alone(predictor: ClassPredictor, images: Images, workers: int) -> Scored:
@@ -90,14 +101,14 @@ def sentence(stored: StoredReliability) -> str:
     known = stored.reliability
     threshold = known.threshold(stored.max_error)
     found = known.calibration
-    error = "" if found is None else f", ECE {percent(found.before.ece)} without and {percent(found.after.ece)} with it"
+    error = f"ECE {percent(found.before.ece)} without and {percent(found.after.ece)} with it"
     answers = threshold.reason
     if threshold.value is not None:
         answers = (
             f"with --abstain {percent(threshold.coverage)} of the {len(known):,} {stored.source.split} images are "
             f"answered, for at most {threshold.max_error * 100:g} % wrong"
         )
-    return f"calibration: temperature {known.temperature.value:.3f}{error}; {answers}"
+    return f"calibration: temperature {known.temperature.value:.3f}, {error}; {answers}"
 
 
 def _scored(predictor: ClassPredictor, batches: EvalBatches) -> list[tuple[np.ndarray, ...]]:
@@ -119,9 +130,4 @@ def _joined(parts: list[list[tuple[np.ndarray, ...]]], images: int, damaged: lis
     return Scored(*(column[order] for column in columns))
 
 
-def part_of(scored: Scored, places: np.ndarray) -> Scored:
-    """Return the images at some places."""
-    return Scored(*(getattr(scored, one.name)[places] for one in fields(Scored)))
-
-
-__all__ = ["Scored", "learned", "part_of", "score_alone", "score_together", "sentence"]
+__all__ = ["Scored", "learnable", "learned", "score_alone", "score_together", "sentence"]

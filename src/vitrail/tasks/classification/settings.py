@@ -18,12 +18,18 @@ from vitrail.settings.training import TrainSettings
 class ClassifyEvaluateSettings(EvaluateSettings, InputOptions):
     """Measure a classifier on labelled images."""
 
-    RANGES: ClassVar[dict[str, Range]] = {"batch_size": COUNT}
+    RANGES: ClassVar[dict[str, Range]] = {"batch_size": COUNT, "max_error": PART, "coverage": PART}
 
     batch_size: int = 128
     """Images in a forward pass."""
     compare: str | None = None
     """Another model, set beside on the same images: which is right more often, and can these images tell?"""
+    max_error: float | None = None
+    """Share of answers that may be wrong where the model may be unsure (predict --abstain); kept with the model."""
+    coverage: float | None = None
+    """How often sets of classes are to hold the right one (predict --abstain); kept with the model."""
+    recalibrate: bool = False
+    """Learn when the model can be believed anew from the validation images of DATA, whatever is kept with it."""
 
 
 @dataclass(frozen=True)

@@ -72,6 +72,11 @@ class Answers:
         area = self.sizes.prod(axis=1).astype(np.float64)
         return np.where(area > 0, np.sqrt(area), np.nan)
 
+    def at(self, places: np.ndarray) -> Answers:
+        """Return the answers at some places, in their order."""
+        values = (getattr(self, one.name) for one in fields(Answers))
+        return Answers(*(None if value is None else value[places] for value in values))
+
     def confusion(self, classes: int) -> np.ndarray:
         """Return how many images of class i are called class j: int64 ``(K, K)``."""
         cells = np.bincount(self.labels * classes + self.predicted, minlength=classes * classes)
@@ -102,7 +107,7 @@ def answers_to(images: Images, predictor: ClassPredictor, batches: EvalBatches) 
         parts.append(_answered(batch, predictor.logits(batch), images, keep))
     own = _joined(parts)
     everywhere = _joined(distributed.gather(own))
-    return _taken(everywhere, np.argsort(everywhere.numbers, kind="stable"))
+    return everywhere.at(np.argsort(everywhere.numbers, kind="stable"))
 
 
 def _answered(batch: Batch, logits: Tensor, images: Images, keep: bool) -> Answers:
@@ -156,12 +161,6 @@ def _joined(parts: list[Answers]) -> Answers:
 
 def _join(values: list[Any]) -> Any:
     return None if values[0] is None else np.concatenate(values) if len(values) > 1 else values[0]
-
-
-def _taken(answers: Answers, places: np.ndarray) -> Answers:
-    """Return the answers at some places, in their order."""
-    values = (getattr(answers, one.name) for one in fields(Answers))
-    return Answers(*(None if value is None else value[places] for value in values))
 
 
 __all__ = ["MOST_SCORES", "TOP", "Answers", "answers_to"]

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-import numpy as np
-
 from vitrail.data.sources import Images
 from vitrail.errors import DataError, none_readable
 from vitrail.settings.inputs import normalization_name
+from vitrail.tasks.classification.evaluation.abstaining import abstaining_on
 from vitrail.tasks.classification.evaluation.answers import MOST_SCORES, Answers, answers_to
+from vitrail.tasks.classification.evaluation.known import known_reliability
 from vitrail.tasks.classification.evaluation.temperature import calibration_of
 from vitrail.tasks.classification.metrics import Evaluation, summarise
 from vitrail.tasks.classification.predictor import ClassPredictor
@@ -17,26 +17,26 @@ from vitrail.tasks.classification.settings import ClassifyEvaluateSettings
 from vitrail.tasks.left_out import unread
 from vitrail.tasks.task import Measured
 
-MOST_FITTED = 2000
-"""Images that a temperature, a single number, is fitted to at most: more would be scored for nothing."""
-
 
 def measure_classifier(measured: Measured, predictor: ClassPredictor, settings: ClassifyEvaluateSettings) -> Evaluation:
     """Score every image, and say what that tells.
 
     Raises:
+        ConfigError: what is known of when it can be believed is to be learned from images that it learned from.
         DataError: no image can be read.
     """
     description, images = predictor.description, measured.images
+    known = known_reliability(measured, predictor, settings)
     answers, damaged = score(images, predictor, settings)
     if not len(answers):
         raise DataError(none_readable(len(images), *damaged[:1], data=measured.data))
     found = summarise(measured.split, answers, images, description.class_names)
     return replace(
         found,
-        calibration=calibration_of(answers, _held_out(measured, predictor, settings), "validation"),
+        calibration=calibration_of(answers, known),
+        abstaining=abstaining_on(answers, known.stored, known.apart) if known.stored else None,
         damaged=damaged,
-        notes=(*measured.notes, *_not_kept(answers, len(description.class_names))),
+        notes=(*measured.notes, *_not_kept(answers, len(description.class_names)), *filter(None, known.notes)),
         normalization=normalization_name(description.preprocessing),
     )
 
@@ -47,15 +47,6 @@ def score(
     """Return the answers to images, and the files that could not be read."""
     batches = predictor.batches(images, settings.batch_size, settings.workers)
     return answers_to(images, predictor, batches), unread(batches)
-
-
-def _held_out(measured: Measured, predictor: ClassPredictor, settings: ClassifyEvaluateSettings) -> Answers | None:
-    """Return the answers to images that a temperature is fitted to, evenly spread over those there are."""
-    held_out = measured.held_out
-    if held_out is None or not len(held_out):
-        return None
-    places = np.unique(np.linspace(0, len(held_out) - 1, min(MOST_FITTED, len(held_out))).round().astype(int))
-    return score(held_out.subset(places.tolist()), predictor, settings)[0]
 
 
 def _not_kept(answers: Answers, classes: int) -> list[str]:

@@ -5,18 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from vitrail.tasks.classification.evaluation.answers import Answers
-from vitrail.trust.calibration import (
-    Calibration,
-    CalibrationFigures,
-    calibrate,
-    cross_calibrate,
-    figures_of,
-    fit_temperature,
-    probabilities,
-)
-
-FEWEST = 50
-"""Images from which a temperature is fitted."""
+from vitrail.tasks.classification.evaluation.known import KnownReliability
+from vitrail.trust.calibration import Calibration, CalibrationFigures, calibrate, cross_calibrate
 
 
 @dataclass(frozen=True)
@@ -36,28 +26,25 @@ class EvaluatedCalibration:
     fitted_on: str
 
 
-def calibration_of(answers: Answers, held_out: Answers | None, others: str) -> EvaluatedCalibration | None:
+def calibration_of(answers: Answers, known: KnownReliability) -> EvaluatedCalibration | None:
     """Measure calibration before and after temperature scaling; None where the scores are not kept.
 
-    The temperature is fitted to images that are not among those measured. Where there are none, each half of the
+    The temperature was fitted to images that are not among those measured. Where there are none, each half of the
     measured ones is scaled by what is fitted to the other half: no image has a say in its own temperature.
 
     Args:
         answers: to the images that are measured.
-        held_out: to images that neither the model learned from nor the figures are of; None where there are none.
-        others: what those images are called, as in "validation".
+        known: what is known of when the classifier can be believed.
     """
     if answers.logits is None:
         return None
-    if held_out is not None and held_out.logits is not None and len(held_out) >= FEWEST:
-        fitted = fit_temperature(held_out.logits, held_out.labels)
-        where = f"fitted to {fitted.images:,} {others} images, none of them measured here"
-        return _stated(calibrate(fitted, answers.logits, answers.labels), where)
-    if len(answers) >= FEWEST:
-        where = "fitted to each half of the measured images and applied to the other, as no others are held out"
-        return _stated(cross_calibrate(answers.logits, answers.labels), where)
-    reason = f"No temperature is fitted: {len(answers):,} images are too few, it takes {FEWEST}."
-    return EvaluatedCalibration(figures_of(probabilities(answers.logits), answers.labels), None, None, reason)
+    if known.stored is not None and known.apart:
+        source = known.stored.source
+        where = f"fitted to {source.images:,} {source.split} images of {source.data}, none of them measured here"
+        found = calibrate(known.stored.reliability.temperature, answers.logits, answers.labels)
+        return _stated(found, where)
+    where = "fitted to each half of the measured images and applied to the other, as no others are held out"
+    return _stated(cross_calibrate(answers.logits, answers.labels), where)
 
 
 def _stated(found: Calibration, where: str) -> EvaluatedCalibration:

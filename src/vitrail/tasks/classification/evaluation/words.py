@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from vitrail.console import percent, points, shortened
 from vitrail.tasks.class_tables import in_brackets, reach, worst_and_best
+from vitrail.tasks.classification.evaluation.abstaining import Abstaining
 from vitrail.tasks.classification.evaluation.found import Comparison, Wrong
 from vitrail.tasks.classification.evaluation.temperature import EvaluatedCalibration
 from vitrail.trust.per_class import ClassFigures, Mistake
@@ -90,6 +91,8 @@ def sentences(found: Evaluation) -> Iterator[str]:
         yield f"means over the classes: {', '.join(means)}; in brackets 95 % intervals"
     if found.calibration is not None:
         yield about_calibration(found.calibration)
+    if found.abstaining is not None:
+        yield about_abstaining(found.abstaining)
     for what, parts, unit in (("size", found.by_size, " px"), ("brightness", found.by_brightness, "")):
         if parts:
             yield f"right by {what}: {', '.join(about_part(part, unit) for part in parts)}"
@@ -110,6 +113,26 @@ def about_calibration(found: EvaluatedCalibration) -> str:
     if after is None or found.temperature is None:
         return f"{said}. {found.fitted_on}"
     return f"{said}; {percent(after.ece)} with temperature {found.temperature:.3g}. {found.fitted_on}"
+
+
+def about_abstaining(found: Abstaining) -> str:
+    """Say how much is answered where the model may be unsure, and how often answers and sets of classes are right."""
+    whose = "none of them measured here" if found.apart else "each half of which is judged by the other half"
+    sets = (
+        f"sets hold the right class of {percent(found.held.value)}{in_brackets(found.held)} where "
+        f"{found.coverage * 100:g} % are wanted, with {found.set_size:.2f} classes on average"
+    )
+    learned = f"learned from {found.learned_from}, {whose}"
+    if found.threshold is None:
+        return f"abstaining: {found.reason}; {sets}; {learned}"
+    wanted = f"where at most {found.max_error * 100:g} % may be"
+    wrong = f"wrong are {percent(found.error.value)} of these answers{in_brackets(found.error)}, {wanted}"
+    if found.error.value is None:
+        wrong = "none of them can be wrong"
+    return (
+        f"abstaining: answered from {percent(found.threshold)} on are {percent(found.answered.value)}"
+        f"{in_brackets(found.answered)} of the images; {wrong}; {sets}; {learned}"
+    )
 
 
 def about_part(part: Part, unit: str) -> str:
@@ -152,6 +175,7 @@ __all__ = [
     "CLASS_COLUMNS",
     "MISTAKE_COLUMNS",
     "RANKED",
+    "about_abstaining",
     "about_calibration",
     "about_comparison",
     "about_error",
