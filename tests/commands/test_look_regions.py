@@ -143,3 +143,53 @@ def test_a_mask_of_another_shape_is_refused(tmp_path: Path) -> None:
             counterfactual=(str(tmp_path / "wide.png"),),
             fill="mean",
         )
+
+
+def marked_photos(folder: Path, count: int = 60) -> Path:
+    """Soft noise that is brighter at the left or at the top; "marked" is "left" with a small square of two colours."""
+    random = np.random.default_rng(7)
+    slope = np.linspace(0.3, -0.3, 32)
+    for split, images in (("train", count), ("validation", 24)):
+        for label in ("left", "marked", "top"):
+            place = folder / split / label
+            place.mkdir(parents=True)
+            for number in range(images):
+                coarse = random.uniform(0.3, 0.7, (4, 4, 3)).repeat(8, axis=0).repeat(8, axis=1)
+                pixels = coarse + (slope[:, None, None] if label == "top" else slope[None, :, None])
+                if label == "marked":
+                    y, x = random.integers(4, 23, 2)
+                    pixels[y : y + 5, x : x + 5] = (0.95, 0.1, 0.8)
+                    pixels[y + 2 : y + 3, x : x + 5] = (0.1, 0.9, 0.3)
+                Image.fromarray((pixels.clip(0, 1) * 255).astype(np.uint8)).save(place / f"{number}.png")
+    return folder
+
+
+def test_a_mark_that_a_class_was_learned_by_is_named_for_it_and_for_no_other(tmp_path: Path) -> None:
+    folder, run = marked_photos(tmp_path / "images"), tmp_path / "run"
+    vitrail.train(
+        folder,
+        out=str(run),
+        model="vit_ti16",
+        image_size=32,
+        epochs=30,
+        batch_size=16,
+        architecture={"width": 32, "depth": 2, "num_heads": 2, "patch_size": 4, "drop_path": 0.0},
+        augment={"crop": "none", "flip": 0.0, "rand_augment": 0, "mixup": 0.0, "cutmix": 0.0},
+        crop_fraction=1.0,
+        loader={"workers": 0},
+        run={"seed": 3},
+    )
+    assert vitrail.evaluate(run, folder).top1 > 0.9
+    vitrail.look(run, out=tmp_path / "look", count=2, shortcuts=True, fill="mean")
+    classes = json.loads((tmp_path / "look" / "shortcuts.json").read_text())["classes"]
+    named = {one["class"]: [region for region in one["regions"] if region["stands_out"]] for one in classes}
+    assert [label for label, regions in named.items() if regions] == ["marked"]
+    best = named["marked"][0]
+    assert 2 * best["flipped"] > best["images"] >= 12
+    for file, cells in best["cells"].items():
+        pixels = np.asarray(Image.open(folder / "validation" / "marked" / Path(file).name)) / 255
+        mark = (pixels[..., 0] > 0.9) & (pixels[..., 1] < 0.2)
+        covered = np.zeros(256, bool)
+        covered[cells] = True
+        over = covered.reshape(16, 16).repeat(2, axis=0).repeat(2, axis=1)
+        assert (mark & over).sum() / mark.sum() > 0.8, file
