@@ -46,8 +46,8 @@ def frame_figures(frame: np.ndarray, whole: np.ndarray, labels: np.ndarray) -> F
 
 def _recalls(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
     """Return for each class the share of its judged images that are predicted right; NaN where there is none."""
-    judged = np.isfinite(probabilities).all(axis=1)
-    right = np.where(judged, np.where(judged[:, None], probabilities, 0).argmax(axis=1) == labels, False)
+    judged = np.isfinite(probabilities[np.arange(len(labels)), labels])
+    right = judged & (probabilities.argmax(axis=1) == labels)
     classes = probabilities.shape[1]
     total = np.bincount(labels[judged], minlength=classes)
     hits = np.bincount(labels[right], minlength=classes)

@@ -24,6 +24,10 @@ ENOUGH_CONFIDENCE = 0.8
 alone would let one pass that another class's label stands on and that is predicted with 0.95."""
 
 
+ROWS_AT_ONCE = 8192
+"""Images whose probabilities of all classes are compared at a time."""
+
+
 @dataclass(frozen=True)
 class LabelDoubts:
     """How far N images are predicted to be of their own class.
@@ -85,19 +89,22 @@ def doubts(probabilities: np.ndarray, labels: np.ndarray) -> LabelDoubts:
         probabilities: ``(N, K)``; rows of NaN are not judged.
         labels: ``(N,)`` int64.
     """
-    judged = np.isfinite(probabilities).all(axis=1)
-    known = np.where(judged[:, None], probabilities, 0)
-    rows = np.arange(len(labels))
-    own = known[rows, labels]
-    others = known.copy()
-    others[rows, labels] = -1
-    margin = np.where(judged, own - others.max(axis=1), 1.0)
+    margin, suggested = np.ones(len(labels), np.float32), np.full(len(labels), -1, np.int64)
+    own = probabilities[np.arange(len(labels)), labels]
+    judged = np.isfinite(own)
     thresholds = _thresholds(own[judged], labels[judged], probabilities.shape[1])
-    confident = np.where(known >= thresholds, known, -1)
-    likeliest = np.where(confident.max(axis=1) >= 0, confident.argmax(axis=1), labels)
-    suggested = np.where(judged & (likeliest != labels) & (margin < 0), likeliest, -1)
-    right = (known.argmax(axis=1) == labels)[judged]
-    return LabelDoubts(probabilities, margin, suggested, float(right.mean()) if len(right) else float("nan"))
+    right = 0
+    for start in range(0, len(labels), ROWS_AT_ONCE):
+        rows = start + np.flatnonzero(judged[start : start + ROWS_AT_ONCE])
+        known, places = probabilities[rows], np.arange(len(rows))
+        right += int((known.argmax(axis=1) == labels[rows]).sum())
+        confident = np.where(known >= thresholds, known, -1)
+        likeliest = np.where(confident.max(axis=1) >= 0, confident.argmax(axis=1), labels[rows])
+        known[places, labels[rows]] = -1
+        margin[rows] = own[rows] - known.max(axis=1)
+        suggested[rows] = np.where((likeliest != labels[rows]) & (margin[rows] < 0), likeliest, -1)
+    accuracy = right / int(judged.sum()) if judged.any() else float("nan")
+    return LabelDoubts(probabilities, margin, suggested, accuracy)
 
 
 def _thresholds(own: np.ndarray, labels: np.ndarray, classes: int) -> np.ndarray:

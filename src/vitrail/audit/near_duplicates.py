@@ -25,7 +25,7 @@ from vitrail.errors import ImageError
 AGREEMENT = 0.87
 """Correlation of fine structure from which two aligned images are one."""
 
-CANDIDATES = 3
+CANDIDATES = 2
 """Nearest others of each image that are looked at, by each way to find them."""
 
 LEAST_WAVES, LEAST_VECTORS = 0.6, 0.8

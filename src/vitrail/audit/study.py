@@ -177,7 +177,7 @@ def _why_no_label_errors(data: AuditedData, labels: np.ndarray) -> str:
 
 def _about_unjudged(probabilities: np.ndarray, data: AuditedData) -> list[str]:
     """Say how many labels could not be judged, their class being in no other fold."""
-    unjudged = int((~np.isfinite(probabilities).all(axis=1)).sum())
+    unjudged = int((~np.isfinite(probabilities[:, 0])).sum())
     if not unjudged:
         return []
     return [f"{unjudged:,} images are alone in their class, or all of it are copies: their labels cannot be judged."]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Collection
 from pathlib import Path
 from typing import Any
 
@@ -75,7 +76,7 @@ def run(settings: DoctorSettings) -> int:
     if settings.data:
         _print(found, settings.data)
     if audited is not None:
-        _print_audit(audited, settings)
+        _print_audit(audited, settings, found.notes)
     say_next(_next(settings, found, wrong))
     return int(wrong)
 
@@ -196,10 +197,11 @@ def _next(settings: DoctorSettings, found: Check, wrong: bool) -> list[str]:
     return after_doctor(settings.data, found.task, wrong)
 
 
-def _print_audit(found: Audit, settings: DoctorSettings) -> None:
-    """Say what an audit found, and where it is to be seen."""
+def _print_audit(found: Audit, settings: DoctorSettings, said: Collection[str]) -> None:
+    """Say what an audit found beyond what was said before, and where it is to be seen."""
     for sentence in found.sentences:
-        say(sentence)
+        if sentence not in said:
+            say(sentence)
     counts = found.counts()
     if counts:
         say_table("to look at", ("what", "images"), list(counts.items()))
@@ -213,8 +215,8 @@ def _print_audit(found: Audit, settings: DoctorSettings) -> None:
     say(f"{quoted(out / PAGE)}, {quoted(out / TABLE)}")
     if settings.write is not None:
         left = Counter(one.what for one in found.suggestions if one.leave_out)
-        said = ", ".join(f"{count:,} {what}" for what, count in left.items()) or "nothing"
-        say(f"{quoted(settings.write)}: {len(found.data.listed.items) - left.total():,} images; left out: {said}")
+        without = ", ".join(f"{count:,} {what}" for what, count in left.items()) or "nothing"
+        say(f"{quoted(settings.write)}: {len(found.data.listed.items) - left.total():,} images; left out: {without}")
         say("Labels, outliers and all else that is only suspicious are as they were.")
     for step in _steps(found, settings):
         line, _, why = step.partition("  # ")
