@@ -226,3 +226,17 @@ def test_a_model_without_images_is_refused_in_a_sentence(capsys: pytest.CaptureF
         assert capsys.readouterr().err == (
             "vitrail: vitrail stress needs a model and images: vitrail stress MODEL DATA\n"
         )
+
+
+def test_a_transformers_own_patches_are_occluded_for_every_model_and_said(tmp_path: Path, data: Path) -> None:
+    vit = untrained(tmp_path / "vit", patch_size=16)
+    study = quick([vit, untrained(tmp_path / "bit", model="bit_r50x1")], data, tmp_path / "out", curves=("occlusion",))
+    assert [model.patches for model in study.models] == [(2, 2), None]
+    for model in study.models:
+        curve = model.curve("occlusion_random_grid2")
+        assert [point.level for point in curve.points] == [0.0, 0.5, 0.9]
+    levels = {one.curve for one in study.differences if one.level == 0.5}
+    assert {"occlusion_random", "occlusion_random_grid2"} <= levels
+    page = (tmp_path / "out" / "stress.html").read_text()
+    assert "when half of the 2x2 patches are black" in page
+    assert "when half of the cells of a 14x14 grid are black" in page

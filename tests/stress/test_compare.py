@@ -60,12 +60,12 @@ def test_a_model_beside_itself_keeps_just_as_much_and_curves_of_one_model_alone_
 
 
 def test_what_cannot_be_told_is_said() -> None:
-    told = _compared(Difference("a", "b", "occlusion_random", 0.5, -0.2, -0.3, -0.1))
+    told = _compared(Difference("a", "b", "occlusion_random", 0.5, -0.2, -0.3, -0.1), "the patches")
     assert told == (
         "At half of the patches b keeps 20.0 points more of its own accuracy than a "
         "(95 % interval 10.0 points to 30.0 points)."
     )
-    assert "cannot tell" in _compared(Difference("a", "b", "occlusion_random", 0.5, 0.2, -0.1, 0.5))
+    assert "cannot tell" in _compared(Difference("a", "b", "occlusion_random", 0.5, 0.2, -0.1, 0.5), "the patches")
 
 
 def test_the_area_is_that_of_trapeziums() -> None:

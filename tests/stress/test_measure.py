@@ -263,6 +263,9 @@ def test_curves_have_names_of_their_own_and_a_clean_level_each() -> None:
     assert {"occlusion_random_grid4", "occlusion_random_grid8", "occlusion_random_grid16"} <= set(full)
     assert sum(curve.group == "corruptions" for curve in full.values()) == 15
     assert not any(name.startswith("tokens") for name in names_of(Suited((224, 224), None, False, True)))
+    own = Suited((224, 224), (14, 14), True, True, patch_grids=((14, 14), (7, 7), (6, 8)))
+    more = set(names_of(own)) - set(names_of(dataclasses.replace(own, patch_grids=())))
+    assert more == {"occlusion_random_grid7", "occlusion_random_grid6x8"}
     assert "texture_stylised" not in names_of(Suited((224, 224), None, False, False))
     without_class_token = curves_of(("occlusion",), Suited((32, 32), (4, 4), False, True))
     assert max(level for curve in without_class_token if curve.keep for level in curve.levels) == 0.9

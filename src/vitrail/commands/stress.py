@@ -220,6 +220,7 @@ def _plan(settings: StressSettings, entrants: Sequence[Entrant]) -> StudyPlan:
         settings.patch_areas,
         settings.patch_steps,
         target,
+        tuple(dict.fromkeys(grid for one in entrants if (grid := one.model.token_grid) is not None)),
     )
 
 

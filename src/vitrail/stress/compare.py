@@ -59,7 +59,7 @@ def differences(measured: Sequence[tuple[Measurement, AnswerFile]]) -> tuple[Dif
             if curve.name in others and others[curve.name].levels == curve.levels:
                 both = (curve, others[curve.name])
                 found += [_difference(pair, both, None)]
-                found += [_difference(pair, both, HALF[1])] if curve.name == HALF[0] else []
+                found += [_difference(pair, both, HALF[1])] if curve.name.startswith(HALF[0]) else []
     return tuple(one for one in found if one is not None)
 
 

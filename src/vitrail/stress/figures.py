@@ -89,6 +89,7 @@ class ModelFigures:
         conflict: shape against texture; empty where it was not measured.
         saliency: what said what matters; "" where nothing did.
         size: height and width of its input, in pixels.
+        patches: rows and columns of its patches, where some can be removed; else None.
         digest: 32 hexadecimal digits of its weights and of how images are prepared for it.
     """
 
@@ -101,6 +102,7 @@ class ModelFigures:
     conflict: tuple[ConflictPoint, ...]
     saliency: str
     size: tuple[int, int]
+    patches: tuple[int, int] | None = None
     digest: str = ""
 
     def curve(self, name: str) -> CurveFigures | None:
@@ -129,6 +131,7 @@ def figures_of(measured: Measurement, file: AnswerFile) -> ModelFigures:
         _conflict(measured, file),
         measured.saliency.words if measured.saliency else "",
         measured.model.size,
+        measured.model.token_grid,
         measured.model.digest,
     )
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from vitrail.stress.corruptions.catalogue import CORRUPTIONS
 from vitrail.stress.figures import MEAN, ModelFigures
-from vitrail.stress.suite import PIXEL_GRIDS
+from vitrail.stress.suite import PIXEL_GRIDS, grid_curve
 
 
 @dataclass(frozen=True)
@@ -19,16 +19,26 @@ class Panel:
         curves: names of curves, and what each is called beside the others of this chart.
         logarithmic: the axis.
         measure: which figure of a point is drawn.
+        patches: the curves are those of the patches of any model, of grids that no other chart has.
     """
 
     title: str
     curves: tuple[tuple[str, str], ...]
     logarithmic: bool = False
     measure: str = "accuracy"
+    patches: bool = False
 
     def shown(self, models: Sequence[ModelFigures]) -> list[tuple[str, str]]:
         """Return those of its curves that any model has."""
-        return [(name, label) for name, label in self.curves if any(model.curve(name) for model in models)]
+        curves = _of_patches(models) if self.patches else self.curves
+        return [(name, label) for name, label in curves if any(model.curve(name) for model in models)]
+
+
+def _of_patches(models: Sequence[ModelFigures]) -> list[tuple[str, str]]:
+    """Return the curves of the patches of models, but for grids that are measured of every model."""
+    known = {(side, side) for side in PIXEL_GRIDS}
+    grids = dict.fromkeys(model.patches for model in models if model.patches and model.patches not in known)
+    return [(grid_curve(*grid), f"{grid[0]}x{grid[1]}") for grid in grids]
 
 
 def _title(name: str) -> str:
@@ -39,7 +49,8 @@ ORDERS = (("random", "at random"), ("salient", "what matters first"), ("non_sali
 
 PANELS: dict[str, tuple[Panel, ...]] = {
     "occlusion": (
-        Panel("Patches blacked out", tuple((f"occlusion_{name}", label) for name, label in ORDERS)),
+        Panel("Patches of a 14x14 grid blacked out", tuple((f"occlusion_{name}", label) for name, label in ORDERS)),
+        Panel("A transformer's own patches, at random", (), patches=True),
         Panel("Tokens removed", tuple((f"tokens_{name}", label) for name, label in ORDERS)),
         Panel(
             "Cells of several sizes, at random",

@@ -51,6 +51,7 @@ class StudyPlan:
         areas: of patches, as shares of the image.
         steps: of a patch's training.
         target: the class that patches are to bring up besides; "" for none.
+        patch_grids: as for `Suited`.
     """
 
     groups: tuple[str, ...]
@@ -62,6 +63,7 @@ class StudyPlan:
     areas: tuple[float, ...] = ()
     steps: int = 0
     target: str = ""
+    patch_grids: tuple[tuple[int, int], ...] = ()
 
 
 @dataclass(frozen=True)
@@ -139,6 +141,7 @@ def suited(entrant: Entrant, plan: StudyPlan, saliency: Saliency) -> Suited:
         plan.quick,
         plan.seeds,
         saliency.key,
+        plan.patch_grids,
     )
 
 

@@ -42,6 +42,7 @@ class Suited:
         quick: fewer points.
         seeds: of random changes.
         saliency: key of what says what matters.
+        patch_grids: rows and columns of the patches of each of the models that are compared, where they have any.
     """
 
     size: tuple[int, int]
@@ -51,6 +52,14 @@ class Suited:
     quick: bool = False
     seeds: int = 2
     saliency: str = ""
+    patch_grids: tuple[tuple[int, int], ...] = ()
+
+
+def grid_curve(rows: int, columns: int) -> str:
+    """Return the name of the curve of cells of a grid that are blacked out at random."""
+    if (rows, columns) == (CELLS, CELLS):
+        return "occlusion_random"
+    return f"occlusion_random_grid{rows}" if rows == columns else f"occlusion_random_grid{rows}x{columns}"
 
 
 def occlusion(suited: Suited) -> Iterator[Curve]:
@@ -78,18 +87,19 @@ def occlusion(suited: Suited) -> Iterator[Curve]:
 
 def _pixel_grids(suited: Suited, own: Grid) -> Iterator[Curve]:
     coarse = (0.0, 0.5, 0.9) if suited.quick else (0.0, 0.1, 0.3, 0.5, 0.7, 0.9)
-    for side in PIXEL_GRIDS:
-        grid = Grid(side, side)
+    sides = sorted({*((side, side) for side in PIXEL_GRIDS), *suited.patch_grids})
+    for rows, columns in sides:
+        grid = Grid(rows, columns)
         if grid != own and grid.fits(*suited.size):
             yield Curve(
-                f"occlusion_random_grid{side}",
+                grid_curve(rows, columns),
                 "occlusion",
-                f"cells of a {side}x{side} grid blacked out at random",
+                f"cells of a {rows}x{columns} grid blacked out at random",
                 "share of the cells that is gone",
                 coarse,
                 0.0,
                 change=partial(dropped, grid=grid, order="random"),
-                stream=f"occlusion {side}x{side}",
+                stream=f"occlusion {rows}x{columns}",
             )
 
 

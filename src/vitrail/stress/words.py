@@ -7,6 +7,7 @@ from vitrail.stress.compare import HALF, Difference
 from vitrail.stress.figures import ModelFigures
 from vitrail.stress.published import PUBLISHED
 from vitrail.stress.study import Study
+from vitrail.stress.suite import grid_curve
 
 CONVOLUTIONAL = frozenset({"bit"})
 """Families that the paper's convolutional networks stand for."""
@@ -18,14 +19,28 @@ def conclusions(study: Study) -> list[str]:
 
 
 def about_occlusion(study: Study) -> list[str]:
-    """Say what each model keeps when half of the patches are black, and how models differ."""
+    """Say what each model keeps when half of the patches are black, and how models differ: on each grid of patches."""
     sentences = []
-    for model in study.models:
-        half = model.accuracy_at(*HALF)
-        if half is not None and model.clean[0]:
-            kept = percent(half / model.clean[0])
-            sentences.append(f"{_who(model, study)} keeps {kept} of its accuracy when half of the patches are black.")
-    return [*sentences, *(_compared(one) for one in study.differences if (one.curve, one.level) == HALF)]
+    for name, cells in patch_curves(study).items():
+        for model in study.models:
+            half = model.accuracy_at(name, HALF[1])
+            if half is not None and model.clean[0]:
+                kept = percent(half / model.clean[0])
+                sentences.append(f"{_who(model, study)} keeps {kept} of its accuracy when half of {cells} are black.")
+        sentences += [_compared(one, cells) for one in study.differences if (one.curve, one.level) == (name, HALF[1])]
+    return sentences
+
+
+def patch_curves(study: Study) -> dict[str, str]:
+    """Return the curves of random occlusion by the patches of any of the models, and what these cells are called.
+
+    Of models without patches, and those that have 14x14 of them as the paper's, it is the curve of that grid.
+    """
+    grids = dict.fromkeys(model.patches for model in study.models if model.patches is not None)
+    named = {grid_curve(*grid): f"the {grid[0]}x{grid[1]} patches" for grid in grids}
+    if named.keys() <= {HALF[0]}:
+        return {HALF[0]: "the patches"}
+    return {HALF[0]: "the cells of a 14x14 grid", **named}
 
 
 def about_conflicts(study: Study) -> list[str]:
@@ -45,12 +60,12 @@ def _who(model: ModelFigures, study: Study) -> str:
     return model.name if len(study.models) > 1 else "The model"
 
 
-def _compared(one: Difference) -> str:
+def _compared(one: Difference, cells: str) -> str:
     more, less = (one.first, one.second) if one.kept >= 0 else (one.second, one.first)
     sign = 1 if one.kept >= 0 else -1
     low, high = sorted((sign * one.low + 0.0, sign * one.high + 0.0))  # 0.0, and not -0.0
     said = (
-        f"At half of the patches {more} keeps {points(sign * one.kept)} more of its own accuracy than {less} "
+        f"At half of {cells} {more} keeps {points(sign * one.kept)} more of its own accuracy than {less} "
         f"(95 % interval {points(low)} to {points(high)})"
     )
     return f"{said}." if one.is_told else f"{said}, which these images cannot tell from no difference."
@@ -79,11 +94,13 @@ def _against(study: Study, first: ModelFigures, second: ModelFigures) -> list[li
     """Set a transformer against a convolutional network."""
     transformer, other = (second, first) if first.family in CONVOLUTIONAL else (first, second)
     who, rows = f"{transformer.name} against {other.name}", []
+    half = (grid_curve(*transformer.patches) if transformer.patches else HALF[0], HALF[1])
     for one in study.differences:
-        if (one.curve, one.level) == HALF and {one.first, one.second} == {transformer.name, other.name}:
+        if (one.curve, one.level) == half and {one.first, one.second} == {transformer.name, other.name}:
             ahead = one.kept > 0 if one.first == transformer.name else one.kept < 0
             verdict = "cannot be told here" if not one.is_told else "so it is here" if ahead else "not so here"
-            rows.append(["Transformers keep more of their accuracy under occlusion (abstract)", who, verdict])
+            said = "Transformers keep more of their accuracy under occlusion (abstract), at half of the patches"
+            rows.append([said, who, verdict])
     if transformer.conflict and other.conflict:
         biases = [model.conflict[-1].bias for model in (transformer, other)]
         if None not in biases:
@@ -92,4 +109,4 @@ def _against(study: Study, first: ModelFigures, second: ModelFigures) -> list[li
     return rows
 
 
-__all__ = ["about_conflicts", "about_occlusion", "conclusions", "findings"]
+__all__ = ["about_conflicts", "about_occlusion", "conclusions", "findings", "patch_curves"]
