@@ -14,7 +14,7 @@ import pytest
 from PIL import Image
 
 from tests.commands.untrained import untrained
-from vitrail.live.open import live_model
+from vitrail.live.open import live_model, side_by_side
 from vitrail.live.session import Session
 from vitrail.training.runtime import Runtime
 from vitrail.weights.open_any import open_any
@@ -37,7 +37,7 @@ def window(models: dict[str, Path]) -> Window:
 
     def opened(*names: str, precision: str = "fp32") -> Session:
         runtime = Runtime.named("cpu", precision)
-        return Session([live_model(name, open_any(models[name]), runtime) for name in names])
+        return Session(side_by_side([live_model(name, open_any(models[name]), runtime) for name in names]))
 
     return opened
 

@@ -163,3 +163,13 @@ def test_what_stands_in_the_place_of_painted_squares_is_the_mean_of_the_whole_im
 def test_a_patch_that_does_not_exist_is_refused(window, cell):
     with pytest.raises(ConfigError, match=f"there is no patch {cell}; they go from 0 to 15"):
         seen(window, "vit", [cell])
+
+
+def test_beside_a_vit_the_squares_of_a_model_that_is_filled_are_its_patches(window):
+    assert window("bit").models[0].cells.side == 4
+    one, other = window("bit", "vit").models
+    assert one.cells.side == other.cells.side == 8
+    held = window("bit", "vit").images.add(noise_file(), "noise.png")
+    (fall,) = Seen(one, held.pixels[0], []).removal(1, [3]).tolist()
+    less = Seen(one, held.pixels[0], [3]).probabilities[1].log() - Seen(one, held.pixels[0], []).probabilities[1].log()
+    assert fall == pytest.approx(-float(less), abs=1e-5)

@@ -10,7 +10,7 @@ from vitrail.config import check_choices, replace
 from vitrail.data.requested import requested_images
 from vitrail.data.sources import Images
 from vitrail.errors import ConfigError, DataError
-from vitrail.live.open import check_live, live_model, open_shown, predicting, samples_of
+from vitrail.live.open import check_live, live_model, open_shown, predicting, samples_of, side_by_side
 from vitrail.live.serve import check_installed, listen, serve
 from vitrail.live.session import Session
 from vitrail.meaning import check_meant
@@ -131,7 +131,7 @@ def _show_live(settings: LookSettings, images: Any) -> None:
         for note in (*(note for one in settled for note in one.sentences), *(shown.notes if shown else ())):
             say(note)
         samples = samples_of(shown.images if shown else None, models[0].description.class_names)
-        serve(Session(models, samples), server, settings.host, settings.browser)
+        serve(Session(side_by_side(models), samples), server, settings.host, settings.browser)
 
 
 def _to_choose_from(settings: LookSettings, images: Any, description: Description) -> Shown | None:

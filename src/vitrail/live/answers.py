@@ -67,7 +67,10 @@ def _map(seen: Seen, asked: AnswerRequest) -> LiveMap:
 
 def _explanation(seen: Seen, asked: AnswerRequest) -> LiveMap:
     label = explained_class(seen, asked.label)
-    units = {"chefer": "relevance, of the largest", "grad-cam": "weighted activation, of the largest"}
+    units = {
+        "chefer": "relevance for the class; the scale ends at the largest",
+        "grad-cam": "weighted activation for the class; the scale ends at the largest",
+    }
     values = seen.explanation(asked.method, label)
     return LiveMap(values, "positive", units[asked.method], facts={"label": label, "largest": _largest(values)})
 

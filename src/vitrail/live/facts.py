@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from vitrail.config import Preprocessing
 from vitrail.explain.methods import METHODS
 from vitrail.layers.masking import MASKINGS
 from vitrail.live.seen import LiveModel
 from vitrail.settings.inputs import normalization_name
-from vitrail.tasks.find_preprocessing import in_words
 from vitrail.visualize.reconstruction import describe
 
 NO_CLASSES = "This model knows no classes, so there is no prediction and nothing to explain."
@@ -25,7 +23,7 @@ def facts_of(model: LiveModel) -> dict[str, Any]:
         "parameters": sum(one.numel() for one in model.model.parameters()),
         "input": list(preprocessing.image_size),
         "channels": preprocessing.channels,
-        "prepared": _prepared(preprocessing),
+        "prepared": model.prepared,
         "normalization": normalization_name(preprocessing),
         "notes": list(model.notes),
         "grid": list(model.cells.grid),
@@ -36,11 +34,6 @@ def facts_of(model: LiveModel) -> dict[str, Any]:
         "classes": list(model.description.class_names) if model.predictor is not None else [],
         "views": _views(model),
     }
-
-
-def _prepared(preprocessing: Preprocessing) -> str:
-    words = in_words(preprocessing)
-    return f"{words[:1].upper()}{words[1:]}."
 
 
 def _removal(model: LiveModel) -> str:

@@ -12,6 +12,7 @@ from vitrail.errors import ConfigError
 from vitrail.live.images import Sample
 from vitrail.live.seen import LiveModel
 from vitrail.settings import LookSettings
+from vitrail.tasks.find_preprocessing import in_words
 from vitrail.tasks.registry import task_of
 from vitrail.training.runtime import Runtime
 from vitrail.weights.open_any import OpenedModel, open_any
@@ -84,8 +85,23 @@ def live_model(name: str, opened: OpenedModel, runtime: Runtime) -> LiveModel:
     predictor = None
     if description.is_classifier:
         predictor = task_of(description).predictor(model, description, runtime)
-    notes = opened.sentences or (f"Images are prepared as {opened.reason or 'the checkpoint says'}.",)
-    return LiveModel(name, model, description, predictor, notes)
+    words = in_words(description.preprocessing)
+    prepared = opened.prepared or f"Images are prepared so: {words} ({opened.reason})."
+    return LiveModel(name, model, description, predictor, opened.notes, prepared)
+
+
+def side_by_side(models: Sequence[LiveModel]) -> list[LiveModel]:
+    """Let a model whose squares are filled have those of one beside it that sees images of the same size.
+
+    So the same paint hides the same pixels from both.
+    """
+    sizes = {model.description.preprocessing.image_size: model.cells.side for model in models if model.takes_out}
+    return [
+        model
+        if model.takes_out
+        else dataclasses.replace(model, side=sizes.get(model.description.preprocessing.image_size))
+        for model in models
+    ]
 
 
 def samples_of(images: Images | None, class_names: Sequence[str]) -> list[Sample]:
@@ -99,4 +115,4 @@ def samples_of(images: Images | None, class_names: Sequence[str]) -> list[Sample
     ]
 
 
-__all__ = ["HONOURED", "WINDOW", "check_live", "live_model", "open_shown", "predicting", "samples_of"]
+__all__ = ["HONOURED", "WINDOW", "check_live", "live_model", "open_shown", "predicting", "samples_of", "side_by_side"]

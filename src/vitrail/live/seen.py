@@ -47,7 +47,9 @@ class LiveModel:
         model: the module.
         description: what is known of it.
         predictor: gives a classifier's answers; None of a model that knows no classes.
-        notes: what had to be assumed, and how images are prepared, each a sentence.
+        notes: what had to be assumed, each a sentence.
+        prepared: how images are prepared and how that is known, a sentence.
+        side: of squares in pixels, where they are filled; by default as `vitrail look --cell` has it.
     """
 
     name: str
@@ -55,6 +57,8 @@ class LiveModel:
     description: Description
     predictor: Predictor[Any] | None
     notes: tuple[str, ...] = ()
+    prepared: str = ""
+    side: int | None = None
 
     @property
     def backbone(self) -> Backbone:
@@ -64,7 +68,7 @@ class LiveModel:
     @functools.cached_property
     def cells(self) -> Cells:
         """What is painted away: patches, or squares of pixels."""
-        return cells_of(self.backbone, *self.description.preprocessing.image_size)
+        return cells_of(self.backbone, *self.description.preprocessing.image_size, self.side)
 
     @property
     def takes_out(self) -> bool:
@@ -235,7 +239,7 @@ class Seen:
         if bool((chosen & self.hidden).any()):
             raise ConfigError("a cell that is painted away cannot be removed once more")
         fill = None if self.model.takes_out else mean_fill
-        removal = Removal(self.model.model, self.whole, Target(torch.tensor([label])), fill)
+        removal = Removal(self.model.model, self.whole, Target(torch.tensor([label])), fill, self.model.cells.side)
         if removal.needs_a_patch and int((~self.hidden).sum()) < 2:
             raise ConfigError("the last patch cannot be removed from a model that pools its patches")
         present = (~self.hidden).repeat(len(cells) + 1, 1)

@@ -67,7 +67,8 @@ _TAKEN = {98, 48, 10048, 13}
 
 
 def _bound(family: int, address: str, port: int) -> socket.socket:
-    server = socket.socket(family, socket.SOCK_STREAM)
+    # The protocol is named, for else asyncio lets small answers wait for 40 ms (Nagle's algorithm).
+    server = socket.socket(family, socket.SOCK_STREAM, socket.IPPROTO_TCP)
     try:
         if os.name == "posix":  # elsewhere it would let two servers have one port
             server.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)

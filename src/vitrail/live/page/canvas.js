@@ -83,6 +83,16 @@ export class Stage {
     this.drawCursor(pen);
   }
 
+  /** Draw what the model sees, small and without a map, into another canvas. */
+  drawSeen(canvas) {
+    if (!this.image) return;
+    const full = this.canvas;
+    const kept = { overlay: this.overlay, drawing: this.drawing, cursor: this.cursor };
+    Object.assign(this, { canvas: canvas, overlay: null, drawing: null, cursor: null });
+    this.draw();
+    Object.assign(this, { canvas: full, ...kept });
+  }
+
   /** The pixels of a cell on the canvas: cells at the right and bottom may be cut off by the image's edge. */
   box(row, column) {
     const [height, width] = this.facts.input;
@@ -94,25 +104,30 @@ export class Stage {
   drawHidden(pen) {
     if (!this.hidden.size) return;
     const style = getComputedStyle(this.canvas);
-    pen.fillStyle = this.facts.takes_out ? style.getPropertyValue("--gone") : this.mean;
+    const taken = this.facts.takes_out;
+    pen.fillStyle = taken ? style.getPropertyValue("--gone") : this.mean;
     const columns = this.facts.grid[1];
     const boxes = [...this.hidden].map((cell) => this.box(Math.floor(cell / columns), cell % columns));
     for (const [x, y, w, h] of boxes) pen.fillRect(x, y, w + 0.5, h + 0.5);
-    pen.fillStyle = this.hatch(style.getPropertyValue("--hatch"));
+    pen.fillStyle = this.hatch(taken ? [style.getPropertyValue("--hatch")] : ["#0006", "#fff9"]);
     for (const [x, y, w, h] of boxes) pen.fillRect(x, y, w + 0.5, h + 0.5);
   }
 
-  hatch(colour) {
+  /** Lines of some colours beside one another: a light and a dark one are seen on any ground. */
+  hatch(colours) {
     const step = Math.round(8 * (window.devicePixelRatio || 1));
     const tile = new OffscreenCanvas(step, step);
     const pen = tile.getContext("2d");
-    pen.strokeStyle = colour;
-    pen.lineWidth = step / 9;
-    for (const shift of [-step, 0, step]) {
-      pen.moveTo(shift - 1, step + 1);
-      pen.lineTo(shift + step + 1, -1);
-    }
-    pen.stroke();
+    colours.forEach((colour, n) => {
+      pen.beginPath();
+      pen.strokeStyle = colour;
+      pen.lineWidth = step / 9;
+      for (const shift of [-step, 0, step]) {
+        pen.moveTo(shift - 1 + (n * step) / 7, step + 1);
+        pen.lineTo(shift + step + 1 + (n * step) / 7, -1);
+      }
+      pen.stroke();
+    });
     return this.canvas.getContext("2d").createPattern(tile, "repeat");
   }
 

@@ -35,9 +35,10 @@ export class Card {
     this.timing = element("p", { className: "quiet" });
     const kind = element("p", { className: "quiet", textContent: `${facts.kind} · ${count(facts.parameters)} parameters · ${size} pixels · normalization ${facts.normalization}` });
     const title = element("h2", { id: heading, textContent: shortened(facts.name, 48), title: facts.name });
+    this.seen = this.seenParts();
     this.prediction = element("section", { "aria-label": "Prediction" }, ...this.predictionParts());
     const below = element("div", { className: "below" }, this.frame, this.legend);
-    const beside = element("div", { className: "beside" }, this.controls, this.note, this.prediction, this.timing, this.about());
+    const beside = element("div", { className: "beside" }, this.controls, this.note, this.seen, this.prediction, this.timing, this.about());
     this.root = element("article", { className: "card", "aria-labelledby": heading }, element("header", {}, title, kind), below, beside);
     this.stage = new Stage(this.canvas, facts, this.app.hooks(number));
   }
@@ -47,6 +48,16 @@ export class Card {
     const key = element("p", { className: "key" });
     key.append(element("span", {}, element("i"), "probability now"), element("span", {}, element("b"), "of the whole image"));
     return [element("h3", { textContent: `Prediction, of ${count(this.facts.classes.length)} classes` }), this.classes, key];
+  }
+
+  /** Beside a reconstruction: what the model sees, and what was there. */
+  seenParts() {
+    const [height, width] = this.facts.input;
+    this.small = element("canvas", { role: "img", "aria-label": "what the model sees of the image" });
+    this.original = element("img", { alt: "the whole image" });
+    for (const one of [this.small, this.original]) one.style.aspectRatio = `${width} / ${height}`;
+    const figures = [[this.small, "what it sees"], [this.original, "the whole image"]];
+    return element("div", { className: "seen", hidden: true }, ...figures.map(([shown, text]) => element("figure", {}, shown, element("figcaption", { textContent: text }))));
   }
 
   about() {
@@ -61,6 +72,7 @@ export class Card {
     this.reply = null;
     this.forget();
     this.stage.use(image);
+    this.original.src = image.src;
     this.describe();
   }
 
@@ -69,6 +81,12 @@ export class Card {
     const [rows, columns] = this.facts.grid;
     const text = `${this.app.image.name}, ${hidden} of ${rows * columns} patches painted away. Arrow keys move, Space paints or restores a patch.`;
     this.canvas.setAttribute("aria-label", text);
+  }
+
+  /** Draw everything again, in the colours of another theme, say. */
+  redraw() {
+    this.stage.draw();
+    if (!this.seen.hidden) this.stage.drawSeen(this.small);
   }
 
   forget() {
@@ -128,8 +146,11 @@ export class Card {
     this.legend.setAttribute("aria-label", map ? `Colour scale: ${map.drawn.unit}` : "");
     const why = facts.views[view].missing || reply.note || this.remark();
     if (this.note.textContent !== why) this.note.textContent = why;
+    this.seen.hidden = !reply.drawing || view !== "reconstruction";
+    this.redraw();
     this.drawClasses(reply.prediction);
-    this.timing.textContent = `answered in ${Math.round(reply.milliseconds)} ms`;
+    const time = Math.round(reply.milliseconds);
+    this.timing.textContent = time ? `computed in ${time} ms` : "computed before";
     this.app.answered(this);
   }
 
@@ -171,8 +192,8 @@ export class Card {
   classRow(one) {
     const change = points(one.now - one.before);
     const name = element("span", { className: "name", textContent: shortened(one.name, 34), title: one.name });
-    const direction = change.startsWith("▲") ? "up" : change ? "down" : "";
-    const figures = element("span", { className: "figures" }, percent(one.now), element("span", { className: `change ${direction}`, textContent: change || "no change" }));
+    const direction = change && (change.startsWith("▲") ? "up" : "down");
+    const figures = element("span", { className: "figures" }, percent(one.now), element("span", { className: `change ${direction}`, textContent: change || (this.app.mask.painted ? "no change" : "") }));
     const bar = element("span", { className: "bar" }, element("i"), element("b"));
     bar.firstChild.style.width = `${100 * one.now}%`;
     bar.lastChild.style.left = `${100 * one.before}%`;

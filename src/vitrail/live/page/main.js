@@ -60,7 +60,9 @@ class App {
       event.preventDefault();
       at("drop").hidden = false;
     });
-    window.addEventListener("dragleave", (event) => (at("drop").hidden = event.relatedTarget !== null && !at("drop").hidden ? false : true));
+    window.addEventListener("dragleave", (event) => {
+      if (event.relatedTarget === null) at("drop").hidden = true;
+    });
     window.addEventListener("drop", (event) => {
       event.preventDefault();
       at("drop").hidden = true;
@@ -322,7 +324,7 @@ chooseTheme();
 chooseHelp();
 try {
   const app = new App(await get("api/session"));
-  const redraw = () => app.cards.forEach((card) => card.stage.draw());
+  const redraw = () => app.cards.forEach((card) => card.redraw());
   window.addEventListener("theme", redraw);
   window.matchMedia("(prefers-color-scheme: dark)").addEventListener("change", redraw);
   if (app.session.samples.length) await app.open(() => post("api/samples/0"), 0);
