@@ -60,6 +60,11 @@ class LearnedFrom:
     damaged: int = 0
     precision: str = "fp32"
 
+    def __str__(self) -> str:
+        """Say which images they are: ``341 validation images of DATA``."""
+        split = "" if self.split == "all" else f"{self.split} "
+        return f"{self.images:,} {split}image{'' if self.images == 1 else 's'} of {self.data}"
+
 
 @dataclass(frozen=True, eq=False)
 class StoredReliability:

@@ -109,8 +109,7 @@ class Caution:
 
     @property
     def _source(self) -> str:
-        source = self.stored.source
-        return f"the {source.images:,} {source.split} images of {source.data}"
+        return f"the {self.stored.source}"
 
     def answers(self, logits: Tensor, vectors: Tensor, names: tuple[str, ...]) -> list[CautiousProbabilities]:
         """Return what is said of images with scores ``(B, K)`` and vectors ``(B, D)``."""

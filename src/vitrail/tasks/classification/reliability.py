@@ -105,8 +105,8 @@ def sentence(stored: StoredReliability) -> str:
     answers = threshold.reason
     if threshold.value is not None:
         answers = (
-            f"with --abstain {percent(threshold.coverage)} of the {len(known):,} {stored.source.split} images are "
-            f"answered, for at most {threshold.max_error * 100:g} % wrong"
+            f"with --abstain {percent(threshold.coverage)} of the {stored.source} are answered, "
+            f"for at most {threshold.max_error * 100:g} % wrong"
         )
     return f"calibration: temperature {known.temperature.value:.3f}, {error}; {answers}"
 

@@ -29,6 +29,7 @@ class Abstaining:
         error: share of these answers that are wrong, with the interval of Clopper and Pearson.
         coverage: how often the sets of classes are to hold the right one.
         held: how often they do, with Wilson's interval.
+        held_unsure: how often they do of images that are not answered, which are harder than others.
         set_size: mean number of classes in a set.
         learned_from: the images that all of this was learned from, in words.
         apart: whether none of them is measured here; else each half of the images is judged by what was learned from
@@ -42,6 +43,7 @@ class Abstaining:
     error: Estimate
     coverage: float
     held: Estimate
+    held_unsure: Estimate
     set_size: float
     learned_from: str
     apart: bool
@@ -72,7 +74,6 @@ def abstaining_on(answers: Answers, stored: StoredReliability, apart: bool) -> A
     count, answered = len(answers), int(outcome.answered.sum())
     wrong = int((outcome.answered & ~outcome.right).sum())
     error = Estimate(wrong / answered, *clopper_pearson(wrong, answered)) if answered else Estimate(None)
-    source = stored.source
     return Abstaining(
         max_error=stored.max_error,
         threshold=threshold.value,
@@ -81,8 +82,9 @@ def abstaining_on(answers: Answers, stored: StoredReliability, apart: bool) -> A
         error=error,
         coverage=stored.coverage,
         held=share_estimate(int(outcome.held.sum()), count),
+        held_unsure=share_estimate(int(outcome.held[~outcome.answered].sum()), count - answered),
         set_size=float(outcome.sizes.mean()),
-        learned_from=f"{source.images:,} {source.split} images of {source.data}",
+        learned_from=str(stored.source),
         apart=apart,
     )
 

@@ -39,8 +39,7 @@ def calibration_of(answers: Answers, known: KnownReliability) -> EvaluatedCalibr
     if answers.logits is None:
         return None
     if known.stored is not None and known.apart:
-        source = known.stored.source
-        where = f"fitted to {source.images:,} {source.split} images of {source.data}, none of them measured here"
+        where = f"fitted to {known.stored.source}, none of them measured here"
         found = calibrate(known.stored.reliability.temperature, answers.logits, answers.labels)
         return _stated(found, where)
     where = "fitted to each half of the measured images and applied to the other, as no others are held out"

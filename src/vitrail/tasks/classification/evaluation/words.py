@@ -122,6 +122,8 @@ def about_abstaining(found: Abstaining) -> str:
         f"sets hold the right class of {percent(found.held.value)}{in_brackets(found.held)} where "
         f"{found.coverage * 100:g} % are wanted, with {found.set_size:.2f} classes on average"
     )
+    if found.threshold is not None and found.held_unsure.value is not None:
+        sets += f", and of those not answered {percent(found.held_unsure.value)}{in_brackets(found.held_unsure)}"
     learned = f"learned from {found.learned_from}, {whose}"
     if found.threshold is None:
         return f"abstaining: {found.reason}; {sets}; {learned}"
