@@ -11,10 +11,14 @@ from torch import Tensor
 from vitrail.explain.cells import Cells
 from vitrail.explain.fill import Fill
 from vitrail.explain.record import device_of, evaluating
+from vitrail.explain.side_by_side import run_side_by_side
 from vitrail.heads.classifier import ImageClassifier
 
 VARIANTS_AT_ONCE = 32
 """Filled images in one forward pass."""
+
+ON_A_CORE = 8
+"""Filled images in one of several passes that run at once on a CPU."""
 
 
 @dataclass(frozen=True)
@@ -91,10 +95,12 @@ def answers_without(model: ImageClassifier, image: Tensor, hidden: Tensor, cells
     Returns:
         ``(S,)`` int64 on the CPU.
     """
-    found = [torch.empty(0, dtype=torch.int64)]
-    for some in hidden.split(VARIANTS_AT_ONCE):
-        found.append(answers(model, fill(image.unsqueeze(0), some.unsqueeze(0), cells)[0]))
-    return torch.cat(found)
+    device = device_of(model)
+    parts = hidden.split(ON_A_CORE if device.type == "cpu" else VARIANTS_AT_ONCE)
+    shown = (fill(image.unsqueeze(0), some.unsqueeze(0), cells)[0] for some in parts if len(some))
+    with evaluating(model):
+        logits = run_side_by_side(lambda some: model(some.to(device)), shown, device)
+        return torch.cat([torch.empty(0, dtype=torch.int64), *(one.argmax(dim=1).cpu() for one in logits)])
 
 
 def _logits(model: ImageClassifier, images: Tensor) -> Iterator[Tensor]:

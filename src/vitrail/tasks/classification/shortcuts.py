@@ -195,7 +195,8 @@ def draw_all_shortcuts(model: Any, description: Description, pool: Pool, setting
     best = [one for one in found if one.regions and not rows]
     rows = rows or [_drawn(search, one, one.regions[0]) for one in sorted(best, key=_most_flips)[:BEST]]
     how = (
-        f"Cells of {search.cells.side} pixels are {search.fill.what}; each class is that which the model names. "
+        f"Of {len(pool):,} images up to {settings.shortcut_images} of each class, as the model names it, were "
+        f"searched; cells of {search.cells.side} pixels are {search.fill.what}. "
         f"A region stands out that flips more images than one of the same shape elsewhere in them (exact sign test, "
         "Bonferroni over all regions of the class), and than in images of other classes (Fisher's exact test)."
     )
@@ -243,14 +244,14 @@ def _sentence(one: ClassRegions, region: Region, names: Sequence[str]) -> str:
     towards = f", mostly to {names[region.towards[0][0]]}" if region.towards else ""
     others = region.elsewhere or Flips(0, 0)
     in_others = (
-        f"in {others.images} images of other classes that have it {others.flipped}"
+        f"of the images of other classes that have it {others.flipped} of {others.images} change"
         if others.images
         else "no image of the other classes has it"
     )
     return (
         f"{one.name} hangs on {region.name}: filling that in ({percent(region.share)} of an image) changes the answer "
-        f"of {_counted(region.flips)}{towards}; a region of the same shape elsewhere that of {region.random.flipped}; "
-        f"{in_others}."
+        f"of {_counted(region.flips)}{towards}; one of the same shape elsewhere in them that of "
+        f"{region.random.flipped}; {in_others}."
     )
 
 
