@@ -12,7 +12,7 @@ from PIL import Image
 from vitrail.commands import train
 from vitrail.commands.evaluate import evaluate
 from vitrail.config import Run, replace
-from vitrail.console import command, figure
+from vitrail.console import command, figure, is_share
 from vitrail.data.scenes import is_scenes
 from vitrail.output import say, say_table
 from vitrail.runs.metrics_file import read_metrics
@@ -119,8 +119,9 @@ def _single_figures(found: Any) -> dict[str, float]:
     for name, value in vars(found).items():
         parts = value if isinstance(value, dict) else {"": value}
         for part, number in parts.items():
-            if isinstance(number, float):
-                figures[f"{name} {part}".strip().replace("_", " ")] = number
+            whole = f"{name}_{part}".strip("_")
+            if isinstance(number, float) and (is_share(whole) or whole == "loss"):
+                figures[whole.replace("_", " ")] = number
     return figures
 
 

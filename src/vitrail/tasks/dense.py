@@ -19,10 +19,8 @@ from vitrail.heads.spec import ModelSpec
 from vitrail.settings import PredictSettings
 from vitrail.tasks.backbone_weights import load_backbone
 from vitrail.tasks.drawn_names import make_folder, own_names, unused_name
-from vitrail.tasks.illustrated import Illustrated
 from vitrail.tasks.predictor import Predictor
 from vitrail.tasks.supervised import Supervised
-from vitrail.tasks.task import Measured
 from vitrail.weights.description import Description
 from vitrail.weights.weights_file import WeightsFile
 
@@ -38,10 +36,6 @@ class DenseTask(Supervised):
     def load(self, model: Any, weights: WeightsFile) -> str:
         """Load the backbone's weights, and of another model of the task those of its head that fit."""
         return load_backbone(model, weights)
-
-    def illustrate(self, found: Any, measured: Measured, predictor: Predictor[Any], settings: Any) -> Illustrated:
-        """Show the figures themselves."""
-        return found.illustrated(settings.all_classes)
 
     def predict(
         self, images: Sequence[Item], predictor: Predictor[Any], settings: PredictSettings, out: Path

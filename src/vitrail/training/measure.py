@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, cast
 
 import torch
@@ -23,10 +23,21 @@ def measure(task: nn.Module, batches: Iterable[Batch]) -> dict[str, float]:
     return {name: mean_of_ratios(*pair) for name, pair in add_up(task, batches).items()}
 
 
-def add_up(task: nn.Module, batches: Iterable[Batch]) -> dict[str, tuple[list[float], list[float]]]:
+Each = Callable[[Batch, Mapping[str, tuple[Tensor, Tensor]]], None]
+"""Is given a batch and what was measured of it."""
+
+
+def add_up(
+    task: nn.Module, batches: Iterable[Batch], each: Each | None = None
+) -> dict[str, tuple[list[float], list[float]]]:
     """Return the sums and the counts of ``task.measure`` over all ``batches`` of all processes, by name.
 
     A single number is a list of one.
+
+    Args:
+        task: what measures.
+        batches: of this process.
+        each: follows batch by batch, where it is of interest too.
     """
     device = device_of(task)
     totals: dict[str, Tensor] = {}
@@ -34,7 +45,10 @@ def add_up(task: nn.Module, batches: Iterable[Batch]) -> dict[str, tuple[list[fl
     task.eval()
     with torch.inference_mode():
         for batch in batches:
-            for name, pair in cast(Task, task).measure(to_device(batch, device)).items():
+            measured = cast(Task, task).measure(to_device(batch, device))
+            if each is not None:
+                each(batch, measured)
+            for name, pair in measured.items():
                 exact = torch.stack([_exact(value, device) for value in pair])
                 totals[name] = totals[name] + exact if name in totals else exact
     task.train(training)

@@ -6,7 +6,7 @@
 - `confusion`: a confusion matrix as an image: of all classes, or of many those that are confused most
 - `curves`: the curves of one run, or of several side by side
 - `draw`: tensors as images, and sheets of captioned tiles
-- `estimates`: figures with their 95 % intervals: reliability, classes, and parts of the images
+- `estimates`: figures with their 95 % intervals: reliability, classes, parts of the images; and lines of shares
 - `explanations`: explanations of a class over images, and whether they are true
 - `figure`: an image, what it shows, and the numbers that were drawn
 - `filters`: the filters that meet the pixels first, as images

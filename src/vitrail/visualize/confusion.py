@@ -41,12 +41,13 @@ def chosen_classes(confusion: np.ndarray) -> list[int]:
     return sorted(chosen)
 
 
-def draw_confusion(confusion: np.ndarray, names: Sequence[str]) -> Image.Image | None:
+def draw_confusion(confusion: np.ndarray, names: Sequence[str], shares: bool = False) -> Image.Image | None:
     """Draw how the images of each class are called; of many classes the others are added up in a row and a column.
 
     Args:
         confusion: ``(K, K)`` whole numbers: images of class i called class j.
         names: of the K classes.
+        shares: write shares of the class into the cells, in per cent, rather than counts.
 
     Returns:
         An image; None where there are many classes and no mistake to choose some by.
@@ -59,11 +60,11 @@ def draw_confusion(confusion: np.ndarray, names: Sequence[str]) -> Image.Image |
         counts = _with_others(confusion, chosen)
         labels = [*(names[number] for number in chosen), OTHERS]
     sizes = counts.sum(axis=1, keepdims=True)
-    shares = np.divide(100 * counts, sizes, out=np.full(counts.shape, np.nan), where=sizes > 0)
+    of_class = np.divide(100 * counts, sizes, out=np.full(counts.shape, np.nan), where=sizes > 0)
     side = max(3.6, 0.34 * len(labels) + 2.2)
 
     def draw(axes: Sequence[Any]) -> None:
-        shown = axes[0].imshow(shares, cmap="Blues", vmin=0, vmax=100)
+        shown = axes[0].imshow(of_class, cmap="Blues", vmin=0, vmax=100)
         dress(axes[0], "", "called", grid=False)
         axes[0].set_ylabel("labelled", color=QUIET)
         ticks = [plain(shortened(label)) for label in labels]
@@ -72,7 +73,7 @@ def draw_confusion(confusion: np.ndarray, names: Sequence[str]) -> Image.Image |
         colour_bar(axes[0], shown)
         axes[0].figure.axes[-1].set_ylabel("% of the class", color=QUIET)
         if len(labels) <= NUMBERED + 1:
-            _write_counts(axes[0], counts, shares)
+            _write_cells(axes[0], of_class.round() if shares else counts, of_class)
 
     return chart(draw, 1, width=side + 1.2, height=side)
 
@@ -93,11 +94,13 @@ def _with_others(confusion: np.ndarray, chosen: Sequence[int]) -> np.ndarray:
     return counts
 
 
-def _write_counts(axis: Any, counts: np.ndarray, shares: np.ndarray) -> None:
-    size = 9 if counts.max() < 1000 else 7
-    for row, column in zip(*np.nonzero(counts), strict=True):
+def _write_cells(axis: Any, figures: np.ndarray, shares: np.ndarray) -> None:
+    """Write whole numbers into the cells, white on dark ones; 0 is not written."""
+    figures = np.nan_to_num(figures).astype(np.int64)
+    size = 9 if figures.max() < 1000 else 7
+    for row, column in zip(*np.nonzero(figures), strict=True):
         colour = "white" if shares[row, column] > 55 else INK
-        axis.text(column, row, f"{counts[row, column]:,}", ha="center", va="center", fontsize=size, color=colour)
+        axis.text(column, row, f"{figures[row, column]:,}", ha="center", va="center", fontsize=size, color=colour)
 
 
 __all__ = ["chosen_classes", "draw_confusion", "shortened"]

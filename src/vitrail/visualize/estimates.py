@@ -1,8 +1,8 @@
-"""Figures with their 95 % intervals: reliability, classes, and parts of the images."""
+"""Figures with their 95 % intervals: reliability, classes, parts of the images; and lines of shares."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -114,6 +114,31 @@ def draw_rows(
     return chart(draw, 1, width=7.2, height=1.6 + (0.16 + 0.14 * len(figures)) * len(names))
 
 
+def draw_lines(lines: Mapping[str, Sequence[tuple[float, float]]], across: str, up: str) -> Image.Image:
+    """Draw lines of shares over shares.
+
+    Args:
+        lines: by name, each from left to right, in [0, 1].
+        across, up: what the axes are.
+    """
+
+    def draw(axes: Sequence[Any]) -> None:
+        for number, (name, line) in enumerate(lines.items()):
+            places, values = zip(*((100 * place, 100 * value) for place, value in line), strict=True)
+            style, colour = STYLES[number // 3 % len(STYLES)], COLOURS[number % 3]
+            axes[0].plot(places, values, color=colour, linestyle=style, linewidth=1.8, label=plain(name))
+        dress(axes[0], "", across)
+        axes[0].set_ylabel(up, color=QUIET)
+        axes[0].set_xlim(0, 100)
+        axes[0].set_ylim(0, 102)
+        _legend(axes[0])
+
+    return chart(draw, 1, width=6.4, height=4.8)
+
+
+STYLES = ("-", (0, (5, 2)))
+MOST_LINES = 6
+"""Lines that can be told apart in a chart, by colour and stroke."""
 MARKERS = ("o", "s", "^", "D")
 
 
@@ -140,4 +165,4 @@ def _legend(axis: Any) -> None:
     )
 
 
-__all__ = ["Reliability", "draw_parts", "draw_reliability", "draw_rows"]
+__all__ = ["MOST_LINES", "Reliability", "draw_lines", "draw_parts", "draw_reliability", "draw_rows"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import io
 import math
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 from vitrail.data.objects import ObjectImages
@@ -38,10 +38,20 @@ def to_results(found: Detections, number: int, height: int, width: int) -> CocoR
     return results
 
 
-def truth_of(images: ObjectImages, class_names: Sequence[str]) -> dict[str, Any]:
-    """Return the annotations of images as COCO's JSON has them, with numbers from `to_results` for ids."""
+def truth_of(
+    images: ObjectImages, class_names: Sequence[str], looked_at: Collection[int] | None = None
+) -> dict[str, Any]:
+    """Return the annotations of images as COCO's JSON has them, with numbers from `to_results` for ids.
+
+    Args:
+        images: the images.
+        class_names: of all classes, in the order of their numbers.
+        looked_at: numbers of the images that count; by default all.
+    """
     records, annotations = [], []
     for number, known in enumerate(images.annotated):
+        if looked_at is not None and number not in looked_at:
+            continue
         width, height = known.size
         records.append({"id": number, "width": width, "height": height, "file_name": images.names[number]})
         for one in known.truth():
@@ -68,7 +78,11 @@ def twelve_figures(truth: dict[str, Any], results: CocoResults, masks: bool = Fa
         results: what was found, in COCO's format.
         masks: measure masks and not boxes.
     """
-    evaluated = evaluate(truth, results, masks)
+    return figures_by_name(evaluate(truth, results, masks), truth)
+
+
+def figures_by_name(evaluated: Any, truth: dict[str, Any]) -> dict[str, float]:
+    """Return the twelve figures of COCO's evaluation, as `twelve_figures` does; None of it where nothing was found."""
     if evaluated is None:
         return _figures_of_nothing(truth)
     # numpy's numbers would get into a run's state, which only plain ones can be loaded from again.
@@ -80,13 +94,51 @@ def class_precisions(
     truth: dict[str, Any], results: CocoResults, masks: bool = False
 ) -> dict[int, tuple[float, float]]:
     """Return AP and AP50 of each category by its id, nan where no image has one."""
-    evaluated = evaluate(truth, results, masks)
+    found = precisions_by_class(evaluate(truth, results, masks), truth)
+    return {id_: (one["ap"], one["ap50"]) for id_, one in found.items()}
+
+
+def precisions_by_class(evaluated: Any, truth: dict[str, Any]) -> dict[int, dict[str, float]]:
+    """Return the first six of COCO's figures of each category by its id; nan where it has no object of that size.
+
+    Args:
+        evaluated: COCO's evaluation; None where nothing was found.
+        truth: the annotations, as COCO's JSON has them.
+    """
     ids = sorted(category["id"] for category in truth["categories"])
     if evaluated is None:
-        present = {one["category_id"] for one in truth["annotations"] if not one["iscrowd"]}
-        return {id_: (0.0, 0.0) if id_ in present else (math.nan, math.nan) for id_ in ids}
+        of_class = {id_: [one for one in truth["annotations"] if one["category_id"] == id_] for id_ in ids}
+        nothing = {id_: _figures_of_nothing({"annotations": known}) for id_, known in of_class.items()}
+        return {id_: {name: figures[name] for name in _PRECISIONS} for id_, figures in nothing.items()}
     precision = evaluated.eval["precision"]  # (IoU, recall, category, area, most detections)
-    return {id_: (_mean(precision[:, :, k, 0, -1]), _mean(precision[0, :, k, 0, -1])) for k, id_ in enumerate(ids)}
+    found = {}
+    for k, id_ in enumerate(ids):
+        of_class = precision[:, :, k, :, -1]
+        parts = (of_class[..., 0], of_class[0, :, 0], of_class[5, :, 0], *(of_class[..., size] for size in (1, 2, 3)))
+        found[id_] = {name: _mean(part) for name, part in zip(_PRECISIONS, parts, strict=True)}
+    return found
+
+
+RECALLS = tuple(step / 100 for step in range(101))
+"""Recalls at which COCO reads precision off."""
+
+
+def precision_curves(evaluated: Any) -> dict[str, tuple[float, ...]]:
+    """Return precision over `RECALLS`, the mean over the classes that have objects.
+
+    Args:
+        evaluated: COCO's evaluation; None where nothing was found.
+
+    Returns:
+        By the IoU from which a detection counts: ``0.5``, ``0.75``, and ``0.5 to 0.95``, the mean of ten.
+    """
+    if evaluated is None:
+        return dict.fromkeys(("0.5", "0.75", "0.5 to 0.95"), (0.0,) * len(RECALLS))
+    precision = evaluated.eval["precision"][:, :, :, 0, -1]  # (IoU, recall, category)
+    there = precision[0, 0] > -1
+    means = precision[:, :, there].mean(axis=2) if there.any() else precision[:, :, 0] * 0
+    kinds = {"0.5": means[0], "0.75": means[5], "0.5 to 0.95": means.mean(axis=0)}
+    return {name: tuple(one.tolist()) for name, one in kinds.items()}
 
 
 def evaluate(truth: dict[str, Any], results: CocoResults, masks: bool) -> Any:
@@ -124,4 +176,15 @@ def _mean(values: Any) -> float:
     return float(counted.mean()) if counted.size else math.nan
 
 
-__all__ = ["NAMES", "class_precisions", "to_results", "truth_of", "twelve_figures"]
+__all__ = [
+    "NAMES",
+    "RECALLS",
+    "class_precisions",
+    "evaluate",
+    "figures_by_name",
+    "precision_curves",
+    "precisions_by_class",
+    "to_results",
+    "truth_of",
+    "twelve_figures",
+]

@@ -44,17 +44,25 @@ class Detected:
     size: tuple[int, int] = field(default=(0, 0), repr=False)
 
 
-def find_all(task: nn.Module, batches: Iterable[Batch]) -> CocoResults:
-    """Find the objects in the images of all processes: COCO's results, the same in every process."""
+def find_all(task: nn.Module, batches: Iterable[Batch]) -> tuple[CocoResults, tuple[int, ...]]:
+    """Find the objects in the images of all processes.
+
+    Returns:
+        COCO's results, and the numbers of the images that were looked at: damaged ones were not. Both are the same in
+        every process.
+    """
     device = device_of(task)
     results: CocoResults = []
+    looked_at: list[int] = []
     for batch in batches:
         found = cast(Detection, task).find(to_device(batch, device))
         numbers, sizes = batch["index"].tolist(), batch["original"].tolist()
+        looked_at += numbers
         for number, (height, width), one in zip(numbers, sizes, found, strict=True):
             results += to_results(one, number, height, width)
-    everywhere = [one for part in distributed.gather(results) for one in part]
-    return sorted(everywhere, key=lambda one: one["image_id"])
+    parts = distributed.gather((results, looked_at))
+    everywhere = [one for part, _ in parts for one in part]
+    return sorted(everywhere, key=lambda one: one["image_id"]), tuple(sorted(n for _, part in parts for n in part))
 
 
 def drawn_objects(image: Image.Image, found: Detections, names: tuple[str, ...]) -> Image.Image:

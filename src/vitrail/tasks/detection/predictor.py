@@ -81,8 +81,8 @@ class ObjectPredictor(Predictor[FoundObjects]):
         """Return the objects of each image whose score reaches the threshold."""
         return [self._find(image) for image in images]
 
-    def results(self, batches: Iterable[Batch]) -> CocoResults:
-        """Return all objects, whatever their scores, in the images of all processes, as COCO has them."""
+    def results(self, batches: Iterable[Batch]) -> tuple[CocoResults, tuple[int, ...]]:
+        """Return all objects in the images of all processes, whatever their scores, and which images were looked at."""
         with self.computing():
             return find_all(self.module, batches)
 

@@ -19,7 +19,7 @@ from vitrail.data.joint import training_transform
 from vitrail.data.objects import ObjectImages, ObjectSamples
 from vitrail.data.scenes import is_scenes, open_scenes
 from vitrail.data.sources import Images, Source
-from vitrail.errors import DataError
+from vitrail.errors import DataError, none_readable
 from vitrail.heads.registry import BOX_HEADS
 from vitrail.heads.spec import ModelSpec
 from vitrail.output import say, say_table
@@ -36,9 +36,11 @@ from vitrail.tasks.detection.found import (
 )
 from vitrail.tasks.detection.loss import Detection
 from vitrail.tasks.detection.metrics import DetectionEvaluation, summarise
+from vitrail.tasks.detection.page import illustrate
 from vitrail.tasks.detection.predictor import THRESHOLD, FoundObjects, ObjectPredictor
 from vitrail.tasks.detection.settings import DetectEvaluateSettings, DetectPredictSettings, DetectSettings
 from vitrail.tasks.detection.spec import DETECT
+from vitrail.tasks.illustrated import Illustrated
 from vitrail.tasks.left_out import unread
 from vitrail.tasks.task import Learning, Measured, RunContext
 from vitrail.training.interfaces import Batch
@@ -97,17 +99,25 @@ class DetectionTask(DenseTask):
     def evaluate(self, measured: Measured, predictor: Any, settings: DetectEvaluateSettings) -> DetectionEvaluation:
         """Find objects in every image, over all processes, and compare."""
         images, description = cast(ObjectImages, measured.images), predictor.description
-        truth = truth_of(images, description.class_names)
-        if all(one["iscrowd"] for one in truth["annotations"]):
+        if all(one["iscrowd"] for one in truth_of(images, description.class_names)["annotations"]):
             raise DataError(
                 f"the {measured.split} images of {measured.data} show no object: there is nothing to measure"
             )
         batches = predictor.batches(images, settings.batch_size, settings.workers)
-        results = predictor.results(batches)
+        results, looked_at = predictor.results(batches)
         damaged = unread(batches)
-        notes = (*measured.of_source, *measured.notes)
-        names, masks = description.class_names, predictor.model.finds_masks
-        return summarise(measured.split, truth, results, names, damaged, masks, notes)
+        if not looked_at:
+            raise DataError(none_readable(len(images), *damaged[:1], data=measured.data))
+        # Objects in images that cannot be read are not missed: nobody looked.
+        truth = truth_of(images, description.class_names, frozenset(looked_at))
+        notes, masks = (*measured.of_source, *measured.notes), predictor.model.finds_masks
+        return summarise(measured.split, truth, results, damaged, masks, THRESHOLD, notes)
+
+    def illustrate(
+        self, found: Any, measured: Measured, predictor: Any, settings: DetectEvaluateSettings
+    ) -> Illustrated:
+        """Draw precision over recall, the classes, and the images with most mistakes."""
+        return illustrate(found, measured.images, settings.all_classes)
 
     def unread(self, name: str, reason: str) -> Detected:
         """Return the prediction of an image that cannot be read."""
@@ -166,9 +176,9 @@ def _measure(
     training = task.training
     task.eval()
     with torch.inference_mode():
-        results = find_all(task, batches)
+        results, looked_at = find_all(task, batches)
     task.train(training)
-    truth = truth_of(images, names)
+    truth = truth_of(images, names, frozenset(looked_at))
     kinds = {"box": False, **({"mask": True} if cast(Detection, task).model.finds_masks else {})}
     figures = {kind: twelve_figures(truth, results, masks) for kind, masks in kinds.items()}
     return {f"{kind}_{name}": found[name] for kind, found in figures.items() for name in WATCHED}

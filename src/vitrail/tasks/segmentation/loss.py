@@ -43,6 +43,8 @@ class Segmentation(SupervisedLoss):
         self.smoothing = smoothing
         self.in_windows = 0
         """How many images were so large that they were scored window by window without being asked."""
+        self.watch: Callable[[Tensor, Tensor], None] | None = None
+        """Is given the classes ``(1, H, W)`` and the probabilities ``(1, K, H, W)`` of each image that is measured."""
         self.limit = Limit.of(model.backbone.strides, preprocessing.image_size)
         self.has_own_window = test.get("window") is not None
         self.probabilities: Callable[..., Tensor] = partial(class_probabilities, model, limit=self.limit, **test)
@@ -69,6 +71,8 @@ class Segmentation(SupervisedLoss):
         loss = torch.zeros((), device=device)
         for image, target in own_sizes(batch):
             found = self.predict(image, (target.shape[-2], target.shape[-1]))
+            if self.watch is not None:
+                self.watch(target, found)
             table += confusion(target, classes_of(found), self.model.num_classes)
             counted = target != VOID
             right = found.gather(1, target.long().where(counted, 0)[:, None])[:, 0][counted]

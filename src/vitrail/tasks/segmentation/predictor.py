@@ -22,7 +22,7 @@ from vitrail.settings import Scoring
 from vitrail.tasks.predictor import Predictor
 from vitrail.tasks.segmentation.loss import Segmentation
 from vitrail.training.interfaces import Batch
-from vitrail.training.measure import add_up
+from vitrail.training.measure import Each, add_up
 from vitrail.training.runtime import Runtime
 from vitrail.weights.description import Description
 
@@ -68,10 +68,15 @@ class PixelPredictor(Predictor[PixelClasses]):
         """Return the class of every pixel of each image."""
         return [self._classes(image) for image in images]
 
-    def totals(self, batches: Iterable[Batch]) -> dict[str, tuple[list[float], list[float]]]:
-        """Return the sums and counts of `Segmentation.measure` over the images of all processes, by name."""
+    def totals(self, batches: Iterable[Batch], each: Each | None = None) -> dict[str, tuple[list[float], list[float]]]:
+        """Return the sums and counts of `Segmentation.measure` over the images of all processes, by name.
+
+        Args:
+            batches: of this process.
+            each: follows batch by batch.
+        """
         with self.computing():
-            return add_up(self.module, batches)
+            return add_up(self.module, batches, each)
 
     def input_of(self, image: Image.Image) -> Tensor:
         """Return an image as it is scaled for the model: uint8 ``(1, C, h, w)``, on the model's device."""

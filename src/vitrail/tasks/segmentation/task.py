@@ -11,6 +11,7 @@ from PIL import Image
 
 from vitrail.config import replace
 from vitrail.console import percent
+from vitrail.data.batches import EvalBatches
 from vitrail.data.cuts import random_cut
 from vitrail.data.scenes import is_scenes
 from vitrail.data.segment_folders import NAMES_FILE, check_masks, is_segments, open_segments, read_names
@@ -23,11 +24,13 @@ from vitrail.output import say, say_table
 from vitrail.paths import user_path
 from vitrail.settings import LookSettings
 from vitrail.tasks.dense import DenseTask
+from vitrail.tasks.illustrated import Illustrated
 from vitrail.tasks.left_out import unread
 from vitrail.tasks.segmentation.figures import draw_segments
 from vitrail.tasks.segmentation.files import Segments, write_segments
 from vitrail.tasks.segmentation.loss import Segmentation
 from vitrail.tasks.segmentation.metrics import SegmentEvaluation, summarise
+from vitrail.tasks.segmentation.page import illustrate
 from vitrail.tasks.segmentation.predictor import PixelClasses, PixelPredictor, in_windows, whole_images
 from vitrail.tasks.segmentation.settings import (
     SegmentationOptions,
@@ -36,6 +39,7 @@ from vitrail.tasks.segmentation.settings import (
     SegmentSettings,
 )
 from vitrail.tasks.segmentation.spec import SEGMENT
+from vitrail.tasks.segmentation.study import Study
 from vitrail.tasks.task import Learning, Measured, RunContext
 from vitrail.training import distributed
 from vitrail.training.runtime import Runtime
@@ -96,7 +100,7 @@ class SegmentationTask(DenseTask):
         """Count the pixels of every class that are right, over all processes."""
         images, names = measured.images, predictor.description.class_names
         batches = predictor.batches(images, 1, settings.workers)
-        totals = predictor.totals(batches)
+        totals, study = _measured(predictor, batches)
         damaged = unread(batches)
         if not totals:
             raise DataError(none_readable(len(images), *damaged[:1], data=measured.data))
@@ -104,10 +108,15 @@ class SegmentationTask(DenseTask):
             raise DataError(
                 f"the {measured.split} masks of {measured.data} are void all over: there is nothing to measure"
             )
-        read = len(images) - len(damaged)
         large = sum(distributed.gather(predictor.module.in_windows))
         notes = (*measured.notes, *((in_windows(large, predictor.module.limit.window),) if large else ()))
-        return summarise(measured.split, read, totals, names, damaged, notes)
+        return summarise(measured.split, images, totals, study, names, damaged, notes)
+
+    def illustrate(
+        self, found: Any, measured: Measured, predictor: Any, settings: SegmentEvaluateSettings
+    ) -> Illustrated:
+        """Draw confusions, classes, precision over recall, and the worst images."""
+        return illustrate(found, measured.images, predictor, settings.all_classes)
 
     def unread(self, name: str, reason: str) -> Segments:
         """Return the prediction of an image that cannot be read."""
@@ -133,6 +142,16 @@ class SegmentationTask(DenseTask):
     ) -> dict[str, Figure]:
         """Draw what the model says of some images and where it errs, and the maps its head gets."""
         return draw_segments(model, description, images)
+
+
+def _measured(predictor: PixelPredictor, batches: EvalBatches) -> tuple[Any, Study]:
+    """Add up what is measured over all processes, and keep what is of interest of each image."""
+    study = Study()
+    predictor.module.watch = study.watch
+    try:
+        return predictor.totals(batches, study.each), study.gathered()
+    finally:
+        predictor.module.watch = None
 
 
 def _check_scenes(dense: SegmentationOptions) -> None:
