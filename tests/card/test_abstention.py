@@ -57,6 +57,6 @@ def test_what_cannot_be_promised_says_why_and_promises_nothing() -> None:
     known = learn_reliability(logits, labels, np.zeros((12, 2)))
     section = abstention_section(known, (0.05, 0.95), *scores(20, 7), "Learned.", "again")
     facts = dict(section.facts)
-    assert facts["answers of which at most 5% are wrong"].startswith("none can be promised: ")
-    assert "it takes 19 images" in facts["classes in a set for 95%"]
+    assert facts["answers of which at most 5 % are wrong"].startswith("none can be promised: ")
+    assert "it takes 19 images" in facts["classes in a set for 95 %"]
     assert section.values["answers"][0]["threshold"] is None

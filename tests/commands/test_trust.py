@@ -44,6 +44,10 @@ def test_its_figures_are_those_of_evaluate_and_what_was_not_measured_says_how(tm
     assert dict(card.headlines)[next(name for name, _ in card.headlines if name.startswith("right"))] == share
     worst = min(one.recall.value for one in found.per_class if one.images)
     assert f"{100 * worst:.1f} %" in card.section("classes").facts[0][1]
+    abstention = card.section("abstention")
+    assert abstention.is_measured
+    assert abstention.sentences[0] == "Learned from 12 validation images of data, none of them measured here."
+    assert {one["images"] for one in abstention.values["sets"] if one["limit"] is not None} <= {12}
     for name, command in (("stress", "vitrail stress"), ("explanations", "vitrail trust"), ("audit", "vitrail doctor")):
         section = card.section(name)
         assert not section.is_measured
@@ -135,6 +139,10 @@ def test_what_was_measured_is_kept_after_an_interruption_and_not_for_other_weigh
     (out / "parts" / "accuracy.json").write_text("{")
     card_of(model, data, out)
     assert len(asked) == 4
+    vitrail.evaluate(model, data, device="cpu", max_error=0.3)
+    wanted = card_of(model, data, out).section("abstention")
+    assert len(asked) == 5
+    assert "answers of which at most 30 % are wrong" in dict(wanted.facts)
 
 
 @pytest.mark.parametrize("classes", [2, 1000])
@@ -152,6 +160,9 @@ def test_a_foreign_file_of_two_or_a_thousand_classes_with_an_image_each_and_dama
     missing = dict(card.section("classes").facts).get("classes without an image here")
     assert missing == ("997 of 1,000: nothing is known" if classes == 1000 else None)
     assert card.section("weights").values["licence"].startswith("not stated")
+    abstention = card.section("abstention")
+    assert not abstention.is_measured
+    assert "there are none" in abstention.sentences[1]
 
 
 def test_a_class_missing_from_the_test_set_is_said(tmp_path: Path, data: Path) -> None:

@@ -38,8 +38,8 @@ def abstention_section(
     sets = [_sets(known, one, shares, labels) for one in sorted({*COVERAGES, coverage})]
     facts = (*_facts_of_answers(thresholds, max_error), *_facts_of_sets(sets, coverage))
     columns = ("wrong answers wanted, at most", "answers from a probability of", "images answered", "of these wrong")
-    rows = tuple((f"{one['max_error']:.0%}", *one["words"]) for one in thresholds)
-    of_sets = tuple((f"{one['coverage']:.0%}", *one["words"]) for one in sets)
+    rows = tuple((f"{100 * one['max_error']:g} %", *one["words"]) for one in thresholds)
+    of_sets = tuple((f"{100 * one['coverage']:g} %", *one["words"]) for one in sets)
     tables = (
         CardTable("Answers, and silence", columns, rows),
         CardTable(
@@ -114,7 +114,7 @@ def _sets(known: Reliability, coverage: float, shares: np.ndarray, labels: np.nd
 
 def _facts_of_answers(thresholds: list[dict], max_error: float) -> tuple[tuple[str, str], ...]:
     chosen = next(one for one in thresholds if one["max_error"] == max_error)
-    name = f"answers of which at most {max_error:.0%} are wrong"
+    name = f"answers of which at most {100 * max_error:g} % are wrong"
     if chosen["threshold"] is None:
         return ((name, f"none can be promised: {chosen['reason']}"),)
     _, answered, wrong = chosen["words"]
@@ -125,8 +125,8 @@ def _facts_of_sets(sets: list[dict], coverage: float) -> tuple[tuple[str, str], 
     chosen = next(one for one in sets if one["coverage"] == coverage)
     held, size, _ = chosen["words"]
     if chosen["limit"] is None:
-        return ((f"classes in a set for {coverage:.0%}", size),)
-    return ((f"right class in a set made for {coverage:.0%}", held), ("classes in such a set, mean", size))
+        return ((f"classes in a set for {100 * coverage:g} %", size),)
+    return ((f"right class in a set made for {100 * coverage:g} %", held), ("classes in such a set, mean", size))
 
 
 __all__ = ["abstention_section"]

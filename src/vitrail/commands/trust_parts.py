@@ -25,8 +25,6 @@ from vitrail.commands.stress import stress_test
 from vitrail.commands.trust_subject import Subject
 from vitrail.config import from_json, to_json
 from vitrail.console import quoted
-from vitrail.data.image_list import VALIDATION
-from vitrail.errors import WeightsError
 from vitrail.output import Progress
 from vitrail.runs.run_folder import output_folder
 from vitrail.runs.shown import spread
@@ -39,9 +37,9 @@ from vitrail.stress.model import digest_of
 from vitrail.stress.page import CAPTIONS
 from vitrail.stress.panels import PANELS
 from vitrail.tasks.classification.evaluation.answers import Answers
+from vitrail.tasks.classification.evaluation.known import known_reliability
 from vitrail.tasks.classification.faithful import faithfulness_of, methods_for
-from vitrail.tasks.classification.reliability import learned, score_alone
-from vitrail.weights.calibration_file import read_calibration
+from vitrail.tasks.classification.settings import ClassifyEvaluateSettings
 from vitrail.weights.named import is_on_hub
 from vitrail.weights.paths import path_of
 
@@ -80,19 +78,12 @@ def measure_abstention(subject: Subject, answers: Answers) -> Section:
     again = " ".join(("vitrail trust", MODEL, DATA, *subject.words()))
     if answers.logits is None:
         return not_measured(*ABSTENTION, again, "There are too many scores to be kept.")
-    description = subject.opened.description
-    try:
-        stored = read_calibration(subject.settings.model, subject.opened.model, description.preprocessing)
-    except WeightsError as error:
-        return not_measured(*ABSTENTION, again, f"What is stored with the model cannot be used: {error}.")
-    if stored is None and (images := subject.measured.held_out) is not None and len(images):
-        predictor = subject.predictor
-        scored = score_alone(predictor, images, -1)
-        stored = learned(predictor, scored, (subject.known.data, VALIDATION, len(images)))
-    if stored is None or stored.source.split in subject.measured.split.split(" and "):
+    asked = ClassifyEvaluateSettings(checkpoint=subject.settings.model, data=subject.settings.data)
+    known = known_reliability(subject.measured, subject.predictor, asked)
+    if known.stored is None or not known.apart:
         why = "It is learned from validation images that are not measured here, and there are none."
         return not_measured(*ABSTENTION, again, why)
-    source = stored.source
+    stored, source = known.stored, known.stored.source
     whose = f"{source.images:,} {source.split} images of {Path(source.data).name}"
     said = f"Learned from {whose}, none of them measured here."
     wanted = (stored.max_error, stored.coverage)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,12 +16,16 @@ from vitrail.errors import ConfigError
 from vitrail.output import Progress
 from vitrail.runs.foreign_models import published_precision
 from vitrail.runs.measured import KnownSplit, choose_split, known_split
+from vitrail.serialize import read_regular
 from vitrail.settings import EvaluateSettings, TrustSettings
 from vitrail.settings.inputs import in_options
 from vitrail.tasks.classification.predictor import ClassPredictor
 from vitrail.tasks.find_preprocessing import items_of, settle_preprocessing
 from vitrail.tasks.task import Measured
 from vitrail.training.runtime import Runtime
+from vitrail.trust.reliability import COVERAGE, MAX_ERROR
+from vitrail.weights.calibration_file import FILE as CALIBRATION
+from vitrail.weights.calibration_file import calibration_folder
 from vitrail.weights.hashes import file_sha256, files_of, tensors_sha256
 from vitrail.weights.open_any import OpenedModel, open_any
 from vitrail.weights.origin import began_with, licence_of_model
@@ -69,6 +74,7 @@ class Subject:
             "split": self.measured.split,
             "runtime": str(self.runtime),
             "settings": repr(settings),
+            "wanted": _wanted(self.settings.model),
         }
 
     def options(self) -> dict[str, Any]:
@@ -103,6 +109,15 @@ def open_subject(settings: TrustSettings, out: Path) -> Subject:
     return Subject(
         settings, opened, known, measured, _hashes(known, measured), _weights(settings.model, opened), runtime, out
     )
+
+
+def _wanted(model: str) -> tuple[float, float]:
+    """Return the share of wrong answers and the coverage of sets that are stored with a model, else the usual ones."""
+    try:
+        stored = json.loads(read_regular(calibration_folder(model) / CALIBRATION))
+        return float(stored["threshold"]["max_error"]), float(stored["sets"]["coverage"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        return MAX_ERROR, COVERAGE
 
 
 def _precision(settings: TrustSettings, opened: OpenedModel) -> str:
