@@ -31,6 +31,7 @@ from vitrail.live.open import live_model, open_shown, predicting
 from vitrail.live.serve import listen
 from vitrail.live.server import build_app
 from vitrail.live.session import Session
+from vitrail.live.worker import Workers
 
 VIEWS = ("image", "attention", "rollout", "similarity", "explanation")
 PATCHES = 196
@@ -44,8 +45,11 @@ def main() -> None:
     opened = open_shown(str(arguments.data / "weights" / "deit_tiny_patch16_224.safetensors"))
     session = Session([live_model("DeiT-Ti", opened, predicting(opened, "cpu"))])
     photograph = sorted((arguments.data / "imagenet_like").rglob("*.jpg"))[0].read_bytes()
+    workers = Workers()
     with listen("127.0.0.1", None) as socket:
-        server = uvicorn.Server(uvicorn.Config(build_app(session), log_level="error", lifespan="off", ws="none"))
+        server = uvicorn.Server(
+            uvicorn.Config(build_app(session, workers), log_level="error", lifespan="off", ws="none")
+        )
         thread = threading.Thread(target=server.run, args=([socket],))
         thread.start()
         try:
@@ -53,6 +57,7 @@ def main() -> None:
         finally:
             server.should_exit = True
             thread.join()
+            workers.close()
 
 
 class Connection:

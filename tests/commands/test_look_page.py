@@ -115,7 +115,7 @@ def test_look_takes_what_predict_takes_and_says_what_it_leaves_out(
     said = capsys.readouterr().out
     assert "left out:" in said
     assert "b.png" in said
-    assert "the first 3 of 5 images are drawn" in said
+    assert "the first 3 of 5 images are taken" in said
     with pytest.raises(DataError, match="the only image cannot be read"):
         vitrail.look(checkpoint, tmp_path / "b.png", out=tmp_path / "none")
     assert not (tmp_path / "none").exists()

@@ -16,6 +16,7 @@ from PIL import Image
 from tests.commands.untrained import untrained
 from vitrail.live.open import live_model, side_by_side
 from vitrail.live.session import Session
+from vitrail.live.worker import Workers
 from vitrail.training.runtime import Runtime
 from vitrail.weights.open_any import open_any
 
@@ -28,7 +29,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
     root = tmp_path_factory.mktemp("live")
     names = {"vit": "vit_ti16", "swin": "swin_t", "bit": "bit_r50x1", "mae": "mae_vit_ti16"}
     found = {name: untrained(root / name, model=model) for name, model in names.items()}
-    return found | {"mean": untrained(root / "mean", model="vit_ti16", pool="mean")}
+    found["mean"] = untrained(root / "mean", model="vit_ti16", pool="mean")
+    return found | {"hybrid": untrained(root / "hybrid", model="r26_vit_b32", stem_depths=(1, 1))}
 
 
 @pytest.fixture(scope="session")
@@ -85,11 +87,13 @@ def serve() -> Iterator[Callable[[Session], Client]]:
     running = []
 
     def started(session: Session) -> Client:
-        socket = listen("127.0.0.1", None)
-        server = uvicorn.Server(uvicorn.Config(build_app(session), log_level="error", lifespan="off", ws="none"))
+        socket, workers = listen("127.0.0.1", None), Workers()
+        server = uvicorn.Server(
+            uvicorn.Config(build_app(session, workers), log_level="error", lifespan="off", ws="none")
+        )
         thread = threading.Thread(target=server.run, args=([socket],), daemon=True)
         thread.start()
-        running.append((server, thread, socket))
+        running.append((server, thread, socket, workers))
         until = time.monotonic() + 60
         while not server.started:
             assert thread.is_alive()
@@ -98,7 +102,8 @@ def serve() -> Iterator[Callable[[Session], Client]]:
         return Client(socket.getsockname()[1])
 
     yield started
-    for server, thread, socket in running:
+    for server, thread, socket, workers in running:
         server.should_exit = True
         thread.join(30)
+        workers.close()
         socket.close()

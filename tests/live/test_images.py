@@ -81,3 +81,9 @@ def test_the_newest_are_those_that_were_asked_for_last():
     assert kept.made("a", lambda: 9) == 1
     assert kept.made("b", lambda: 9) == 9
     assert len(kept) == 2
+
+
+def test_classes_of_one_name_get_their_numbers():
+    from vitrail.live.facts import distinct
+
+    assert distinct(["crane", "dog", "crane"]) == ["crane (class 0)", "dog", "crane (class 2)"]

@@ -282,6 +282,26 @@ def test_any_file_is_answered(window, visit, content, said):
     one.faults[:] = [fault for fault in one.faults if "415" not in fault]  # Chromium notes every refusal
 
 
+@pytest.mark.parametrize(("event", "holder"), [("drop", "dataTransfer"), ("paste", "clipboardData")])
+def test_an_image_is_opened_that_is_dragged_onto_the_page_or_pasted(window, visit, event, holder):
+    one = visit(window("vit"))
+    before = picture(one.page)
+    one.page.evaluate(
+        """([bytes, event, holder]) => {
+            const data = new DataTransfer();
+            data.items.add(new File([new Uint8Array(bytes)], 'a-very-long-name-' + 'x'.repeat(90) + '.png'));
+            const happens = new Event(event, {bubbles: true, cancelable: true});
+            happens[holder] = data;
+            document.body.dispatchEvent(happens);
+        }""",
+        [list(noise_file(40, 30, 99)), event, holder],
+    )
+    one.until("document.body.innerText.includes('40\u00d730 pixels')")
+    one.quiet()
+    assert picture(one.page) != before
+    assert "\u2026" in one.page.inner_text("#opened")
+
+
 def test_an_image_that_others_have_displaced_is_opened_again(window, visit, monkeypatch):
     one = visit(window("vit"))
     for seed in range(30):

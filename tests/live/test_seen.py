@@ -38,7 +38,7 @@ def as_timm(model):
     return other.eval()
 
 
-@pytest.mark.parametrize("name", ["vit", "mean", "swin", "bit"])
+@pytest.mark.parametrize("name", ["vit", "mean", "swin", "bit", "hybrid"])
 def test_of_a_whole_image_the_prediction_is_that_of_predict(window, models, name):
     image = Image.open(io.BytesIO(noise_file()))
     (expected,) = vitrail.predict(models[name], image, top=3)
@@ -59,7 +59,7 @@ def test_without_patches_the_prediction_is_that_of_timm_on_the_shorter_sequence(
 
 
 def test_where_no_patch_can_be_taken_out_the_model_sees_the_mean_colour(window):
-    for name in ("swin", "bit"):
+    for name in ("swin", "bit", "hybrid"):
         one = seen(window, name, [3])
         height, width = one.whole.shape[-2:]
         side = one.model.cells.side

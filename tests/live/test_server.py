@@ -37,7 +37,7 @@ def test_painting_changes_the_prediction_and_says_what_it_was(window, serve):
 
 
 @pytest.mark.parametrize("view", ["attention", "rollout", "similarity", "explanation"])
-@pytest.mark.parametrize("name", ["vit", "mean", "swin", "bit"])
+@pytest.mark.parametrize("name", ["vit", "mean", "swin", "bit", "hybrid"])
 def test_every_view_of_every_model_is_a_map_or_a_sentence(window, serve, name, view):
     client = serve(window(name))
     asked = {"image": client.open(noise_file()), "view": view, "patch": 5, "hidden": [0, 3], "layer": 0}

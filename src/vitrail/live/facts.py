@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
+from vitrail.console import printable
 from vitrail.explain.methods import METHODS
 from vitrail.layers.masking import MASKINGS
 from vitrail.live.seen import LiveModel
@@ -31,15 +34,24 @@ def facts_of(model: LiveModel) -> dict[str, Any]:
         "takes_out": model.takes_out,
         "removal": _removal(model),
         "pools_class_token": backbone.pools_class_token,
-        "classes": list(model.description.class_names) if model.predictor is not None else [],
+        "classes": distinct(model.description.class_names) if model.predictor is not None else [],
         "views": _views(model),
     }
+
+
+def distinct(names: Sequence[str]) -> list[str]:
+    """Return names of which no two are the same: ImageNet has two classes of cranes, which get their numbers."""
+    counts = Counter(map(printable, names))
+    return [f"{name} (class {n})" if counts[name] > 1 else name for n, name in enumerate(map(printable, names))]
 
 
 def _removal(model: LiveModel) -> str:
     side = f"{model.cells.side}x{model.cells.side} pixels"
     if model.takes_out:
-        return f"Painted patches ({side}) are taken out of the sequence: nothing stands in their place."
+        said = f"Painted patches ({side}) are taken out of the sequence: nothing stands in their place."
+        if model.description.task == "mae" and model.model.config.mask_tokens_in == "encoder":
+            said += " Only for the reconstruction are they mask tokens of the encoder, as in its training."
+        return said
     return (
         f"Painted squares ({side}) are filled with the mean colour of the image, since no patch can be taken out of "
         f"a {type(model.backbone).__name__}."
@@ -95,4 +107,4 @@ def _reconstruction(model: LiveModel) -> dict[str, Any]:
     }
 
 
-__all__ = ["facts_of"]
+__all__ = ["distinct", "facts_of"]

@@ -11,6 +11,7 @@ import webbrowser
 from vitrail.errors import ConfigError, MissingExtra
 from vitrail.live.guard import is_open, own_names
 from vitrail.live.session import Session
+from vitrail.live.worker import Workers
 from vitrail.output import say, warn
 
 FIRST_PORT, TRIES = 8711, 50
@@ -100,9 +101,9 @@ def serve(session: Session, server: socket.socket, host: str, browser: bool) -> 
 
     from vitrail.live.server import build_app
 
-    url = url_of(server, host)
+    url, workers = url_of(server, host), Workers()
     config = uvicorn.Config(
-        build_app(session, own_names(host)),
+        build_app(session, workers, own_names(host)),
         log_level="warning",
         access_log=False,
         lifespan="off",
@@ -119,6 +120,7 @@ def serve(session: Session, server: socket.socket, host: str, browser: bool) -> 
         webbrowser.open(url)
     with contextlib.suppress(KeyboardInterrupt):
         uvicorn.Server(config).run([server])
+    workers.close()
     say("the live window is closed")
 
 

@@ -17,7 +17,7 @@ from vitrail.live.guard import Guard
 from vitrail.live.images import NotHeld
 from vitrail.live.requests import AnswerRequest, Asked, MaskRequest, RemovalRequest, plain_name, read_request
 from vitrail.live.session import Session
-from vitrail.live.worker import Busy, Stale, Worker
+from vitrail.live.worker import Busy, Stale, Worker, Workers
 
 MOST_BYTES = 100_000_000
 """Of an image's file."""
@@ -44,21 +44,21 @@ class TooLarge(VitrailError):
     """A request has more bytes than are taken."""
 
 
-def build_app(session: Session, names: tuple[str, ...] = ()) -> Guard:
+def build_app(session: Session, workers: Workers, names: tuple[str, ...] = ()) -> Guard:
     """Return the server of a session.
 
     Args:
         session: what it answers about.
+        workers: the threads that do the work; who made them closes them.
         names: host names by which it may be called, besides addresses and "localhost".
     """
     app = FastAPI(docs_url=None, redoc_url=None, openapi_url=None)  # its pages would load scripts from elsewhere
     app.add_exception_handler(Exception, _failed)
     app.add_exception_handler(VitrailError, _refused)
     app.add_exception_handler(Stale, _stale)
-    computing, opening = Worker("compute"), Worker("open")
     _add_page(app)
-    _add_images(app, session, opening)
-    _add_answers(app, session, computing)
+    _add_images(app, session, workers.opening)
+    _add_answers(app, session, workers.computing)
     return Guard(app, names)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import TypeVar
 
 from vitrail.errors import VitrailError
@@ -71,4 +72,22 @@ class Worker:
         self._thread.shutdown(wait=False, cancel_futures=True)
 
 
-__all__ = ["Busy", "Stale", "Worker"]
+@dataclass(frozen=True)
+class Workers:
+    """The threads of a window: a large file is opened without an answer waiting for it.
+
+    Attributes:
+        computing: asks the models.
+        opening: opens images.
+    """
+
+    computing: Worker = field(default_factory=lambda: Worker("compute"))
+    opening: Worker = field(default_factory=lambda: Worker("open"))
+
+    def close(self) -> None:
+        """Let nothing begin any more."""
+        self.computing.close()
+        self.opening.close()
+
+
+__all__ = ["Busy", "Stale", "Worker", "Workers"]

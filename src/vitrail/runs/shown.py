@@ -118,6 +118,6 @@ def named_images(images: Sequence[Item], count: int, description: Description) -
         raise DataError(none_readable(len(images), first_problem))
     undrawn = len(images) - len(items) - len(notes)
     if undrawn:
-        notes.append(f"the first {len(items):,} of {len(images):,} images are drawn; --count {len(images)} draws all")
+        notes.append(f"the first {len(items):,} of {len(images):,} images are taken; --count {len(images)} takes all")
     number = "1 image" if len(items) == 1 else f"{len(items):,} images"
     return Shown(Images(tuple(items), None, tuple(names)), f"{number} {NAMED}.", tuple(notes))

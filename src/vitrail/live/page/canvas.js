@@ -8,7 +8,8 @@ export class Stage {
   /**
    * @param canvas where it is drawn.
    * @param facts of the model: input, grid, takes_out.
-   * @param hooks started(x, y), painted(x, y), ended(), pointed(x, y), pressed(key): places in [0, 1] of the input.
+   * @param hooks started(x, y), painted(x, y), ended(), pointed(x, y): places in [0, 1] of the input;
+   *   moved(row, column, isHidden) by the keyboard; pressed(event), whether another key means something.
    */
   constructor(canvas, facts, hooks) {
     this.canvas = canvas;
@@ -209,6 +210,7 @@ export class Stage {
       event.preventDefault();
       const to = this.cursor ? [row + step[0], column + step[1]] : [row, column];
       this.moveTo(Math.min(rows - 1, Math.max(0, to[0])), Math.min(columns - 1, Math.max(0, to[1])));
+      this.hooks.moved(...this.cursor, this.hidden.has(this.cursor[0] * columns + this.cursor[1]));
     } else if (event.key === " " || event.key === "Enter") {
       event.preventDefault();
       if (!this.cursor) this.moveTo(row, column);

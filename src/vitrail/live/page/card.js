@@ -18,7 +18,7 @@ export class Card {
     Object.assign(this, { number, facts, app, layer: null, head: "mean", method: null, label: null, shown: "pasted" });
     this.reply = null;
     this.removed = null;
-    this.newest = new Newest((asked, isNewest) => this.work(asked, isNewest));
+    this.newest = new Newest((wanted, isNewest) => this.work(wanted, isNewest));
     this.build();
   }
 
@@ -70,6 +70,7 @@ export class Card {
   /** Show another image. */
   use(image) {
     this.reply = null;
+    this.label = null;
     this.forget();
     this.stage.use(image);
     this.original.src = image.src;
@@ -115,18 +116,19 @@ export class Card {
     if (has && view === "reconstruction") asked.shown = this.shown;
     if (has && view === "similarity" && asked.patch === null) asked.view = "image";
     this.frame.classList.add("waits");
-    this.newest.ask(asked);
+    this.newest.ask({ asked, view });
   }
 
   chosenMethod() {
     return this.method || this.facts.views.explanation.methods?.[0].name;
   }
 
-  async work(asked, isNewest) {
+  async work({ asked, view }, isNewest) {
+    const isWanted = () => asked.image === this.app.image.key && view === this.app.view;
     try {
       const reply = await this.app.retried(() => post("api/answer", asked));
-      if (reply.stale || asked.image !== this.app.image.key) return;
       const drawing = reply.drawing ? await loaded(reply.drawing) : null;
+      if (reply.stale || !isWanted()) return; // the answer to what is wanted now comes after it
       this.reply = reply;
       this.values = reply.map ? valuesOf(reply.map) : null;
       this.render(drawing);
@@ -191,14 +193,15 @@ export class Card {
 
   classRow(one) {
     const change = points(one.now - one.before);
-    const name = element("span", { className: "name", textContent: shortened(one.name, 34), title: one.name });
+    const known = this.facts.classes[one.label];
+    const name = element("span", { className: "name", textContent: shortened(known, 34), title: known });
     const direction = change && (change.startsWith("▲") ? "up" : "down");
     const figures = element("span", { className: "figures" }, percent(one.now), element("span", { className: `change ${direction}`, textContent: change || (this.app.mask.painted ? "no change" : "") }));
     const bar = element("span", { className: "bar" }, element("i"), element("b"));
     bar.firstChild.style.width = `${100 * one.now}%`;
     bar.lastChild.style.left = `${100 * one.before}%`;
     const explained = this.app.view === "explanation" && one.label === this.explainedLabel();
-    const label = `${one.name}: ${percent(one.now)}, of the whole image ${percent(one.before)}. Explain this class`;
+    const label = `${known}: ${percent(one.now)}, of the whole image ${percent(one.before)}. Explain this class`;
     const row = element("button", { type: "button", "aria-label": label, "aria-pressed": String(explained) }, name, figures, bar);
     row.dataset.label = one.label;
     row.disabled = false;

@@ -194,6 +194,7 @@ class App {
       painted: (x, y) => this.mask.set(this.mask.brush(...first(x, y), this.size), this.value),
       ended: () => this.mask.end(),
       pointed: (x, y) => this.pointed(...first(x, y)),
+      moved: (row, column, isHidden) => speak(`row ${row + 1}, column ${column + 1}${isHidden ? ", painted away" : ""}`),
       pressed: (event) => this.pressed(event),
     };
   }
@@ -285,7 +286,7 @@ class App {
     this.solved();
     window.clearTimeout(this.timer);
     const best = card.reply.prediction?.classes[0];
-    if (best) this.timer = window.setTimeout(() => speak(`${best.name}, ${percent(best.now)}`), SPEAK_AFTER);
+    if (best) this.timer = window.setTimeout(() => speak(`${card.facts.classes[best.label]}, ${percent(best.now)}`), SPEAK_AFTER);
   }
 
   failed(error) {
