@@ -42,8 +42,9 @@ def test_its_figures_are_those_of_evaluate_and_what_was_not_measured_says_how(tm
     assert card.section("accuracy").facts[0][1].startswith(share)
     assert card.section("accuracy").values["estimates"]["top1"]["value"] == found.top1
     assert dict(card.headlines)[next(name for name, _ in card.headlines if name.startswith("right"))] == share
+    assert card.section("classes").facts[0] == ("worst class", "not known: none has 10 images or more")
     worst = min(one.recall.value for one in found.per_class if one.images)
-    assert f"{100 * worst:.1f} %" in card.section("classes").facts[0][1]
+    assert card.section("classes").tables[0].rows[0][2].startswith(f"{100 * worst:.1f} %")
     abstention = card.section("abstention")
     assert abstention.is_measured
     assert abstention.sentences[0] == "Learned from 12 validation images of data, none of them measured here."
@@ -58,6 +59,21 @@ def test_its_figures_are_those_of_evaluate_and_what_was_not_measured_says_how(tm
     assert "<script" not in page
     assert "http" not in re.sub(r'src="data:[^"]*"', "", page).replace("http-equiv", "")
     assert json.loads((tmp_path / "card" / "trust.json").read_text())["sections"][0]["name"] == "accuracy"
+
+
+def test_the_worst_class_is_one_of_which_enough_is_known(tmp_path: Path) -> None:
+    counts = zip(CLASSES, (12, 15, 3), (0, 100, 200), strict=True)
+    data = class_folders(
+        tmp_path / "data", tuple(r for name, n, first in counts for r in records(n, (name,), "test", first))
+    )
+    model = untrained(tmp_path / "run")
+    section = card_of(model, data, tmp_path / "card").section("classes")
+    found = vitrail.evaluate(model, data, device="cpu")
+    worst = min((one for one in found.per_class if one.images >= 10), key=lambda one: one.recall.value)
+    assert section.facts[0][0] == f"worst class: {worst.name}"
+    assert section.facts[0][1].startswith(f"{100 * worst.recall.value:.1f} % (")
+    assert section.facts[0][1].endswith(f"of {worst.images} images")
+    assert section.facts[1] == ("classes of fewer than 10 images", "1 of 3: little is known of each")
 
 
 def test_the_hashes_are_those_of_the_files(tmp_path: Path, data: Path) -> None:

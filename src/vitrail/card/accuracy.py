@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 from vitrail.card.sections import DATA, MODEL, CardTable, Section, share_with_interval
 from vitrail.tasks.classification.evaluation.temperature import EvaluatedCalibration
+from vitrail.tasks.classification.evaluation.words import FEW, by_recall
 from vitrail.tasks.classification.metrics import Evaluation
 from vitrail.trust.per_class import ClassFigures
 
@@ -41,12 +42,20 @@ def accuracy_section(found: Evaluation, command: str) -> Section:
 
 
 def worst_classes_section(found: Evaluation, command: str) -> Section:
-    """Return the section of the classes that are named right least often; those without images are counted."""
-    there = sorted(
-        (one for one in found.per_class if one.images), key=lambda one: (one.recall.value, -one.images, one.name)
-    )
+    """Return the section of the classes that are named right least often; those without images are counted.
+
+    The worst class is one of at least `FEW` images: of a thousand classes with an image each many are always wrong.
+    """
+    ranked = [(rank, one) for one in found.per_class if (rank := by_recall(one)) is not None]
+    there = [one for _, one in sorted(ranked, key=lambda pair: (*pair[0], pair[1].name))]
     missing = len(found.per_class) - len(there)
-    facts = [(f"worst class: {there[0].name}", f"{share_with_interval(there[0].recall)} of {_images(there[0].images)}")]
+    worst = next((one for one in there if one.images >= FEW), None)
+    facts = [("worst class", f"not known: none has {FEW} images or more")]
+    if worst is not None:
+        facts = [(f"worst class: {worst.name}", f"{share_with_interval(worst.recall)} of {_images(worst.images)}")]
+    few = sum(one.images < FEW for one in there)
+    if few and worst is not None:
+        facts.append((f"classes of fewer than {FEW} images", f"{few:,} of {len(there):,}: little is known of each"))
     if missing:
         facts.append(("classes without an image here", f"{missing:,} of {len(found.per_class):,}: nothing is known"))
     rows = tuple(
@@ -100,7 +109,7 @@ def headlines(sections: Sequence[Section]) -> tuple[tuple[str, str], ...]:
         found.append((f"right ({interval.rstrip(')')})" if interval else "right", value))
     if "classes" in named:
         name, value = named["classes"].facts[0]
-        found.append((name, value.partition(" (")[0]))
+        found += [(name, value.partition(" (")[0])] if " (" in value else []
     if "calibration" in named:
         found.append(("calibration error", named["calibration"].facts[0][1].partition(" (")[0]))
     return tuple(found)

@@ -30,6 +30,7 @@ from vitrail.runs.run_folder import output_folder
 from vitrail.runs.shown import spread
 from vitrail.serialize import read_regular
 from vitrail.settings import StressSettings
+from vitrail.settings.trust import EXPLAINED
 from vitrail.stress.charts import draw_panels
 from vitrail.stress.chosen import choose_images
 from vitrail.stress.figures import ModelFigures
@@ -40,6 +41,7 @@ from vitrail.tasks.classification.evaluation.answers import Answers
 from vitrail.tasks.classification.evaluation.known import known_reliability
 from vitrail.tasks.classification.faithful import faithfulness_of, methods_for
 from vitrail.tasks.classification.settings import ClassifyEvaluateSettings
+from vitrail.trust.reliability import MAX_ERROR
 from vitrail.weights.named import is_on_hub
 from vitrail.weights.paths import path_of
 
@@ -81,8 +83,11 @@ def measure_abstention(subject: Subject, answers: Answers) -> Section:
     asked = ClassifyEvaluateSettings(checkpoint=subject.settings.model, data=subject.settings.data)
     known = known_reliability(subject.measured, subject.predictor, asked)
     if known.stored is None or not known.apart:
-        why = "It is learned from validation images that are not measured here, and there are none."
-        return not_measured(*ABSTENTION, again, why)
+        why = (
+            "It is learned from labelled images that neither the model learned from nor are measured here, and there "
+            "are none beside these; name some in the place of OTHER_IMAGES."
+        )
+        return not_measured(*ABSTENTION, f"vitrail evaluate {MODEL} OTHER_IMAGES --max-error {MAX_ERROR:g}", why)
     stored, source = known.stored, known.stored.source
     whose = f"{source.images:,} {source.split} images of {Path(source.data).name}"
     said = f"Learned from {whose}, none of them measured here."
@@ -159,7 +164,8 @@ def _stressed(study: dict[str, Any], again: str, page: Path) -> Part:
 def measure_explanations(subject: Subject) -> Part:
     """Test the explanations of a few of the images by deletion and insertion."""
     settings, description = subject.settings, subject.opened.description
-    again = " ".join(("vitrail trust", MODEL, DATA, *subject.words(), "--explained", str(settings.explained)))
+    explained = ["--explained", str(settings.explained)] if settings.explained != EXPLAINED else []
+    again = " ".join(("vitrail trust", MODEL, DATA, *subject.words(), *explained))
     if "explanations" in settings.skip:
         return Part((not_measured("explanations", "Whether its explanations are true", again),))
     images = spread(subject.measured.images, settings.explained)
@@ -211,30 +217,36 @@ class Measurer:
     Attributes:
         name: of the file in which it is kept.
         measure: measures it.
-        passes: about how many forward passes that takes.
-        keeps: whether what is measured is kept; what was left out is asked for anew.
+        cost: about how many forward passes that takes.
+        keeps_itself: the command that measures it keeps what it measured.
     """
 
     name: str
     measure: Callable[[Subject], Part]
-    passes: Callable[[Subject], int]
-    keeps: Callable[[Subject], bool] = lambda subject: True
+    cost: Callable[[Subject], int]
+    keeps_itself: bool = False
+
+    def passes(self, subject: Subject) -> int:
+        """Return about how many forward passes it takes; none where it is left out."""
+        return 0 if self.name in subject.settings.skip else self.cost(subject)
+
+    def keeps(self, subject: Subject) -> bool:
+        """Whether what is measured is kept with the card; what is left out is asked for anew."""
+        return not self.keeps_itself and self.name not in subject.settings.skip
 
 
 PARTS = (
     Measurer("accuracy", measure_accuracy, lambda subject: len(subject.measured.images)),
-    Measurer("stress", measure_stress, lambda subject: 60 * PASSES_OF_STRESS, lambda subject: False),
+    Measurer("stress", measure_stress, lambda subject: 60 * PASSES_OF_STRESS, keeps_itself=True),
     Measurer(
         "explanations",
         measure_explanations,
         lambda subject: PASSES_OF_EXPLANATION * subject.settings.explained,
-        lambda subject: "explanations" not in subject.settings.skip,
     ),
     Measurer(
         "audit",
         measure_audit,
         lambda subject: 2 * subject.hashes[1].images,  # whole images, and their frames
-        lambda subject: "audit" not in subject.settings.skip,
     ),
 )
 """In the order of the page."""

@@ -11,6 +11,9 @@ from vitrail.meaning import Rule
 from vitrail.ranges import Range
 from vitrail.settings.inputs import InputOptions
 
+EXPLAINED = 8
+"""Images that explanations are tested on where nothing else is said."""
+
 Part = Literal["stress", "explanations", "audit"]
 
 
@@ -45,7 +48,7 @@ class TrustSettings(InputOptions):
     says how to measure them."""
     encoder: str | None = None
     """Whose vectors the images are audited with; by default the weights that the run began with, else the model."""
-    explained: int = 8
+    explained: int = EXPLAINED
     """Images on which explanations are tested."""
     accept_license: bool = False
     """Accept the licence of a model that is fetched by name, where it asks for that; remembered."""
