@@ -22,6 +22,7 @@ from tests.commands.untrained import NAMES, untrained
 from vitrail.cli import main
 from vitrail.config import to_json
 from vitrail.errors import ConfigError, VitrailError
+from vitrail.runs.evaluation_folder import FIGURES
 from vitrail.serialize import dumps
 from vitrail.tasks.classification.evaluation import answers as answers_module
 from vitrail.tasks.classification.metrics import Evaluation
@@ -261,9 +262,14 @@ def test_another_model_is_set_beside_on_the_same_images(
     same = vitrail.evaluate(model, data, device="cpu", workers=0, precision="fp32", compare=str(model)).comparison
     assert same is not None
     assert (same.paired.p_value, same.only_first, same.only_second) == (1.0, (), ())
-    words = ["evaluate", str(model), str(data), "--workers", "0", "--no-page"]
+    out = tmp_path / "out"
+    words = ["evaluate", str(model), str(data), "--workers", "0", "--out", str(out)]
     assert main([*words, "--compare", str(other)]) == 0
     assert "McNemar's exact test" in capsys.readouterr().out
+    written = {path.stem for path in out.glob("*.png")}
+    assert {"only_here", "only_there"} <= written <= set(FIGURES)
+    assert main(words) == 0
+    assert not [path for path in out.iterdir() if path.stem.startswith("only_")]
 
 
 def test_a_model_that_cannot_be_compared_is_refused_in_a_sentence(model: Path, data: Path, tmp_path: Path) -> None:

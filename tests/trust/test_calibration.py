@@ -5,6 +5,7 @@ import torch.nn.functional as F
 from scipy.optimize import minimize_scalar
 
 from vitrail.errors import DataError
+from vitrail.trust import calibration
 from vitrail.trust.calibration import (
     COLDEST,
     FEWEST,
@@ -163,3 +164,30 @@ def test_what_cannot_be_measured_is_refused_in_a_sentence() -> None:
         fit_temperature([[0.0, 1.0]], [0, 1])
     with pytest.raises(DataError, match="labels reach from 0 to 2"):
         fit_temperature([[0.0, 1.0], [1.0, 0.0]], [0, 2])
+
+
+def test_probabilities_computed_some_images_at_a_time_give_the_same_figures(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.RandomState(12)
+    logits, labels = random.normal(size=(50, 7)).astype(np.float32) * 3, random.randint(0, 7, 50)
+    values = random.uniform(0.5, 2.0, 50)
+    whole = calibration.figures_of(calibration.probabilities(logits / values[:, None]), labels)
+    monkeypatch.setattr(calibration, "AT_ONCE", 20)
+    apart = calibration.figures_at(logits, labels, values)
+    for name in ("ece", "adaptive_ece", "nll", "brier", "confidence", "accuracy"):
+        assert getattr(apart, name) == pytest.approx(getattr(whole, name), rel=1e-5)
+    assert calibration.figures_at(logits, labels, 1.0) == calibration.figures_of(
+        calibration.probabilities(logits), labels
+    )
+
+
+def test_of_many_images_an_even_part_is_fitted(monkeypatch: pytest.MonkeyPatch) -> None:
+    random = np.random.RandomState(13)
+    labels = random.randint(0, 5, 400)
+    logits = 4 * (random.normal(size=(400, 5)) + 1.5 * np.eye(5)[labels])
+    whole = calibration.cross_calibrate(logits, labels).temperature
+    monkeypatch.setattr(calibration, "MOST_FITTED", 100)
+    few = calibration.cross_calibrate(logits, labels).temperature
+    assert (whole.images, few.images) == (400, 100)
+    assert few.value == pytest.approx(whole.value, rel=0.3)
+    places = np.linspace(0, 399, 100).round().astype(int)
+    assert few == calibration.fit_temperature(logits[places], labels[places])

@@ -15,6 +15,12 @@ from vitrail.tasks.task import Measured
 from vitrail.visualize.report import Section, write_report
 from vitrail.weights.named import find_model
 
+FIGURES = (
+    *("confusion", "surest_errors", "only_here", "only_there", "reliability", "classes", "conditions"),
+    *("precision_recall", "worst_images"),
+)
+"""Names of all figures, of any task."""
+
 
 def write_evaluation(
     out: Path,
@@ -41,6 +47,7 @@ def write_evaluation(
         out.mkdir(parents=True, exist_ok=True)
         # On one line: of a thousand classes the confusions alone would be a million lines.
         write_whole(out / "evaluate.json", (dumps(to_json(found)) + "\n").encode())
+        _clear(out)
         for name, figure in illustrated.figures.items():
             figure.image.save(out / f"{name}.png")
             figure.write_data(out / name)
@@ -65,10 +72,17 @@ def write_evaluation(
         ) from None
 
 
+def _clear(out: Path) -> None:
+    """Take away the figures of an earlier evaluation: this one may not have all of them."""
+    for name in FIGURES:
+        for kind in (".png", ".json", ".npz"):
+            (out / f"{name}{kind}").unlink(missing_ok=True)
+
+
 def _name(checkpoint: str) -> str:
     """Return what a model is called in the title of a page."""
     found = find_model(checkpoint)
     return str(found.origin or found.path.resolve().name.removesuffix(".safetensors"))
 
 
-__all__ = ["write_evaluation"]
+__all__ = ["FIGURES", "write_evaluation"]

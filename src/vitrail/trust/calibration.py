@@ -20,6 +20,12 @@ COLDEST, HOTTEST = 0.05, 20.0
 FEWEST = 25
 """Images from which a temperature is fitted; fewer would say more of themselves than of others."""
 
+MOST_FITTED = 10_000
+"""Images that a temperature is fitted to at most where those measured are divided: it is a single number."""
+
+AT_ONCE = 2**22
+"""Probabilities that are computed at a time, 32 MB."""
+
 SEED = 10
 """Of the division into halves."""
 
@@ -117,7 +123,7 @@ def calibrate(temperature: Temperature, logits: Any, labels: Any, bins: int = BI
         DataError: there are no images, or their scores are no finite numbers.
     """
     scores, truth = checked(logits, labels)
-    before, after = (figures_of(probabilities(scores, t), truth, bins) for t in (1.0, temperature.value))
+    before, after = (figures_at(scores, truth, t, bins) for t in (1.0, temperature.value))
     return Calibration(temperature, len(truth), before, after)
 
 
@@ -133,24 +139,56 @@ def cross_calibrate(logits: Any, labels: Any, bins: int = BINS) -> Calibration:
         bins: of the expected calibration error.
     """
     scores, truth = checked(logits, labels)
-    before = figures_of(probabilities(scores), truth, bins)
+    before = figures_at(scores, truth, 1.0, bins)
     if len(truth) < 2 * FEWEST:
         reason = f"{len(truth):,} images are too few to fit one to each half, it takes {2 * FEWEST}"
         return Calibration(Temperature(1.0, len(truth), reason), len(truth), before, before)
     half = np.random.RandomState(SEED).permutation(len(truth)) % 2
-    after = np.empty_like(scores)
-    for number in (0, 1):
-        other = fit_temperature(scores[half != number], truth[half != number])
-        after[half == number] = probabilities(scores[half == number], other.value)
-    return Calibration(fit_temperature(scores, truth), len(truth), before, figures_of(after, truth, bins))
+    values = np.array([_fitted(scores, truth, half != number).value for number in (0, 1)])
+    after = figures_at(scores, truth, values[half], bins)
+    return Calibration(_fitted(scores, truth, half < 2), len(truth), before, after)
+
+
+def _fitted(scores: np.ndarray, labels: np.ndarray, which: np.ndarray) -> Temperature:
+    """Fit a temperature to some images, a mask ``(N,)`` of bools: at most `MOST_FITTED`, evenly spaced."""
+    places = np.flatnonzero(which)
+    if len(places) > MOST_FITTED:
+        places = places[np.linspace(0, len(places) - 1, MOST_FITTED).round().astype(int)]
+    return fit_temperature(scores[places], labels[places])
 
 
 def figures_of(shares: np.ndarray, labels: np.ndarray, bins: int = BINS) -> CalibrationFigures:
     """Return the calibration of probabilities ``(N, K)`` against labels ``(N,)``."""
+    return _figures(*_outcomes(shares, labels), bins)
+
+
+def figures_at(
+    logits: np.ndarray, labels: np.ndarray, temperature: float | np.ndarray, bins: int = BINS
+) -> CalibrationFigures:
+    """Return the calibration of logits ``(N, K)`` at a temperature, one for all images or ``(N,)`` one for each.
+
+    Probabilities are computed in float64, some images at a time: of 50,000 images and 1,000 classes they would take
+    400 MB.
+    """
+    rows, of_each = max(1, AT_ONCE // logits.shape[1]), np.broadcast_to(temperature, len(labels))
+    parts = []
+    for start in range(0, len(labels), rows):
+        some = slice(start, start + rows)
+        shares = softmax(logits[some].astype(np.float64) / of_each[some, None], axis=1)
+        parts.append(_outcomes(shares, labels[some]))
+    return _figures(*(np.concatenate(values) for values in zip(*parts, strict=True)), bins)
+
+
+def _outcomes(shares: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Return of each image confidence, whether it is right, its class's probability, and the squared distance."""
     confidence, right = confidences(shares, labels)
-    places = np.arange(len(labels))
-    of_label = shares[places, labels]
-    distance = (shares**2).sum(axis=1) - 2 * of_label + 1
+    of_label = shares[np.arange(len(labels)), labels]
+    return confidence, right, of_label, (shares**2).sum(axis=1) - 2 * of_label + 1
+
+
+def _figures(
+    confidence: np.ndarray, right: np.ndarray, of_label: np.ndarray, distance: np.ndarray, bins: int
+) -> CalibrationFigures:
     found = equal_width(confidence, right, bins)
     return CalibrationFigures(
         ece=found.error,
@@ -205,7 +243,8 @@ def fit_temperature(logits: Any, labels: Any) -> Temperature:
     count = len(truth)
     if count < FEWEST:
         return Temperature(1.0, count, f"{count:,} images are too few to fit one, it takes {FEWEST}")
-    scores = scores - scores.max(axis=1, keepdims=True)
+    scores = scores.astype(np.float64)
+    scores -= scores.max(axis=1, keepdims=True)
     of_label = scores[np.arange(count), truth]
     if not scores.any():
         return Temperature(1.0, count, "the model gives every class the same score, so no temperature was fitted")
@@ -232,7 +271,7 @@ def probabilities(logits: Any, temperature: float = 1.0) -> np.ndarray:
 def log_likelihood(logits: Any, labels: Any, temperature: float = 1.0) -> float:
     """Return the mean negative log-likelihood, in nats, of labels ``(N,)`` by logits ``(N, K)`` at a temperature."""
     scores, truth = checked(logits, labels)
-    scores = scores / temperature
+    scores = scores.astype(np.float64) / temperature
     return float((logsumexp(scores, axis=1) - scores[np.arange(len(truth)), truth]).mean())
 
 
@@ -243,12 +282,13 @@ def confidences(shares: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.
 
 
 def checked(logits: Any, labels: Any) -> tuple[np.ndarray, np.ndarray]:
-    """Return logits ``(N, K)`` as float64 and labels ``(N,)`` as int64.
+    """Return logits ``(N, K)`` as they are, or as float64 where they are whole numbers, and labels ``(N,)`` as int64.
 
     Raises:
         DataError: there are none, a score is not finite, a label is no class of the model's, or their numbers differ.
     """
-    scores, truth = np.asarray(logits, dtype=np.float64), np.asarray(labels, dtype=np.int64)
+    scores, truth = np.asarray(logits), np.asarray(labels, dtype=np.int64)
+    scores = scores if scores.dtype.kind == "f" else scores.astype(np.float64)
     if scores.ndim != 2 or truth.shape != scores.shape[:1]:
         raise DataError(f"scores {scores.shape} and labels {truth.shape} are not those of the same images")
     if not len(truth):
@@ -283,6 +323,7 @@ __all__ = [
     "cross_calibrate",
     "equal_count",
     "equal_width",
+    "figures_at",
     "figures_of",
     "fit_temperature",
     "log_likelihood",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 
 import numpy as np
 from PIL import Image, ImageOps
@@ -12,6 +12,7 @@ from vitrail.data.sources import Images
 from vitrail.errors import ImageError
 from vitrail.tasks.class_tables import reach, worst_and_best
 from vitrail.tasks.classification.evaluation.answer_table import predictions_csv
+from vitrail.tasks.classification.evaluation.found import Comparison
 from vitrail.tasks.classification.evaluation.tables import tables_of
 from vitrail.tasks.classification.evaluation.words import RANKED, about_calibration, by_recall, sentences, span
 from vitrail.tasks.classification.metrics import Evaluation
@@ -27,6 +28,9 @@ from vitrail.visualize.figure import Figure
 
 COLUMNS, SIDE = 4, 224
 """Images in a row of a sheet, and their longer sides in pixels."""
+
+MOST_COMPARED = 8
+"""Images that are drawn of those that only one model gets right."""
 
 ABOUT_ERRORS = "Images called something else than they are labelled, the surest first. Some may be labelled wrong."
 
@@ -77,6 +81,8 @@ def _figures(found: Evaluation, images: Images, names: tuple[str, ...]) -> Itera
         sheet = _sheet(found, images)
         if sheet is not None:
             yield "surest_errors", Figure(sheet, "Surest errors", ABOUT_ERRORS, {"errors": found.surest_errors})
+    if found.comparison is not None:
+        yield from _only_one(found, found.comparison, images)
     if found.calibration is not None:
         yield "reliability", _reliability(found)
     yield "classes", _classes(found)
@@ -100,17 +106,37 @@ def _about_confusion(confusion: np.ndarray) -> str:
 
 def _sheet(found: Evaluation, images: Images) -> Image.Image | None:
     """Return the surest errors as a sheet; None where none of their files can be opened again."""
+    captions = {one.file: f"{one.said} {percent(one.probability)}\nlabelled {one.label}" for one in found.surest_errors}
+    return _sheet_of(captions, images)
+
+
+def _only_one(found: Evaluation, compared: Comparison, images: Images) -> Iterator[tuple[str, Figure]]:
+    """Draw the images that only one of two models gets right, some of each."""
+    assert found.answers is not None
+    names = [one.name for one in found.per_class]
+    labels = {file: names[label] for file, label in zip(found.files, found.answers.labels.tolist(), strict=True)}
+    kinds = (("only_here", compared.only_first, "this model"), ("only_there", compared.only_second, compared.other))
+    for name, files, who in kinds:
+        chosen = files[:MOST_COMPARED]
+        drawn = _sheet_of({file: labels[file] for file in chosen}, images) if chosen else None
+        if drawn is not None:
+            text = f"The first {len(chosen)} of {len(files):,}." if len(chosen) < len(files) else ""
+            yield name, Figure(drawn, f"Right only by {who}", text, {"files": files})
+
+
+def _sheet_of(captions: Mapping[str, str], images: Images) -> Image.Image | None:
+    """Return images as a sheet, given what is written below each by its file; None where none can be opened again."""
     number = {name: place for place, name in enumerate(images.names)}
-    opened, captions = [], []
-    for one in found.surest_errors:
+    opened, written = [], []
+    for file, caption in captions.items():
         try:
-            image = images.item(number[one.file]).open(enough=SIDE)
+            image = images.item(number[file]).open(enough=SIDE)
         except ImageError:
             continue  # it could be read a moment ago, and is gone
         # What is much smaller is enlarged pixel by pixel.
         opened.append(image if max(image.size) < SIDE / 2 else ImageOps.contain(image, (SIDE, SIDE)))
-        captions.append(f"{one.said} {percent(one.probability)}\nlabelled {one.label}\n{one.file.rpartition('/')[2]}")
-    return contact_sheet(opened, captions, columns=min(COLUMNS, len(opened))) if opened else None
+        written.append(f"{caption}\n{file.rpartition('/')[2]}")
+    return contact_sheet(opened, written, columns=min(COLUMNS, len(opened))) if opened else None
 
 
 def _reliability(found: Evaluation) -> Figure:
