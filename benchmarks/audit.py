@@ -199,7 +199,7 @@ def _compared(found: Audit, flipped: np.ndarray, sources: list[int], seconds: fl
     names = tuple(frozenset(Path(found.data.called(number)).name for number in pair) for pair in others)
     precision, suspected, auroc = float("nan"), (float("nan"), 0), float("nan")
     if found.rows.doubts is not None and found.rows.outlier is not None:
-        precision = float(average_precision_score(flipped, -found.rows.doubts.margin[:count]))
+        precision = float(average_precision_score(flipped, -found.rows.doubts.confidence[:count]))
         hit = found.rows.doubts.suggested[:count] >= 0
         suspected = float(hit[flipped].mean()), int(hit.sum())
         clothes = np.arange(len(found.rows.outlier)) < count

@@ -8,7 +8,7 @@ from vitrail.audit.background import frame_figures
 from vitrail.audit.descriptors import Descriptors
 from vitrail.audit.image_statistics import oddities
 from vitrail.audit.label_errors import FOLDS, ITERATIONS, STRENGTH, cross_validated, doubts, folds
-from vitrail.audit.outliers import NEIGHBOURS, deviations, outlier_scores
+from vitrail.audit.outliers import deviations, neighbours_counted, outlier_scores
 
 
 def clusters(seed: int, each: int, classes: int, width: int = 12) -> tuple[np.ndarray, np.ndarray]:
@@ -33,13 +33,12 @@ def test_doubts_are_those_of_a_plain_loop_after_the_paper() -> None:
         thresholds.append(min(sum(own) / len(own), 0.8))
     for row in judged:
         told = [float(value) for value in probabilities[row]]
-        margin = told[labels[row]] - max(value for place, value in enumerate(told) if place != labels[row])
-        assert found.margin[row] == pytest.approx(margin, abs=1e-6)
+        assert found.confidence[row] == told[labels[row]]
         above = [place for place in range(4) if told[place] >= thresholds[place] - 1e-9]
         likeliest = max(above, key=lambda place: told[place]) if above else labels[row]
-        suspected = likeliest != labels[row] and margin < 0
+        suspected = likeliest != labels[row] and told[labels[row]] < max(told)
         assert found.suggested[row] == (likeliest if suspected else -1)
-    assert (found.suggested[17], found.margin[17]) == (-1, 1.0)
+    assert (found.suggested[17], found.confidence[17]) == (-1, 1.0)
     right = np.mean([probabilities[row].argmax() == labels[row] for row in judged])
     assert found.accuracy == pytest.approx(right)
 
@@ -77,20 +76,25 @@ def test_planted_label_errors_come_first_and_are_suspected() -> None:
     wrong = labels.copy()
     wrong[flipped] = (labels[flipped] + 1) % 4
     found = doubts(cross_validated(features, wrong, 4, np.arange(240)), wrong)
-    assert set(np.argsort(found.margin)[:4].tolist()) == set(flipped.tolist())
+    assert set(np.argsort(found.confidence)[:4].tolist()) == set(flipped.tolist())
     suggested = found.suggested[flipped]
     assert ((suggested == labels[flipped]) | (suggested == -1)).all()
     assert (suggested >= 0).sum() >= 2
 
 
-def test_an_image_alone_in_its_class_is_not_judged() -> None:
+def test_classes_of_a_handful_of_different_images_are_not_judged() -> None:
     features, labels = clusters(6, 10, 2)
     labels = labels.copy()
-    labels[19] = 2
-    found = cross_validated(features, labels, 3, np.arange(20))
-    assert np.isnan(found[19]).all()
-    assert np.isfinite(found[:19]).all()
-    assert doubts(found, labels).suggested[19] == -1
+    labels[:5] = 2
+    groups = np.arange(20)
+    found = cross_validated(features, labels, 3, groups)
+    assert np.isfinite(found).all()
+    groups[4] = 3
+    found = cross_validated(features, labels, 3, groups)
+    assert np.isnan(found[:5]).all()
+    assert np.isfinite(found[5:]).all()
+    assert (doubts(found, labels).suggested[:5] == -1).all()
+    assert (doubts(found, labels).suggested != 2).all(), "nor is such a class suggested"
 
 
 def test_outlier_scores_are_those_of_a_plain_loop_which_passes_over_copies() -> None:
@@ -104,9 +108,19 @@ def test_outlier_scores_are_those_of_a_plain_loop_which_passes_over_copies() -> 
     centred /= np.linalg.norm(centred, axis=1, keepdims=True)
     for row in range(40):
         distances = sorted(1 - centred[row] @ centred[other] for other in range(40) if groups[other] != groups[row])
-        assert found[row] == pytest.approx(np.mean(distances[:NEIGHBOURS]), abs=1e-5)
+        assert found[row] == pytest.approx(distances[10 - 1], abs=1e-5)
     assert outlier_scores(vectors[:1], groups[:1]).tolist() == [0]
     assert outlier_scores(np.repeat(vectors[:1], 3, axis=0), np.zeros(3, int)).tolist() == [0, 0, 0]
+
+
+def test_foreign_images_that_are_alike_do_not_hide_one_another() -> None:
+    random = np.random.default_rng(12)
+    usual = random.standard_normal((2000, 16)) * np.repeat([1, 0.1], 8)
+    foreign = random.standard_normal(16) * np.repeat([0.1, 1], 8) + 0.01 * random.standard_normal((15, 16))
+    found = outlier_scores(np.concatenate([usual, 3 * foreign]).astype(np.float32), np.arange(2015))
+    assert neighbours_counted(2015) == 20
+    assert found[2000:].min() > np.quantile(found[:2000], 0.99)
+    assert [neighbours_counted(count) for count in (30, 1000, 4000, 100_000)] == [10, 10, 40, 50]
 
 
 def test_deviations_are_scaled_to_those_of_a_normal_distribution() -> None:

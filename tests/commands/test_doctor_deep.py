@@ -162,7 +162,7 @@ def test_one_image_a_class_cannot_be_cross_validated_and_two_classes_can(tmp_pat
         scene(number, (64, 48)).save(path)
     found = vitrail.doctor(tmp_path / "single", deep=True, encoder=encoder, out=tmp_path / "a", workers=0)["audit"]
     assert found.rows.doubts is None
-    assert any("There is one image of each class" in sentence for sentence in found.sentences)
+    assert any("No class has 5 different images" in sentence for sentence in found.sentences)
     pair = photos(tmp_path / "pair", 2, 5)
     shutil.rmtree(pair / "test" / "class 1")
     found = vitrail.doctor(pair, deep=True, encoder=encoder, out=tmp_path / "b", workers=0)["audit"]
@@ -246,7 +246,7 @@ def test_what_was_computed_is_not_computed_again_and_other_images_are(tmp_path: 
     first = vitrail.doctor(data, **asked)["audit"]
     again = vitrail.doctor(data, **asked)["audit"]
     assert counts == [20, 20, 0, 0]
-    assert np.array_equal(first.rows.doubts.margin, again.rows.doubts.margin)
+    assert np.array_equal(first.rows.doubts.confidence, again.rows.doubts.confidence)
     scene(77, (64, 48)).save(data / "train" / "class 0" / "new.png")
     vitrail.doctor(data, **asked)
     assert counts[4:] == [21, 21]

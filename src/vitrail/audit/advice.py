@@ -111,13 +111,13 @@ def _split_that_stays(data: AuditedData, group: np.ndarray, pairs: Sequence[Pair
 
 
 def _of_labels(data: AuditedData, rows: Rows) -> Iterator[Suggestion]:
-    """Images that are predicted with confidence to be of another class, the lowest margin first."""
+    """Images that are predicted with confidence to be of another class, those of the least probable label first."""
     if rows.doubts is None:
         return
-    for row in _ordered(np.flatnonzero(rows.doubts.suggested >= 0), rows.doubts.margin):
+    for row in _ordered(np.flatnonzero(rows.doubts.suggested >= 0), rows.doubts.confidence):
         name = data.class_names[int(rows.doubts.suggested[row])]
-        margin = float(rows.doubts.margin[row])
-        yield _one(data, int(rows.number[row]), LABEL, f"check the label: {name}?", other=name, score=margin)
+        own = float(rows.doubts.confidence[row])
+        yield _one(data, int(rows.number[row]), LABEL, f"check the label: {name}?", other=name, score=own)
 
 
 def _of_outliers(data: AuditedData, rows: Rows) -> Iterator[Suggestion]:

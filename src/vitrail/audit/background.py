@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-SURE = 0.9
+SURE = 0.95
 """Probability of its class from which an image's frame is said to give it."""
 
 

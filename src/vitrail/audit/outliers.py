@@ -1,4 +1,8 @@
-"""Images unlike the others: far from their nearest neighbours among all of them."""
+"""Images unlike the others: far even from the nearest few dozen of them.
+
+The distance to the k-th nearest image (Ramaswamy, Rastogi & Shim 2000) is large as long as fewer than k foreign images
+are alike: with the mean distance to the ten nearest, twenty street scenes among clothes were each other's neighbours.
+"""
 
 from __future__ import annotations
 
@@ -8,8 +12,8 @@ import numpy as np
 
 from vitrail.audit.neighbours import nearest, unit
 
-NEIGHBOURS = 10
-"""The mean distance to so many counts: a handful of foreign images that are alike do not hide one another."""
+SHARE, FEWEST_NEIGHBOURS, MOST_NEIGHBOURS = 0.01, 10, 50
+"""k as a share of all images, and its bounds."""
 
 FAR = 4.0
 """Median absolute deviations above the median, from which an image is listed."""
@@ -22,7 +26,7 @@ FEWEST = 20
 def outlier_scores(
     vectors: np.ndarray, groups: np.ndarray, reached: Callable[[int, int], None] = lambda done, total: None
 ) -> np.ndarray:
-    """Return how far each image is from its nearest others: ``(N,)`` mean cosine distance in [0, 2].
+    """Return how far each image is from the k-th nearest of the others: ``(N,)`` cosine distance in [0, 2].
 
     Args:
         vectors: ``(N, D)`` of an encoder.
@@ -31,14 +35,19 @@ def outlier_scores(
     """
     if len(vectors) < 2:
         return np.zeros(len(vectors), np.float32)
+    k = neighbours_counted(len(vectors))
     centred = unit(vectors - vectors.mean(axis=0))
     copies = int(np.unique(groups, return_counts=True)[1].max()) - 1
-    near = nearest(centred, centred, NEIGHBOURS + min(copies, NEIGHBOURS), reached)
+    near = nearest(centred, centred, k + min(copies, k), reached)
     other = groups[near.index] != groups[:, None]
-    counted = other & (np.cumsum(other, axis=1) <= NEIGHBOURS)
-    total = np.where(counted, 1 - near.similarity, 0).sum(axis=1)
-    count = counted.sum(axis=1)
-    return np.divide(total, count, out=np.zeros(len(vectors), np.float32), where=count > 0).astype(np.float32)
+    place = (np.cumsum(other, axis=1) <= k) & other
+    # Distances rise along a row, so that of the k-th, or of the last there is, is the largest that counts.
+    return np.where(place, 1 - near.similarity, 0).max(axis=1).astype(np.float32)
+
+
+def neighbours_counted(images: int) -> int:
+    """Return k for so many images."""
+    return min(max(round(SHARE * images), FEWEST_NEIGHBOURS), MOST_NEIGHBOURS)
 
 
 def is_far(scores: np.ndarray) -> np.ndarray:

@@ -41,9 +41,12 @@ TEXTS = {
     LABEL: (
         "Suspected label errors",
         "A linear classifier that had not seen the image tells another class with the confidence usual for that class "
-        "(Northcutt et al. 2021). The margin is the probability of its label minus that of the likeliest other class.",
+        "(Northcutt et al. 2021). The probability is that of the label: the lowest first.",
     ),
-    OUTLIER: ("Outliers", "Images far from their ten nearest others: mean cosine distance of the encoder's vectors."),
+    OUTLIER: (
+        "Outliers",
+        "Images far even from the nearest few dozen others: the cosine distance is that to the k-th of them.",
+    ),
     BACKGROUND: (
         "Classes predicted from the frame alone",
         f"With the centre covered (49 % of the area) its class is predicted with a probability of {SURE} or more. "
@@ -124,7 +127,7 @@ SCORES = {
     ACROSS: "agreement",
     TWO_CLASSES: "agreement",
     WITHIN: "agreement",
-    LABEL: "margin",
+    LABEL: "probability of the label",
     OUTLIER: "distance",
     BACKGROUND: "probability",
 }

@@ -20,7 +20,7 @@ class Rows:
         descriptors: of pixels.
         sizes: ``(N, 2)`` width and height.
         label: ``(N,)`` number of the class, or -1.
-        outlier: ``(N,)`` mean cosine distance to the nearest others; None without an encoder.
+        outlier: ``(N,)`` cosine distance to the k-th nearest other; None without an encoder.
         doubts: of labels; None where these cannot be judged.
         frame: how far the frame alone gives the class; likewise.
     """

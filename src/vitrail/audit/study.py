@@ -14,7 +14,7 @@ from vitrail.audit.advice import ACROSS, advice
 from vitrail.audit.background import frame_figures
 from vitrail.audit.descriptors import Descriptors
 from vitrail.audit.images import AuditedData, sizes_of
-from vitrail.audit.label_errors import FOLDS, cross_validated, doubts
+from vitrail.audit.label_errors import FOLDS, cross_validated, doubts, rare
 from vitrail.audit.near_duplicates import Pair, candidates, groups, verified
 from vitrail.audit.outliers import outlier_scores
 from vitrail.audit.rows import Rows
@@ -143,7 +143,7 @@ def _judged(rows: Rows, encoded: Encoded | None, data: AuditedData, group: np.nd
     if encoded is None:
         return rows, ["Label errors, outliers and backgrounds are looked for with an encoder's vectors alone."]
     rows = replace(rows, outlier=outlier_scores(encoded.vectors, group, Progress("images compared").reached))
-    reason = _why_no_label_errors(data, rows.label)
+    reason = _why_no_label_errors(data, rows.label, group)
     if reason:
         return rows, [reason]
     classes = len(data.class_names)
@@ -158,20 +158,18 @@ def _judged(rows: Rows, encoded: Encoded | None, data: AuditedData, group: np.nd
     return judged, _about_unjudged(whole, data)
 
 
-def _why_no_label_errors(data: AuditedData, labels: np.ndarray) -> str:
+def _why_no_label_errors(data: AuditedData, labels: np.ndarray, group: np.ndarray) -> str:
     """Say why labels cannot be judged; empty where they can."""
     if data.kind == "unlabelled":
         return "The images have no labels: nothing is said of label errors and backgrounds."
     if data.kind != "classes":
         what = "boxes" if data.kind == "objects" else "pixels"
         return f"Labels are of {what}, not of whole images: label errors and backgrounds are not looked for."
-    counts = np.bincount(labels, minlength=len(data.class_names))
-    if (counts > 0).sum() < 2:
+    if len(np.unique(labels)) < 2:
         return "There is one class alone: nothing is said of label errors and backgrounds."
-    if counts.max() < 2:
-        return (
-            "There is one image of each class: labels cannot be cross-validated, and nothing is said of their errors."
-        )
+    if rare(labels, group, len(data.class_names)).all():
+        none = f"No class has {FOLDS} different images, one for each fold of a cross-validation"
+        return f"{none}: nothing is said of label errors and backgrounds."
     return ""
 
 
@@ -180,7 +178,9 @@ def _about_unjudged(probabilities: np.ndarray, data: AuditedData) -> list[str]:
     unjudged = int((~np.isfinite(probabilities[:, 0])).sum())
     if not unjudged:
         return []
-    return [f"{unjudged:,} images are alone in their class, or all of it are copies: their labels cannot be judged."]
+    return [
+        f"{unjudged:,} images are of classes with fewer than {FOLDS} different images: their labels are not judged."
+    ]
 
 
 def _class_counts(data: AuditedData) -> dict[str, dict[str, int]]:

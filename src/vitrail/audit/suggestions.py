@@ -25,7 +25,7 @@ class Suggestion:
         what: damaged, near duplicate, label, outlier, background, or an oddity of its pixels.
         suggestion: what to do, in a few words.
         other: the copy, or the class that is predicted in place of the label.
-        score: agreement, margin, distance, probability, or the measured value.
+        score: agreement, probability, distance, or the measured value.
         leave_out: whether ``--write`` leaves the image out.
         other_number: of the copy; -1 where there is none.
     """
