@@ -111,7 +111,7 @@ def test_suspicions_alone_are_nothing_wrong(tmp_path: Path, capsys) -> None:
     assert deep(data, tmp_path / "audit", "--json") == 0
     found = json.loads(capsys.readouterr().out)
     assert found["audit"]["counts"] == {"dark": 1}
-    assert found["audit"]["suggestions"][0]["suggestion"].startswith("look at it: mean brightness 0.000")
+    assert found["audit"]["suggestions"][0]["suggestion"].startswith("look at it, dark: mean brightness 0.000")
 
 
 @pytest.mark.parametrize(
@@ -168,6 +168,11 @@ def test_one_image_a_class_cannot_be_cross_validated_and_two_classes_can(tmp_pat
     found = vitrail.doctor(pair, deep=True, encoder=encoder, out=tmp_path / "b", workers=0)["audit"]
     assert found.rows.doubts.probabilities.shape == (15, 2)
     assert found.classes == {"class 0": {"train": 5, "test": 5}, "class 1": {"train": 5, "test": 0}}
+    assert not any("Imbalanced" in sentence for sentence in found.sentences)
+    for number in range(1, 5):
+        (pair / "train" / "class 1" / f"{number}.png").unlink()
+    found = vitrail.doctor(pair, deep=True, out=tmp_path / "c", workers=0)["audit"]
+    assert "Imbalanced: 1 images of 'class 1' to 10 of 'class 0', all splits together." in found.sentences
 
 
 def test_images_without_labels_are_audited_and_what_is_not_is_said(tmp_path: Path) -> None:

@@ -39,7 +39,7 @@ def advice(data: AuditedData, unread: Sequence[tuple[int, str]], pairs: Sequence
         *_of_outliers(data, rows),
         *_of_frames(data, rows),
         *(
-            _one(data, int(rows.number[odd.number]), odd.what, f"look at it: {odd.said}", score=odd.score)
+            _one(data, int(rows.number[odd.number]), odd.what, f"look at it, {odd.what}: {odd.said}", score=odd.score)
             for odd in oddities(rows.descriptors, rows.sizes)
         ),
     ]
@@ -117,7 +117,7 @@ def _of_labels(data: AuditedData, rows: Rows) -> Iterator[Suggestion]:
     for row in _ordered(np.flatnonzero(rows.doubts.suggested >= 0), rows.doubts.confidence):
         name = data.class_names[int(rows.doubts.suggested[row])]
         own = float(rows.doubts.confidence[row])
-        yield _one(data, int(rows.number[row]), LABEL, f"check the label: {name}?", other=name, score=own)
+        yield _one(data, int(rows.number[row]), LABEL, f"check the label: {name} is likelier", other=name, score=own)
 
 
 def _of_outliers(data: AuditedData, rows: Rows) -> Iterator[Suggestion]:

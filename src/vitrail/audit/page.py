@@ -119,7 +119,7 @@ def _card(audit: Audit, one: Suggestion) -> Card:
     names = [f"{_name(audit, one.number)}{f' ({where})' if where else ''}"]
     if one.other_number >= 0:
         names.append(f"copy: {_name(audit, one.other_number)}")
-    score = "" if one.score is None else f" ({SCORES.get(one.what, 'measured')} {one.score:.3f})"
+    score = f" ({SCORES[one.what]} {one.score:.3f})" if one.what in SCORES and one.score is not None else ""
     return Card(images, [f"{one.suggestion}{score}", *names])
 
 

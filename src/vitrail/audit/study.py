@@ -22,6 +22,9 @@ from vitrail.audit.suggestions import Suggestion
 from vitrail.data.vector_chunks import Chunk, Chunks, begin
 from vitrail.output import Progress
 
+IMBALANCED = 4
+"""Times that the largest class may have the images of the smallest."""
+
 
 @dataclass(frozen=True)
 class Encoded:
@@ -123,6 +126,7 @@ def audit(data: AuditedData, described: Chunk, encoded: Encoded | None, folder: 
     pairs = verified(worth, items, chunks, Progress("likely near duplicates").reached)
     group = groups(len(index), ((pair.first, pair.second) for pair in pairs))
     rows, sentences = _judged(rows, encoded, data, group)
+    counts = _class_counts(data)
     known = tuple(replace(pair, first=int(index[pair.first]), second=int(index[pair.second])) for pair in pairs)
     missing = np.setdiff1d(np.arange(len(data.listed.items)), index).tolist()
     unread = list(zip(missing, described.damaged, strict=True))
@@ -133,8 +137,8 @@ def audit(data: AuditedData, described: Chunk, encoded: Encoded | None, folder: 
         pairs=known,
         suggestions=tuple(advice(data, unread, known, rows)),
         rows=rows,
-        sentences=(*data.listed.notes, *sentences),
-        classes=_class_counts(data),
+        sentences=(*data.listed.notes, *_about_imbalance(counts), *sentences),
+        classes=counts,
     )
 
 
@@ -190,6 +194,15 @@ def _class_counts(data: AuditedData) -> dict[str, dict[str, int]]:
         if label is not None:
             counts[label][split or ""] += 1
     return counts
+
+
+def _about_imbalance(counts: Mapping[str, Mapping[str, int]]) -> list[str]:
+    """Say where the largest class has more than `IMBALANCED` times the images of the smallest, over all splits."""
+    total = {name: sum(of_split.values()) for name, of_split in counts.items()}
+    if len(total) < 2 or max(total.values()) <= IMBALANCED * min(total.values()):
+        return []
+    least, most = min(total, key=total.__getitem__), max(total, key=total.__getitem__)
+    return [f"Imbalanced: {total[least]:,} images of {least!r} to {total[most]:,} of {most!r}, all splits together."]
 
 
 __all__ = ["Audit", "Encoded", "audit"]
