@@ -203,6 +203,24 @@ def picture(page: Any) -> str:
     return page.evaluate("document.querySelector('canvas[role=application]').toDataURL()")
 
 
+def test_attention_follows_the_patch_that_is_pointed_at(window, visit):
+    one = visit(window("vit"))
+    page = one.page
+    page.click("#views [data-view=attention]")
+    page.select_option("#from-0", "patch")
+    one.quiet()
+    assert "Point at a patch" in page.inner_text(".note")
+    drawn = []
+    for x in (20, 300):
+        page.hover(".card canvas[role=application]", position={"x": x, "y": 30})
+        one.quiet()
+        assert page.inner_text(".note") == ""
+        page.mouse.move(2, 2)
+        one.quiet()
+        drawn.append(picture(page))
+    assert drawn[0] != drawn[1]
+
+
 def test_leave_one_out_is_computed_when_asked_and_forgotten_when_painted(window, visit):
     one = visit(window("vit"))
     page = one.page

@@ -100,6 +100,32 @@ def test_of_a_swin_each_layer_shares_one_out_over_its_own_map(window):
     torch.testing.assert_close(one.attention.rollout, window_rollout(one.model.model, one.whole)[0])
 
 
+@pytest.mark.parametrize("hidden", [(), HIDDEN])
+def test_attention_of_a_patch_is_its_row_among_the_tokens_that_are_there(window, hidden):
+    one = seen(window, "vit", hidden)
+    left = [n for n in range(16) if n not in hidden]
+    expected = []
+    one.model.backbone.blocks[1].attn.observe = expected.append
+    with torch.no_grad():
+        one.model.backbone.forward_features(one.whole, torch.tensor([left]))
+    one.model.backbone.blocks[1].attn.observe = None
+    found, even = one.attention_of_cell(1, left[3])
+    torch.testing.assert_close(found.flatten(1)[:, left], expected[0][0, :, 1 + 3, 1:], rtol=1e-5, atol=1e-7)
+    assert found.flatten(1)[:, list(hidden)].isnan().all()
+    assert even == 1 / (1 + len(left))
+    other, _ = one.attention_of_cell(1, left[5])
+    torch.testing.assert_close(other.flatten(1)[:, left], expected[0][0, :, 1 + 5, 1:], rtol=1e-5, atol=1e-7)
+
+
+def test_attention_of_a_place_in_a_swin_stays_in_its_window_and_adds_up_to_one(window):
+    one = seen(window, "swin")
+    found, even = one.attention_of_cell(0, 0)
+    assert found.sum(dim=(1, 2)).tolist() == pytest.approx([1.0] * len(found), abs=1e-5)
+    assert (found[:, 4:] == 0).all()
+    assert (found[:, :, 4:] == 0).all()
+    assert even == 1 / 16
+
+
 def test_similarity_is_the_cosine_of_the_tokens_of_the_last_layer(window):
     one = seen(window, "vit", HIDDEN)
     with torch.no_grad():

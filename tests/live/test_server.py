@@ -40,7 +40,8 @@ def test_painting_changes_the_prediction_and_says_what_it_was(window, serve):
 @pytest.mark.parametrize("name", ["vit", "mean", "swin", "bit", "hybrid"])
 def test_every_view_of_every_model_is_a_map_or_a_sentence(window, serve, name, view):
     client = serve(window(name))
-    asked = {"image": client.open(noise_file()), "view": view, "patch": 5, "hidden": [0, 3], "layer": 0}
+    asked = {"image": client.open(noise_file()), "view": view, "hidden": [0, 3], "layer": 0}
+    asked |= {"patch": 5} if view == "similarity" else {}
     if name == "bit":
         asked["method"] = "grad-cam"
     status, said = client.ask("POST", "/api/answer", asked)
@@ -55,6 +56,10 @@ def test_every_view_of_every_model_is_a_map_or_a_sentence(window, serve, name, v
     else:
         assert np.isfinite(values_of(said["map"])).any()
         assert said["prediction"]
+    if view == "attention" and "map" in said:
+        _, of_patch = client.ask("POST", "/api/answer", asked | {"patch": 5})
+        assert of_patch["map"]["shape"] == said["map"]["shape"]
+        assert of_patch["map"]["values"] != said["map"]["values"]
 
 
 def test_a_masked_autoencoder_fills_in_what_is_painted_away(window, serve):

@@ -8,7 +8,7 @@ import torch
 from torch import Tensor
 
 from vitrail.errors import ConfigError
-from vitrail.explain.record import resolve_layers
+from vitrail.explain.record import encoder_of, resolve_layers
 from vitrail.live.drawings import LiveMap, data_url
 from vitrail.live.requests import AnswerRequest
 from vitrail.live.seen import LiveModel, Seen
@@ -52,9 +52,7 @@ def view_of(seen: Seen, asked: AnswerRequest) -> dict[str, Any]:
 
 def _map(seen: Seen, asked: AnswerRequest) -> LiveMap:
     if asked.view == "attention":
-        found = seen.attention
-        layer = resolve_layers([asked.layer], len(found.layers))[0]
-        return LiveMap(found.layers[layer], "share", SHARE, found.even[layer])
+        return _attention(seen, asked)
     if asked.view == "rollout":
         found = seen.attention
         return LiveMap(found.rollout, "share", SHARE, found.even_rollout)
@@ -63,6 +61,14 @@ def _map(seen: Seen, asked: AnswerRequest) -> LiveMap:
             raise ConfigError("point at a patch, and the others are coloured by how alike the model finds them")
         return LiveMap(seen.similarity(asked.patch), "cosine", "cosine similarity to the patch")
     return _explanation(seen, asked)
+
+
+def _attention(seen: Seen, asked: AnswerRequest) -> LiveMap:
+    layer = resolve_layers([asked.layer], len(encoder_of(seen.model.model).attention_layers()))[0]
+    if asked.patch is None:
+        return LiveMap(seen.attention.layers[layer], "share", SHARE, seen.attention.even[layer])
+    values, even = seen.attention_of_cell(layer, asked.patch)
+    return LiveMap(values, "share", SHARE, even)
 
 
 def _explanation(seen: Seen, asked: AnswerRequest) -> LiveMap:

@@ -14,6 +14,8 @@ from vitrail.settings.inputs import normalization_name
 from vitrail.visualize.reconstruction import describe
 
 NO_CLASSES = "This model knows no classes, so there is no prediction and nothing to explain."
+NO_AUTOENCODER = "Only a masked autoencoder fills in what is painted away; this model is none."
+OTHER_OBJECTIVE = "This page reconstructs by masked autoencoders alone; vitrail look draws what this model predicts."
 NO_ATTENTION = "This model has no attention."
 
 
@@ -75,11 +77,11 @@ def _attention(model: LiveModel) -> dict[str, Any]:
     if not layers:
         return {"missing": NO_ATTENTION}
     if model.backbone.has_windows:
-        whose = "how much all patches of the map look at each, within their windows"
+        whose = "all patches, each in its window"
     elif model.backbone.pools_class_token:
-        whose = "what the class token looks at"
+        whose = "the class token"
     else:
-        whose = "what all patches together look at"
+        whose = "all patches together"
     return {"heads": [layer.num_heads for layer in layers], "whose": whose}
 
 
@@ -96,8 +98,9 @@ def _explanation(model: LiveModel) -> dict[str, Any]:
 
 
 def _reconstruction(model: LiveModel) -> dict[str, Any]:
-    if model.description.task != "mae":
-        return {"missing": "Only a masked autoencoder fills in what is painted away; this model is none."}
+    task = model.description.task
+    if task != "mae":
+        return {"missing": OTHER_OBJECTIVE if task in ("simmim", "mpp") else NO_AUTOENCODER}
     config = model.model.config
     return {
         "ratio": config.mask_ratio,

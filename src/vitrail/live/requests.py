@@ -43,7 +43,7 @@ class AnswerRequest(Asked):
     Attributes:
         view: what is drawn over the image.
         layer: whose attention, from 0, or negative from the end.
-        patch: the cell to which the others' similarity is drawn.
+        patch: the cell to which the others' similarity is drawn, or whose attention; None for the answer's.
         method: by which a class is explained.
         label: the class that is explained; None for the one that the model gives.
         shown: of a reconstruction, ``pasted`` among the visible patches, or all ``predicted``.

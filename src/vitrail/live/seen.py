@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import functools
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import torch
@@ -26,9 +26,10 @@ from vitrail.explain.patch_tokens import patch_tokens
 from vitrail.explain.record import evaluating, record_attention
 from vitrail.explain.removal import Removal
 from vitrail.explain.rollout import class_attention, rollout
-from vitrail.explain.stitched import attention_received, record_windows, rolled_out
+from vitrail.explain.stitched import attention_from, attention_received, record_windows, rolled_out, seen_from
 from vitrail.explain.target import Target
 from vitrail.explain.visible import VisibleClassifier, VisiblePatches, spread_out
+from vitrail.live.caches import Newest
 from vitrail.models.backbone import Backbone, backbone_of
 from vitrail.tasks.predictor import Predictor
 from vitrail.training.measure import device_of
@@ -59,6 +60,8 @@ class LiveModel:
     notes: tuple[str, ...] = ()
     prepared: str = ""
     side: int | None = None
+    recorded: Newest[Tensor] = field(default_factory=lambda: Newest(1), compare=False)
+    """The weights of one layer: large, and of use only while one points from patch to patch."""
 
     @property
     def backbone(self) -> Backbone:
@@ -174,6 +177,35 @@ class Seen:
         flow = rolled_out(recording, stages, start)[0]
         return Attention(layers, tuple(1 / layer[0].numel() for layer in layers), flow, 1 / flow.numel())
 
+    def attention_of_cell(self, layer: int, cell: int) -> tuple[Tensor, float]:
+        """Return where one patch looks in a layer: ``(K, h, w)``, and what each place would get of an even share.
+
+        Args:
+            layer: from 0.
+            cell: in whose centre the patch lies.
+
+        Raises:
+            ConfigError: the model has no attention, or there is no such cell, or it is painted away.
+        """
+        self._check_cell(cell)
+        backbone, size = self.model.backbone, (self.inputs.shape[-2], self.inputs.shape[-1])
+        weights = self.model.recorded.made((self, layer), lambda: self._weights(layer))
+        if backbone.has_windows:
+            partition = [one for stage in backbone.windows(*size) for one in stage][layer]
+            place = self._place(cell, (partition.h, partition.w))
+            return attention_from(weights, partition, place)[0], 1 / seen_from(partition, place)
+        grid = self._encoder.token_grid(*size)
+        assert grid is not None
+        number = cell if self.visible is None else int((self.visible == cell).nonzero())
+        rows = weights[0, :, backbone.prefix_tokens + number, backbone.prefix_tokens :]
+        return self._in_place(rows.unflatten(-1, grid)), 1 / weights.shape[-1]
+
+    def _weights(self, layer: int) -> Tensor:
+        encoder = self._encoder
+        with evaluating(encoder), record_attention(encoder, [layer]) as recorded:
+            encoder(self.inputs)
+        return recorded[layer]
+
     @functools.cached_property
     def tokens(self) -> Tensor:
         """Return what the model makes of each place: directions ``(D, h, w)`` of length 1, nan where it is not there.
@@ -190,14 +222,9 @@ class Seen:
         Raises:
             ConfigError: there is no such cell, or it is painted away.
         """
-        cells = self.model.cells
-        hidden_cells(cells, [cell])
-        if self.visible is not None and self.hidden[cell]:
-            raise ConfigError("this patch is painted away; point at one that is there")
-        (rows, columns), (row, column) = cells.grid, divmod(cell, cells.grid[1])
-        h, w = self.tokens.shape[-2:]
-        place = self.tokens[:, int((row + 0.5) * h / rows), int((column + 0.5) * w / columns)]
-        return torch.einsum("dhw,d->hw", self.tokens, place)
+        self._check_cell(cell)
+        row, column = self._place(cell, (self.tokens.shape[-2], self.tokens.shape[-1]))
+        return torch.einsum("dhw,d->hw", self.tokens, self.tokens[:, row, column])
 
     def explanation(self, method: str, label: int) -> Tensor:
         """Return what speaks for a class: ``(h, w)``, 0 or above.
@@ -254,6 +281,16 @@ class Seen:
 
     def _in_place(self, values: Tensor) -> Tensor:
         return values if self.visible is None else spread_out(values, self.visible, self.model.cells.grid)
+
+    def _place(self, cell: int, grid: tuple[int, int]) -> tuple[int, int]:
+        """Return the row and column of another grid in which a cell's centre lies."""
+        (rows, columns), (row, column) = self.model.cells.grid, divmod(cell, self.model.cells.grid[1])
+        return int((row + 0.5) * grid[0] / rows), int((column + 0.5) * grid[1] / columns)
+
+    def _check_cell(self, cell: int) -> None:
+        hidden_cells(self.model.cells, [cell])
+        if self.visible is not None and self.hidden[cell]:
+            raise ConfigError("this patch is painted away; point at one that is there")
 
     def _check_something_left(self) -> None:
         if bool(self.hidden.all()):

@@ -9,7 +9,7 @@ export class Stage {
    * @param canvas where it is drawn.
    * @param facts of the model: input, grid, takes_out.
    * @param hooks started(x, y), painted(x, y), ended(), pointed(x, y): places in [0, 1] of the input;
-   *   moved(row, column, isHidden) by the keyboard; pressed(event), whether another key means something.
+   *   left(), the pointer has gone; moved(row, column, isHidden) by the keyboard; pressed(event), whether another key means something.
    */
   constructor(canvas, facts, hooks) {
     this.canvas = canvas;
@@ -177,7 +177,14 @@ export class Stage {
   }
 
   leave() {
-    this.cursor = null;
+    this.mark(null);
+    this.hooks.left();
+  }
+
+  /** Frame a cell, as it is pointed at in another model's image; none where it is null. */
+  mark(cell) {
+    const columns = this.facts.grid[1];
+    this.cursor = cell === null ? null : [Math.floor(cell / columns), cell % columns];
     this.draw();
   }
 

@@ -15,7 +15,7 @@ export class Card {
    * @param app what all cards share: image, view, patch(), hidden(number), failed(error), hooks(number).
    */
   constructor(number, facts, app) {
-    Object.assign(this, { number, facts, app, layer: null, head: "mean", method: null, label: null, shown: "pasted" });
+    Object.assign(this, { number, facts, app, layer: null, head: "mean", from: "answer", method: null, label: null, shown: "pasted" });
     this.reply = null;
     this.removed = null;
     this.newest = new Newest((wanted, isNewest) => this.work(wanted, isNewest));
@@ -107,16 +107,21 @@ export class Card {
     const has = !facts.views[view].missing;
     if (!has) asked.view = "image";
     if (has && view === "attention") asked.layer = this.layer ?? facts.views.attention.heads.length - 1;
-    if (has && view === "similarity") asked.patch = app.patch(this.number);
+    if (has && this.points()) asked.patch = app.patch(this.number);
     if (has && view === "explanation") {
       asked.label = this.label;
       asked.method = this.chosenMethod();
       if (asked.method === "leave-one-out") Object.assign(asked, { view: "image", method: undefined });
     }
     if (has && view === "reconstruction") asked.shown = this.shown;
-    if (has && view === "similarity" && asked.patch === null) asked.view = "image";
+    if (asked.patch === null) asked.view = "image";
     this.frame.classList.add("waits");
     this.newest.ask({ asked, view });
+  }
+
+  /** Whether what is drawn follows the patch that is pointed at. */
+  points() {
+    return this.app.view === "similarity" || (this.app.view === "attention" && this.from === "patch");
   }
 
   chosenMethod() {
@@ -158,7 +163,7 @@ export class Card {
 
   remark() {
     const { app, reply } = this;
-    if (app.view === "similarity" && app.patch(this.number) === null) return "Point at a patch: the others are coloured by how alike the model finds them.";
+    if (this.points() && app.patch(this.number) === null) return "Point at a patch, or go to it with the arrow keys.";
     if (app.view === "reconstruction" && reply.difference !== undefined) {
       return `${this.facts.views.reconstruction.label} Hidden pixels differ from the original by ${reply.difference.toFixed(0)} of 255 on average.`;
     }
@@ -254,7 +259,14 @@ export class Card {
       this.head = head.value === "mean" ? "mean" : Number(head.value);
       if (this.reply) this.render();
     });
-    return [pair("Layer", layer, shown), pair("Head", head), element("span", { className: "quiet", textContent: view.whose })];
+    const from = element("select", { id: `from-${this.number}` });
+    for (const [value, text] of [["answer", view.whose], ["patch", "the patch you point at"]]) from.append(element("option", { value, textContent: text }));
+    from.value = this.from;
+    from.addEventListener("change", () => {
+      this.from = from.value;
+      this.refresh();
+    });
+    return [pair("Layer", layer, shown), pair("Head", head), pair("Seen from", from)];
   }
 
   explanationParts(view) {

@@ -37,7 +37,7 @@ class App {
     this.buildSamples();
     this.buildTools();
     this.buildViews();
-    if (!this.session.samples.length) at("cards").append(element("p", { className: "empty", textContent: "Open an image to begin, drag one onto the page, or paste it." }));
+    if (!this.session.samples.length) at("cards").append(element("p", { className: "empty", textContent: `Open an image to show it to ${this.models.map((model) => shortened(model.name, 40)).join(" and ")}, drag one onto the page, or paste it.` }));
   }
 
   // --- images ---
@@ -193,7 +193,8 @@ class App {
       },
       painted: (x, y) => this.mask.set(this.mask.brush(...first(x, y), this.size), this.value),
       ended: () => this.mask.end(),
-      pointed: (x, y) => this.pointed(...first(x, y)),
+      pointed: (x, y) => this.pointed(number, ...first(x, y)),
+      left: () => this.others(number).forEach((card) => card.stage.mark(null)),
       moved: (row, column, isHidden) => speak(`row ${row + 1}, column ${column + 1}${isHidden ? ", painted away" : ""}`),
       pressed: (event) => this.pressed(event),
     };
@@ -209,9 +210,14 @@ class App {
     return true;
   }
 
-  pointed(x, y) {
+  others(number) {
+    return this.cards.filter((card) => card.number !== number);
+  }
+
+  pointed(number, x, y) {
     this.place = [x, y];
-    if (this.view === "similarity") for (const card of this.cards) card.refresh();
+    for (const card of this.others(number)) card.stage.mark(this.patch(card.number));
+    for (const card of this.cards) if (card.points()) card.refresh();
   }
 
   /** The cell of a model that is pointed at; null where none is. */

@@ -7,7 +7,7 @@ export const VIEWS = {
   },
   attention: {
     title: "Attention",
-    says: "Where one layer looks, head by head: in multiples of an even share, without colour up to 1×. Attention shows where values are taken from, not what decides.",
+    says: "Where one layer looks, head by head, from the answer or from the patch you point at: in multiples of an even share, without colour up to 1×. Attention shows where values are taken from, not what decides.",
   },
   rollout: {
     title: "Rollout",
