@@ -2,6 +2,7 @@
 
 import json
 import math
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -135,3 +136,26 @@ def test_nothing_stored_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
     monkeypatch.chdir(tmp_path)
     (tmp_path / "other.pth").touch()
     assert read_calibration("other.pth", nn.Linear(2, 2), PREPARED) is None
+
+
+def test_files_of_the_first_format_still_open(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shutil.copytree(
+        Path(__file__).parents[1] / "fixtures" / "calibration_format_1", tmp_path / "runs" / "calibration-m"
+    )
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "m.pth").touch()
+    model = nn.Linear(6, 3)
+    with torch.no_grad():
+        model.weight.copy_(torch.arange(18.0).reshape(3, 6))
+        model.bias.copy_(torch.tensor([1.0, 2.0, 3.0]))
+    found = read_calibration("m.pth", model, PREPARED)
+    assert found is not None
+    assert (found.max_error, found.coverage) == (0.25, 0.9)
+    assert found.source == LearnedFrom("photos", "validation", 120, 2, "bf16")
+    known = found.reliability
+    assert known.temperature.value == 1.8587666833792689
+    assert (known.threshold(0.25).value, known.threshold(0.25).wrong) == (0.4058632460190856, 11)
+    assert (known.set_limit(0.9), known.set_limit(0.8)) == (0.57501033279311, 0.48440759486981055)
+    assert known.likeness is not None
+    assert known.likeness.distances(np.ones((1, 6)))[0] == pytest.approx(1.06346536, rel=1e-6)
+    assert known.likeness.limit == 1.7602499602152522
