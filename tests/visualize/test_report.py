@@ -101,6 +101,13 @@ def test_large_photographs_are_packed_tighter(tmp_path):
     assert "data:image/webp;base64," in written(tmp_path, images=[("noise", Image.fromarray(noise))])
 
 
+def test_an_image_that_is_too_long_for_one_format_is_written_in_another(tmp_path):
+    noise = np.random.default_rng(5).integers(0, 256, (17_000, 40, 3), dtype=np.uint8)
+    page = written(tmp_path, images=[("noise", Image.fromarray(noise))])
+    (source,) = re.findall(r'src="data:image/jpeg;base64,([^"]+)"', page)
+    assert Image.open(io.BytesIO(base64.b64decode(source))).size == (40, 17_000)
+
+
 @pytest.mark.parametrize(
     ("value", "text"),
     [

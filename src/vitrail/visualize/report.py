@@ -15,6 +15,7 @@ from PIL import Image
 TEMPLATE = "report.html.j2"
 LARGEST_PNG = 400_000  # Bytes; beyond them an image is a photograph, and WebP takes a fifth of the room.
 WEBP_QUALITY = 92
+LONGEST_WEBP, LONGEST_JPEG = 16_383, 65_535  # Pixels of a side that the formats can hold.
 THUMBNAIL, JPEG_QUALITY = 150, 80  # Longer side in pixels: some 6 kB each.
 MOST_LISTED, LONGEST_TEXT = 50, 160  # Items of a list, and letters of a text, that a table's cell holds.
 
@@ -147,14 +148,16 @@ EMPTY = dict.fromkeys(("facts", "chapters", "figures", "tables", "sections", "st
 
 
 def data_uri(image: Image.Image | str | Path) -> str:
-    """Write an image, or a file of one, into an address: PNG, or WebP where that would be large."""
+    """Write an image, or a file of one, into an address: PNG; where that would be large WebP or, if too long, JPEG."""
     if not isinstance(image, Image.Image):
         with Image.open(image) as opened:
             image = opened.convert("RGB")
     content = _encoded(image, "PNG", optimize=True)
     kind = "png"
-    if len(content) > LARGEST_PNG:
+    if len(content) > LARGEST_PNG and max(image.size) <= LONGEST_WEBP:
         content, kind = _encoded(image, "WEBP", quality=WEBP_QUALITY, method=4), "webp"
+    elif len(content) > LARGEST_PNG and max(image.size) <= LONGEST_JPEG:
+        content, kind = _encoded(image.convert("RGB"), "JPEG", quality=WEBP_QUALITY, subsampling=0), "jpeg"
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"
 
 
