@@ -9,6 +9,8 @@ import pytest
 import torch
 
 import vitrail
+from tests.commands.foreign import timm_file
+from vitrail.cli import main
 from vitrail.config import Preprocessing
 from vitrail.errors import MissingExtra, WeightsError
 from vitrail.heads.names import build_model, parse_model
@@ -225,3 +227,11 @@ def test_a_trust_card_of_other_weights_or_a_damaged_one_is_never_passed_on(model
     card.write_text(card.read_text()[:-20])
     with pytest.raises(WeightsError, match="is no trust card"):
         save_pretrained(model, tmp_path / "socks", DESCRIPTION, trust=card)
+
+
+def test_the_command_passes_on_the_trust_card_of_anybodys_weights(hub, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    file = timm_file(tmp_path / "socks.safetensors", 2)
+    trust_json(tmp_path / "runs" / "trust-socks", from_pretrained(file)[0].state_dict())
+    assert main(["weights", "push", "socks.safetensors", "--to", "me/socks"]) == 0
+    assert "| right (top-1) | 91.2 % (88.0 to 94.0) |" in hub.files["README.md"].decode()
