@@ -151,7 +151,8 @@ export class Card {
     this.stage.show({ map: map && map.drawn, values: map && map.values, drawing });
     drawLegend(this.legend, map && map.drawn);
     this.legend.setAttribute("aria-label", map ? `Colour scale: ${map.drawn.unit}` : "");
-    const why = facts.views[view].missing || reply.note || this.remark();
+    const isSaid = view === "explanation" && !facts.classes.length; // in the place of the prediction
+    const why = isSaid ? "" : facts.views[view].missing || reply.note || this.remark();
     if (this.note.textContent !== why) this.note.textContent = why;
     this.seen.hidden = !reply.drawing || view !== "reconstruction";
     this.redraw();
