@@ -8,7 +8,13 @@ import numpy as np
 import pytest
 
 from vitrail.tasks.detection.average_precision import class_precisions, evaluate, twelve_figures
-from vitrail.tasks.detection.matches import class_precision, match_all, precisions_of
+from vitrail.tasks.detection.matches import (
+    FEWEST_OBJECTS,
+    ClassMatches,
+    class_precision,
+    match_all,
+    precisions_of,
+)
 
 
 def drawn(seed: int, images: int = 12, crowds: bool = True) -> tuple[dict, list[dict]]:
@@ -74,7 +80,11 @@ def test_on_real_detections_they_are_the_official_figures(kind: str, masks: bool
     ours = precisions_of(match_all(truth, results, evaluate(truth, results, masks)))
     assert ours.ap.value == pytest.approx(theirs["ap"], abs=1e-6)
     assert ours.ap50.value == pytest.approx(theirs["ap50"], abs=1e-6)
-    assert ours.ap.low < ours.ap.value < ours.ap.high
+    counts = np.bincount([one["category_id"] for one in truth["annotations"] if not one["iscrowd"]])
+    assert ours.ap.low is None  # the 80 classes have 10 objects on average
+    known = [one.low is not None for one in ours.classes]
+    assert known == [counts[category["id"]] >= FEWEST_OBJECTS for category in truth["categories"]]
+    assert any(known)
 
 
 def test_an_image_that_counts_twice_is_one_that_is_there_twice() -> None:
@@ -108,3 +118,26 @@ def test_nothing_found_and_nothing_there_have_figures_without_an_error() -> None
     one_image = precisions_of(match_all(*drawn(5, 1), evaluate(*drawn(5, 1), False)))
     assert one_image.resamples == 0
     assert one_image.ap.low is None
+
+
+def test_nine_of_ten_intervals_hold_the_average_precision_of_all_images_there_could_be() -> None:
+    """Drawn: objects of which some are found, the surer the likelier, and detections that are none."""
+
+    def sample(random: np.random.RandomState, images: int, classes: int) -> list[ClassMatches]:
+        matches = []
+        for _ in range(classes):
+            objects = random.poisson(1.0, images)
+            there = np.repeat(np.arange(images), objects)
+            false = np.repeat(np.arange(images), random.poisson(2.0, images))
+            hit = random.random_sample(len(there)) > np.linspace(0.1, 0.9, 10)[:, None]
+            hit = np.concatenate([hit, np.zeros((10, len(false)), dtype=bool)], axis=1)
+            score = np.concatenate([random.beta(4, 2, len(there)), random.beta(2, 4, len(false))])
+            order = np.argsort(-score, kind="stable")
+            image = np.concatenate([there, false])[order]
+            matches.append(ClassMatches(image, score[order], hit[:, order], np.zeros_like(hit), objects))
+        return matches
+
+    true = precisions_of(sample(np.random.RandomState(1), 20_000, 1)[:1], seed=1)
+    found = [precisions_of(sample(np.random.RandomState(seed), 100, 4), seed) for seed in range(40)]
+    assert sum(one.ap.low <= true.ap.value <= one.ap.high for one in found) >= 33
+    assert sum(one.ap50.low <= true.ap50.value <= one.ap50.high for one in found) >= 33

@@ -108,7 +108,7 @@ def test_regions_are_those_of_a_flood_fill_by_their_size(monkeypatch: pytest.Mon
 
 
 def test_intervals_are_those_of_images_drawn_anew_and_values_those_that_were_added_up() -> None:
-    seeds = [3, 4, 5, 6, 8, 9]
+    seeds = [3, 4, 5, 6, 8, 9, 11, 13, 14, 17, 18, 19]
     study, totals = studied(seeds)
     images = Images(tuple(range(len(seeds))), None, tuple(f"{seed}.png" for seed in seeds))
     found = summarise("test", images, totals, study, tuple("abcd"), ())
@@ -119,14 +119,15 @@ def test_intervals_are_those_of_images_drawn_anew_and_values_those_that_were_add
         union = table.sum(axis=0) + table.sum(axis=1) - table.diagonal()
         drawn.append(np.mean([table[k, k] / union[k] for k in range(CLASSES) if union[k]]))
     one = found.estimates["mean_iou"]
-    assert (one.low, one.high) == pytest.approx(tuple(np.quantile(drawn, (0.025, 0.975))))
+    low, high = np.quantile(drawn, (0.025, 0.975))
+    assert (one.low, one.high) == pytest.approx((2 * found.mean_iou - high, 2 * found.mean_iou - low))
     assert one.value == found.mean_iou
     assert found.estimates["loss"].value == found.loss
     assert [row.iou.value for row in found.per_class] == pytest.approx([row[2] for row in found.classes])
     assert [row.found.value for row in found.per_class[:3]] == pytest.approx([row[3] for row in found.classes[:3]])
     assert found.per_class[3].found.value is None
     shares = {name: table.diagonal().sum() / table.sum() for name, table in zip(images.names, known, strict=True)}
-    assert [one.file for one in found.worst_images] == sorted(shares, key=shares.__getitem__)
+    assert [one.file for one in found.worst_images] == sorted(shares, key=shares.__getitem__)[:8]
     assert found.worst_images[0].right == pytest.approx(min(shares.values()))
 
 

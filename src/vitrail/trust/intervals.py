@@ -18,6 +18,9 @@ CONFIDENCE = 0.95
 RESAMPLES = 2000
 """Times that images are drawn anew, with replacement, for an interval."""
 
+FEWEST = 10
+"""Images from which a bootstrap over them tells anything."""
+
 AT_ONCE = 2**22
 """Numbers drawn at a time: 32 MB, however many images there are."""
 
@@ -122,20 +125,25 @@ def resampled(count: int, resamples: int = RESAMPLES, seed: int = 0) -> Iterator
 
 
 def mean_estimate(values: np.ndarray, seed: int = 0) -> Estimate:
-    """Return the mean over images with its interval by bootstrap over them.
+    """Return the mean over images with its interval by bootstrap over them; of fewer than `FEWEST` there is none.
 
     Args:
         values: ``(N,)``, one for each image.
         seed: of the bootstrap.
     """
     values = np.asarray(values, dtype=np.float64)
-    if not len(values):
-        return Estimate(None)
+    if len(values) < FEWEST:
+        return Estimate(float(values.mean()) if len(values) else None)
     drawn = np.concatenate([values[rows].mean(axis=1) for rows in resampled(len(values), seed=seed)])
     return percentile_estimate(float(values.mean()), drawn)
 
 
-def counts_estimate(counts: np.ndarray, statistic: Callable[[np.ndarray], np.ndarray], seed: int = 0) -> Estimate:
+def counts_estimate(
+    counts: np.ndarray,
+    statistic: Callable[[np.ndarray], np.ndarray],
+    seed: int = 0,
+    interval: Callable[[float, np.ndarray], Estimate] | None = None,
+) -> Estimate:
     """Return a figure of counts, such as of a confusion matrix, with its interval by bootstrap over what was counted.
 
     To draw N images anew is to draw from the multinomial distribution how many fall into each cell, which takes time by
@@ -146,16 +154,17 @@ def counts_estimate(counts: np.ndarray, statistic: Callable[[np.ndarray], np.nda
         statistic: takes ``(R, cells)`` float64, the cells in the order of ``counts.ravel()``, and returns ``(R,)``; nan
             where the figure is not defined.
         seed: of the bootstrap.
+        interval: `percentile_estimate`, the default, or `basic_estimate`.
     """
     cells = np.asarray(counts).ravel()
     total = int(cells.sum())
     value = float(statistic(cells[None].astype(np.float64))[0]) if total else math.nan
-    if math.isnan(value):
-        return Estimate(None)
+    if math.isnan(value) or total < FEWEST:
+        return Estimate(None if math.isnan(value) else value)
     random, rows = np.random.RandomState(seed), max(1, AT_ONCE // cells.size)
     sizes = [min(rows, RESAMPLES - start) for start in range(0, RESAMPLES, rows)]
     drawn = [statistic(random.multinomial(total, cells / total, size).astype(np.float64)) for size in sizes]
-    return percentile_estimate(value, np.concatenate(drawn))
+    return (interval or percentile_estimate)(value, np.concatenate(drawn))
 
 
 def bootstrap(
@@ -183,16 +192,37 @@ def percentile_estimate(value: float, drawn: np.ndarray) -> Estimate:
     Where all resamples agree, as they do of images that are all alike or of a single one, they say nothing of other
     images, and there is no interval. Resamples in which the figure is not defined are left out.
     """
+    ends = _middle(value, drawn)
+    return Estimate(value) if ends is None else Estimate(value, min(ends[0], value), max(ends[1], value))
+
+
+def basic_estimate(value: float, drawn: np.ndarray) -> Estimate:
+    """Return a share with its basic interval: the middle 95 % of resamples, mirrored at the share itself.
+
+    Of few images some figures are too low or too high on average, as F1 is of a class with few images. Resamples are so
+    once more, and mirroring them takes that out (Davison & Hinkley 1997, section 5.2.1); `percentile_estimate` would
+    count it twice. The interval is held within [0, 1], and the share within the interval.
+    """
+    ends = _middle(value, drawn)
+    if ends is None:
+        return Estimate(value)
+    low, high = 2 * value - ends[1], 2 * value - ends[0]
+    return Estimate(value, max(0.0, min(low, value)), min(1.0, max(high, value)))
+
+
+def _middle(value: float, drawn: np.ndarray) -> tuple[float, float] | None:
+    """Return the ends of the middle 95 %; None where all resamples agree."""
     finite = drawn[np.isfinite(drawn)]
     if not len(finite) or float(np.ptp(finite)) <= 1e-12 * max(1.0, abs(value)):
-        return Estimate(value)
+        return None
     low, high = np.quantile(finite, ((1 - CONFIDENCE) / 2, (1 + CONFIDENCE) / 2))
-    return Estimate(value, min(float(low), value), max(float(high), value))
+    return float(low), float(high)
 
 
 __all__ = [
     "Estimate",
     "accuracy_interval",
+    "basic_estimate",
     "bootstrap",
     "clopper_pearson",
     "counts_estimate",

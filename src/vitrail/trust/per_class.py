@@ -8,10 +8,22 @@ from dataclasses import dataclass
 import numpy as np
 from scipy import sparse
 
-from vitrail.trust.intervals import Estimate, Z, counts_estimate, share_estimate, wilson
+from vitrail.trust.intervals import (
+    Estimate,
+    Z,
+    basic_estimate,
+    counts_estimate,
+    percentile_estimate,
+    share_estimate,
+    wilson,
+)
 
 AVERAGED = ("mean_class", "precision", "f1")
 """Figures whose mean over the classes is taken: recall (also called balanced accuracy), precision, and F1."""
+
+
+FEWEST_EACH = 5
+"""Images of a class, on average, from which means of precision and F1 over the classes have intervals."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +87,9 @@ def averages(confusion: np.ndarray, seed: int = 0) -> dict[str, Estimate]:
     """Return the mean over the classes of recall, precision and F1, by the names in `AVERAGED`.
 
     Intervals are by bootstrap over images. Recall is averaged over the classes that have images, precision and F1 over
-    those that have images or are named. As in scikit-learn, precision is 0 of a class that is never named.
+    those that have images or are named. As in scikit-learn, precision is 0 of a class that is never named. Where
+    classes have fewer than `FEWEST_EACH` images on average, precision and F1 are too low by more than a resample can
+    tell, and have no interval.
 
     Args:
         confusion: ``(K, K)`` whole numbers: images of class i called class j.
@@ -92,7 +106,13 @@ def averages(confusion: np.ndarray, seed: int = 0) -> dict[str, Estimate]:
     def mean_of(name: str, drawn: np.ndarray) -> np.ndarray:
         return _mean_over_classes(name, drawn @ right, drawn @ of_label, drawn @ of_answer)
 
-    return {name: counts_estimate(counts, lambda drawn, n=name: mean_of(n, drawn), seed) for name in AVERAGED}
+    found = {}
+    for name in AVERAGED:
+        interval = percentile_estimate if name == "mean_class" else basic_estimate
+        found[name] = counts_estimate(counts, lambda drawn, n=name: mean_of(n, drawn), seed, interval)
+    if counts.sum() < FEWEST_EACH * len(np.unique(rows)):
+        found |= {name: Estimate(found[name].value) for name in ("precision", "f1")}
+    return found
 
 
 def _mean_over_classes(name: str, hits: np.ndarray, images: np.ndarray, said: np.ndarray) -> np.ndarray:

@@ -8,13 +8,13 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from vitrail.tasks.detection.average_precision import CocoResults
-from vitrail.trust.intervals import AT_ONCE, RESAMPLES, Estimate, percentile_estimate
+from vitrail.trust.intervals import AT_ONCE, RESAMPLES, Estimate, basic_estimate
 
 OVERLAPS = tuple(round(0.5 + 0.05 * step, 2) for step in range(10))
 """Intersections over union from which on a detection is an object, as COCO counts."""
@@ -25,6 +25,12 @@ MOST_FOUND = 100
 RECALLS = np.linspace(0.0, 1.0, 101)
 
 FEWEST_RESAMPLES = 100
+
+FEWEST_OBJECTS, FEWEST_EACH = 20, 50
+"""Objects of a class from which its average precision has an interval, and objects of a class, on average, from which
+the mean over the classes has one. Of fewer, average precision is too high by more than a resample can tell: in draws
+from known distributions the intervals of the mean over ten classes of 20 objects held the truth in 67 % of cases, of
+six classes of 50 in 88 %, of four of 100 in 90 %."""
 
 MOST_WORK = 2e9
 """Numbers that a bootstrap adds up at most, which takes about half a minute: of more detections, images are drawn anew
@@ -188,8 +194,19 @@ def precisions_of(matches: list[ClassMatches], seed: int = 0) -> Precisions:
     sizes = [min(rows, resamples - start) for start in range(0, resamples, rows)]
     drawn = [_means(matches, random.multinomial(images, np.full(images, 1 / images), size)) for size in sizes]
     pairs = zip(once[:, 0], np.concatenate(drawn, axis=1), strict=True)
-    found = [Estimate(None) if np.isnan(value) else percentile_estimate(float(value), row) for value, row in pairs]
-    return Precisions(*found[:3], tuple(found[3:]), resamples)
+    found = [Estimate(None) if np.isnan(value) else basic_estimate(float(value), row) for value, row in pairs]
+    return _where_known(Precisions(*found[:3], tuple(found[3:]), resamples), matches)
+
+
+def _where_known(found: Precisions, matches: list[ClassMatches]) -> Precisions:
+    """Take intervals away where there are too few objects: average precision is too high by more than they tell."""
+    objects = [int(one.objects.sum()) for one in matches]
+    pairs = zip(found.classes, objects, strict=True)
+    classes = tuple(one if count >= FEWEST_OBJECTS else Estimate(one.value) for one, count in pairs)
+    if sum(objects) >= FEWEST_EACH * np.count_nonzero(objects):
+        return replace(found, classes=classes)
+    means = {name: Estimate(getattr(found, name).value) for name in ("ap", "ap50", "ap75")}
+    return replace(found, classes=classes, **means)
 
 
 def _means(matches: list[ClassMatches], weights: np.ndarray) -> np.ndarray:

@@ -52,7 +52,7 @@ def sentences(found: DetectionEvaluation) -> Iterator[str]:
         if known:
             yield f"{kind}: {', '.join(known)}; in brackets 95 % intervals, by bootstrap over images"
         else:
-            yield f"{kind}: no intervals, as images are too few, or detections too many to be added up again"
+            yield f"{kind}: no intervals, as images or objects are too few, or detections too many to be added up again"
     yield (
         f"found and right: at IoU 0.5, of detections with a score of {percent(found.threshold)} or more; small, medium "
         "and large: AP of objects below 32^2 pixels, up to 96^2, and above"

@@ -21,7 +21,7 @@ from vitrail.tasks.segmentation.words import (
     sentences,
 )
 from vitrail.training.measure import mean_of_ratios
-from vitrail.trust.intervals import RESAMPLES, Estimate, percentile_estimate
+from vitrail.trust.intervals import FEWEST, RESAMPLES, Estimate, basic_estimate, percentile_estimate
 
 MOST_IMAGES, MOST_CONFUSIONS = 8, 10
 """Images that are kept by name and drawn, and confusions that are kept."""
@@ -214,10 +214,21 @@ def estimates_of(study: Study, seed: int = 0) -> dict[str, Estimate]:
     random = np.random.RandomState(seed)
     once = all_of(np.ones((1, images)))
     drawn = all_of(random.multinomial(images, np.full(images, 1 / images), RESAMPLES).astype(np.float64))
-    return {
-        name: Estimate(None) if np.isnan(value[0]) else percentile_estimate(float(value[0]), drawn[name])
-        for name, value in once.items()
-    }
+    return {name: _estimate(name, float(value[0]), drawn[name], images) for name, value in once.items()}
+
+
+def _estimate(name: str, value: float, drawn: np.ndarray, images: int) -> Estimate:
+    """Return a figure with its interval; of few images there is none.
+
+    Means over the classes are too high on average where a class is in few of the images, which the basic interval takes
+    out.
+    """
+    if np.isnan(value) or images < FEWEST:
+        return Estimate(None if np.isnan(value) else value)
+    return basic_estimate(value, drawn) if name in OVER_CLASSES else percentile_estimate(value, drawn)
+
+
+OVER_CLASSES = ("mean_iou", "mean_accuracy")
 
 
 def _share(part: np.ndarray, whole: np.ndarray) -> np.ndarray:
