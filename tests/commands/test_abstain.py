@@ -273,6 +273,9 @@ def test_an_open_model_abstains_as_the_command_does(quick: Path) -> None:
         assert (one.unsure, one.candidates, one.unlike) == (other.unsure, other.candidates, other.unlike)
         assert one.top(10) == other.classes
         assert json.loads(json.dumps(one.to_dict()))["answer"] == one.answer
+        shown = one._repr_html_()
+        assert f"<b>{one.answer or 'unsure'}</b>" in shown
+        assert ("unlike the training images" in shown) == one.unlike
     plain = model.predict(images[0])
     assert "unsure" not in plain.to_dict()
     with pytest.raises(ConfigError, match="for abstain=True"):

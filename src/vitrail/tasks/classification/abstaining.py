@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from html import escape
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +15,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from vitrail.console import percent
+from vitrail.console import percent, shortened
 from vitrail.errors import ConfigError
 from vitrail.tasks.classification.predictor import BATCH_SIZE, ClassPredictor, ClassProbabilities
 from vitrail.training.runtime import Runtime
@@ -50,6 +51,11 @@ class CautiousProbabilities(ClassProbabilities):
     def to_dict(self) -> dict[str, Any]:
         """Return what `ClassProbabilities.to_dict` does, and all that is said beyond."""
         return {**super().to_dict(), "answer": self.answer, **self.beyond()}
+
+    def _repr_html_(self) -> str:
+        said = "unsure" if self.unsure else escape(self.label)
+        unlike = ", unlike the training images" if self.unlike else ""
+        return f"<p><b>{said}</b>{unlike}; may be {escape(shortened(self.candidates))}</p>{super()._repr_html_()}"
 
     def beyond(self) -> dict[str, Any]:
         """Return what is said beyond probabilities, as plain values."""
