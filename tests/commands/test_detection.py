@@ -102,6 +102,24 @@ def test_a_run_folder_holds_images_and_a_report(detector: Path) -> None:
     assert "validation/mask_ap50" in rows[-1]
 
 
+def test_the_anchors_that_learn_each_object_are_kept_as_numbers(detector: Path, tmp_path: Path) -> None:
+    vitrail.look(str(detector), out=str(tmp_path), count=2)
+    images = json.loads((tmp_path / "anchors.json").read_text())["images"]
+    assert images
+    for one in images:
+        assert 0 < len(one["anchors"]) == len(one["strides"]) <= one["of_anchors"]
+        for box in one["objects"]:  # each has at least one, however badly it fits
+            assert max(_iou(box, anchor) for anchor in one["anchors"]) > 0
+
+
+def _iou(one: list[float], other: list[float]) -> float:
+    width = min(one[2], other[2]) - max(one[0], other[0])
+    height = min(one[3], other[3]) - max(one[1], other[1])
+    both = max(0.0, width) * max(0.0, height)
+    area, beside = ((box[2] - box[0]) * (box[3] - box[1]) for box in (one, other))
+    return both / (area + beside - both)
+
+
 def test_going_on_from_a_checkpoint_ends_with_the_same_weights(detector: Path, shapes: Path, tmp_path: Path) -> None:
     copy = tmp_path / "copy"
     shutil.copytree(detector, copy, symlinks=True)

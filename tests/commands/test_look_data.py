@@ -75,6 +75,17 @@ def test_objects_are_those_that_are_predicted(tmp_path: Path) -> None:
         assert sure <= {round(one["score"], 4) for one in image["objects"]}
 
 
+def test_where_a_detector_looks_for_its_surest_objects_is_kept(tmp_path: Path) -> None:
+    checkpoint, files = untrained(tmp_path / "model", task="detect"), photos(tmp_path / "photos", ((40, 32), (32, 48)))
+    out = looked(checkpoint, files, tmp_path / "look")
+    looks, found = np.load(out / "attention.npz"), json.loads((out / "objects.json").read_text())["images"]
+    for number, one in enumerate(found):
+        surest = [thing["score"] for thing in one["objects"][:3]]
+        assert looks[f"scores_{number}"].tolist() == pytest.approx(surest, abs=1e-4)
+        assert [NAMES[k] for k in looks[f"classes_{number}"]] == [thing["class"] for thing in one["objects"][:3]]
+        assert looks[f"multiples_{number}"].shape == (len(surest), *((32, 40) if number == 0 else (48, 32)))
+
+
 def test_segments_are_the_classes_that_are_predicted_at_the_images_own_size(tmp_path: Path) -> None:
     checkpoint, files = untrained(tmp_path / "model", task="segment"), photos(tmp_path / "photos", ((40, 32), (32, 48)))
     found = np.load(looked(checkpoint, files, tmp_path / "look") / "segments.npz")

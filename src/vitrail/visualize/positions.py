@@ -73,7 +73,7 @@ def draw_biases(tables: Sequence[Tensor]) -> Image.Image:
     ]
     note = (
         "What each head adds to its scores by where a key lies from its query, which stands in the middle: to its "
-        "right the key to the right. A head with one bright spot beside the middle looks at that neighbour."
+        "right the key to the right. A head with one dark red spot beside the middle looks at that neighbour."
     )
     return sheet(rows, note=note, legend=bias_legend())
 

@@ -55,12 +55,12 @@ def draw(model: Any, description: Description, images: Images) -> dict[str, Figu
     few = shown[:DRAWN_CLOSELY]
     looks = _attention(predictor, few, found) if has_attention(model) else None
     if looks is not None:
-        drawn["attention"] = Figure(looks)
+        drawn["attention"] = looks
     if model.has_cross_attention:  # a DETR has neither pyramid nor anchors
         return drawn
     drawn["pyramid"] = Figure(_pyramid(predictor, few))
     if isinstance(images, ObjectImages):
-        drawn["anchors"] = Figure(_anchors(predictor, images, few))
+        drawn["anchors"] = _anchors(predictor, images, few)
     return drawn
 
 
@@ -108,11 +108,12 @@ def _pyramid(predictor: ObjectPredictor, shown: list[Image.Image]) -> Image.Imag
 
 
 @torch.inference_mode()
-def _anchors(predictor: ObjectPredictor, images: ObjectImages, shown: list[Image.Image]) -> Image.Image:
+def _anchors(predictor: ObjectPredictor, images: ObjectImages, shown: list[Image.Image]) -> Figure:
     """Draw the anchors that learn to find each object, in the colour of their stride, around the objects' boxes."""
     from torchvision.models.detection.image_list import ImageList
 
     tiles: list[Tile | None] = []
+    listed: list[dict[str, Any]] = []
     model = predictor.model
     network = model.proposals
     strides = (*model.pyramid.strides, 2 * model.pyramid.strides[-1])
@@ -132,15 +133,28 @@ def _anchors(predictor: ObjectPredictor, images: ObjectImages, shown: list[Image
         drawn = outlined(large, boxes.numpy() * factor)
         drawn = draw_objects(drawn, anchors[matched].numpy() * factor, [""] * len(matched), levels)
         tiles.append(Tile(drawn, f"objects: {len(objects)}\n{len(matched)} of {len(anchors):,} anchors match"))
+        listed.append(
+            {
+                "file": images.names[number],
+                "input_size": list(pixels.shape[-2:]),
+                "objects": boxes.tolist(),
+                "anchors": anchors[matched].tolist(),
+                "strides": [strides[level] for level in levels],
+                "of_anchors": len(anchors),
+            }
+        )
     drawn = sheet([tiles], note=ANCHORS_NOTE)
-    return below(drawn, legend([(f"stride {s}", colour_of(level)) for level, s in enumerate(strides)], drawn.width))
+    scale = legend([(f"stride {s}", colour_of(level)) for level, s in enumerate(strides)], drawn.width)
+    return Figure(
+        below(drawn, scale), data={"boxes": "left, top, right, bottom in pixels of the input", "images": listed}
+    )
 
 
-def _attention(predictor: ObjectPredictor, shown: list[Image.Image], results: list[FoundObjects]) -> Image.Image | None:
+def _attention(predictor: ObjectPredictor, shown: list[Image.Image], results: list[FoundObjects]) -> Figure | None:
     """Draw where the detector looks for the objects it is surest of; None where it finds nothing."""
     rows: list[list[Tile | None]] = []
-    what = ""
-    for image, result in zip(shown, results[: len(shown)], strict=True):
+    what, data = "", {}
+    for number, (image, result) in enumerate(zip(shown, results[: len(shown)], strict=True)):
         found = result.detections
         found = found.keep(torch.arange(min(LOOKED_AT, len(found))))
         if not len(found):
@@ -150,6 +164,8 @@ def _attention(predictor: ObjectPredictor, shown: list[Image.Image], results: li
         filled = F.pad(pixels, (0, -width % PADDED_TO, 0, -height % PADDED_TO))
         boxes = found.scaled(height / image.height, width / image.width).boxes
         maps, what = object_multiples(predictor.model, filled, boxes)
+        data[f"multiples_{number}"] = torch.stack([values[:height, :width] for values in maps]).half()
+        data |= {f"boxes_{number}": found.boxes, f"scores_{number}": found.scores, f"classes_{number}": found.classes}
         large = enlarge(image)
         found = found.scaled(large.height / image.height, large.width / image.width)
         names = [result.class_names[k] for k in found.classes.tolist()]
@@ -162,7 +178,7 @@ def _attention(predictor: ObjectPredictor, shown: list[Image.Image], results: li
     if not rows:
         return None
     note = f"For each of the objects the detector is surest of, in its box: {what}. All maps have the one scale above."
-    return sheet(rows, note=note, legend=attention_legend())
+    return Figure(sheet(rows, note=note, legend=attention_legend()), data=data)
 
 
 def _normalised(predictor: ObjectPredictor, image: Image.Image) -> torch.Tensor:
