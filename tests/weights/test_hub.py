@@ -195,6 +195,7 @@ def trust_json(folder: Path, tensors, data: str = "/home/me/socks") -> Path:
             command="vitrail evaluate {model} {data}",
         ),
         not_measured("stress", "Under stress", "vitrail stress {model} {data}"),
+        not_measured("audit", "Leaks", "vitrail doctor {data} --deep --encoder '/home/me/my weights.pt' --out x"),
         Section("weights", "The weights", (("licence", "mit <b>"),), values={"tensors": tensors_sha256(tensors)}),
     )
     card = TrustCard("/home/me/runs/socks", "vit_s16", data, "test", (), sections)
@@ -213,6 +214,7 @@ def test_the_trust_card_of_a_model_goes_into_its_own_card_without_where_anything
     assert "`vitrail evaluate FOLDER socks` repeats it." in card
     assert "Not measured.\n\n`vitrail stress FOLDER socks` measures it." in card
     assert "mit &lt;b&gt;" in card
+    assert "`vitrail doctor socks --deep --encoder ENCODER --out x` measures it." in card
     assert "/home/me" not in card
     assert "\n\n\n" not in card
     assert set(hub.files) == {"README.md", "config.json", "model.safetensors"}

@@ -112,6 +112,9 @@ def headlines(sections: Sequence[Section]) -> tuple[tuple[str, str], ...]:
         found += [(name, value.partition(" (")[0])] if " (" in value else []
     if "calibration" in named:
         found.append(("calibration error", named["calibration"].facts[0][1].partition(" (")[0]))
+    if "abstention" in named and " (" in named["abstention"].facts[0][1]:
+        name, value = named["abstention"].facts[0]
+        found.append((name, value.partition(" (")[0]))
     return tuple(found)
 
 

@@ -43,6 +43,11 @@ def audit_section(found: Mapping[str, Any], encoder: str, command: str, where: s
     return Section(NAME, TITLE, tuple(facts), sentences, tuple(tables), values, command)
 
 
+def audit_headline(section: Section) -> tuple[tuple[str, str], ...]:
+    """Return what the top of the card says of it."""
+    return tuple((name, value.partition(" of ")[0]) for name, value in section.facts[:2])
+
+
 def _table(found: Mapping[str, Any], kind: str) -> CardTable | None:
     chosen = [one for one in found["suggestions"] if one["what"] == kind]
     if not chosen:
@@ -55,4 +60,4 @@ def _table(found: Mapping[str, Any], kind: str) -> CardTable | None:
     )
 
 
-__all__ = ["audit_section"]
+__all__ = ["audit_headline", "audit_section"]

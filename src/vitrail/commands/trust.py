@@ -10,6 +10,7 @@ from typing import Any
 
 from vitrail.arguments import option_named
 from vitrail.card.accuracy import headlines
+from vitrail.card.data_doubts import audit_headline
 from vitrail.card.kept import Part, kept_part
 from vitrail.card.page import write_card
 from vitrail.card.provenance import data_section, repeat_section, weights_section
@@ -29,6 +30,8 @@ from vitrail.training.distributed import check_alone
 from vitrail.training.precision import keep_large_buffers
 
 CARD, PAGE = "trust.json", "trust.html"
+HEADLINES = {"stress": robustness_headline, "audit": audit_headline}
+"""What the top of the card says of sections, beside those of the evaluation."""
 
 
 def trust_card(model: str | Path, data: str | Path, **settings: Any) -> TrustCard:
@@ -110,7 +113,8 @@ def _written(subject: Subject, parts: Sequence[Part], out: Path) -> TrustCard:
     repeat = repeat_section(_environment(subject), commands, " ".join(("vitrail trust", MODEL, DATA, *words)))
     top = [*headlines(measured)]
     for section in measured:
-        top += robustness_headline(section) if section.name == "stress" and section.is_measured else ()
+        if section.is_measured and section.name in HEADLINES:
+            top += HEADLINES[section.name](section)
     card = TrustCard(
         settings.model,
         subject.opened.description.name,

@@ -136,6 +136,7 @@ def _asked(study: dict[str, Any]) -> list[str]:
         "device",
         "precision",
         "saliency",
+        "saliency_encoder",
         "normalization",
         "resize",
         "crop_fraction",

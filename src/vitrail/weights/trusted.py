@@ -20,6 +20,10 @@ FOLDER = "trust"
 """Where ``vitrail trust`` leaves the card of a run."""
 
 
+ENCODERS = re.compile(r"(--(?:saliency-)?encoder) (?!{)(?:\$?'[^']*'|\S+)")
+"""Options of a command that say where other weights lie."""
+
+
 @dataclass(frozen=True)
 class TrustPart:
     """A section of a trust card.
@@ -69,7 +73,8 @@ def read_trust_card(file: Path, tensors: Mapping[str, Tensor]) -> tuple[TrustPar
 def _part(section: dict[str, Any], data: str) -> TrustPart:
     facts = tuple((str(name), str(value)) for name, value in section["facts"])
     named = {"{model}": "FOLDER", "{data}": Path(data).name or "DATA"}
-    command = re.sub("{model}|{data}", lambda found: named[found[0]], str(section["command"]))
+    command = ENCODERS.sub(r"\1 ENCODER", str(section["command"]))
+    command = re.sub("{model}|{data}", lambda found: named[found[0]], command)
     return TrustPart(str(section["title"]), facts if section["is_measured"] else (), command)
 
 
