@@ -19,6 +19,7 @@ from sklearn import metrics
 import vitrail
 from tests.commands.data_sets import Record, class_folders, records
 from tests.commands.untrained import NAMES, untrained
+from tests.support.forks import finish_together
 from vitrail.cli import main
 from vitrail.config import to_json
 from vitrail.errors import ConfigError, VitrailError
@@ -230,7 +231,8 @@ def test_the_smallest_data_sets_give_a_page_without_a_wrong_number(
     assert ("left out: 6 of 12 images" in said) == (kind == "damaged")
     if kind == "a class missing":
         assert found.per_class[2].recall.value is None
-        assert "of 3 classes 1 has no images here, and no part in means over them: class 2" in said
+        assert "of 3 classes 1 has no images here: class 2" in said
+        assert ("named although no image is of it" in said) == (found.per_class[2].said > 0)
     assert (out / "evaluate.html").is_file()
 
 
@@ -243,6 +245,15 @@ def test_more_scores_than_are_kept_leave_out_what_needs_them_and_say_so(
     assert few.per_class[0].auroc.value is few.estimates["auroc"].value is None
     assert any("no AUROC and no calibration" in note for note in few.notes)
     assert (few.top1, few.loss, few.estimates["f1"]) == (found.top1, found.loss, found.estimates["f1"])
+
+
+def test_two_processes_say_exactly_what_one_says_and_write_one_page(model: Path, data: Path, tmp_path: Path) -> None:
+    words = ["--json", "--workers", "0", "--device", "cpu", "--precision", "fp32", "--batch-size", "1"]
+    out = str(tmp_path / "out")
+    said = finish_together(2, ["evaluate", str(model), str(data), *words, "--out", out])
+    one = vitrail.evaluate(model, data, workers=0, device="cpu", precision="fp32", batch_size=1)
+    assert json.loads(said) == strict(one)
+    assert json.loads((tmp_path / "out" / "evaluate.json").read_text()) == json.loads(said)
 
 
 def test_another_model_is_set_beside_on_the_same_images(

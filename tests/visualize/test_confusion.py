@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from vitrail.visualize.confusion import CHOSEN, MOST, _with_others, chosen_classes, draw_confusion, shortened
+from vitrail.visualize.confusion import CHOSEN, MOST, _short, _with_others, chosen_classes, draw_confusion, shortened
 
 
 @pytest.mark.parametrize("classes", [1, 2, 10, MOST, 1000])
@@ -37,3 +37,7 @@ def test_many_classes_without_a_mistake_are_not_drawn() -> None:
 def test_long_names_lose_their_middle() -> None:
     assert shortened("x" * 12 + "middle" + "y" * 12) == "xxxxxxxxxx…yyyyyyyyy"
     assert shortened("short") == "short"
+
+
+def test_counts_fit_into_their_cells() -> None:
+    assert [_short(count) for count in (7, 9_999, 39_559, 1_250_000)] == ["7", "9,999", "39k", "1,250k"]

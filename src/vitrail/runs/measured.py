@@ -162,11 +162,9 @@ def _said(known: KnownSplit, wanted: Collection[str]) -> list[str]:
     if TRAIN in wanted and known.is_own and learned:
         return [f"The run learned from {learned:,} of these images: figures on them say nothing about others."]
     if NEW in wanted and known.is_own:
-        held = known.count(VALIDATION) if VALIDATION in wanted else 0
-        return [
-            f"Measured are {held:,} images that the run held out and {known.count(NEW):,} that it has never seen; "
-            f"the {learned:,} it learned from are left out."
-        ]
+        held = sum(known.count(split) for split in (VALIDATION, TEST) if split in wanted)
+        measured = f"Measured are {held:,} images that the run held out and {known.count(NEW):,} that it has never seen"
+        return [f"{measured}; the {learned:,} it learned from are left out." if learned else f"{measured}."]
     return []
 
 

@@ -100,7 +100,12 @@ def _write_cells(axis: Any, figures: np.ndarray, shares: np.ndarray) -> None:
     size = 9 if figures.max() < 1000 else 7
     for row, column in zip(*np.nonzero(figures), strict=True):
         colour = "white" if shares[row, column] > 55 else INK
-        axis.text(column, row, f"{figures[row, column]:,}", ha="center", va="center", fontsize=size, color=colour)
+        axis.text(column, row, _short(int(figures[row, column])), ha="center", va="center", fontsize=size, color=colour)
+
+
+def _short(count: int) -> str:
+    """Write a count so that it fits into a cell: ``39k`` for thousands from 10,000 on."""
+    return f"{count:,}" if count < 10_000 else f"{count // 1000:,}k"
 
 
 __all__ = ["chosen_classes", "draw_confusion", "shortened"]

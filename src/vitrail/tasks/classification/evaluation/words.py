@@ -49,8 +49,11 @@ def class_rows(per_class: Sequence[ClassFigures], all_classes: bool) -> tuple[li
     if hidden:
         said.append(f"not shown: {len(empty):,} of {len(per_class):,} classes, which have no images here")
     elif empty:
-        which = f"{_have(len(empty))} no images here, and no part in means over them: {shortened(empty)}"
-        said.append(f"of {len(per_class):,} classes {which}")
+        said.append(f"of {len(per_class):,} classes {_have(len(empty))} no images here: {shortened(empty)}")
+    called = sum(one.said > 0 for one in per_class if not one.images)
+    if called:
+        which = "1 class" if called == 1 else f"{called:,} classes"
+        said.append(f"named although no image is of it: {which}; precision and F1 of 0 count in their means")
     few = sum(0 < one.images < FEW for one in per_class)
     if few:
         total = len(per_class) - len(empty)
