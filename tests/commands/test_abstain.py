@@ -436,3 +436,18 @@ def test_a_thousand_classes_of_which_most_are_missing(tmp_path: Path, monkeypatc
     with pytest.warns(UserWarning, match="answered with unsure|is not known"):
         said = vitrail.predict(file, Image.new("RGB", (32, 32)), abstain=True, **prepared)[0]
     assert 1 <= len(said.candidates) <= 1000
+
+
+def test_a_copy_of_a_run_abstains_as_the_run_does_and_keeps_no_paths(own: Path, tmp_path: Path) -> None:
+    about = json.loads((resolve(own) / FILE).read_text())
+    about["learned_from"]["data"] = "/home/me/digits"
+    (resolve(own) / FILE).write_text(json.dumps(about))
+    folder = vitrail.save_pretrained(own, tmp_path / "copy")
+    assert "/home/me" not in (folder / FILE).read_text()
+    image = Image.new("L", (8, 8), 90)
+    asked = {"abstain": True, "max_error": 0.3}
+    assert vitrail.predict(folder, image, **asked) == vitrail.predict(own, image, **asked)
+    (resolve(own) / VALUES).write_bytes(b"")
+    with pytest.warns(UserWarning, match="not copied: .* is damaged"):
+        vitrail.save_pretrained(own, tmp_path / "other")
+    assert not (tmp_path / "other" / FILE).exists()

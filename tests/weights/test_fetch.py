@@ -5,8 +5,10 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 import torch
 from PIL import Image
@@ -16,10 +18,20 @@ import vitrail
 from tests.support.hub import Hub, Repository, serving
 from vitrail import output
 from vitrail.cli import main
+from vitrail.config import Preprocessing
 from vitrail.errors import ConfigError, MissingExtra, WeightsError
-from vitrail.heads.names import build_model
+from vitrail.heads.names import build_model, parse_model
+from vitrail.trust.reliability import learn_reliability
 from vitrail.weights import fetch, remembered
+from vitrail.weights.calibration_file import (
+    LearnedFrom,
+    StoredReliability,
+    calibration_folder,
+    read_calibration,
+    write_calibration,
+)
 from vitrail.weights.convert import convert
+from vitrail.weights.description import Description
 from vitrail.weights.fetch import chosen
 from vitrail.weights.named import find_model
 
@@ -335,3 +347,30 @@ def test_the_licence_of_a_folder_is_read_off_its_card_or_timms_config(
     found = vitrail.inspect_weights(tmp_path)
     assert (found.licence, found.origin) == (licence, "")
     assert f"licence        {licence or 'not stated'}" in str(found)
+
+
+def test_a_model_on_the_hub_abstains_by_what_lies_beside_it(
+    hub: Hub, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    model = randomise(build_model("vit_ti16", **TINY)).eval()
+    preprocessing = Preprocessing(image_size=(32, 32))
+    description = Description(parse_model("vit_ti16", TINY), preprocessing, ("a", "b", "c"))
+    saved = vitrail.save_pretrained(model, tmp_path / "saved", description=description)
+    random = np.random.default_rng(6)
+    logits = random.normal(size=(150, 3))
+    known = learn_reliability(logits, logits.argmax(axis=1), random.normal(size=(150, 32)))
+    stored = StoredReliability(known, LearnedFrom("photos", "validation", 150))
+    write_calibration(saved, stored, model, preprocessing)
+    hub.repositories["me/sure"] = Repository.of_folder(saved)
+    image, asked = Image.new("RGB", (32, 32), (90, 20, 10)), {"abstain": True, "device": "cpu", "precision": "fp32"}
+    found = vitrail.predict("hf:me/sure", image, **asked)
+    assert {"calibration.json", "calibration.safetensors"} <= set(hub.downloads())
+    assert found == vitrail.predict(saved, image, **asked)
+    assert found[0].unlike is not None
+    # What the user learned anew lies in the user's folder, not in the hub's cache, and comes first.
+    assert calibration_folder("hf:me/sure") == Path("runs/calibration-sure")
+    write_calibration(calibration_folder("hf:me/sure"), replace(stored, coverage=0.5), model, preprocessing)
+    own = read_calibration("hf:me/sure", model, preprocessing)
+    assert own is not None
+    assert own.coverage == 0.5

@@ -14,7 +14,8 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-from dataclasses import dataclass
+import warnings
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -32,11 +33,12 @@ from vitrail.training.checkpoint import resolve
 from vitrail.trust.calibration import Calibration, Temperature
 from vitrail.trust.reliability import COVERAGE, MAX_ERROR, Reliability
 from vitrail.trust.unlike import FALSE_ALARMS, Likeness
+from vitrail.weights.fetch import OF_CALIBRATION
 from vitrail.weights.hashes import tensors_sha256
-from vitrail.weights.named import find_model
+from vitrail.weights.named import find_model, is_on_hub
 from vitrail.weights.open_any import is_own_checkpoint
 
-FILE, VALUES = "calibration.json", "calibration.safetensors"
+FILE, VALUES = OF_CALIBRATION
 
 FORMAT = 1
 """Raised when what the files hold changes its meaning."""
@@ -84,10 +86,23 @@ class StoredReliability:
 
 
 def calibration_folder(model: str | Path) -> Path:
-    """Return the folder of the files of a model, which need not be there."""
-    if is_own_checkpoint(model):
+    """Return the folder that the files of a model are written to, which need not be there."""
+    if is_kept_beside(model):
         return resolve(find_model(model).path)
     return Path("runs") / f"calibration-{user_path(str(model)).resolve().stem.replace(':', '-')}"
+
+
+def is_kept_beside(model: str | Path) -> bool:
+    """Whether the files of a model lie in its checkpoint: one of vitrail's that is not in the cache of a hub."""
+    return is_own_checkpoint(model) and not is_on_hub(model)
+
+
+def _file_of(model: str | Path) -> Path | None:
+    """Return the file that says what is known of a model: the user's own before what came with it from a hub."""
+    folders = [calibration_folder(model)]
+    if is_on_hub(model) and is_own_checkpoint(model):
+        folders.append(resolve(find_model(model).path))
+    return next((folder / FILE for folder in folders if (folder / FILE).is_file()), None)
 
 
 def write_calibration(folder: Path, stored: StoredReliability, model: nn.Module, preprocessing: Preprocessing) -> Path:
@@ -122,8 +137,8 @@ def read_calibration(name: str | Path, model: nn.Module, preprocessing: Preproce
     Raises:
         WeightsError: the files are damaged, belong to other weights, or were made with images prepared otherwise.
     """
-    file = calibration_folder(name) / FILE
-    if not file.is_file():
+    file = _file_of(name)
+    if file is None:
         return None
     try:
         about = json.loads(read_regular(file))
@@ -139,6 +154,24 @@ def read_calibration(name: str | Path, model: nn.Module, preprocessing: Preproce
     except (OSError, ValueError, LookupError, TypeError, AttributeError, SafetensorError, VitrailError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0][:200]
         raise WeightsError(f"{quoted(file)} is damaged ({reason}); {again(name)}") from None
+
+
+def copy_calibration(name: str | Path, model: nn.Module, preprocessing: Preprocessing, folder: Path) -> None:
+    """Write what is known of a model into the folder of a copy, if anything is, without where its images lie.
+
+    What belongs to other weights is left behind, with a warning.
+
+    Raises:
+        OSError: it cannot be written.
+    """
+    try:
+        stored = read_calibration(name, model, preprocessing)
+    except WeightsError as error:
+        warnings.warn(f"not copied: {error}", stacklevel=2)
+        return
+    if stored is not None:
+        source = replace(stored.source, data=user_path(stored.source.data).name)
+        write_calibration(folder, replace(stored, source=source), model, preprocessing)
 
 
 def again(name: str | Path) -> str:
@@ -211,6 +244,8 @@ __all__ = [
     "StoredReliability",
     "again",
     "calibration_folder",
+    "copy_calibration",
+    "is_kept_beside",
     "read_calibration",
     "write_calibration",
 ]

@@ -26,6 +26,9 @@ from vitrail.weights.sidecars import CONFIG, PROCESSOR
 BESIDE = (CONFIG, PROCESSOR, "README.md")
 """What says how weights are to be used, and what they are."""
 
+OF_CALIBRATION = ("calibration.json", "calibration.safetensors")
+"""What says when a classifier can be believed (`vitrail.weights.calibration_file`)."""
+
 KNOWN = (*FOLDER_FILES, *BESIDE)
 """One of these is in the cache of what was fetched."""
 
@@ -113,8 +116,8 @@ def _from_hub(hub: Any, repository: str, revision: str, accept: bool) -> Fetched
     licence = licence_of(info.card_data) or licence_in_table(repository)
     check_licence(repository, licence, accept)
     fetch_file = _Fetching(hub, repository, revision, info.sha, files)
-    fetch_file.announce([name for name in (*BESIDE, weights) if name in files])
-    for name in BESIDE:
+    fetch_file.announce([name for name in (*BESIDE, *OF_CALIBRATION, weights) if name in files])
+    for name in (*BESIDE, *OF_CALIBRATION):
         if name in files:
             fetch_file(name)
     path = fetch_file(weights)

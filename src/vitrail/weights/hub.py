@@ -14,6 +14,7 @@ from torch import nn
 from vitrail.errors import WeightsError
 from vitrail.serialize import share
 from vitrail.training.checkpoint import CONFIG, MODEL
+from vitrail.weights.calibration_file import copy_calibration
 from vitrail.weights.card import CARD, model_card
 from vitrail.weights.checkpoint import open_checkpoint
 from vitrail.weights.description import Description, description_json
@@ -43,7 +44,8 @@ def save_pretrained(
         trust: the ``trust.json`` that `vitrail.trust_card` wrote about these weights; by default that of a run.
 
     Returns:
-        The folder: ``model.safetensors``, ``config.json`` and ``README.md``, a model card.
+        The folder: ``model.safetensors``, ``config.json`` and ``README.md``, a model card; and what is stored of when
+        the model can be believed, if anything is (`vitrail.weights.calibration_file`).
 
     Raises:
         WeightsError: the source cannot be read, a model comes without a description, the trust card is about other
@@ -77,6 +79,8 @@ def _save(
         share(target / MODEL)
         (target / CONFIG).write_text(json.dumps(description_json(description), indent=2) + "\n", encoding="utf-8")
         (target / CARD).write_text(model_card(description, metrics, repository, parts), encoding="utf-8")
+        if not isinstance(source, nn.Module):
+            copy_calibration(source, model, description.preprocessing, target)
     except OSError as error:
         raise WeightsError(f"{target} cannot be written ({error.strerror or error})") from None
     return target

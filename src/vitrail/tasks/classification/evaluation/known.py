@@ -16,10 +16,10 @@ from vitrail.training import distributed
 from vitrail.weights.calibration_file import (
     StoredReliability,
     calibration_folder,
+    is_kept_beside,
     read_calibration,
     write_calibration,
 )
-from vitrail.weights.open_any import is_own_checkpoint
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,7 +61,7 @@ def known_reliability(
         known = KnownReliability(_wanted(stored, settings), VALIDATION not in measured.holds, notes)
     else:
         return KnownReliability(stored, VALIDATION not in measured.holds, notes)
-    if asked or is_own_checkpoint(settings.checkpoint):
+    if asked or is_kept_beside(settings.checkpoint):
         return replace(known, notes=(*notes, _written(known.stored, predictor, settings)))
     return known
 
