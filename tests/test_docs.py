@@ -108,7 +108,7 @@ def test_what_is_to_be_changed_is_where_the_map_says() -> None:
 
 def commands(page: str) -> list[str]:
     """Return every command of vitrail that a page shows, in blocks or in prose."""
-    lines = [line for block in blocks(page) for line in block.splitlines()]
+    lines = [line for block in blocks(page) for line in block.replace("\\\n", " ").splitlines()]
     lines += [part for words in spoken(page) for part in words.split("`, `")]
     found = [re.search(rf"\bvitrail ((?:{'|'.join(VERBS)})\b.*)$", line) for line in lines]
     return [hit.group(1).partition("#")[0].strip() for hit in found if hit]
