@@ -7,7 +7,7 @@ from typing import Any
 
 from vitrail.card.sections import CardTable, Section
 from vitrail.explain.methods import METHODS
-from vitrail.trust.intervals import Estimate, mean_estimate
+from vitrail.trust.intervals import FEWEST, Estimate, mean_estimate
 
 NAME, TITLE = "explanations", "Whether its explanations are true"
 
@@ -56,6 +56,8 @@ def gain(test: Mapping[str, Any], area: str, sign: int) -> Estimate:
 
 def _verdict(gains: Mapping[str, Estimate]) -> str:
     """Say whether a map does better than random ones on both counts, and whether the images can tell."""
+    if any(one.low is None for one in gains.values()):
+        return f"not known: it takes {FEWEST} images to tell, and some that differ"
     if all(one.low is not None and one.low > 0 for one in gains.values()):
         return "better than random maps"
     if any(one.high is not None and one.high < 0 for one in gains.values()):

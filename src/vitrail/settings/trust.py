@@ -11,7 +11,7 @@ from vitrail.meaning import Rule
 from vitrail.ranges import Range
 from vitrail.settings.inputs import InputOptions
 
-EXPLAINED = 8
+EXPLAINED = 12
 """Images that explanations are tested on where nothing else is said."""
 
 Part = Literal["stress", "explanations", "audit"]
