@@ -8,7 +8,7 @@ from vitrail.audit.background import frame_figures
 from vitrail.audit.descriptors import Descriptors
 from vitrail.audit.image_statistics import oddities
 from vitrail.audit.label_errors import FOLDS, ITERATIONS, STRENGTH, cross_validated, doubts, folds
-from vitrail.audit.outliers import deviations, neighbours_counted, outlier_scores
+from vitrail.audit.outliers import deviations, is_far, neighbours_counted, outlier_scores
 
 
 def clusters(seed: int, each: int, classes: int, width: int = 12) -> tuple[np.ndarray, np.ndarray]:
@@ -121,6 +121,16 @@ def test_foreign_images_that_are_alike_do_not_hide_one_another() -> None:
     assert neighbours_counted(2015) == 20
     assert found[2000:].min() > np.quantile(found[:2000], 0.99)
     assert [neighbours_counted(count) for count in (30, 1000, 4000, 100_000)] == [10, 10, 40, 50]
+
+
+def test_the_farthest_are_listed_and_of_a_few_images_none_is() -> None:
+    scores = np.linspace(0.4, 0.5, 200)
+    scores[[20, 90, 150]] = 0.8
+    assert np.flatnonzero(is_far(scores)).tolist() == [20, 90, 150], "2 % are 4, and the fourth is not far"
+    scores[:50] = 0.9
+    assert np.flatnonzero(is_far(scores)).tolist() == [0, 1, 2, 3], "2 % at most"
+    assert not is_far(scores[:19]).any()
+    assert not is_far(np.full(100, 0.3)).any()
 
 
 def test_deviations_are_scaled_to_those_of_a_normal_distribution() -> None:

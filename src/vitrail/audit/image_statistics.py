@@ -23,7 +23,7 @@ SMALL = 0.25
 """A shorter side below this share of the median one."""
 
 LONG = 2.0
-"""An aspect (width over height) so many times, either way, from the median one."""
+"""So many times as long for its width as the median image, lying or standing."""
 
 
 @dataclass(frozen=True)
@@ -68,9 +68,8 @@ def _checks(descriptors: Descriptors, sizes: np.ndarray) -> Iterator[tuple[str, 
     yield "blurred", (deviations(-sharpness) > BLURRED) & ~even, descriptors.sharpness, "sharpness {:.3f}"
     shorter = sizes.min(axis=1, initial=np.iinfo(np.int64).max).astype(float)
     yield "small", shorter < SMALL * np.median(shorter), shorter, "shorter side {:.0f} pixels"
-    aspect = sizes[:, 0] / np.maximum(sizes[:, 1], 1)
-    far = np.abs(np.log(aspect / np.median(aspect))) > np.log(LONG)
-    yield "odd aspect", far, aspect, "width over height {:.2f}"
+    length = sizes.max(axis=1, initial=0) / np.maximum(shorter, 1)
+    yield "odd aspect", length > LONG * np.median(length), length, "longer over shorter side {:.2f}"
 
 
 __all__ = ["Oddity", "oddities"]

@@ -40,8 +40,8 @@ TEXTS = {
     ),
     LABEL: (
         "Suspected label errors",
-        "A linear classifier that had not seen the image tells another class with the confidence usual for that class "
-        "(Northcutt et al. 2021). The probability is that of the label: the lowest first.",
+        "A linear classifier that had not seen the image predicts another class with the confidence usual for that "
+        "class (Northcutt et al. 2021). The probability is that of the label: the lowest first.",
     ),
     OUTLIER: (
         "Outliers",
