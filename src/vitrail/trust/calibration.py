@@ -260,7 +260,8 @@ def fit_temperature(logits: Any, labels: Any) -> Temperature:
         return Temperature(HOTTEST, count, f"the temperature lies at its upper limit, {HOTTEST:g}")
     if slope(1 / COLDEST) <= 0:
         return Temperature(COLDEST, count, f"the temperature lies at its lower limit, {COLDEST:g}")
-    return Temperature(1 / float(brentq(slope, 1 / HOTTEST, 1 / COLDEST, xtol=1e-12)), count)
+    inverse: Any = brentq(slope, 1 / HOTTEST, 1 / COLDEST, xtol=1e-12)
+    return Temperature(1 / float(inverse), count)
 
 
 def probabilities(logits: Any, temperature: float = 1.0) -> np.ndarray:
@@ -272,7 +273,8 @@ def log_likelihood(logits: Any, labels: Any, temperature: float = 1.0) -> float:
     """Return the mean negative log-likelihood, in nats, of labels ``(N,)`` by logits ``(N, K)`` at a temperature."""
     scores, truth = checked(logits, labels)
     scores = scores.astype(np.float64) / temperature
-    return float((logsumexp(scores, axis=1) - scores[np.arange(len(truth)), truth]).mean())
+    total: Any = logsumexp(scores, axis=1)
+    return float((total - scores[np.arange(len(truth)), truth]).mean())
 
 
 def confidences(shares: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

@@ -102,6 +102,7 @@ def _outcome(answers: Answers, known: Reliability, stored: StoredReliability) ->
 
 def _crossed(answers: Answers, stored: StoredReliability) -> _Outcome:
     """Judge each half of the images by what is learned from the other half."""
+    assert answers.logits is not None
     half = np.random.RandomState(SEED).permutation(len(answers)) % 2
     found = _Outcome(*(np.zeros(len(answers), dtype=kind) for kind in (bool, bool, bool, np.int64)))
     for number in range(min(2, len(answers))):

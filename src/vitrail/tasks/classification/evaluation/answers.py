@@ -74,8 +74,9 @@ class Answers:
 
     def at(self, places: np.ndarray) -> Answers:
         """Return the answers at some places, in their order."""
-        values = (getattr(self, one.name) for one in fields(Answers))
-        return Answers(*(None if value is None else value[places] for value in values))
+        values: list[Any] = [getattr(self, one.name) for one in fields(Answers)]
+        taken: list[Any] = [None if value is None else value[places] for value in values]
+        return Answers(*taken)
 
     def confusion(self, classes: int) -> np.ndarray:
         """Return how many images of class i are called class j: int64 ``(K, K)``."""
