@@ -15,6 +15,8 @@ from PIL import Image
 import vitrail
 from tests.commands.untrained import NAMES, untrained
 from vitrail.errors import VitrailError
+from vitrail.explain import regions
+from vitrail.explain.cells import Cells
 
 FAMILIES = ["vit_ti16", "swin_t", "bit_r50x1"]
 
@@ -100,11 +102,29 @@ def test_every_family_is_searched_for_shortcuts_with_figures_and_tables(
         assert float(row["low"]) <= float(row["share_flipped"]) <= float(row["high"])
         assert float(row["share_flipped"]) == pytest.approx(int(row["flipped"]) / int(row["images"]))
     said = capsys.readouterr().out
+    assert not any(region["stands_out"] for one in data["classes"] for region in one["regions"])
+    assert "which no test tells from chance" in (out / "look.html").read_text()
     for line in data["said"]:
         assert line in said
         assert line.split(":")[0] in (out / "look.html").read_text()
     for name in ("shortcuts", "shortcut_flips"):
         assert (out / f"{name}.png").is_file()
+
+
+def test_images_without_a_background_are_said_to_be_left_out(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def some(model: object, images: torch.Tensor, cells: Cells) -> torch.Tensor:
+        front = torch.ones(len(images), cells.count, dtype=torch.bool)
+        front[0, :40] = False
+        return front
+
+    monkeypatch.setattr(regions, "foreground", some)
+    folder, out = photos(tmp_path / "photos"), tmp_path / "look"
+    vitrail.look(untrained(tmp_path / "model"), folder, out=out, counterfactual=("background",), fill="mean")
+    found = json.loads((out / "counterfactuals.json").read_text())["found"]
+    assert [one["image"] for one in found] == ["00.png"]
+    assert found[0]["share_hidden"] == pytest.approx(40 / 256)
+    page = (out / "look.html").read_text()
+    assert "Left out: 2 of 3 images, in which it is nothing or everything." in page
 
 
 WRONG: list[tuple[str, dict[str, Any], str]] = [

@@ -77,7 +77,8 @@ def draw_counterfactuals(inspected: Inspected, class_names: Sequence[str], setti
     cells = fine_cells(*inspected.size, settings.cell)
     found = [one for name in settings.counterfactual for one in _of_region(inspected, name, cells, fill, settings)]
     rows = [_row(inspected, one, cells, class_names) for one in found]
-    said = [_sentence(name, [one for one in found if one.region == name]) for name in settings.counterfactual]
+    count = len(inspected.images)
+    said = [_sentence(name, [one for one in found if one.region == name], count) for name in settings.counterfactual]
     image = draw_refilled(rows, inspected.preprocessing.mean, inspected.preprocessing.std, " ".join(said))
     text = f"What the model answers when part of an image is {fill.what}. {' '.join(said)} {_spread(fill)}"
     data = {"fill": settings.fill, "found": [_data(inspected, one, class_names) for one in found]}
@@ -132,15 +133,17 @@ def _changed(found: Refilled, class_names: Sequence[str]) -> str:
     return f"changed to {', '.join(said)}{f' of {total}' if total > 1 else ''}"
 
 
-def _sentence(name: str, found: Sequence[Counterfactual]) -> str:
+def _sentence(name: str, found: Sequence[Counterfactual], total: int) -> str:
     most = sum(int(one.refilled.changed.sum()) * 2 > len(one.refilled.changed) for one in found)
     before = torch.stack([one.refilled.before.max() for one in found]).mean()
     after = torch.stack([one.refilled.kept.mean() for one in found]).mean()
     region_name = name if name in REGIONS else Path(name).name
     images = "1 image" if len(found) == 1 else f"{len(found)} images"
+    left_out = total - len(found)
+    without = f" Left out: {left_out} of {total} images, in which it is nothing or everything." if left_out else ""
     return (
         f"Without {region_name}, {most} of {images} get another class in most fillings; the probability of the class "
-        f"goes from {percent(float(before))} to {percent(float(after))} on average."
+        f"goes from {percent(float(before))} to {percent(float(after))} on average.{without}"
     )
 
 

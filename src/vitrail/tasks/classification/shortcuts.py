@@ -36,6 +36,8 @@ EXAMPLES = 3
 BEST = 3
 """Regions of a class that stand in its table where none stands out; those that do all stand there."""
 
+ONLY_MOST = "Drawn are regions that flip most, which no test tells from chance or from other classes."
+
 MOST_NAMED = 20
 """Classes that a sentence lists, and a chart shows."""
 
@@ -200,7 +202,8 @@ def draw_all_shortcuts(model: Any, description: Description, pool: Pool, setting
         f"A region stands out that flips more images than one of the same shape elsewhere in them (exact sign test, "
         "Bonferroni over all regions of the class), and than in images of other classes (Fisher's exact test)."
     )
-    image = draw_shortcuts(rows, preprocessing.mean, preprocessing.std, " ".join(said))
+    note = " ".join([*said, *([] if any(one.outstanding for one in found) else [ONLY_MOST])])
+    image = draw_shortcuts(rows, preprocessing.mean, preprocessing.std, note)
     flips = draw_flips([(one.name, [_bars(region) for region in one.regions]) for one in _charted(found)])
     data = {
         "fill": settings.fill,
@@ -213,7 +216,7 @@ def draw_all_shortcuts(model: Any, description: Description, pool: Pool, setting
     }
     table = _table(found, search)
     return {
-        "shortcuts": Figure(image, "Shortcuts", f"{' '.join(said)} {how}", data),
+        "shortcuts": Figure(image, "Shortcuts", f"{note} {how}", data),
         "shortcut_flips": Figure(
             flips,
             "Regions and the images they flip",
