@@ -121,7 +121,7 @@ def test_a_verb_of_another_tool_is_answered_by_what_it_means(
         (["train", "x", "--run.compile", "yes"], "'yes': give it alone, or --run.no-compile"),
         (["evaluate", "run", "x", "--json", "1"], "'1': give it alone, or --no-json"),
         (["plan", "x", "--out", "run"], "prints its answer and writes no file"),
-        (["evaluate", "run", "x", "--output-dir", "run"], "prints its answer and writes no file"),
+        (["evaluate", "run", "x", "--output-dir", "run"], "did you mean '--out'?"),
         (["evaluate", "run"], "needs DATA"),
         (["evaluate"], "needs CHECKPOINT and DATA"),
         (["predict", "run"], "needs IMAGES"),

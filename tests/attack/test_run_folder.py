@@ -273,7 +273,9 @@ def test_a_command_goes_on_from_the_checkpoint_before_one_with_a_flipped_bit_in_
 ) -> None:
     run = copied(saved_twice, tmp_path)
     last = checkpoint.resolve(run, "last")
-    assert set(IN_A_CHECKPOINT) == {path.name for path in last.iterdir()}
+    # What is learned of the finished classifier (calibration) is not of the training: predict refuses it where damaged.
+    of_the_training = {path.name for path in last.iterdir() if path.stem != "calibration"}
+    assert set(IN_A_CHECKPOINT) == of_the_training
     whole = (last / "model.safetensors").read_bytes()
     content = bytearray((last / name).read_bytes())
     content[len(content) // 3] ^= 4
