@@ -15,7 +15,6 @@ from typing import Literal
 
 import numpy as np
 import torch
-from scipy import stats
 from torch import Tensor
 
 from vitrail.explain.appearance import Groups, group_cells, grown, in_words
@@ -308,8 +307,10 @@ def exact_sign_test(first: Tensor, second: Tensor) -> float:
     Args:
         first, second: ``(n,)`` bool, of the same images.
     """
+    from scipy.stats import binom  # takes half a second, which a prediction need not wait for
+
     more, less = int((first & ~second).sum()), int((second & ~first).sum())
-    return float(stats.binom.sf(more - 1, more + less, 0.5)) if more + less else 1.0
+    return float(binom.sf(more - 1, more + less, 0.5)) if more + less else 1.0
 
 
 def more_often(own: Flips, others: Flips) -> bool:
@@ -317,10 +318,12 @@ def more_often(own: Flips, others: Flips) -> bool:
 
     Where hardly any other image has the region, nothing is known against it.
     """
+    from scipy.stats import fisher_exact
+
     if not others.images:
         return True
     table = [[own.flipped, own.images - own.flipped], [others.flipped, others.images - others.flipped]]
-    p = float(stats.fisher_exact(np.array(table), alternative="greater").pvalue)
+    p = float(fisher_exact(np.array(table), alternative="greater").pvalue)
     return p < LEVEL or (others.images < LEAST_IMAGES and own.share > others.share)
 
 

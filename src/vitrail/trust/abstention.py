@@ -19,7 +19,6 @@ from functools import lru_cache
 from typing import Any
 
 import numpy as np
-from scipy.stats import binom
 
 from vitrail.errors import ConfigError
 
@@ -110,6 +109,8 @@ def looks_of(images: int, max_error: float, level: float = LEVEL) -> np.ndarray:
 
 def _looks(images: int, max_error: float, level: float) -> np.ndarray:
     """Return for each number of errors the least k at which that many or fewer have a chance of at most ``level``."""
+    from scipy.stats import binom  # takes half a second, which a prediction need not wait for
+
     most = int(binom.ppf(level, images, max_error)) + 1
     errors = np.arange(most + 1)
     low, high = errors.copy(), np.full(most + 1, images + 1)  # at k = errors the chance is 1
@@ -139,6 +140,8 @@ def _chance(looks: np.ndarray, max_error: float) -> float:
 @lru_cache(maxsize=4096)
 def _errors_among(count: int, error: float) -> np.ndarray:
     """Return the chances of 0, 1, 2, ... wrong answers among so many, up to where they are negligible."""
+    from scipy.stats import binom
+
     most = int(binom.ppf(1 - NEGLIGIBLE, count, error))
     return binom.pmf(np.arange(most + 1), count, error)
 

@@ -13,7 +13,6 @@ import math
 from dataclasses import dataclass
 
 import numpy as np
-from sklearn.covariance import LedoitWolf
 
 from vitrail.errors import DataError
 
@@ -86,6 +85,8 @@ def needed_images(false_alarms: float = FALSE_ALARMS) -> int:
 
 def _gaussian(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """Return the mean ``(D,)`` and the whitening ``(D, D)`` of vectors."""
+    from sklearn.covariance import LedoitWolf  # takes a second, which a prediction need not wait for
+
     fitted = LedoitWolf().fit(values)
     sizes, axes = np.linalg.eigh(fitted.covariance_)
     # Vectors that do not differ at all along some axis, as of one image many times, must not divide by nothing.
