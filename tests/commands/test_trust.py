@@ -101,6 +101,17 @@ def test_all_parts_are_measured_where_nothing_is_left_out(tmp_path: Path, data: 
     assert page.count("data:image/") >= 5
 
 
+def test_a_part_that_is_left_out_is_taken_from_an_earlier_card_of_the_same(tmp_path: Path, data: Path) -> None:
+    model, out = untrained(tmp_path / "run"), tmp_path / "card"
+    measured = card_of(model, data, out, skip=("stress", "audit"), explained=2).section("explanations")
+    assert measured.is_measured
+    assert not card_of(model, data, out).section("explanations").is_measured  # of 12 images, not of 2
+    again = card_of(model, data, out, skip=("stress", "audit"))
+    assert card_of(model, data, out).section("explanations") == again.section("explanations")
+    other = untrained(tmp_path / "other", seed=8)
+    assert not card_of(other, data, out).section("explanations").is_measured
+
+
 def test_the_curves_of_the_same_weights_and_images_are_taken_and_those_of_others_are_not(
     tmp_path: Path, data: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -29,14 +29,15 @@ class Part:
     figures: dict[str, Sequence[tuple[str, Image.Image | Path]]] = field(default_factory=dict)
 
 
-def kept_part(folder: Path, name: str, about: dict[str, Any], measure: Callable[[], Part]) -> Part:
+def kept_part(folder: Path, name: str, about: dict[str, Any], measure: Callable[[], Part], keep: bool = True) -> Part:
     """Return a part as it is kept; measure and keep it where it is not, or is of something else.
 
     Args:
         folder: where parts are kept; made if need be.
         name: of the part.
         about: all that could change one of its figures.
-        measure: measures it.
+        measure: measures it, or says that it is not measured.
+        keep: what that returns is kept.
 
     Raises:
         OSError: the folder cannot be written to.
@@ -46,6 +47,8 @@ def kept_part(folder: Path, name: str, about: dict[str, Any], measure: Callable[
     if found is not None:
         return found
     part = measure()
+    if not keep:
+        return part
     folder.mkdir(parents=True, exist_ok=True)
     files: dict[str, list[tuple[str, str]]] = {}
     for section, figures in part.figures.items():

@@ -93,8 +93,11 @@ def _measured(subject: Subject, out: Path) -> list[Part]:
     progress, found = Progress("forward passes for the card", at_once=True), []
     for number, part in enumerate(PARTS):
         measure = partial(part.measure, subject)
-        keeps = part.keeps(subject)
-        found.append(kept_part(out / "parts", part.name, subject.about(part.name), measure) if keeps else measure())
+        if part.keeps_itself:
+            found.append(measure())
+        else:
+            keep = part.name not in subject.settings.skip
+            found.append(kept_part(out / "parts", part.name, subject.about(part.name), measure, keep))
         progress.reached(sum(costs[: number + 1]), sum(costs))
     return found
 

@@ -231,10 +231,6 @@ class Measurer:
         """Return about how many forward passes it takes; none where it is left out."""
         return 0 if self.name in subject.settings.skip else self.cost(subject)
 
-    def keeps(self, subject: Subject) -> bool:
-        """Whether what is measured is kept with the card; what is left out is asked for anew."""
-        return not self.keeps_itself and self.name not in subject.settings.skip
-
 
 PARTS = (
     Measurer("accuracy", measure_accuracy, lambda subject: len(subject.measured.images)),

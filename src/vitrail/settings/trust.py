@@ -44,7 +44,7 @@ class TrustSettings(InputOptions):
     split: Literal["auto", "train", "validation", "test", "all"] = "auto"
     """auto: test where there is one, else all images that the run did not learn from."""
     skip: tuple[Part, ...] = ()
-    """Parts that are not measured here; the card takes what other commands have measured of the same weights, else it
+    """Parts that are not measured now; the card takes what was measured before of the same weights and images, else it
     says how to measure them."""
     encoder: str | None = None
     """Whose vectors the images are audited with; by default the weights that the run began with, else the model."""
