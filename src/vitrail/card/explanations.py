@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from vitrail.card.sections import CardTable, Section
 from vitrail.explain.methods import METHODS
 from vitrail.trust.intervals import FEWEST, Estimate, mean_estimate
@@ -51,7 +53,7 @@ def gain(test: Mapping[str, Any], area: str, sign: int) -> Estimate:
         sign: 1 where a larger area is better, -1 where a smaller one is.
     """
     pairs = zip(test["named"][area], test["random"][area], strict=True)
-    return mean_estimate([sign * (named - random) for named, random in pairs])
+    return mean_estimate(np.array([sign * (named - random) for named, random in pairs]))
 
 
 def _verdict(gains: Mapping[str, Estimate]) -> str:
