@@ -149,9 +149,9 @@ def _opened(audit: Audit, number: int) -> Image.Image:
 
 def _tables(audit: Audit) -> Iterator[Table]:
     splits = list(next(iter(audit.classes.values()), {}))
-    rows = [(name, *(counts[split] for split in splits)) for name, counts in audit.classes.items()]
+    largest_first = sorted(audit.classes.items(), key=lambda one: -one[1][splits[0]])
+    rows = [(name, *(counts[split] for split in splits)) for name, counts in largest_first]
     if rows:
-        rows = sorted(rows, key=lambda row: -row[1])
         yield Table(
             _shortened_title("Images of each class", rows), ("class", *(s or "images" for s in splits)), _ends(rows)
         )

@@ -52,8 +52,8 @@ def gain(test: Mapping[str, Any], area: str, sign: int) -> Estimate:
         area: under which curve.
         sign: 1 where a larger area is better, -1 where a smaller one is.
     """
-    pairs = zip(test["named"][area], test["random"][area], strict=True)
-    return mean_estimate(np.array([sign * (named - random) for named, random in pairs]))
+    named, random = (np.asarray(test[orders][area], dtype=np.float64) for orders in ("named", "random"))
+    return mean_estimate(sign * (named - random))
 
 
 def _verdict(gains: Mapping[str, Estimate]) -> str:

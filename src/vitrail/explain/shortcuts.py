@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 import torch
@@ -323,8 +323,8 @@ def more_often(own: Flips, others: Flips) -> bool:
     if not others.images:
         return True
     table = [[own.flipped, own.images - own.flipped], [others.flipped, others.images - others.flipped]]
-    p = float(fisher_exact(np.array(table), alternative="greater").pvalue)
-    return p < LEVEL or (others.images < LEAST_IMAGES and own.share > others.share)
+    found: Any = fisher_exact(np.array(table), alternative="greater")
+    return found.pvalue < LEVEL or (others.images < LEAST_IMAGES and own.share > others.share)
 
 
 __all__ = ["LEAST_IMAGES", "Candidate", "Flips", "Images", "Region", "Search", "candidates", "elsewhere"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import time
 from dataclasses import dataclass, field
-from typing import Any, Protocol
+from typing import Any, Protocol, Self
 
 import numpy as np
 import torch
@@ -73,7 +73,7 @@ class Embedder:
     runtime: Runtime
 
     @classmethod
-    def of(cls, opened: OpenedModel, pool: Pool, runtime: Runtime) -> Embedder:
+    def of(cls, opened: OpenedModel, pool: Pool, runtime: Runtime) -> Self:
         """Make one of an opened model whose preprocessing is settled.
 
         Raises:

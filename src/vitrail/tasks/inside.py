@@ -171,7 +171,7 @@ def chart_names(*given: str) -> list[str]:
             whose = "the model itself" if name == given[0] else "named twice"
             raise ConfigError(f"--compare {name} is {whose}; name another one")
     short = [Path(name).name or name for name in given]
-    return short if len(set(short)) == len(short) else given
+    return short if len(set(short)) == len(short) else list(given)
 
 
 def _drawn(inspected: Inspected, figures: dict[str, Callable[[Inspected], Figure | None]]) -> dict[str, Figure]:

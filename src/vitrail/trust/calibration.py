@@ -176,7 +176,8 @@ def figures_at(
         some = slice(start, start + rows)
         shares = softmax(logits[some].astype(np.float64) / of_each[some, None], axis=1)
         parts.append(_outcomes(shares, labels[some]))
-    return _figures(*(np.concatenate(values) for values in zip(*parts, strict=True)), bins)
+    confidence, right, of_label, distance = (np.concatenate(values) for values in zip(*parts, strict=True))
+    return _figures(confidence, right, of_label, distance, bins)
 
 
 def _outcomes(shares: np.ndarray, labels: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:

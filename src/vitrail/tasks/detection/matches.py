@@ -189,13 +189,19 @@ def precisions_of(matches: list[ClassMatches], seed: int = 0) -> Precisions:
     resamples = min(RESAMPLES // 4, int(MOST_WORK / work))
     if resamples < FEWEST_RESAMPLES or images < 2:
         plain = [Estimate(_or_none(value)) for value in once[:, 0]]
-        return Precisions(*plain[:3], tuple(plain[3:]), 0)
+        return _precisions(plain, 0)
     random, rows = np.random.RandomState(seed), max(1, AT_ONCE // max(1, *(len(one.image) for one in matches)))
     sizes = [min(rows, resamples - start) for start in range(0, resamples, rows)]
     drawn = [_means(matches, random.multinomial(images, np.full(images, 1 / images), size)) for size in sizes]
     pairs = zip(once[:, 0], np.concatenate(drawn, axis=1), strict=True)
     found = [Estimate(None) if np.isnan(value) else basic_estimate(float(value), row) for value, row in pairs]
-    return _where_known(Precisions(*found[:3], tuple(found[3:]), resamples), matches)
+    return _where_known(_precisions(found, resamples), matches)
+
+
+def _precisions(found: list[Estimate], resamples: int) -> Precisions:
+    """Put together what was found: the three means over the classes, then each class."""
+    ap, ap50, ap75, *classes = found
+    return Precisions(ap, ap50, ap75, tuple(classes), resamples)
 
 
 def _where_known(found: Precisions, matches: list[ClassMatches]) -> Precisions:

@@ -175,11 +175,7 @@ def summarise(
     pixels = [int(count) for count in totals["mean_accuracy"][1]]
     plain = {name: mean_of_ratios(*pair) for name, pair in totals.items()}
     known = estimates_of(study)
-    curves = {
-        name: dict(zip(("precision", "recall"), (tuple(one.tolist()) for one in precision_recall(sure)), strict=True))
-        for name, sure in zip(class_names, study.sure, strict=True)
-        if sure[1].any()
-    }
+    curves = {name: _curve(sure) for name, sure in zip(class_names, study.sure, strict=True) if sure[1].any()}
     return SegmentEvaluation(
         split=split,
         images=len(images) - len(damaged),
@@ -240,6 +236,11 @@ def _mean(shares: np.ndarray) -> np.ndarray:
     there = ~np.isnan(shares)
     total = np.where(there, shares, 0.0).sum(axis=1)
     return _share(total, there.sum(axis=1).astype(np.float64))
+
+
+def _curve(sure: np.ndarray) -> dict[str, tuple[float, ...]]:
+    precision, recall = precision_recall(sure)
+    return {"precision": tuple(precision.tolist()), "recall": tuple(recall.tolist())}
 
 
 def _classes(names: tuple[str, ...], study: Study, known: Mapping[str, Estimate]) -> tuple[SegmentedClass, ...]:

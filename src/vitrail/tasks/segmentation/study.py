@@ -68,7 +68,8 @@ class Study:
         table = confusion(target, called, found.shape[1]).cpu().numpy()
         self.table = self.table + table
         wrong = table * (1 - np.eye(len(table), dtype=np.int64))
-        self.mistakes.append((int(wrong.max()), *(int(n) for n in np.unravel_index(wrong.argmax(), wrong.shape))))
+        there, called_instead = divmod(int(wrong.argmax()), len(wrong))
+        self.mistakes.append((int(wrong.max()), there, called_instead))
         self.sure = self.sure + _counted(target, found)
         self.regions = self.regions + _regions(target[0].cpu().numpy(), called[0].cpu().numpy(), found.shape[1])
 
@@ -104,7 +105,8 @@ def _regions(target: np.ndarray, called: np.ndarray, classes: int) -> np.ndarray
     """Count the pixels of regions by their size, and those that are right: int64 ``(K, 3, 2)``."""
     counts = np.zeros((classes, len(SIZES), 2), dtype=np.int64)
     for number in np.unique(target[target != VOID]).tolist():
-        regions, _ = ndimage.label(target == number)
+        labelled: Any = ndimage.label(target == number)
+        regions = labelled[0]
         areas = np.bincount(regions.ravel())[1:]
         right = np.bincount(regions[called == number].ravel(), minlength=len(areas) + 1)[1:]
         size = np.digitize(areas, EDGES)

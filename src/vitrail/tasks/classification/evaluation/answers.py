@@ -118,20 +118,21 @@ def _answered(batch: Batch, logits: Tensor, images: Images, keep: bool) -> Answe
     best = logits.topk(min(TOP, logits.shape[1])).indices
     predicted = logits.argmax(dim=1)
     of_label = shares.gather(1, labels[:, None])[:, 0]
-    values = (
-        batch["index"],
-        labels,
-        predicted,
-        shares.gather(1, predicted[:, None])[:, 0],
-        best,
-        shares.gather(1, best),
-        of_label,
-        F.cross_entropy(logits, labels, reduction="none"),
-        shares.square().sum(dim=1) - 2 * of_label + 1,
-        _brightness(batch["image"]),
-    )
     sizes = np.array([_size(images, number) for number in batch["index"].tolist()], dtype=np.int64).reshape(-1, 2)
-    return Answers(*(value.numpy() for value in values), sizes, logits.numpy() if keep else None)
+    return Answers(
+        numbers=batch["index"].numpy(),
+        labels=labels.numpy(),
+        predicted=predicted.numpy(),
+        probability=shares.gather(1, predicted[:, None])[:, 0].numpy(),
+        best=best.numpy(),
+        shares=shares.gather(1, best).numpy(),
+        of_label=of_label.numpy(),
+        losses=F.cross_entropy(logits, labels, reduction="none").numpy(),
+        squares=(shares.square().sum(dim=1) - 2 * of_label + 1).numpy(),
+        brightness=_brightness(batch["image"]).numpy(),
+        sizes=sizes,
+        logits=logits.numpy() if keep else None,
+    )
 
 
 def _brightness(pixels: Tensor) -> Tensor:
@@ -151,8 +152,20 @@ def _nothing(classes: int, keep: bool) -> Answers:
     best = min(TOP, classes)
     whole, fraction = np.empty(0, dtype=np.int64), np.empty(0, dtype=np.float32)
     pairs, table = np.empty((0, 2), dtype=np.int64), np.empty((0, classes), dtype=np.float32)
-    of_best = (np.empty((0, best), dtype=np.int64), np.empty((0, best), dtype=np.float32))
-    return Answers(whole, whole, whole, fraction, *of_best, *[fraction] * 4, pairs, table if keep else None)
+    return Answers(
+        numbers=whole,
+        labels=whole,
+        predicted=whole,
+        probability=fraction,
+        best=np.empty((0, best), dtype=np.int64),
+        shares=np.empty((0, best), dtype=np.float32),
+        of_label=fraction,
+        losses=fraction,
+        squares=fraction,
+        brightness=fraction,
+        sizes=pairs,
+        logits=table if keep else None,
+    )
 
 
 def _joined(parts: list[Answers]) -> Answers:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 
@@ -21,7 +22,8 @@ def compare(found: Evaluation, opponent: Opponent, settings: ClassifyEvaluateSet
     Raises:
         DataError: there is no image that both can read.
     """
-    answers, _ = score(opponent.images, opponent.predictor, settings)
+    predictor: Any = opponent.predictor  # of a classifier, as an opponent is of the same task
+    answers, _ = score(opponent.images, predictor, settings)
     assert found.answers is not None
     ours = dict(zip(found.files, found.answers.right.tolist(), strict=True))
     theirs = {

@@ -63,8 +63,9 @@ def _facts(found: Evaluation) -> Iterator[tuple[str, str]]:
         yield "calibration error", percent(found.calibration.before.ece)
         if found.calibration.after is not None:
             yield f"with temperature {found.calibration.temperature:.3g}", percent(found.calibration.after.ece)
-    worst = min((one for one in found.per_class if one.images), key=by_recall, default=None)
-    if worst is not None:
+    ranked = [(rank, one) for one in found.per_class if (rank := by_recall(one)) is not None]
+    if ranked:
+        _, worst = min(ranked, key=lambda pair: pair[0])
         yield f"worst class, 95 %: {reach(worst.recall)}", f"{worst.name} {percent(worst.recall.value)}"
 
 
