@@ -24,6 +24,12 @@ DEIT = DATA / "weights" / "deit_tiny_patch16_224.safetensors"
 real = pytest.mark.skipif(not DEIT.is_file(), reason="VITRAIL_DATA does not point at the shared data")
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each test in a folder of its own: what evaluate writes about others' weights lies in ``runs`` below it."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+
+
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
     """Write twelve noisy photos, in folders called by WordNet ids."""

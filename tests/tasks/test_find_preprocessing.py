@@ -28,6 +28,12 @@ real = pytest.mark.skipif(not DEIT.is_file(), reason="VITRAIL_DATA does not poin
 HALF = (0.5, 0.5, 0.5)
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each test in a folder of its own: what evaluate writes about others' weights lies in ``runs`` below it."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+
+
 def folded(source: Path, target: Path) -> Path:
     """Copy a model of ImageNet's mean and deviation as one that computes the same from a mean and deviation of 0.5.
 

@@ -18,6 +18,12 @@ from vitrail.weights.weights_file import WeightsFile
 TINY = {"width": 32, "depth": 1, "num_heads": 1, "image_size": 16, "patch_size": 8, "num_classes": 2}
 
 
+@pytest.fixture(autouse=True)
+def elsewhere(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Run each test in a folder of its own: what evaluate writes about others' weights lies in ``runs`` below it."""
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+
+
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What the hub would have put into its cache: a model as transformers saves it."""
