@@ -11,13 +11,13 @@ from vitrail.config import make, replace, to_json
 from vitrail.console import command, percent
 from vitrail.data.normalise import Normalise
 from vitrail.data.sources import Images
-from vitrail.errors import ConfigError, DataError, Interrupted
+from vitrail.errors import ConfigError, DataError
 from vitrail.meaning import check_meant
 from vitrail.output import say, say_table
 from vitrail.paths import user_path
 from vitrail.runs.measured import choose_split, known_split
 from vitrail.runs.next_steps import say_next
-from vitrail.runs.place import check_place
+from vitrail.runs.place import check_place, kept_in
 from vitrail.runs.run_folder import output_folder
 from vitrail.serialize import dumps, write_json
 from vitrail.settings import StressSettings
@@ -95,17 +95,8 @@ def _stress(settings: StressSettings) -> Study:
     out = check_place(settings.out, _place(settings), (settings.data,))
     opened = _opened(settings)
     entrants, split, notes = _entrants(settings, opened)
-    try:
-        out.mkdir(parents=True, exist_ok=True)
+    with kept_in(out):
         return _studied(settings, entrants, split, notes, out)
-    except KeyboardInterrupt:
-        raise Interrupted(
-            f"interrupted; what was measured is kept in {out}, and the same command goes on", 130
-        ) from None
-    except OSError as error:
-        raise ConfigError(
-            f"{out} cannot be written ({error.strerror or error}); choose another folder with --out"
-        ) from None
 
 
 def _studied(

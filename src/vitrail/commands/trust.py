@@ -19,10 +19,9 @@ from vitrail.card.sections import DATA, MODEL, TrustCard, card_json, filled
 from vitrail.commands.trust_parts import PARTS
 from vitrail.commands.trust_subject import Subject, open_subject
 from vitrail.config import make
-from vitrail.errors import ConfigError, Interrupted
 from vitrail.meaning import check_meant
 from vitrail.output import Progress, say
-from vitrail.runs.place import check_place
+from vitrail.runs.place import check_place, kept_in
 from vitrail.runs.run_folder import output_folder
 from vitrail.serialize import dumps, write_json
 from vitrail.settings import TrustSettings
@@ -74,17 +73,9 @@ def _card(settings: TrustSettings) -> TrustCard:
     keep_large_buffers()
     out = check_place(settings.out, _place(settings), (settings.data,))
     subject = open_subject(settings, out)
-    try:
+    with kept_in(out):
         parts = _measured(subject, out)
         return _written(subject, parts, out)
-    except KeyboardInterrupt:
-        raise Interrupted(
-            f"interrupted; what was measured is kept in {out}, and the same command goes on", 130
-        ) from None
-    except OSError as error:
-        raise ConfigError(
-            f"{out} cannot be written ({error.strerror or error}); choose another folder with --out"
-        ) from None
 
 
 def _measured(subject: Subject, out: Path) -> list[Part]:

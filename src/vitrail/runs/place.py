@@ -4,14 +4,36 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from vitrail.console import quoted
-from vitrail.errors import ConfigError
+from vitrail.errors import ConfigError, Interrupted
 
 LONGEST_NAME = 255
 """Bytes that file systems allow for a name."""
+
+
+@contextmanager
+def kept_in(out: Path) -> Iterator[None]:
+    """Do long work whose parts are kept in a folder as they are measured: what ends it early is a sentence.
+
+    Raises:
+        Interrupted: stopped by Ctrl-C; the same command goes on.
+        ConfigError: the folder cannot be written.
+    """
+    try:
+        out.mkdir(parents=True, exist_ok=True)
+        yield
+    except KeyboardInterrupt:
+        raise Interrupted(
+            f"interrupted; what was measured is kept in {out}, and the same command goes on", 130
+        ) from None
+    except OSError as error:
+        raise ConfigError(
+            f"{out} cannot be written ({error.strerror or error}); choose another folder with --out"
+        ) from None
 
 
 def check_place(
